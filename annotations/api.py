@@ -1,0 +1,99 @@
+"""The answers over HTTP: vote, take a vote back, withdraw. The contract is DESIGN.md section 5."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+
+from arena.api import REFUSED, StrictSerializer, validated
+from arena.models import ANSWERS
+from arena.rater_cookie import RaterCookieAuthentication, forget_rater
+from arena.refusals import Refusal
+
+from . import services
+
+
+class VoteRequest(StrictSerializer):
+    preference = serializers.ChoiceField(choices=ANSWERS)
+    degree = serializers.ChoiceField(choices=["much", "slightly"], required=False, allow_blank=True)
+    axes = serializers.DictField(child=serializers.CharField(), required=False)
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+    comment = serializers.CharField(required=False, allow_blank=True, max_length=2000)
+    heard = serializers.JSONField(help_text='{"A": [[start, end], ...], "B": [...]} in ms of clip time')
+    first_played = serializers.ChoiceField(choices=["A", "B"])
+    switches = serializers.IntegerField(min_value=0, max_value=100_000)
+    events = serializers.ListField(child=serializers.JSONField(), required=False, max_length=5000)
+
+
+VoteResponse = inline_serializer(
+    "VoteResponse",
+    {
+        "id": serializers.IntegerField(),
+        "received_at": serializers.DateTimeField(),
+        "systems": inline_serializer("Systems", {"A": serializers.CharField(), "B": serializers.CharField()}),
+    },
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True,
+    description="Yours, new for every answer; the same one when you send an answer again.",
+)  # fmt: skip
+
+
+@extend_schema(
+    methods=["POST"],
+    parameters=[IDEMPOTENCY_KEY],
+    request=VoteRequest,
+    responses={201: VoteResponse, 400: REFUSED, 404: REFUSED, 409: REFUSED, 410: REFUSED, 422: REFUSED},
+)
+@extend_schema(
+    methods=["DELETE"],
+    responses={
+        200: inline_serializer(
+            "VoteWithdrawn", {"id": serializers.IntegerField(), "withdrawn": serializers.BooleanField()}
+        ),
+        404: REFUSED,
+        410: REFUSED,
+    },
+)
+@api_view(["POST", "DELETE"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def vote(request, battle_id):
+    """Answer a battle; DELETE within 10 s takes the answer back (the battle stays closed)."""
+    if request.method == "DELETE":
+        taken_back = services.withdraw_vote(request.user, battle_id)
+        return Response({"id": taken_back.pk, "withdrawn": True})
+    answer = services.Answer(
+        **validated(VoteRequest, request.data),
+        user_agent=request.headers.get("User-Agent", "")[:300],
+        language=request.headers.get("Accept-Language", "")[:100],
+    )
+    stored, _ = services.cast_vote(request.user, battle_id, answer, _idempotency_key(request))
+    battle = stored.battle
+    return Response(
+        {
+            "id": stored.pk,
+            "received_at": stored.received_at,
+            "systems": {"A": battle.system_a.name, "B": battle.system_b.name},
+        },
+        status=201,
+    )
+
+
+def _idempotency_key(request):
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if not 1 <= len(key) <= 100 or not key.isprintable():
+        raise Refusal("Send an Idempotency-Key header of 1 to 100 printable characters, new for every answer.")
+    return key
+
+
+@extend_schema(responses={204: None, 401: REFUSED})
+@api_view(["DELETE"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def me(request):
+    """Withdraw: every vote of this rater, and everything personal."""
+    services.withdraw_rater(request.user)
+    return forget_rater(Response(status=204))

@@ -1,0 +1,63 @@
+"""Give every committed vote and flag the next `seq` and its link in a chain of hashes."""
+
+import hashlib
+import json
+
+from django.db import connection, transaction
+
+from .models import Ledger
+
+LOCK = 0x1ED6E2  # any constant: the advisory lock that makes the sweep the only writer of seq
+GENESIS = "0" * 64
+
+
+@transaction.atomic
+def extend(limit=5000):
+    """Number up to `limit` waiting entries. Returns how many; 0 when another sweep is at it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        if not cursor.fetchone()[0]:
+            return 0
+    last = Ledger.objects.filter(seq__isnull=False).order_by("-seq").first()
+    seq, digest = (last.seq, last.digest) if last else (0, GENESIS)
+    waiting = list(_with_content(Ledger.objects.filter(seq__isnull=True)).order_by("pk")[:limit])
+    for entry in waiting:
+        seq += 1
+        digest = link(digest, seq, entry)
+        entry.seq, entry.digest = seq, digest
+    Ledger.objects.bulk_update(waiting, ["seq", "digest"], batch_size=1000)
+    return len(waiting)
+
+
+def verify():
+    """The seq of the first entry whose hash does not follow from the one before it, or None."""
+    digest, expected = GENESIS, 1
+    for entry in _with_content(Ledger.objects.filter(seq__isnull=False)).order_by("seq").iterator(2000):
+        digest = link(digest, expected, entry)
+        if entry.seq != expected or entry.digest != digest:
+            return expected
+        expected += 1
+    return None
+
+
+def link(previous, seq, entry):
+    """sha256 over the previous digest and what can never change of this entry."""
+    content = json.dumps([seq, *_content(entry)], separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(f"{previous}{content}".encode()).hexdigest()
+
+
+def _content(entry):
+    if entry.vote_id:
+        vote = entry.vote
+        return ["vote", vote.pk, str(vote.battle_id), vote.answer, vote.received_at.isoformat()]
+    flag = entry.flag
+    return ["flag", flag.pk, flag.vote_id, flag.rule, flag.rule_version, flag.created_at.isoformat()]
+
+
+def _with_content(entries):
+    return entries.select_related("vote", "flag")
+
+
+def head():
+    """The last seq given, 0 before the first."""
+    return Ledger.objects.filter(seq__isnull=False).order_by("-seq").values_list("seq", flat=True).first() or 0

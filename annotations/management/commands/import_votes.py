@@ -1,0 +1,39 @@
+import re
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+
+from annotations import ledger
+from annotations.imports import OPTIONAL, REQUIRED, import_votes
+from arena.refusals import Refusal
+
+
+class Command(BaseCommand):
+    help = (
+        f"Import votes from CSV or JSONL with {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}. "
+        "Ends with status 1 if a row did not fit; the others are in."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--study", help="slug of the study they go into; default: the file's name")
+
+    def handle(self, file, study, **options):
+        slug = study or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-")
+        try:
+            report = import_votes(file, slug)
+        except (OSError, UnicodeDecodeError, Refusal) as error:
+            raise CommandError(f"{file}: {error}") from error
+        while ledger.extend():
+            pass
+        if report.ignored_columns:
+            self.stdout.write(f"Columns not read: {', '.join(report.ignored_columns)}")
+        for line, reason in report.bad:
+            self.stderr.write(f"{file}:{line}: {reason}")
+        summary = (
+            f"study {slug}: {report.imported} votes imported, {report.already_there} were there already, "
+            f"{len(report.bad)} rows do not fit"
+        )
+        if report.bad:
+            raise CommandError(summary)
+        self.stdout.write(summary)

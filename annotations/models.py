@@ -1,0 +1,114 @@
+"""The answers: what people said. Append-only; triggers in migration 0002 say so to everyone.
+
+`Vote` holds nothing personal and no free text. What does (`VoteDetails`) is erased by a withdrawal.
+"""
+
+from django.db import models
+from django.db.models import F, Q
+
+from arena.models import ANSWERS, Battle, Rater, Study
+
+
+class Vote(models.Model):
+    """A rater's answer to a battle."""
+
+    battle = models.OneToOneField(Battle, models.PROTECT, related_name="vote")
+    rater = models.ForeignKey(Rater, models.PROTECT, null=True, blank=True, related_name="votes")
+    preference = models.CharField(max_length=8, choices=[(answer, answer) for answer in ANSWERS])
+    degree = models.CharField(max_length=8, blank=True, choices=[("much", "much"), ("slightly", "slightly")])
+    axes = models.JSONField(default=dict, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+
+    heard = models.JSONField(default=dict, blank=True, help_text="Intervals in ms of clip time, per slot.")
+    heard_a_ms = models.PositiveIntegerField(null=True, blank=True, help_text="Covered once or more.")
+    heard_b_ms = models.PositiveIntegerField(null=True, blank=True)
+    first_played = models.CharField(max_length=1, blank=True)
+    switches = models.PositiveIntegerField(null=True, blank=True)
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True)
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(preference__in=ANSWERS), name="vote_preference"),
+            models.CheckConstraint(condition=Q(degree__in=["", "much", "slightly"]), name="vote_degree"),
+            models.CheckConstraint(condition=Q(first_played__in=["", "A", "B"]), name="vote_first_played"),
+            models.UniqueConstraint(fields=["rater", "idempotency_key"], name="vote_key_once_per_rater"),
+        ]
+
+    def __str__(self):
+        return f"vote {self.pk}: {self.preference}"
+
+    @property
+    def answer(self):
+        """What makes two votes the same answer."""
+        return (self.preference, self.degree, self.axes, sorted(self.tags))
+
+
+class VoteDetails(models.Model):
+    """What came with a vote and could say who the rater is. Erased by a withdrawal."""
+
+    vote = models.OneToOneField(Vote, models.CASCADE, related_name="details")
+    comment = models.TextField(blank=True)
+    events = models.JSONField(default=list, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    language = models.CharField(max_length=100, blank=True)
+
+    class Meta:
+        verbose_name_plural = "vote details"
+
+
+class Flag(models.Model):
+    """What a rule found out about a vote. The rule `withdrawn` is the rater's own word."""
+
+    WITHDRAWN = "withdrawn"
+    LATE = "late"
+
+    vote = models.ForeignKey(Vote, models.PROTECT, related_name="flags")
+    rule = models.CharField(max_length=40)
+    rule_version = models.PositiveIntegerField()
+    detail = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["vote", "rule", "rule_version"], name="flag_once"),
+        ]
+
+    def __str__(self):
+        return f"{self.rule} on vote {self.vote_id}"
+
+
+class Ledger(models.Model):
+    """Every vote and every flag, in the one order that editions and releases refer to.
+
+    A trigger writes the row in the transaction of the vote or flag; the sweep gives it its `seq` and its
+    place in the chain of hashes. Commits arrive out of order: `seq <= n` is a set that never changes, a
+    time or an id is not.
+    """
+
+    study = models.ForeignKey(Study, models.PROTECT)
+    vote = models.OneToOneField(Vote, models.PROTECT, null=True, blank=True, related_name="entry")
+    flag = models.OneToOneField(Flag, models.PROTECT, null=True, blank=True, related_name="entry")
+    seq = models.BigIntegerField(null=True, blank=True, unique=True)
+    digest = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        verbose_name_plural = "ledger"
+        ordering = [F("seq").asc(nulls_last=True)]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(vote__isnull=True, flag__isnull=False) | Q(vote__isnull=False, flag__isnull=True),
+                name="ledger_vote_or_flag",
+            ),
+            models.CheckConstraint(
+                condition=Q(seq__isnull=True, digest="") | (Q(seq__gte=1) & ~Q(digest="")),
+                name="ledger_seq_with_digest",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(seq__isnull=True), name="ledger_waiting"),
+            models.Index(fields=["study", "seq"], name="ledger_of_study"),
+        ]
+
+    def __str__(self):
+        return f"ledger {self.seq}"

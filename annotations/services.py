@@ -1,0 +1,180 @@
+"""Where several models change together: casting a vote, flagging one, a rater's withdrawal."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from arena.models import Battle, Consent, Rater
+from arena.refusals import Conflict, Gone, NotFound, NotHeard, Refusal
+
+from .listening import clip_intervals, listening_ends
+from .models import Flag, Vote, VoteDetails
+
+CLOCK_TOLERANCE = timedelta(seconds=1)
+UNDO = timedelta(seconds=10)
+LATE_VERSION = WITHDRAWN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the rater said, and how they came to it; shapes are checked by the API, sense by `cast_vote`."""
+
+    preference: str
+    heard: dict
+    degree: str = ""
+    axes: dict = field(default_factory=dict)
+    tags: list = field(default_factory=list)
+    comment: str = ""
+    first_played: str = ""
+    switches: int = 0
+    events: list = field(default_factory=list)
+    user_agent: str = ""
+    language: str = ""
+
+    @property
+    def said(self):
+        """Comparable with `Vote.answer`."""
+        return (self.preference, self.degree, self.axes, sorted(self.tags))
+
+
+@transaction.atomic
+def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
+    """Store a rater's answer to a battle, once. Returns (vote, created).
+
+    The same answer again, under whatever key, is the vote that stands. Raises NotFound, Conflict (another
+    answer, a skipped battle, or a key used for another battle), Gone (expired), NotHeard, Refusal (the
+    answer does not fit the study).
+    """
+    now = now or timezone.now()
+    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)  # one vote of a rater at a time
+    battle = Battle.objects.select_related("study").filter(pk=battle_id, rater=rater).first()
+    if not battle:
+        raise NotFound("You have no such battle.")
+    standing = _standing_vote(rater, battle, answer, idempotency_key)
+    if standing:
+        return standing, False
+    if battle.expires_at <= now:
+        raise Gone("This battle has expired; please take a new one.", code="expired")
+    _check_fits(answer, battle.study)
+    listening = _check_heard(answer, battle, rater, now)
+
+    vote = Vote.objects.create(
+        battle=battle,
+        rater=rater,
+        preference=answer.preference,
+        degree=answer.degree,
+        axes=answer.axes,
+        tags=answer.tags,
+        heard=listening.intervals,
+        heard_a_ms=listening.coverage_ms("A"),
+        heard_b_ms=listening.coverage_ms("B"),
+        first_played=answer.first_played,
+        switches=answer.switches,
+        idempotency_key=idempotency_key,
+        received_at=now,
+    )
+    VoteDetails.objects.create(
+        vote=vote,
+        comment=answer.comment,
+        events=answer.events,
+        user_agent=answer.user_agent,
+        language=answer.language,
+    )
+    rater.ears_free_at = listening_ends(listening, battle.served_at, rater.ears_free_at)
+    rater.save(update_fields=["ears_free_at"])
+    Battle.objects.filter(pk=battle.pk).update(closed_at=now, close_reason="voted")
+    if now > battle.reserved_until:
+        flag(vote, Flag.LATE, LATE_VERSION, {"reserved_until": battle.reserved_until.isoformat()}, now)
+    return vote, True
+
+
+def _standing_vote(rater, battle, answer, idempotency_key):
+    """The vote that this answer repeats, if any; a Conflict if it contradicts one."""
+    vote = Vote.objects.filter(battle=battle).first()
+    if vote and vote.answer == answer.said:
+        return vote
+    if vote:
+        raise Conflict("You have answered this battle already, differently.", code="already_voted")
+    if Vote.objects.filter(rater=rater, idempotency_key=idempotency_key).exists():
+        raise Conflict("This Idempotency-Key belongs to your vote on another battle.", code="key_reused")
+    if battle.closed_at:
+        raise Conflict("You have skipped this battle.", code="skipped")
+    return None
+
+
+def _check_fits(answer, study):
+    """The answer uses only what the study asks."""
+    asked = study.questions
+    if answer.preference not in study.answers:
+        raise Refusal(f"preference is {answer.preference!r}; it is one of {', '.join(study.answers)}.")
+    if answer.degree and not asked["degree"]:
+        raise Refusal("degree: this study does not ask for it.")
+    if unknown := sorted(set(answer.axes) - set(asked["axes"])):
+        raise Refusal(f"axes: this study does not ask for {', '.join(unknown)}.")
+    if bad := sorted(axis for axis, value in answer.axes.items() if value not in study.answers):
+        raise Refusal(f"axes: {', '.join(bad)} must be one of {', '.join(study.answers)}.")
+    if unknown := sorted(set(answer.tags) - set(asked["tags"])):
+        raise Refusal(f"tags: this study does not offer {', '.join(unknown)}.")
+    if answer.comment and not asked["comment"]:
+        raise Refusal("comment: this study does not ask for it.")
+
+
+def _check_heard(answer, battle, rater, now):
+    """The listening, once it covers the gate of both clips and fits into the time there was."""
+    try:
+        listening = clip_intervals(answer.heard, battle.length_ms)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    gate = min(battle.study.min_listen_ms, battle.length_ms)
+    missing = {slot: max(0, gate - listening.coverage_ms(slot)) for slot in ("A", "B")}
+    if any(missing.values()):
+        words = " and ".join(f"{ms / 1000:.1f} s more of {slot}" for slot, ms in missing.items() if ms)
+        raise NotHeard(f"Please listen to {words}.", missing_ms=missing)
+    if listening_ends(listening, battle.served_at, rater.ears_free_at) > now + CLOCK_TOLERANCE:
+        raise NotHeard("More was reported as heard than there was time to hear.", code="heard_too_much")
+    return listening
+
+
+def flag(vote, rule, version, detail=None, now=None):
+    """Flag a vote; the same rule and version twice is one flag. Nothing is deleted."""
+    return Flag.objects.get_or_create(
+        vote=vote,
+        rule=rule,
+        rule_version=version,
+        defaults={"detail": detail or {}, "created_at": now or timezone.now()},
+    )[0]
+
+
+@transaction.atomic
+def withdraw_vote(rater, battle_id, now=None):
+    """The rater's undo, within 10 s of the vote: a flag, not a deletion; the battle stays closed."""
+    now = now or timezone.now()
+    vote = Vote.objects.filter(battle_id=battle_id, rater=rater).first()
+    if not vote:
+        raise NotFound("You have no vote on such a battle.")
+    if vote.flags.filter(rule=Flag.WITHDRAWN).exists():
+        return vote
+    if now > vote.received_at + UNDO:
+        raise Gone("A vote can be taken back within 10 seconds.", code="too_late_to_undo")
+    flag(vote, Flag.WITHDRAWN, WITHDRAWN_VERSION, {"by": "undo"}, now)
+    VoteDetails.objects.filter(vote=vote).delete()
+    return vote
+
+
+@transaction.atomic
+def withdraw_rater(rater, now=None):
+    """Erase what is personal and withdraw every vote. The rater's row stays, empty, so that clusters and old
+    editions can be rebuilt; later editions and releases leave the votes out, reason `withdrawn`."""
+    now = now or timezone.now()
+    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
+    for vote in rater.votes.all():
+        flag(vote, Flag.WITHDRAWN, WITHDRAWN_VERSION, {"by": "rater"}, now)
+    VoteDetails.objects.filter(vote__rater=rater).delete()
+    Consent.objects.filter(rater=rater).delete()
+    rater.battles.filter(closed_at__isnull=True).update(closed_at=now, close_reason="skipped", skip_reason="withdrawn")
+    rater.withdrawn_at = rater.withdrawn_at or now
+    rater.ears_free_at = rater.import_key = None
+    rater.save()
+    return rater

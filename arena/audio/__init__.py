@@ -1,0 +1,133 @@
+"""Decode, validate, measure and cut the excerpt of a clip; every untrusted byte is decoded in a limited child.
+
+The parent imports neither PyAV nor NumPy until `decode` returns an array, so web processes may import this.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arena.audio import sandbox
+from arena.audio.outcomes import (
+    AudioError,
+    AudioRejected,
+    AudioUnavailable,
+    CannotLevel,
+    ClipFacts,
+    ExcerptFacts,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "EXCERPT_CODECS",
+    "AudioError",
+    "AudioRejected",
+    "AudioUnavailable",
+    "CannotLevel",
+    "ClipFacts",
+    "ExcerptFacts",
+    "cut_excerpt",
+    "decode",
+    "inspect",
+    "mime_type",
+]
+
+EXCERPT_CODECS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+MIN_EXCERPT_MS = 1000
+MAX_CHANNELS = 8
+
+
+def mime_type(codec: str) -> str:
+    """The Content-Type of an excerpt of this codec. Raises ValueError for a codec excerpts do not have."""
+    if codec not in EXCERPT_CODECS:
+        raise ValueError(f"Excerpts are {' or '.join(EXCERPT_CODECS)}, not {codec!r}.")
+    return EXCERPT_CODECS[codec]
+
+
+def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_000_000) -> ClipFacts:
+    """Decode the whole file and measure it; memory does not grow with its length.
+
+    Raises AudioRejected with a sentence (not audio, truncated, empty, silent, not finite, too long or short,
+    too large, unsupported rate or channels), AudioUnavailable, or OSError if the path cannot be opened.
+    """
+    source = _regular_file(path)
+    size = source.stat().st_size
+    if size > max_bytes:
+        limit = f"{max_bytes / 1e6:,.0f} MB"
+        raise AudioRejected(f"The file is {size / 1e6:,.1f} MB; the limit is {limit}.")
+    return sandbox.call("inspect", ClipFacts, path=str(source), max_seconds=max_seconds)
+
+
+def cut_excerpt(
+    path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3"
+) -> ExcerptFacts:
+    """Write the blinded, level-matched copy of the first `length_ms` of a clip to `out_path` (replaced at once).
+
+    48 kHz stereo, -23 LUFS, true peak at most -1 dBTP, no metadata; the size depends on `length_ms` and `codec`
+    alone. Raises CannotLevel if no static gain reaches that level, AudioRejected as `inspect` does (and if the
+    clip is shorter than `length_ms`), ValueError for a bad length or codec.
+    """
+    mime_type(codec)
+    if length_ms < MIN_EXCERPT_MS:
+        raise ValueError(f"An excerpt lasts at least {MIN_EXCERPT_MS} ms, not {length_ms}.")
+    source, target = _regular_file(path), Path(out_path).absolute()
+    part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    try:
+        facts = sandbox.call(
+            "cut_excerpt",
+            ExcerptFacts,
+            sandbox.Limits(file_bytes=length_ms * 192 + 1_000_000),  # 48 kHz, stereo, 16 bit
+            path=str(source),
+            out_path=str(part),
+            length_ms=int(length_ms),
+            codec=codec,
+        )
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    return facts
+
+
+def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds: float = 600) -> np.ndarray:
+    """The samples of a clip at `sample_rate`, float32: [n] if mono (the mean of the channels), else [channels, n].
+
+    Raises AudioRejected as `inspect` does, but accepts short and silent files.
+    """
+    import numpy as np
+
+    limits = sandbox.Limits(
+        file_bytes=int((max_seconds + 1) * sample_rate * 4 * (1 if mono else MAX_CHANNELS))
+    )
+    source = _regular_file(path)
+    with tempfile.TemporaryDirectory(prefix="decode-") as folder:
+        raw = Path(folder, "samples.f32")
+        shape = sandbox.call(
+            "decode",
+            dict,
+            limits,
+            path=str(source),
+            out_path=str(raw),
+            sample_rate=int(sample_rate),
+            mono=mono,
+            max_seconds=max_seconds,
+        )
+        samples = np.fromfile(raw, dtype="<f4")
+    if mono:
+        return samples
+    return np.ascontiguousarray(samples.reshape(-1, shape["channels"]).T)
+
+
+def _regular_file(path: str | Path) -> Path:
+    """The absolute path, once it is known to open: a pipe or device could block for ever."""
+    absolute = Path(path).absolute()
+    if not stat.S_ISREG(absolute.stat().st_mode):
+        raise AudioRejected("This is not a regular file.")
+    absolute.open("rb").close()
+    return absolute

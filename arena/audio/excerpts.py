@@ -1,0 +1,137 @@
+"""The blinded excerpt: same length, size, format and loudness for every clip, so that only the music differs."""
+
+from __future__ import annotations
+
+import os
+import wave
+from collections.abc import Iterable
+
+import av
+import numpy as np
+
+from arena.audio.loudness import Levels, LoudnessMeter, measure
+from arena.audio.outcomes import AudioRejected, CannotLevel, ExcerptFacts
+from arena.audio.reading import AudioSource, Resampler, frame_of, open_audio
+
+RATE = 48_000
+TARGET_LUFS = -23.0  # EBU R 128
+MAX_TRUE_PEAK_DBTP = -1.0
+LOUDNESS_SLACK_LU = 0.5
+FADE_MS = 8
+# A header may round a duration to milliseconds and a resampler drop a few samples; silence makes up for it.
+MAX_PADDING_MS = 20
+PEAK_BUCKETS = 1000
+PEAK_SCALE = 2.0  # music at -23 LUFS rarely passes -6 dBFS; the same for all clips, so it tells nothing
+MP3_BITS_PER_SECOND = 320_000
+
+
+def cut(path: str, out_path: str, length_ms: int, codec: str) -> ExcerptFacts:
+    """Write the excerpt of a clip and measure what a player will decode. Raises AudioRejected, CannotLevel."""
+    samples = _fade(_first_stretch(path, length_ms))
+    gain_db = _level(samples)
+    {"mp3": _write_mp3, "wav": _write_wav}[codec](samples, out_path)
+    played = _as_played(out_path)
+    if abs(played.loudness_lufs - TARGET_LUFS) > LOUDNESS_SLACK_LU:
+        raise CannotLevel(
+            f"Cannot be levelled to {TARGET_LUFS:g} LUFS: it plays at {played.loudness_lufs:.1f}."
+        )
+    _check_true_peak(played.true_peak_dbtp)
+    return ExcerptFacts(
+        bytes=os.path.getsize(out_path),
+        gain_db=round(gain_db, 3),
+        loudness_lufs=round(played.loudness_lufs, 2),
+        true_peak_dbtp=round(played.true_peak_dbtp, 2),
+        peaks=_peaks(samples),
+    )
+
+
+def _first_stretch(path: str, length_ms: int) -> np.ndarray:
+    """float32 [length_ms * 48, 2]: the start of the clip at 48 kHz stereo."""
+    wanted = length_ms * RATE // 1000
+    samples = np.zeros((wanted, 2), np.float32)
+    filled = 0
+    with open_audio(path) as source:
+        for block in _stereo(source):
+            block = block[: wanted - filled]
+            samples[filled : filled + len(block)] = block
+            filled += len(block)
+            if filled == wanted:
+                break
+    if wanted - filled > MAX_PADDING_MS * RATE // 1000:
+        raise AudioRejected(
+            f"The clip lasts {filled / RATE:.2f} s, less than the excerpt of {length_ms / 1000:.2f} s."
+        )
+    return samples
+
+
+def _stereo(source: AudioSource) -> Iterable[np.ndarray]:
+    """Mono goes to both ears as it is; more than two channels are downmixed by swresample."""
+    layout = "mono" if source.channels == 1 else "stereo"
+    resampler = Resampler(source.sample_rate, source.layout, RATE, layout)
+    for block in source.blocks():
+        yield from resampler.push(block)
+    yield from resampler.push(None)
+
+
+def _fade(samples: np.ndarray) -> np.ndarray:
+    """Raised-cosine ramps at both ends, in place: a cut through a waveform would click."""
+    n = FADE_MS * RATE // 1000
+    ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(n) + 0.5) / n)).astype(np.float32)[:, None]
+    samples[:n] *= ramp
+    samples[-n:] *= ramp[::-1]
+    return samples
+
+
+def _level(samples: np.ndarray) -> float:
+    """Apply, in place, the one gain that brings the excerpt to TARGET_LUFS; return it in dB."""
+    levels = measure(samples, RATE, "stereo")
+    if levels.silent:
+        raise CannotLevel(f"The first {len(samples) / RATE:.1f} s, which would be played, are silent.")
+    gain_db = TARGET_LUFS - levels.loudness_lufs
+    _check_true_peak(levels.true_peak_dbtp + gain_db)
+    samples *= np.float32(10 ** (gain_db / 20))
+    return gain_db
+
+
+def _check_true_peak(true_peak_dbtp: float) -> None:
+    if true_peak_dbtp > MAX_TRUE_PEAK_DBTP:
+        raise CannotLevel(
+            f"Cannot be played at {TARGET_LUFS:g} LUFS without its peaks passing {MAX_TRUE_PEAK_DBTP:g} dBTP: "
+            f"they would reach {true_peak_dbtp:+.1f} dBTP."
+        )
+
+
+def _write_wav(samples: np.ndarray, out_path: str) -> None:
+    with wave.open(out_path, "wb") as out:  # 44 bytes of header, no other chunk than the samples
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
+
+
+def _write_mp3(samples: np.ndarray, out_path: str) -> None:
+    """Bare CBR frames of 960 bytes: without a muxer there is no ID3 tag and no Xing, Info or LAME frame."""
+    encoder = av.CodecContext.create("libmp3lame", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = RATE, "stereo", "fltp"
+    encoder.bit_rate = MP3_BITS_PER_SECOND
+    encoder.options = {"reservoir": "0"}
+    with open(out_path, "wb") as out:
+        for start in range(0, len(samples), RATE):
+            frame = frame_of(samples[start : start + RATE], RATE, "stereo", start)
+            out.writelines(bytes(packet) for packet in encoder.encode(frame))
+        out.writelines(bytes(packet) for packet in encoder.encode(None))
+
+
+def _as_played(path: str) -> Levels:
+    with open_audio(path) as source:
+        meter = LoudnessMeter(source.sample_rate, source.layout)
+        for block in source.blocks():
+            meter.push(block)
+    return meter.levels()
+
+
+def _peaks(samples: np.ndarray) -> list[float]:
+    """max |x| over both channels in each of PEAK_BUCKETS stretches, times PEAK_SCALE, at most 1."""
+    edges = np.linspace(0, len(samples), PEAK_BUCKETS, endpoint=False).astype(int)
+    highest = np.maximum.reduceat(np.abs(samples).max(axis=1), edges)
+    return [round(float(value), 3) for value in np.minimum(1.0, highest * PEAK_SCALE)]

@@ -1,0 +1,58 @@
+"""What an operation on an audio file can end in: facts, or one of three exceptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class AudioError(Exception):
+    """Base of all outcomes but success. `reason` is one plain sentence for a person."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AudioRejected(AudioError):
+    """The file is at fault: it can be neither measured nor played."""
+
+
+class CannotLevel(AudioError):
+    """The clip is fine, but no gain gives it the loudness of an excerpt: do not pair it."""
+
+
+class AudioUnavailable(AudioError):
+    """This machine is at fault (PyAV missing, disk full), so the file was not judged: try again later."""
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """A whole clip as decoded, whatever its header says.
+
+    loudness_lufs is the integrated loudness of ITU-R BS.1770-4 with the file's own channels, so a mono file
+    measures 3 LU less than its two-channel copy. true_peak_dbtp is the maximum over channels (annex 2).
+    """
+
+    duration_ms: int
+    sample_rate: int
+    channels: int
+    format: str
+    codec: str
+    loudness_lufs: float
+    true_peak_dbtp: float
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ExcerptFacts:
+    """A blinded excerpt, measured on what a player decodes from it.
+
+    bytes: size of the file. gain_db: applied to the 48 kHz stereo form of the clip. peaks: 1,000 numbers in
+    [0, 1], max |x| of each bucket of the levelled excerpt times a fixed constant.
+    """
+
+    bytes: int
+    gain_db: float
+    loudness_lufs: float
+    true_peak_dbtp: float
+    peaks: list[float]

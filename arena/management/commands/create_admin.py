@@ -1,0 +1,16 @@
+import secrets
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = "Create the first admin and print its generated password, once. Does nothing where there is one."
+
+    def handle(self, **options):
+        User = get_user_model()
+        if User.objects.filter(is_superuser=True).exists():
+            return
+        password = secrets.token_urlsafe(12)
+        User.objects.create_superuser("admin", password=password)
+        self.stdout.write(f"Admin account: admin   password: {password}   (shown only now)")

@@ -1,0 +1,133 @@
+"""`import_clips MANIFEST.csv`: register every row, then ingest, beside whatever workers are running."""
+
+import csv
+import time
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from arena import services
+from arena.candidates import request_excerpts
+from arena.models import Clip, Excerpt, Status, Study
+from arena.refusals import NotFound
+
+REQUIRED = ("path", "system", "prompt")
+OPTIONAL = ("lyrics", "seed", "tags", "licence")
+
+
+class Command(BaseCommand):
+    help = (
+        f"Import clips from a CSV with the columns {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)} "
+        "(tags separated by ;). Paths are relative to the manifest. Run it again to go on where it stopped."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("manifest", type=Path)
+        parser.add_argument("--study", help="the study that compares them; made if new; default: the default study")
+
+    def handle(self, manifest, study, **options):
+        rows = read_manifest(manifest)
+        study = find_or_make_study(study, self.stdout)
+        clips, failed = {}, []
+        for line, row in tqdm(rows, desc="register", unit="clip"):
+            try:
+                clip = register(manifest, row)
+            except (OSError, ValueError) as error:
+                failed.append((line, row.get("path", ""), str(error)))
+                continue
+            study.systems.add(clip.system)
+            if study.prompts.exists():
+                study.prompts.add(clip.prompt)
+            clips[clip.pk] = (line, row["path"])
+        ingest(clips, study)
+        rejected = Clip.objects.filter(pk__in=clips, status=Status.REJECTED)
+        failed += [(*clips[clip.pk], clip.reason) for clip in rejected]
+        self.report(study, clips, failed)
+
+    def report(self, study, clips, failed):
+        ready = Clip.objects.filter(pk__in=clips, status=Status.READY).count()
+        self.stdout.write(f"study {study.slug}: {ready} clips ready, {len(failed)} rows failed")
+        unplayable = Excerpt.objects.filter(clip__in=clips, codec=study.codec, status=Status.REJECTED)
+        for excerpt in unplayable.select_related("clip"):
+            self.stdout.write(f"  not paired: {clips[excerpt.clip_id][1]}: {excerpt.reason}")
+        if failed:
+            width = max(len(path) for _, path, _ in failed)
+            table = "\n".join(f"  {line:>5}  {path:<{width}}  {reason}" for line, path, reason in sorted(failed))
+            raise CommandError(f"{len(failed)} rows failed:\n   line  {'path':<{width}}  reason\n{table}")
+
+
+def read_manifest(manifest):
+    """[(line, row)] of the manifest; a header that does not fit is an error."""
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CommandError(f"{manifest}: {error}") from error
+    missing = [name for name in REQUIRED if name not in header]
+    unknown = [name for name in header if name not in REQUIRED + OPTIONAL]
+    if missing or unknown:
+        raise CommandError(
+            f"{manifest}: columns missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}. "
+            f"It needs {', '.join(REQUIRED)}; {', '.join(OPTIONAL)} are optional."
+        )
+    return rows
+
+
+def find_or_make_study(slug, out):
+    try:
+        return services.find_study(slug)
+    except NotFound as missing:
+        if not slug:
+            raise CommandError(f"{missing} Name one with --study.") from missing
+        out.write(f"There was no study {slug!r}: made one, with the default settings.")
+        return Study.objects.create(slug=slug, name=slug.replace("-", " ").capitalize())
+
+
+def register(manifest, row):
+    """The row's clip. ValueError or OSError with a sentence for a row that cannot be one."""
+    if None in row or None in row.values():
+        raise ValueError("the row has not as many cells as the header")
+    cells = {name: (row.get(name) or "").strip() for name in REQUIRED + OPTIONAL}
+    if empty := [name for name in ("path", "system") if not cells[name]]:
+        raise ValueError(f"{', '.join(empty)} is empty")
+    if not cells["prompt"] and not cells["lyrics"]:
+        raise ValueError("prompt is empty, and there are no lyrics either")
+    if len(cells["system"]) > 100:
+        raise ValueError("system is longer than 100 characters")
+    path = manifest.parent / cells["path"]
+    if not path.is_file():
+        raise FileNotFoundError("there is no such file")
+    tags = [tag.strip() for tag in cells["tags"].split(";") if tag.strip()]
+    clip, _ = services.register_clip(
+        path,
+        system=cells["system"],
+        prompt=cells["prompt"],
+        lyrics=cells["lyrics"],
+        seed=cells["seed"][:40],
+        tags=tags,
+        licence=cells["licence"][:100],
+    )
+    return clip
+
+
+def ingest(clips, study):
+    """Measure the clips and cut the excerpts the study needs, sharing the work with any running workers."""
+    work_off(Clip.objects.filter(pk__in=clips), services.ingest_clip, "ingest")
+    request_excerpts(study)
+    work_off(Excerpt.objects.filter(clip__in=clips, codec=study.codec), services.cut_excerpt, "excerpts")
+
+
+def work_off(items, work, what):
+    """Do what is pending among `items`; wait for what a worker has claimed."""
+    with tqdm(total=items.count(), desc=what, unit="clip") as bar:
+        while pending := items.filter(status=Status.PENDING).count():
+            bar.update(bar.total - pending - bar.n)
+            claimed = items.claim(limit=1)
+            for pk in claimed:
+                work(pk)
+            if not claimed:
+                time.sleep(0.2)
+        bar.update(bar.total - bar.n)

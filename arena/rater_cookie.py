@@ -1,0 +1,56 @@
+"""Who is listening: a pseudonym in a signed cookie, checked against cross-site requests."""
+
+import uuid
+
+from django.conf import settings
+from django.core.signing import BadSignature
+from rest_framework.authentication import BaseAuthentication, CSRFCheck
+from rest_framework.exceptions import PermissionDenied
+
+from .models import Rater
+
+SALT = "rater"
+
+
+def set_rater(response, rater):
+    response.set_signed_cookie(
+        settings.RATER_COOKIE,
+        str(rater.pk),
+        salt=SALT,
+        max_age=settings.RATER_COOKIE_DAYS * 86400,
+        httponly=True,
+        samesite="Lax",
+        secure=settings.HTTPS,
+    )
+    return response
+
+
+def forget_rater(response):
+    response.delete_cookie(settings.RATER_COOKIE, samesite="Lax")
+    return response
+
+
+def read_rater(request):
+    """The rater of the request's cookie; None without a cookie, with a forged one, or after a withdrawal."""
+    try:
+        pk = uuid.UUID(request.get_signed_cookie(settings.RATER_COOKIE, salt=SALT))
+    except (KeyError, BadSignature, ValueError):
+        return None
+    return Rater.objects.filter(pk=pk, withdrawn_at__isnull=True).first()
+
+
+class RaterCookieAuthentication(BaseAuthentication):
+    """`request.user` is the Rater. Every cookie-authenticated write needs X-CSRFToken."""
+
+    def authenticate(self, request):
+        rater = read_rater(request._request)
+        if not rater:
+            return None
+        check = CSRFCheck(lambda _: None)
+        check.process_request(request)
+        if reason := check.process_view(request, None, (), {}):
+            raise PermissionDenied(f"CSRF check failed: {reason} GET / sets the cookie to send as X-CSRFToken.")
+        return rater, None
+
+    def authenticate_header(self, request):
+        return "Cookie"  # so that a missing rater is a 401

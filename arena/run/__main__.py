@@ -1,0 +1,154 @@
+"""`python -m arena.run`: start everything in order, stay in the foreground, stop everything in reverse."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from . import embedded
+from .apps import apps
+from .errors import CannotStart
+from .exec import adopt_orphans
+from .home import CHECKOUT, Home, make_run_folder
+from .processes import end_descendants, read_port, require_free, serves_pages, wait_for_end
+from .program import Program
+from .supervise import Supervisor
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+BEGAN = time.monotonic()
+
+
+class Stop(BaseException):
+    """Somebody asked the arena to stop: Ctrl-C, SIGTERM, or the terminal was closed."""
+
+
+def main():
+    """Returns the exit status."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+    adopt_orphans()
+    try:
+        port, home = read_port(), Home.from_environment()
+        home.make()
+        with home.lock() as lock:
+            Arena(home, port, lock).run()
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 1
+    except PermissionError as error:
+        print(f"{error}. Set ARENA_HOME to a folder of your own.", file=sys.stderr)
+        return 1
+    except Stop:
+        return 0
+
+
+def _stop(number, frame):
+    ignore_signals()  # asking once is enough: stopping has its own time limits
+    raise Stop
+
+
+def ignore_signals():
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class Arena:
+    def __init__(self, home, port, lock):
+        self.home, self.port, self.lock = home, port, lock
+        self.address = f"http://127.0.0.1:{port}"
+        self.folder = self.supervisor = None
+        self.stores = {}  # by the environment variable that would replace it
+
+    def run(self):
+        killed_before = self.home.clear_run()
+        require_free(self.port, seconds=20 if killed_before else 0)
+        say(f"The arena in {self.home.path}")
+        try:
+            self.prepare()
+            self.start()
+            if manage("demo", "--if-empty") != 0:
+                say("The demo could not be made, the reason is above; the arena runs without it")
+            say(f"Ready at {self.address} - Ctrl-C stops it, logs are in {self.home.log}")
+            self.stay()
+        finally:
+            ignore_signals()
+            self.stop()
+
+    def prepare(self):
+        """All that comes before the first process."""
+        account = embedded.database_account(self.home.postgres) if "DATABASE_URL" not in os.environ else None
+        self.folder = make_run_folder(account)
+        if "DATABASE_URL" not in os.environ:
+            if not self.home.postgres.exists():
+                say("Making the database (only this first time)")
+            self.stores["DATABASE_URL"] = embedded.Postgres.prepare(self.home.postgres, self.folder)
+        if "REDIS_URL" not in os.environ:
+            self.stores["REDIS_URL"] = embedded.Redis(self.folder)
+        urls = {name: store.url for name, store in self.stores.items()}
+        os.environ.update(urls, ARENA_HOME=str(self.home.path), PORT=str(self.port), PYTHONUNBUFFERED="1")
+        os.environ.setdefault("SECRET_KEY", self.home.secret_key())
+        for_others = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")}
+        self.home.write_run(pid=os.getpid(), port=self.port, folder=str(self.folder), **for_others)
+
+    def start(self):
+        """From nothing to pages that are served."""
+        programs = [store.program for store in self.stores.values()]
+        self.supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port, self.folder))
+        self.supervisor.start(self.lock)
+        if programs:
+            say("Starting " + " and ".join(program.name for program in programs))
+        for program in programs:
+            self.supervisor.start_program(program.name)
+        for store in self.stores.values():
+            self.supervisor.expect(store.program.name, store.answers)
+        say("Bringing the tables up to date")
+        for command in (["migrate", "--noinput", "--verbosity=0"], ["create_admin"]):
+            if manage(*command) != 0:
+                raise CannotStart(f"`manage.py {' '.join(command)}` failed, the reason is above.")
+        say("Starting the web server and the workers")
+        self.supervisor.start_apps()
+        self.supervisor.expect("web", lambda: serves_pages(self.port), process="apps:web")
+        say(f"Pages are served at {self.address}")
+
+    def stay(self):
+        """Until somebody asks to stop. supervisord restarts the others, we restart supervisord."""
+        while True:
+            wait_for_end(self.supervisor.process)
+            say("supervisord has ended, starting everything again")
+            end_descendants()
+            self.start()
+
+    def stop(self):
+        say("Stopping")
+        if self.supervisor:
+            self.supervisor.stop()
+        killed = end_descendants()
+        self.home.clear_run()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        say(f"Stopped, after killing {', '.join(killed)}" if killed else "Stopped, no process is left")
+
+
+def manage(*arguments):
+    """Run a command of manage.py to its end; returns its exit status."""
+    program = Program("manage", [sys.executable, "manage.py", *arguments])
+    # A group of its own, so that Ctrl-C reaches only us.
+    process = program.start(cwd=CHECKOUT, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        return process.wait()
+    except Stop:
+        os.killpg(process.pid, signal.SIGTERM)
+        raise
+
+
+def say(text):
+    """A line of progress. A closed terminal must not keep us from stopping in order."""
+    with contextlib.suppress(OSError):
+        print(f"{time.monotonic() - BEGAN:6.1f} s  {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""For `manage.py` in another terminal: where the databases of the arena that runs in ARENA_HOME are."""
+
+from .home import Home
+
+NAMES = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
+
+
+def environment() -> dict[str, str]:
+    """DATABASE_URL, REDIS_URL and SECRET_KEY of the running arena; empty when none runs there."""
+    home = Home.from_environment()
+    if not home.is_running():
+        return {}
+    run = home.read_run()
+    return {name: run[name] for name in NAMES if name in run}

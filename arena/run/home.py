@@ -1,0 +1,144 @@
+"""ARENA_HOME: the folder of all that an arena must not lose, with the lock that keeps a second arena out.
+
+postgres/    the database (as root possibly a link, see embedded.py)
+media/       clips, weights, releases
+secret_key   made at the first start
+log/         one file per process
+lock         held while an arena runs, until the last of its processes is gone
+run.json     while it runs: process id, port, folder of the sockets, DATABASE_URL, REDIS_URL, SECRET_KEY
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from .errors import CannotStart
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+STOPPING_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Home:
+    path: Path
+
+    @classmethod
+    def from_environment(cls):
+        return cls(Path(os.environ.get("ARENA_HOME") or CHECKOUT / "var").resolve())
+
+    @property
+    def postgres(self):
+        return self.path / "postgres"
+
+    @property
+    def log(self):
+        return self.path / "log"
+
+    @property
+    def run_json(self):
+        return self.path / "run.json"
+
+    def make(self):
+        for folder in (self.path, self.path / "media", self.log):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def lock(self):
+        """Take the lock and return its open file; raise CannotStart when an arena runs here already.
+
+        supervisord inherits the file. So after `kill -9` of an arena the lock stays taken until supervisord
+        has stopped what it runs; that is worth waiting for.
+        """
+        deadline = time.monotonic() + STOPPING_SECONDS
+        while True:
+            taken, file = _open_lock(self.path / "lock", create=True)
+            if taken:
+                return file
+            file.close()
+            run = self.read_run()
+            if run and psutil.pid_exists(run["pid"]):
+                raise CannotStart(
+                    f"An arena already runs in {self.path}: process {run['pid']}, "
+                    f"http://127.0.0.1:{run['port']}. For a second one set ARENA_HOME and PORT."
+                )
+            if time.monotonic() > deadline:
+                raise CannotStart(f"The arena that ran in {self.path} has not finished stopping. Try again.")
+            time.sleep(0.05)
+
+    def is_running(self):
+        try:
+            taken, file = _open_lock(self.path / "lock", mode=fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
+        file.close()
+        return not taken
+
+    def secret_key(self):
+        path = self.path / "secret_key"
+        if not path.exists():
+            _write_private(path, secrets.token_urlsafe(50))
+        return path.read_text().strip()
+
+    def write_run(self, **values):
+        _write_private(self.run_json, json.dumps(values, indent=1))
+
+    def read_run(self):
+        try:
+            return json.loads(self.run_json.read_text())
+        except FileNotFoundError:
+            return None
+
+    def clear_run(self):
+        """Remove run.json and the folder of sockets it names. Only for the holder of the lock.
+
+        True if there was one: the run before this one did not end well.
+        """
+        run = self.read_run()
+        if run is None:
+            return False
+        shutil.rmtree(run["folder"], ignore_errors=True)
+        self.run_json.unlink()
+        return True
+
+
+def make_run_folder(account, prefix="arena-"):
+    """A new folder for sockets: private, and short because a socket's path has at most 107 bytes.
+
+    `account` must get through it to a folder of its own; nobody else can list or change anything in it.
+    """
+    for base in (tempfile.gettempdir(), "/tmp"):
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+        if account:
+            folder.chmod(0o711)
+        if len(os.fsencode(folder)) <= 70 and (account is None or account.reaches(folder)):
+            return folder
+        folder.rmdir()
+    raise CannotStart(
+        "The temporary folder is out of reach of the database's account: set TMPDIR to another."
+    )
+
+
+def _open_lock(path, *, create=False, mode=fcntl.LOCK_EX):
+    """(whether the lock could be taken, the open file)"""
+    file = os.fdopen(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600), "r+")
+    try:
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False, file
+    return True, file
+
+
+def _write_private(path, text):
+    """Write a file of mode 0600 that is never seen half-written."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(file.name, path)

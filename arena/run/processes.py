@@ -1,0 +1,87 @@
+"""Waiting for processes and ports, and seeing that none is left."""
+
+import http.client
+import os
+import socket
+import time
+
+import psutil
+
+from .errors import CannotStart
+
+
+def wait_until(condition, seconds):
+    """Poll until `condition()` is true; False if it is not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def read_port():
+    text = os.environ.get("PORT") or "8000"
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        raise CannotStart(f"PORT={text!r}: write a number from 1 to 65535, as in `PORT=8001 make run`.")
+    return int(text)
+
+
+def require_free(port, seconds):
+    """Raise CannotStart unless the port is free, or becomes so within `seconds`."""
+    if not wait_until(lambda: _is_free(port), seconds):
+        raise CannotStart(
+            f"Port {port} is taken by another program. Use another one: `PORT={port + 1} make run`."
+        )
+
+
+def _is_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            raise CannotStart(
+                f"Port {port} is only for root. Use another one: `PORT=8000 make run`."
+            ) from None
+        except OSError:
+            return False
+    return True
+
+
+def serves_pages(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def wait_for_end(process):
+    """Block until `process`, a Popen, ends; meanwhile take leave of the orphans that we adopted."""
+    while process.poll() is None:
+        pid, status = os.waitpid(-1, 0)
+        if pid == process.pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+
+
+def end_descendants(seconds=10):
+    """Wait for every process below this one to end by itself, then kill. Returns the names of the killed."""
+    deadline = time.monotonic() + seconds
+    killed = []
+    while left := psutil.Process().children(recursive=True):
+        _, alive = psutil.wait_procs(left, timeout=max(0, deadline - time.monotonic()))
+        for process in alive:
+            killed.append(_name(process))
+            process.kill()
+    return killed
+
+
+def _name(process):
+    try:
+        return f"{process.name()} ({process.pid})"
+    except psutil.NoSuchProcess:
+        return str(process.pid)

@@ -1,0 +1,77 @@
+"""A program to run, and the account to run it as."""
+
+import os
+import pwd
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import exec as wrapper
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that a root process steps down to."""
+
+    uid: int
+    gid: int
+    name: str
+
+    @classmethod
+    def unprivileged(cls):
+        return cls.of(pwd.getpwnam("nobody"))
+
+    @classmethod
+    def owner(cls, path):
+        return cls.of(pwd.getpwuid(path.stat().st_uid))
+
+    @classmethod
+    def of(cls, entry):
+        return cls(entry.pw_uid, entry.pw_gid, entry.pw_name)
+
+    def reaches(self, path):
+        """Can this account go into the folder `path`, or execute the file?"""
+        try:
+            return run(["test", "-x", str(path)], self, check=False).returncode == 0
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class Program:
+    """`stop_signal` ends it politely; after `patience` seconds it is killed. `account`: None is our own."""
+
+    name: str
+    command: list[str]
+    stop_signal: str = "SIGTERM"
+    patience: int = 10
+    account: Account | None = None
+
+    def argv(self):
+        """The command inside the wrapper that makes it end with its parent."""
+        account = f"{self.account.uid}:{self.account.gid}" if self.account else "-"
+        return [sys.executable, "-I", "-S", wrapper.__file__, self.stop_signal, account, *self.command]
+
+    def start(self, **options):
+        environment = os.environ | {wrapper.PARENT: str(os.getpid())}
+        return subprocess.Popen(self.argv(), env=environment, **options)
+
+
+def run(command, account, *, check=True, **options):
+    """Run a short command to its end as `account`, in a folder that every account can be in."""
+    identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+    return subprocess.run(
+        command, cwd="/", check=check, capture_output=True, text=True, **identity, **options
+    )
+
+
+def own(path, account):
+    if account:
+        os.chown(path, account.uid, account.gid)
+
+
+def make_private_folder(path: Path, account):
+    path.mkdir(mode=0o700)
+    own(path, account)
+    return path

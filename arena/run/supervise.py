@@ -1,0 +1,145 @@
+"""supervisord, started by us and spoken to over its socket: it restarts what dies, each time a bit later.
+
+It has a session of its own, so that a terminal's Ctrl-C reaches only its parent, and ends when that does.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from pathlib import Path
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from .errors import CannotStart
+from .home import CHECKOUT
+from .processes import wait_until
+from .program import Program
+
+OUTPUT = "supervisord.out"
+FAIR_CHANCE_SECONDS = 10  # then a program that is down is one that cannot start
+GIVE_UP_SECONDS = 300  # a database may need this long to recover from a crash
+
+
+def configuration(folder: Path, log: Path, stores: list[Program], apps: list[Program]) -> str:
+    """supervisord stops the highest priority first: the apps together, then redis, then postgres."""
+    sections = [
+        _section("unix_http_server", file=folder / "supervisor.sock", chmod="0700"),
+        _section(
+            "supervisord",
+            logfile=log / "supervisord.log",
+            logfile_maxbytes="1MB",
+            logfile_backups=1,
+            pidfile=folder / "supervisord.pid",
+            childlogdir=folder,
+            nodaemon="true",
+            silent="true",
+            **({"user": "root"} if os.geteuid() == 0 else {}),
+        ),
+        _section(
+            "rpcinterface:supervisor",
+            **{"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
+        ),
+    ]
+    for priority, program in enumerate(stores, start=1):
+        sections.append(_program(program, log, priority))
+    sections.append(_section("group:apps", programs=",".join(app.name for app in apps), priority=99))
+    for app in apps:
+        sections.append(_program(app, log, 99))
+    return "\n".join(sections)
+
+
+def _program(program, log, priority):
+    return _section(
+        f"program:{program.name}",
+        command=shlex.join(program.argv()),
+        priority=priority,
+        autostart="false",
+        autorestart="true",
+        startsecs=5,
+        startretries=10**9,  # each wait is a second longer than the one before
+        stopsignal=program.stop_signal.removeprefix("SIG"),
+        stopwaitsecs=program.patience,
+        killasgroup="true",
+        redirect_stderr="true",
+        stdout_logfile=log / f"{program.name}.log",
+        stdout_logfile_maxbytes="10MB",
+        stdout_logfile_backups=2,
+    )
+
+
+def _section(name, **options):
+    lines = [f"{key} = {str(value).replace('%', '%%')}" for key, value in options.items()]
+    return "\n".join([f"[{name}]", *lines, ""])
+
+
+class Supervisor:
+    def __init__(self, folder: Path, log: Path, stores: list[Program], apps: list[Program]):
+        self.folder, self.log = folder, log
+        self.config = folder / "supervisord.conf"
+        self.config.write_text(configuration(folder, log, stores, apps))
+        self.process = None
+
+    @property
+    def rpc(self):
+        # A new connection each time: the transport cannot use one again that failed.
+        transport = SupervisorTransport(None, None, f"unix://{self.folder / 'supervisor.sock'}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    def start(self, lock):
+        """Start supervisord and wait until it listens. It keeps the file `lock` open as long as it lives."""
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config)]
+        with (self.log / OUTPUT).open("w") as output:
+            self.process = Program("supervisord", command).start(
+                cwd=CHECKOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
+            )
+        wait_until(lambda: self._has_ended() or self._listens(), 60)
+        if self._has_ended() or not self._listens():
+            raise CannotStart(f"supervisord does not start:\n{self._tail(OUTPUT)}")
+
+    def _has_ended(self):
+        return self.process.poll() is not None
+
+    def _listens(self):
+        try:
+            return bool(self.rpc.getState())
+        except OSError:
+            return False
+
+    def start_program(self, name):
+        self.rpc.startProcess(name, False)
+
+    def start_apps(self):
+        self.rpc.startProcessGroup("apps", False)
+
+    def expect(self, name, answers, process=None):
+        """Wait until `answers()`. For a program that keeps ending, or is silent for long, CannotStart."""
+        began = time.monotonic()
+        while not answers():
+            waited = time.monotonic() - began
+            if waited > GIVE_UP_SECONDS or (
+                waited > FAIR_CHANCE_SECONDS and self._keeps_ending(process or name)
+            ):
+                log = f"{name}.log"
+                raise CannotStart(f"{name} does not start. The end of {self.log / log}:\n{self._tail(log)}")
+            time.sleep(0.05)
+
+    def _keeps_ending(self, process):
+        return self.rpc.getProcessInfo(process)["statename"] in {"BACKOFF", "FATAL"}
+
+    def _tail(self, file):
+        lines = (self.log / file).read_text(errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in lines[-15:])
+
+    def stop(self):
+        """Stop everything in order and wait for it."""
+        if self.process and not self._has_ended():
+            self.process.terminate()
+            self.process.wait()

@@ -1,0 +1,8 @@
+"""The web process. It never imports torch (tests/test_house.py holds it to that)."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arena.settings")
+application = get_wsgi_application()

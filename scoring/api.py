@@ -1,0 +1,110 @@
+"""The jury over HTTP: the board, the insight after a vote, exports. The contract is DESIGN.md section 5."""
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.authentication import TokenAuthentication
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.response import Response
+
+from annotations import ledger
+from annotations.exports import FORMATS, write
+from arena.api import REFUSED, StrictSerializer, validated
+from arena.rater_cookie import RaterCookieAuthentication
+from arena.services import find_study
+
+from .board import OVERALL, board_json, find_edition
+from .insight import insight as insight_of
+from .models import RewardModel
+from .releases import rows_of
+
+CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+
+
+class LeaderboardQuery(StrictSerializer):
+    study = serializers.SlugField(required=False)
+    category = serializers.CharField(required=False, default=OVERALL)
+    edition = serializers.IntegerField(required=False, min_value=1)
+
+
+class ExportQuery(StrictSerializer):
+    format = serializers.ChoiceField(choices=FORMATS, required=False, default="jsonl")
+    study = serializers.SlugField(required=False)
+
+
+class IsResearcher(BasePermission):
+    message = "Exports are for researchers: ask an admin to add your account to the group `researchers`."
+
+    def has_permission(self, request, view):
+        user = request.user
+        return bool(user.is_authenticated and (user.is_staff or user.groups.filter(name="researchers").exists()))
+
+
+@extend_schema(
+    parameters=[LeaderboardQuery],
+    responses={
+        200: inline_serializer(
+            "Leaderboard",
+            {
+                "study": serializers.CharField(),
+                "simulated": serializers.BooleanField(),
+                "category": serializers.CharField(),
+                "edition": serializers.DictField(allow_null=True),
+                "n_votes": serializers.IntegerField(),
+                "groups": serializers.ListField(child=serializers.ListField(child=serializers.DictField())),
+                "not_yet_rated": serializers.ListField(child=serializers.DictField()),
+                "reward_model": serializers.CharField(allow_null=True),
+            },
+        ),
+        404: REFUSED,
+    },
+)
+@api_view(["GET"])
+def leaderboard(request):
+    """The board of a study: its last edition, or the numbered one."""
+    asked = validated(LeaderboardQuery, request.query_params.dict())
+    study = find_study(asked.get("study"))
+    return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"])))
+
+
+@extend_schema(
+    responses={
+        200: inline_serializer(
+            "Insight",
+            {
+                "model": serializers.DictField(allow_null=True),
+                "crowd": serializers.DictField(allow_null=True),
+                "agreement": serializers.DictField(),
+            },
+        ),
+        404: REFUSED,
+    }
+)
+@api_view(["GET"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def insight(request, battle_id):
+    """After the vote: the model's opinion, the crowd's share, own agreement; null where not yet known."""
+    return Response(insight_of(request.user, battle_id))
+
+
+@extend_schema(
+    parameters=[ExportQuery],
+    responses={(200, "application/x-ndjson"): OpenApiTypes.STR, (200, "text/csv"): OpenApiTypes.STR, 403: REFUSED},
+    auth=[{"tokenAuth": []}],
+)
+@api_view(["GET"])
+@authentication_classes([TokenAuthentication])
+@permission_classes([IsResearcher])
+def exports(request, content):
+    """Every vote, or every training pair, of one moment, streamed."""
+    asked = validated(ExportQuery, request.query_params.dict())
+    study = find_study(asked["study"]) if "study" in asked else None
+    rows = rows_of(content, ledger.head(), study, RewardModel.live(), None)
+    return StreamingHttpResponse(
+        write(rows, asked["format"]),
+        content_type=CONTENT_TYPES[asked["format"]],
+        headers={"Content-Disposition": f'attachment; filename="{content}.{asked["format"]}"'},
+    )

@@ -1,0 +1,77 @@
+"""Simulated raters of different care, who vote through the same services as people, on a clock of their own."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from django.utils import timezone
+from scipy.special import expit
+
+from annotations.services import Answer, cast_vote
+from arena.models import System
+from arena.refusals import Conflict
+from arena.services import give_consent, serve_battle
+
+from .systems import SYSTEMS
+
+RATERS, BATTLES_EACH = 28, 15
+SHARPNESS = 3.0  # logits per unit of quality difference, for a careful rater
+
+
+@dataclass(frozen=True)
+class Care:
+    """How a rater decides: share of guesses, share of near-equal pairs called a tie, lean towards slot B."""
+
+    guesses: float
+    ties: float
+    slot_b: float
+
+
+CARES = (Care(0.03, 0.5, 0.0), Care(0.1, 0.35, 0.1), Care(0.2, 0.2, 0.2), Care(0.6, 0.05, 0.6))
+
+
+def vote(study, progress=lambda: None, seed=2026):
+    """Let RATERS raters answer BATTLES_EACH battles each over the past days. Returns the number of votes."""
+    rng = Random(seed)
+    quality = {
+        pk: next(system.quality for system in SYSTEMS if system.slug == name)
+        for pk, name in System.objects.filter(studies=study).values_list("pk", "name")
+    }
+    begin = timezone.now() - timedelta(days=6)
+    votes = 0
+    for number in range(RATERS):
+        clock = begin + timedelta(hours=5 * number, minutes=rng.uniform(0, 50))
+        rater = give_consent(None, study, study.consent_version, now=clock, kind="simulated")
+        care = CARES[number % len(CARES)]
+        for turn in range(BATTLES_EACH):
+            try:
+                battle, _ = serve_battle(rater, study, now=clock, rng=rng)
+            except Conflict:  # fewer pairs than battles
+                break
+            heard = {
+                slot: [[0, rng.randrange(study.min_listen_ms, battle.length_ms + 1)]] for slot in ("A", "B")
+            }
+            clock += timedelta(
+                milliseconds=sum(end for [[_, end]] in heard.values()), seconds=rng.uniform(1, 9)
+            )
+            answer = Answer(
+                preference=decide(quality[battle.system_a_id], quality[battle.system_b_id], care, rng),
+                heard=heard,
+                first_played="A",
+                switches=rng.randrange(1, 5),
+            )
+            cast_vote(rater, battle.pk, answer, f"simulated-{turn}", now=clock)
+            votes += 1
+            progress()
+    return votes
+
+
+def decide(quality_a, quality_b, care, rng):
+    """A rater's answer to two clips of these qualities."""
+    if rng.random() < care.guesses:
+        return "A" if rng.random() < expit(-care.slot_b) else "B"
+    if max(quality_a, quality_b) < -0.5 and rng.random() < 0.3:
+        return "BOTH_BAD"
+    if abs(quality_a - quality_b) < 0.5 and rng.random() < care.ties:
+        return "TIE"
+    return "A" if rng.random() < expit(SHARPNESS * (quality_a - quality_b) - care.slot_b) else "B"

@@ -1,0 +1,172 @@
+"""Rows to arrays: the votes of a board, the scored votes of an anchor fit, the pairs of a training set.
+
+Everything reads the ledger up to a `seq`, so that the same call later gives the same arrays.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from annotations.models import Flag, Ledger
+from arena.models import Battle, Prompt, System
+
+from .models import Embedding, Reward
+
+CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
+
+
+@dataclass(frozen=True)
+class StudyVotes:
+    """The votes of a study that may be used, in ledger order, and how many may not, by reason.
+
+    a, b: int [V] indices into `systems` (names, sorted). outcome: float [V], credit to a.
+    cluster: int [V], one label per rater; a vote without rater is a cluster of its own.
+    clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
+    """
+
+    systems: list[str]
+    a: np.ndarray
+    b: np.ndarray
+    outcome: np.ndarray
+    cluster: np.ndarray
+    clip_a: np.ndarray
+    clip_b: np.ndarray
+    prompt: np.ndarray
+    excluded: dict[str, int]
+    n_raters: int
+    n_without_rater: int
+    input_hash: str
+
+    @property
+    def decisive(self):
+        """bool [V]: somebody won."""
+        return self.outcome != 0.5
+
+
+@dataclass
+class _Rows:
+    used: list = field(default_factory=list)
+    excluded: Counter = field(default_factory=Counter)
+    hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+
+def study_votes(study, seq):
+    """The votes of the study with a place in the ledger up to `seq`, as StudyVotes."""
+    rows = _read(study, seq)
+    names = dict(System.objects.filter(pk__in={pk for row in rows.used for pk in row[:2]}).values_list("pk", "name"))
+    systems = sorted(names.values())
+    index = {pk: systems.index(name) for pk, name in names.items()}
+    raters = {}
+    clusters = [
+        -position - 1 if rater is None else raters.setdefault(rater, len(raters))
+        for position, (*_, rater) in enumerate(rows.used)
+    ]
+    columns = [np.array(column) for column in zip(*rows.used, strict=True)] or [np.array([], int)] * 7
+    return StudyVotes(
+        systems=systems,
+        a=np.array([index[row[0]] for row in rows.used], dtype=np.intp),
+        b=np.array([index[row[1]] for row in rows.used], dtype=np.intp),
+        outcome=columns[2].astype(float),
+        cluster=np.array(clusters, dtype=np.int64),
+        clip_a=columns[3].astype(np.int64),
+        clip_b=columns[4].astype(np.int64),
+        prompt=columns[5].astype(np.int64),
+        excluded=dict(sorted(rows.excluded.items())),
+        n_raters=len(raters),
+        n_without_rater=sum(cluster < 0 for cluster in clusters),
+        input_hash=rows.hash.hexdigest(),
+    )
+
+
+def _read(study, seq):
+    entries = Ledger.objects.filter(study=study, seq__lte=seq).order_by("seq")
+    withdrawn = set(entries.filter(flag__rule=Flag.WITHDRAWN).values_list("flag__vote_id", flat=True))
+    rows = _Rows()
+    for vote, preference, kind, a, b, clip_a, clip_b, prompt, rater in entries.filter(
+        vote__isnull=False
+    ).values_list(
+        "vote_id",
+        "vote__preference",
+        "vote__battle__kind",
+        "vote__battle__system_a_id",
+        "vote__battle__system_b_id",
+        "vote__battle__clip_a_id",
+        "vote__battle__clip_b_id",
+        "vote__battle__prompt_id",
+        "vote__rater_id",
+    ).iterator(chunk_size=5000):  # fmt: skip
+        reason = _why_excluded(vote in withdrawn, kind, preference)
+        rows.hash.update(f"{vote},{a},{b},{preference},{rater},{reason}\n".encode())
+        if reason:
+            rows.excluded[reason] += 1
+        else:
+            rows.used.append((a, b, CREDIT_TO_A[preference], clip_a or 0, clip_b or 0, prompt or 0, rater))
+    return rows
+
+
+def _why_excluded(is_withdrawn, kind, preference):
+    if is_withdrawn:
+        return "withdrawn"
+    if kind in (Battle.Kind.GOLD, Battle.Kind.PRACTICE):
+        return kind
+    return "both_bad" if preference == "BOTH_BAD" else ""
+
+
+def clip_rewards(model, clip_ids):
+    """{clip id: reward} under the model, for those of the clips that have one."""
+    rewards = Reward.objects.filter(
+        reward_model=model, protocol=Reward.PROMPT_TEXT, clip_id__in={int(pk) for pk in clip_ids} - {0}
+    )
+    return dict(rewards.values_list("clip_id", "value"))
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """features float32 [C, D] of C clips; N pairs as rows of it; target float [N]; prompt int [N]."""
+
+    features: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    target: np.ndarray
+    prompt: np.ndarray
+    n_unembedded: int
+
+
+def training_set(studies, seq, encoders):
+    """The usable votes of the studies on clips that all encoders (key, revision) have embedded."""
+    votes = [study_votes(study, seq) for study in studies]
+    a, b, target, prompt = (
+        np.concatenate([getattr(one, name) for one in votes]) for name in ("clip_a", "clip_b", "outcome", "prompt")
+    )
+    vectors = embedded(np.union1d(a, b), encoders)
+    usable = np.array([x in vectors and y in vectors for x, y in zip(a, b, strict=True)], dtype=bool)
+    order = {clip: row for row, clip in enumerate(vectors)}
+    return TrainingSet(
+        features=np.stack(list(vectors.values())) if vectors else np.empty((0, 0), np.float32),
+        a=np.array([order[clip] for clip in a[usable]], dtype=np.intp),
+        b=np.array([order[clip] for clip in b[usable]], dtype=np.intp),
+        target=target[usable],
+        prompt=prompt[usable],
+        n_unembedded=int((~usable).sum()),
+    )
+
+
+def embedded(clip_ids, encoders):
+    """{clip id: float32 [D]} over the clips that every encoder has embedded; blocks in the encoders' order."""
+    blocks = [
+        {
+            row.clip_id: row.array
+            for row in Embedding.objects.filter(
+                encoder=key, revision=revision, vector__isnull=False, clip_id__in=[int(pk) for pk in clip_ids]
+            )
+        }
+        for key, revision in encoders
+    ]
+    common = sorted(set.intersection(*(set(block) for block in blocks)))
+    return {clip: np.concatenate([block[clip] for block in blocks]) for clip in common}
+
+
+def prompt_texts(prompt_ids):
+    return dict(Prompt.objects.filter(pk__in=set(prompt_ids)).values_list("pk", "text"))

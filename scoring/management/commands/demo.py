@@ -1,0 +1,99 @@
+"""Fill an empty arena: music by six procedural systems, simulated votes, a trained and live reward model."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from django.core.management.base import BaseCommand
+from tqdm import tqdm
+
+from annotations import ledger
+from arena import services as stage
+from arena.management.commands.import_clips import ingest
+from arena.models import Study, System
+from scoring import services
+from scoring.demo import raters
+from scoring.demo.synth import PROMPTS, SYSTEMS, generate, write_wav
+from scoring.models import RewardModel
+
+STUDIES = (
+    {
+        "slug": "open",
+        "name": "Open listening",
+        "description": "Six procedural systems, eight prompts. Everybody is welcome to listen and vote.",
+        "is_default": True,
+    },
+    {
+        "slug": "simulated",
+        "name": "Simulated raters",
+        "description": "The same clips, judged by made-up raters of different care: there to show a full board.",
+        "is_simulated": True,
+        "is_open": False,
+    },
+)
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser):
+        parser.add_argument("--if-empty", action="store_true", help="do nothing where there is anything already")
+
+    def handle(self, if_empty, **options):
+        if if_empty and not self.is_unfinished():
+            return
+        started = time.monotonic()
+        open_study, simulated = (
+            Study.objects.get_or_create(slug=fields["slug"], defaults=fields)[0] for fields in STUDIES
+        )
+        clips = self.make_clips(open_study, simulated)
+        ingest(clips, open_study)
+        if not simulated.battles.exists():
+            self.simulate(simulated)
+        self.train(simulated)
+        self.stdout.write(f"The demo is in place after {time.monotonic() - started:.0f} s.")
+
+    def is_unfinished(self):
+        """Empty, or a demo that was interrupted before its model went live."""
+        others = System.objects.exclude(name__in=[system.slug for system in SYSTEMS])
+        return not others.exists() and not RewardModel.objects.exists()
+
+    def make_clips(self, *studies):
+        clips = {}
+        with tempfile.TemporaryDirectory() as folder, tqdm(total=len(SYSTEMS) * len(PROMPTS), desc="compose") as bar:
+            for number, prompt in enumerate(PROMPTS):
+                for system in SYSTEMS:
+                    path = Path(folder) / f"{system.slug}-{number}.wav"
+                    write_wav(path, generate(system.slug, prompt, seed=number), 44_100)
+                    clip, _ = stage.register_clip(
+                        path,
+                        system=system.slug,
+                        prompt=prompt.text,
+                        seed=str(number),
+                        tags=prompt.tags,
+                        licence="Apache-2.0",
+                    )
+                    clips[clip.pk] = path.name
+                    bar.update()
+        for system in SYSTEMS:
+            System.objects.filter(name=system.slug).update(description=system.description)
+        for study in studies:
+            study.systems.set(System.objects.filter(name__in=[system.slug for system in SYSTEMS]))
+        return clips
+
+    def simulate(self, study):
+        Study.objects.filter(pk=study.pk).update(is_open=True)
+        study.refresh_from_db()
+        with tqdm(total=raters.RATERS * raters.BATTLES_EACH, desc="simulated votes") as bar:
+            raters.vote(study, bar.update)
+        Study.objects.filter(pk=study.pk).update(is_open=False)
+        while ledger.extend():
+            pass
+
+    def train(self, study):
+        from scoring.training import train_candidate
+
+        with tqdm(desc="train reward model", unit=" epochs") as bar:
+            model = train_candidate([study], progress=lambda _: bar.update())
+        services.activate_model(model)
+        self.stdout.write(f"{model.name} is live; on held-out prompts: {model.metrics['test']}")

@@ -1,0 +1,211 @@
+"""The head: a small MLP from embeddings to one reward, and the files it is kept in.
+
+A file is trusted for its numbers only. The architecture is read off the tensors' shapes, so that a head saved here
+and one published by TuneJury, under whatever key prefix, load alike; anything that does not fit is refused by name.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+HIDDEN = (1024, 512, 256, 128)
+DROPOUT = 0.5
+
+_LINEAR = {"weight", "bias"}
+_NORM = {"weight", "bias", "running_mean", "running_var"}
+_OPTIONAL = {"num_batches_tracked"}
+
+
+class BadCheckpoint(ValueError):
+    """A file that holds no usable head; the message names the file and the tensor."""
+
+
+class RankNetHead(nn.Module):
+    """(Linear, BatchNorm, ReLU, Dropout) for each hidden width, then Linear to 1 (TuneJury, arXiv 2606.17006, section 3).
+
+    float32 [B, input_width] -> float32 [B]. The two clips of a pair go through the same weights (Burges et al. 2005).
+    """
+
+    def __init__(self, input_width: int, hidden: Sequence[int] = HIDDEN, dropout: float = DROPOUT):
+        super().__init__()
+        self.input_width = input_width
+        self.hidden = tuple(hidden)
+        layers: list[nn.Module] = []
+        width = input_width
+        for next_width in self.hidden:
+            layers += [nn.Linear(width, next_width), nn.BatchNorm1d(next_width), nn.ReLU(), nn.Dropout(dropout)]
+            width = next_width
+        layers.append(nn.Linear(width, 1))
+        self.net = nn.Sequential(*layers)
+        for linear in self._all(nn.Linear):
+            nn.init.kaiming_normal_(linear.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x).squeeze(-1)
+
+    def _all(self, kind: type[nn.Module]) -> list[nn.Module]:
+        return [layer for layer in self.net if isinstance(layer, kind)]
+
+
+def load_head(path: str | os.PathLike) -> RankNetHead:
+    """The head in a .safetensors file or a torch .pt / .pth of weights only, in eval mode on the CPU.
+
+    Input width, hidden widths and key prefix come from the file. Raises BadCheckpoint for a pickle that wants to run
+    code, and for a missing, extra, misshapen or non-finite tensor; FileNotFoundError where there is no file.
+    """
+    path = Path(path)
+    linears, norms = _layers(path, _read_tensors(path))
+    widths = _check_shapes(path, linears, norms)
+    head = RankNetHead(widths[0], widths[1:])
+    with torch.no_grad():
+        for kind, sources in ((nn.Linear, linears), (nn.BatchNorm1d, norms)):
+            for layer, (_, tensors) in zip(head._all(kind), sources, strict=True):
+                layer.load_state_dict(tensors, strict=False)  # only num_batches_tracked may be absent: checked above
+    return head.eval()
+
+
+def save_head(head: RankNetHead, path: str | os.PathLike, metadata: dict[str, str]) -> str:
+    """Write weights and metadata as safetensors, all or nothing, and return the file's SHA-256 in hex."""
+    path = Path(path)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, unfinished, metadata=metadata)
+        digest = sha256_of(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return digest
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+    """The strings that save_head wrote beside the weights. A file that is not safetensors has none: BadCheckpoint."""
+    path = Path(path)
+    _must_exist(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise BadCheckpoint(f"{path}: not a safetensors file, so it has no metadata ({error})") from error
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file of weights")
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    _must_exist(path)
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except SafetensorError as error:
+            raise BadCheckpoint(f"{path}: not a readable safetensors file ({error})") from error
+    else:
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BadCheckpoint(
+                f"{path}: refused, because it is damaged or holds more than weights; code in a checkpoint is never "
+                f"run ({reason})"
+            ) from error
+    return _state_dict(path, content)
+
+
+def _state_dict(path: Path, content: object) -> dict[str, Tensor]:
+    """Unwrap {'state_dict': ...} and check that what is left are named, finite, floating-point tensors."""
+    for wrapper in ("state_dict", "model_state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not content:
+        raise BadCheckpoint(f"{path}: holds no named tensors (found {type(content).__name__})")
+    for name, tensor in content.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise BadCheckpoint(f"{path}: entry {name!r} is a {type(tensor).__name__}, not a tensor of a head")
+        if name.rpartition(".")[2] in _OPTIONAL:
+            continue
+        if not tensor.is_floating_point() or tensor.layout is not torch.strided:
+            raise BadCheckpoint(f"{path}: tensor {name} is {tensor.dtype}, {tensor.layout}; expected dense floats")
+        if not torch.isfinite(tensor).all():
+            raise BadCheckpoint(f"{path}: tensor {name} holds NaN or infinite values")
+    return dict(content)
+
+
+Layers = list[tuple[str, dict[str, Tensor]]]
+
+
+def _layers(path: Path, tensors: Mapping[str, Tensor]) -> tuple[Layers, Layers]:
+    """Linears and batch norms in natural order of their keys, each complete and with nothing left over."""
+    modules: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        module, _, leaf = name.rpartition(".")
+        if leaf not in _NORM | _OPTIONAL:
+            raise BadCheckpoint(f"{path}: extra tensor {name}, which no layer of a head has")
+        modules.setdefault(module, {})[leaf] = tensor
+
+    linears, norms = [], []
+    for module in sorted(modules, key=_natural):
+        leaves = modules[module]
+        is_norm = bool(leaves.keys() - _LINEAR) or ("weight" in leaves and leaves["weight"].ndim == 1)
+        for leaf in sorted((_NORM if is_norm else _LINEAR) - leaves.keys()):
+            raise BadCheckpoint(f"{path}: missing tensor {_join(module, leaf)}")
+        (norms if is_norm else linears).append((module, leaves))
+    if len(linears) != len(norms) + 1:
+        raise BadCheckpoint(
+            f"{path}: a head has one linear layer more than batch norms; a layer is missing or extra among "
+            f"linear {_names(linears)} and batch norm {_names(norms)}"
+        )
+    return linears, norms
+
+
+def _check_shapes(path: Path, linears: Layers, norms: Layers) -> list[int]:
+    """Input width and hidden widths, each tensor checked against the layer before it."""
+
+    def expect(module: str, leaf: str, tensor: Tensor, shape: list[int]) -> None:
+        if list(tensor.shape) != shape:
+            name = _join(module, leaf)
+            raise BadCheckpoint(f"{path}: tensor {name} has shape {list(tensor.shape)}, expected {shape}")
+
+    for module, leaves in linears:
+        if leaves["weight"].ndim != 2:
+            raise BadCheckpoint(f"{path}: tensor {_join(module, 'weight')} has {leaves['weight'].ndim} axes, expected 2")
+    widths = [linears[0][1]["weight"].shape[1]]
+    for i, (module, leaves) in enumerate(linears):
+        width = leaves["weight"].shape[0] if i < len(norms) else 1
+        expect(module, "weight", leaves["weight"], [width, widths[-1]])
+        expect(module, "bias", leaves["bias"], [width])
+        widths.append(width)
+    for (module, leaves), width in zip(norms, widths[1:-1], strict=True):
+        for leaf in sorted(_NORM):
+            expect(module, leaf, leaves[leaf], [width])
+        if "num_batches_tracked" in leaves:
+            expect(module, "num_batches_tracked", leaves["num_batches_tracked"], [])
+    return widths[:-1]
+
+
+def _natural(name: str) -> list[str | int]:
+    """net.4 before net.12: runs of digits compare as numbers (re.split puts them at the odd places)."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def _join(module: str, leaf: str) -> str:
+    return f"{module}.{leaf}" if module else leaf
+
+
+def _names(layers: Layers) -> str:
+    return ", ".join(module or "(no prefix)" for module, _ in layers) or "(none)"

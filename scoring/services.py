@@ -1,0 +1,172 @@
+"""Where several of the jury's models change together: boards, anchors, the live model, rewards."""
+
+from datetime import timedelta
+
+import numpy as np
+from django.db import connection, transaction
+from django.utils import timezone
+
+from annotations import ledger
+from annotations.models import Ledger
+from arena.models import Clip, Status
+from arena.refusals import NotFound
+
+from . import anchors, boards, inputs, outputs
+from .models import Embedding, Reward, RewardModel
+
+ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
+CLAIM = timedelta(seconds=90)
+
+
+# ---- boards -------------------------------------------------------------------------------------------
+
+
+def board_is_due(study, now=None):
+    """Whether the study's ledger has run far enough ahead of its last edition."""
+    now = now or timezone.now()
+    entries = Ledger.objects.filter(study=study, seq__isnull=False)
+    votes = entries.filter(vote__isnull=False)
+    last = study.editions.order_by("-number").first()
+    if not last:
+        return votes.exists()
+    new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
+    oldest = new.first()
+    if not oldest:
+        return False
+    came_at = oldest.vote.received_at if oldest.vote else oldest.flag.created_at
+    return boards.is_due(
+        n_counted=votes.filter(seq__lte=last.ledger_seq).count(),
+        n_new_entries=new.count(),
+        n_votes=votes.count(),
+        oldest_wait_s=(now - came_at).total_seconds(),
+        since_last_s=(now - last.created_at).total_seconds(),
+    )
+
+
+@transaction.atomic
+def refit_board(study, now=None):
+    """Compute the study's board at the head of the ledger and write it as the next edition."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0xB0A2D, study.pk])
+    seq = ledger.head()
+    votes = inputs.study_votes(study, seq)
+    last = study.editions.order_by("-number").first()
+    return outputs.write_edition(
+        study,
+        number=last.number + 1 if last else 1,
+        method=boards.METHOD,
+        method_version=boards.METHOD_VERSION,
+        config=boards.CONFIG,
+        ledger_seq=seq,
+        input_hash=votes.input_hash,
+        result=boards.compute(votes, boards.CONFIG),
+        now=now or timezone.now(),
+    )
+
+
+def rebuild_edition(edition):
+    """The edition's canonical JSON, computed again from the database."""
+    if (edition.method, edition.method_version) != (boards.METHOD, boards.METHOD_VERSION):
+        raise NotFound(f"{edition}: its method {edition.method} {edition.method_version} is not in this code.")
+    votes = inputs.study_votes(edition.study, edition.ledger_seq)
+    return boards.canonical_json(boards.compute(votes, edition.config))
+
+
+# ---- anchors ------------------------------------------------------------------------------------------
+
+
+def anchors_are_due(study, model):
+    """The study's board or the model's rewards have moved since the last anchor fit."""
+    edition = study.editions.order_by("-number").first()
+    if not edition:
+        return False
+    last = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
+    if not last or last.ledger_seq < edition.ledger_seq:
+        return True
+    return last.n_unscored > 0 and model.rewards.filter(created_at__gt=last.created_at).exists()
+
+
+def refit_anchors(study, model, now=None):
+    """Fit the model's per-system bias to the study's decisive votes on scored clips."""
+    seq = study.editions.order_by("-number").values_list("ledger_seq", flat=True)[0]
+    votes = inputs.study_votes(study, seq)
+    rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b))
+    scored = np.array(
+        [a in rewards and b in rewards for a, b in zip(votes.clip_a, votes.clip_b, strict=True)], dtype=bool
+    )
+    on_clips = votes.decisive & (votes.clip_a > 0)
+    used = on_clips & scored
+    fit = None
+    if used.any():
+        names = np.array(votes.systems)
+        fit = anchors.fit_anchors(
+            [rewards[clip] for clip in votes.clip_a[used]],
+            [rewards[clip] for clip in votes.clip_b[used]],
+            names[votes.a[used]].tolist(),
+            names[votes.b[used]].tolist(),
+            votes.outcome[used],
+            l2=ANCHOR_CONFIG["l2"],
+            cluster=votes.cluster[used],
+        )
+    return outputs.write_anchor_fit(
+        study,
+        model,
+        ledger_seq=seq,
+        config=ANCHOR_CONFIG,
+        anchors=fit,
+        n_pairs=int(used.sum()),
+        n_unscored=int((on_clips & ~scored).sum()),
+        now=now or timezone.now(),
+    )
+
+
+# ---- the live model and its rewards -------------------------------------------------------------------
+
+
+@transaction.atomic
+def activate_model(model):
+    """Make a reward model the live one; the one before retires, and its rewards stay."""
+    RewardModel.objects.filter(status=RewardModel.Status.LIVE).exclude(pk=model.pk).update(
+        status=RewardModel.Status.RETIRED
+    )
+    model.status, model.activated_at = RewardModel.Status.LIVE, timezone.now()
+    model.save(update_fields=["status", "activated_at"])
+    return model
+
+
+def claim_unembedded(key, revision, limit):
+    """Up to `limit` ready clips without an embedding, claimed for this worker until the claim runs out."""
+    now = timezone.now()
+    done = Embedding.objects.filter(encoder=key, revision=revision).exclude(
+        vector__isnull=True, error="", claimed_until__lt=now
+    )
+    waiting = Clip.objects.filter(status=Status.READY).exclude(pk__in=done.values("clip_id")).order_by("pk")
+    claimed = []
+    for clip in waiting.select_related("prompt")[: limit * 4]:
+        if len(claimed) == limit:
+            break
+        row, created = Embedding.objects.get_or_create(
+            clip=clip, encoder=key, revision=revision, defaults={"claimed_until": now + CLAIM}
+        )
+        if created or Embedding.objects.filter(pk=row.pk, vector__isnull=True, error="", claimed_until__lt=now).update(
+            claimed_until=now + CLAIM
+        ):
+            claimed.append(clip)
+    return claimed
+
+
+def store_embedding(clip, key, revision, *, vector=None, error=""):
+    """The outcome of a claim: a vector, or the reason why there is none. The first outcome stands."""
+    Embedding.objects.filter(clip=clip, encoder=key, revision=revision, vector__isnull=True).update(
+        vector=None if vector is None else np.ascontiguousarray(vector, dtype="<f4").tobytes(),
+        error=error,
+        claimed_until=None,
+    )
+
+
+def store_rewards(model, values):
+    """Write {clip id: reward}; a clip already scored under the model keeps its reward."""
+    return Reward.objects.bulk_create(
+        [Reward(clip_id=clip, reward_model=model, value=float(value)) for clip, value in values.items()],
+        ignore_conflicts=True,
+    )

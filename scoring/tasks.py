@@ -1,0 +1,41 @@
+"""Sweeps over the jury's work. Thin: what to do is in services and jury; what is left to do is in the database."""
+
+from celery import shared_task
+
+from arena.models import Study
+
+from . import services
+from .models import RewardModel
+
+
+@shared_task(time_limit=300)
+def refit_boards():
+    """A new edition for every board that the ledger has run ahead of."""
+    for study in Study.objects.all():
+        if services.board_is_due(study):
+            services.refit_board(study)
+
+
+@shared_task(time_limit=300)
+def refit_anchors():
+    """A new anchor fit for every board that moved since the last one, under the live model."""
+    model = RewardModel.live()
+    for study in Study.objects.all() if model else ():
+        if services.anchors_are_due(study, model):
+            services.refit_anchors(study, model)
+
+
+@shared_task
+def score_clips():
+    """Embed and reward clips under the live model. Runs on the gpu queue."""
+    from . import jury
+
+    jury.score_pending()
+
+
+@shared_task(time_limit=600)
+def release_pairs():
+    """A new release of training pairs, if there are votes that the last one did not have."""
+    from . import releases
+
+    releases.release_new_pairs()

@@ -1,0 +1,11 @@
+from django.urls import path, re_path
+
+from . import api, views
+
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("boards/<slug:slug>/", views.board, name="board"),
+    path("api/leaderboard/", api.leaderboard, name="leaderboard"),
+    path("api/battles/<uuid:battle_id>/insight/", api.insight, name="insight"),
+    re_path(r"^api/exports/(?P<content>votes|pairs)/$", api.exports, name="exports"),
+]

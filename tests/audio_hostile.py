@@ -1,0 +1,89 @@
+"""A child process that misbehaves: `python -m tests.audio_hostile REQUEST` stands in for a broken decoder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+from arena.audio import child
+
+
+def hang() -> dict:
+    time.sleep(600)
+    return {}
+
+
+def spin() -> dict:
+    while True:
+        pass
+
+
+def hang_with_company(lock: str) -> dict:
+    """Hang, and so does a process started from here, which holds a lock on a file while it lives."""
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        subprocess.Popen(["sleep", "600"], pass_fds=[file.fileno()])
+    return hang()
+
+
+def crash() -> dict:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return {}
+
+
+def eat_memory() -> dict:
+    return {"size": len(bytearray(8 * 2**30))}
+
+
+def talk_nonsense() -> dict:
+    print("RIFF?")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def answer_nan() -> dict:
+    print('{"facts": {"loudness": NaN}}')
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def have_a_bug() -> dict:
+    raise ZeroDivisionError
+
+
+def lack_a_library() -> dict:
+    raise ImportError("No module named 'av'")
+
+
+def describe() -> dict:
+    return {
+        "environment": sorted(os.environ),
+        "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
+        "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
+        "own_session": os.getsid(0) == os.getpid(),
+    }
+
+
+OPERATIONS = {
+    operation.__name__: operation
+    for operation in (
+        hang,
+        spin,
+        hang_with_company,
+        crash,
+        eat_memory,
+        talk_nonsense,
+        answer_nan,
+        have_a_bug,
+        lack_a_library,
+        describe,
+    )
+}
+
+if __name__ == "__main__":
+    child.main(lambda: OPERATIONS)
