@@ -101,7 +101,7 @@ class Ledger(models.Model):
                 name="ledger_vote_or_flag",
             ),
             models.CheckConstraint(
-                condition=Q(seq__isnull=True, digest="") | (Q(seq__gte=1) & ~Q(digest="")),
+                condition=Q(seq__isnull=True, digest="") | (Q(seq__isnull=False, seq__gte=1) & ~Q(digest="")),
                 name="ledger_seq_with_digest",
             ),
         ]

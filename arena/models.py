@@ -1,7 +1,7 @@
 """The stage: what is compared (systems, prompts, clips) and how it is served (studies, raters, battles).
 
 What must always hold is a named constraint here or, where Django has no words for it (composite foreign
-keys), a statement in migration 0002.
+keys), a statement in migration 0002. A check that comes to NULL passes: hence every `isnull=False`.
 """
 
 import uuid
@@ -104,7 +104,8 @@ class Clip(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["system", "prompt", "sha256"], name="clip_once"),
             models.CheckConstraint(
-                condition=~Q(status="ready") | Q(duration_ms__gt=0, loudness_lufs__isnull=False),
+                condition=~Q(status="ready")
+                | Q(duration_ms__isnull=False, duration_ms__gt=0, loudness_lufs__isnull=False),
                 name="clip_ready_is_measured",
             ),
             models.CheckConstraint(condition=~Q(status="rejected") | ~Q(reason=""), name="clip_rejected_says_why"),
@@ -142,7 +143,8 @@ class Excerpt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["clip", "length_ms", "codec"], name="excerpt_once"),
             models.CheckConstraint(
-                condition=~Q(status="ready") | (Q(size__gt=0) & ~Q(file="")), name="excerpt_ready_has_a_file"
+                condition=~Q(status="ready") | (Q(size__isnull=False, size__gt=0) & ~Q(file="")),
+                name="excerpt_ready_has_a_file",
             ),
             models.CheckConstraint(condition=~Q(status="rejected") | ~Q(reason=""), name="excerpt_rejected_says_why"),
         ]
@@ -307,8 +309,9 @@ class Battle(models.Model):
                 condition=~Q(kind="ranked")
                 | Q(
                     rater__isnull=False, prompt__isnull=False, clip_a__isnull=False, clip_b__isnull=False,
-                    excerpt_a__isnull=False, excerpt_b__isnull=False, length_ms__gt=0,
+                    excerpt_a__isnull=False, excerpt_b__isnull=False, length_ms__isnull=False, length_ms__gt=0,
                     reserved_until__isnull=False, expires_at__isnull=False,
+                    pair_probability__isnull=False, clip_probability__isnull=False,
                     pair_probability__gt=0, pair_probability__lte=1,
                     clip_probability__gt=0, clip_probability__lte=1,
                 ) & ~Q(policy=""),

@@ -4,6 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.core.signing import BadSignature
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import PermissionDenied
 
@@ -54,3 +55,13 @@ class RaterCookieAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request):
         return "Cookie"  # so that a missing rater is a 401
+
+
+class RaterCookieScheme(OpenApiAuthenticationExtension):
+    """How the API description shows the cookie."""
+
+    target_class = RaterCookieAuthentication
+    name = "raterCookie"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "cookie", "name": settings.RATER_COOKIE}

@@ -93,8 +93,8 @@ def fit(
     the outer product of their scores, P centres within groups (or removes `pin`). Without `cluster` each vote
     is its own. One cluster alone shows no spread: M is then taken over its votes, and g_eff is 1.
 
-    Raises NoFiniteEstimate if l2 = 0 and a connected group is not strongly connected by wins (Ford 1957; ties
-    count both ways) or a system has no votes; ValueError for input that cannot be meant. Never NaN or inf.
+    Raises NoFiniteEstimate, naming the groups, if l2 = 0 and the graph of wins (a tie counts both ways) is not
+    strongly connected (Ford 1957); ValueError for input that cannot be meant. Never NaN or inf.
     """
     n_systems = operator.index(n_systems)
     if not (np.isfinite(l2) and l2 >= 0):
@@ -278,9 +278,9 @@ def _groups(label: Ints) -> tuple[tuple[int, ...], ...]:
 
 def _require_finite_estimate(cells: _Cells, label: Ints) -> None:
     strong = _components(cells, "strong")
-    without_votes = np.bincount(label) == 1
-    if strong.max() > label.max() or without_votes.any():
-        raise NoFiniteEstimate(_groups(strong), "no finite estimate: wins do not go both ways")
+    if strong.max() > 0:
+        reason = "wins do not go both ways" if strong.max() > label.max() else "the groups have never met"
+        raise NoFiniteEstimate(_groups(strong), f"no finite estimate: {reason}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,7 +314,7 @@ class _Gauge:
         return stiff
 
     def solve(self, curvature: Floats, right: Floats, l2: float) -> Floats:
-        """P curvature^-1 right. LinAlgError where rounding has left no curvature, and no ridge stands in for it."""
+        """P curvature^-1 right. LinAlgError where rounding leaves no curvature, and no ridge stands in for it."""
         stiff = self.stiffen(curvature)
         try:
             scale = 1 / np.sqrt(np.maximum(np.diagonal(stiff), 1e-300))
@@ -377,9 +377,7 @@ def _descend(cells, theta, l2, step, value, slope) -> tuple[Floats, float] | Non
 # --- the covariance ---
 
 
-def _covariance(
-    votes: _Votes, cells: _Cells, theta: Floats, l2: float, gauge: _Gauge
-) -> tuple[Floats, float]:
+def _covariance(votes: _Votes, cells: _Cells, theta: Floats, l2: float, gauge: _Gauge) -> tuple[Floats, float]:
     meat, g_eff = _meat(votes, theta)
     values, vectors = np.linalg.eigh(meat + 2 * l2 * np.eye(votes.n))
     root = gauge.solve(_hessian(cells, theta, l2), vectors * np.sqrt(np.maximum(values, 0)), l2)

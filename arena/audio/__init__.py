@@ -65,9 +65,7 @@ def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_
     return sandbox.call("inspect", ClipFacts, path=str(source), max_seconds=max_seconds)
 
 
-def cut_excerpt(
-    path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3"
-) -> ExcerptFacts:
+def cut_excerpt(path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3") -> ExcerptFacts:
     """Write the blinded, level-matched copy of the first `length_ms` of a clip to `out_path` (replaced at once).
 
     48 kHz stereo, -23 LUFS, true peak at most -1 dBTP, no metadata; the size depends on `length_ms` and `codec`
@@ -102,9 +100,7 @@ def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds
     """
     import numpy as np
 
-    limits = sandbox.Limits(
-        file_bytes=int((max_seconds + 1) * sample_rate * 4 * (1 if mono else MAX_CHANNELS))
-    )
+    limits = sandbox.Limits(file_bytes=int((max_seconds + 1) * sample_rate * 4 * (1 if mono else MAX_CHANNELS)))
     source = _regular_file(path)
     with tempfile.TemporaryDirectory(prefix="decode-") as folder:
         raw = Path(folder, "samples.f32")

@@ -49,9 +49,7 @@ def mp3_frame_size(packet: bytes) -> int | None:
     if layer != MPEG_LAYER_3 or version not in SAMPLE_RATES or rate == 3 or bitrate in (0, 15):
         return None
     first = version == MPEG_1
-    return (144 if first else 72) * BITRATES_KBPS[first][bitrate] * 1000 // SAMPLE_RATES[version][
-        rate
-    ] + padding
+    return (144 if first else 72) * BITRATES_KBPS[first][bitrate] * 1000 // SAMPLE_RATES[version][rate] + padding
 
 
 def _wav_data_end(file: BinaryIO) -> int:

@@ -32,9 +32,7 @@ def cut(path: str, out_path: str, length_ms: int, codec: str) -> ExcerptFacts:
     {"mp3": _write_mp3, "wav": _write_wav}[codec](samples, out_path)
     played = _as_played(out_path)
     if abs(played.loudness_lufs - TARGET_LUFS) > LOUDNESS_SLACK_LU:
-        raise CannotLevel(
-            f"Cannot be levelled to {TARGET_LUFS:g} LUFS: it plays at {played.loudness_lufs:.1f}."
-        )
+        raise CannotLevel(f"Cannot be levelled to {TARGET_LUFS:g} LUFS: it plays at {played.loudness_lufs:.1f}.")
     _check_true_peak(played.true_peak_dbtp)
     return ExcerptFacts(
         bytes=os.path.getsize(out_path),
@@ -58,9 +56,7 @@ def _first_stretch(path: str, length_ms: int) -> np.ndarray:
             if filled == wanted:
                 break
     if wanted - filled > MAX_PADDING_MS * RATE // 1000:
-        raise AudioRejected(
-            f"The clip lasts {filled / RATE:.2f} s, less than the excerpt of {length_ms / 1000:.2f} s."
-        )
+        raise AudioRejected(f"The clip lasts {filled / RATE:.2f} s, less than the excerpt of {length_ms / 1000:.2f} s.")
     return samples
 
 

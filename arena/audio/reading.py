@@ -75,9 +75,7 @@ class AudioSource:
         yield from self._converted(to_float, self._first)
         for frame in self._frames:
             if (frame.sample_rate, frame.layout.nb_channels, frame.format.name) != shape:
-                raise AudioRejected(
-                    f"The sample rate or the number of channels changes after {self.seconds:.1f} s."
-                )
+                raise AudioRejected(f"The sample rate or the number of channels changes after {self.seconds:.1f} s.")
             yield from self._converted(to_float, frame)
         self._check_length()
 
@@ -127,9 +125,7 @@ class AudioSource:
 
     def _check_shape(self) -> None:
         if not MIN_RATE <= self.sample_rate <= MAX_RATE:
-            raise AudioRejected(
-                f"The sample rate is {self.sample_rate:,} Hz; 8,000 to 192,000 Hz is accepted."
-            )
+            raise AudioRejected(f"The sample rate is {self.sample_rate:,} Hz; 8,000 to 192,000 Hz is accepted.")
         if not 1 <= self.channels <= MAX_CHANNELS:
             raise AudioRejected(f"The file has {self.channels} channels; 1 to {MAX_CHANNELS} are accepted.")
 

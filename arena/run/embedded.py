@@ -84,7 +84,8 @@ class Postgres:
         return Program("postgres", command, stop_signal="SIGINT", patience=30, account=self.account)
 
     def answers(self):
-        command = [str(self.binaries / "pg_isready"), "--quiet", "--host", str(self.folder)]
+        options = ("--quiet", f"--host={self.folder}", "--username=arena", "--dbname=arena")
+        command = [str(self.binaries / "pg_isready"), *options]
         return subprocess.run(command, check=False).returncode == 0
 
 
@@ -129,9 +130,7 @@ def make_database(data: Path, binaries: Path, account, *, durable=True):
         single_user = [str(binaries / "postgres"), "--single", "-D", str(place), "-c", "exit_on_error=on"]
         run([*single_user, "postgres"], account, input=FIRST_SQL)
     except subprocess.CalledProcessError as error:
-        raise CannotStart(
-            f"PostgreSQL could not make a database in {place}:\n{error.stderr.strip()}"
-        ) from None
+        raise CannotStart(f"PostgreSQL could not make a database in {place}:\n{error.stderr.strip()}") from None
     making.rename(data)
 
 
@@ -232,7 +231,5 @@ def _package(name):
     """The folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(name)
     if spec is None:
-        raise CannotStart(
-            f"The package {name} is not installed: run `make run`, or set DATABASE_URL and REDIS_URL."
-        )
+        raise CannotStart(f"The package {name} is not installed: run `make run`, or set DATABASE_URL and REDIS_URL.")
     return Path(spec.origin).parent

@@ -120,9 +120,7 @@ def make_run_folder(account, prefix="arena-"):
         if len(os.fsencode(folder)) <= 70 and (account is None or account.reaches(folder)):
             return folder
         folder.rmdir()
-    raise CannotStart(
-        "The temporary folder is out of reach of the database's account: set TMPDIR to another."
-    )
+    raise CannotStart("The temporary folder is out of reach of the database's account: set TMPDIR to another.")
 
 
 def _open_lock(path, *, create=False, mode=fcntl.LOCK_EX):

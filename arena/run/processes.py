@@ -30,9 +30,7 @@ def read_port():
 def require_free(port, seconds):
     """Raise CannotStart unless the port is free, or becomes so within `seconds`."""
     if not wait_until(lambda: _is_free(port), seconds):
-        raise CannotStart(
-            f"Port {port} is taken by another program. Use another one: `PORT={port + 1} make run`."
-        )
+        raise CannotStart(f"Port {port} is taken by another program. Use another one: `PORT={port + 1} make run`.")
 
 
 def _is_free(port):
@@ -41,9 +39,7 @@ def _is_free(port):
         try:
             probe.bind(("127.0.0.1", port))
         except PermissionError:
-            raise CannotStart(
-                f"Port {port} is only for root. Use another one: `PORT=8000 make run`."
-            ) from None
+            raise CannotStart(f"Port {port} is only for root. Use another one: `PORT=8000 make run`.") from None
         except OSError:
             return False
     return True

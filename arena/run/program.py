@@ -61,9 +61,7 @@ class Program:
 def run(command, account, *, check=True, **options):
     """Run a short command to its end as `account`, in a folder that every account can be in."""
     identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
-    return subprocess.run(
-        command, cwd="/", check=check, capture_output=True, text=True, **identity, **options
-    )
+    return subprocess.run(command, cwd="/", check=check, capture_output=True, text=True, **identity, **options)
 
 
 def own(path, account):

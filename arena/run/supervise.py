@@ -124,9 +124,7 @@ class Supervisor:
         began = time.monotonic()
         while not answers():
             waited = time.monotonic() - began
-            if waited > GIVE_UP_SECONDS or (
-                waited > FAIR_CHANCE_SECONDS and self._keeps_ending(process or name)
-            ):
+            if waited > GIVE_UP_SECONDS or (waited > FAIR_CHANCE_SECONDS and self._keeps_ending(process or name)):
                 log = f"{name}.log"
                 raise CannotStart(f"{name} does not start. The end of {self.log / log}:\n{self._tail(log)}")
             time.sleep(0.05)

@@ -83,14 +83,12 @@ class Chord:
 
     def nearest_step(self, step: int) -> int:
         """The chord's scale step closest to `step`, the lower of two equally close."""
-        return min(
-            (s for s in range(step - 3, step + 4) if s % 7 in self.degrees), key=lambda s: abs(s - step)
-        )
+        return min((s for s in range(step - 3, step + 4) if s % 7 in self.degrees), key=lambda s: abs(s - step))
 
 
 @dataclass(frozen=True)
 class Score:
-    """A whole piece: `parts` maps role to notes; the last chord falls on beat `ending` and rings to `beats`."""
+    """A whole piece: `parts` maps role to notes; the last chord falls on `ending`, rings to `beats`."""
 
     brief: Brief
     key: Key
@@ -106,13 +104,11 @@ def read_brief(text: str) -> Brief:
     words = text.lower()
     style = next((s for s in STYLES if any(word in words for word in s.words)), PLAIN)
     named = _named_voices(words)
-    return Brief(
-        _tempo(words), _mode(words, style), _tonic(text), style, style.voices | named, frozenset(named)
-    )
+    return Brief(_tempo(words), _mode(words, style), _tonic(text), style, style.voices | named, frozenset(named))
 
 
 def _named_voices(words: str) -> dict[str, str]:
-    """Role to voice for the instruments named: each gets one of its roles if it can, then they share the rest."""
+    """Role to voice for the instruments named: each gets one role if it can, then they share the rest."""
     found = []
     for phrase, roles, voice in INSTRUMENTS:
         if phrase in words:
@@ -152,23 +148,25 @@ def _tonic(text: str) -> int | None:
 
 
 def compose(brief: Brief, seconds: float, rng: np.random.Generator) -> Score:
-    """Write a piece of `seconds` at the brief's exact tempo: whole bars, then a tonic that rings out."""
+    """Write a piece of `seconds` at the brief's exact tempo: whole bars, then a tonic that rings.
+
+    Raises ValueError where not even one bar fits.
+    """
     style = brief.style
     beats = seconds * brief.bpm / 60
-    bars = max(1, int((seconds - SHORTEST_ENDING) * brief.bpm / 60 / style.beats))
+    bars = int((seconds - SHORTEST_ENDING) * brief.bpm / 60 / style.beats)
+    if bars < 1:
+        needed = SHORTEST_ENDING + style.beats * 60 / brief.bpm
+        raise ValueError(f"{seconds} s hold no bar at {brief.bpm:g} bpm: ask for at least {needed:.1f} s")
     tonic = brief.tonic if brief.tonic is not None else int(rng.integers(12))
     key = Key(tonic if tonic < 8 else tonic - 12, SCALES[style.scales[brief.mode == "minor"]])
     chords = _harmony(brief, bars, rng)
     page = _Page(style, key, chords, bars, beats)
     writers = {
-        "chords": lambda: page.comp(
-            style.chords, low=50, high=69, power="distorted" in brief.voices["chords"]
-        ),
+        "chords": lambda: page.comp(style.chords, low=50, high=69, power="distorted" in brief.voices["chords"]),
         "pad": page.pad,
         "bass": page.bass,
-        "arpeggio": lambda: page.comp(
-            style.arpeggio or "a.b.c.d.c.b.c.d."[: 4 * style.beats], low=57, high=76
-        ),
+        "arpeggio": lambda: page.comp(style.arpeggio or "a.b.c.d.c.b.c.d."[: 4 * style.beats], low=57, high=76),
         "lead": lambda: page.melody(rng),
     }
     parts = {role: tuple(writers[role]()) for role in brief.voices if role != "drums"}

@@ -88,8 +88,7 @@ def _make(recipe: str, rate: int, rng: np.random.Generator) -> np.ndarray:
         return ring([420, 1180, 1720, 2650], [70, 80, 110, 130], [0.4, 1, 0.7, 0.4], n, rate)
     if recipe == "clap":
         return sum(
-            np.roll(_burst(900, 5000, 0.001, 30 + 60 * (i < 2), 0.3, rate, rng), i * rate // 90)
-            for i in range(3)
+            np.roll(_burst(900, 5000, 0.001, 30 + 60 * (i < 2), 0.3, rate, rng), i * rate // 90) for i in range(3)
         )
     bright = recipe == "bright snare"
     shell = ring([186, 331], [24, 32], [1.0, 0.5], n, rate)

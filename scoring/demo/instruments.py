@@ -5,6 +5,9 @@ A struck or plucked string, a bell and a bank of detuned saws behind a closing f
 exactly, at any pitch, without aliasing and without a loop over samples. A Karplus-Strong string enters in
 closed form: per period its two-point average multiplies harmonic k by cos(pi k / N), a decay of
 -f0 ln cos(pi k / N) per second (Karplus & Strong 1983; Jaffe & Smith 1983; both Computer Music Journal 7(2)).
+
+Every instrument is called with a pitch in Hz, a length in samples, the sample rate and a generator, and
+returns mono [n] or stereo [2, n] at any level.
 """
 
 from collections.abc import Callable
@@ -14,9 +17,7 @@ import numpy as np
 from scipy.signal import butter, sosfilt
 
 BLOCK = 256  # samples per row in `ring`
-STRING_RATE = (
-    44_100  # the rate a Karplus-Strong loop is imagined at, so that tone does not depend on the output's
-)
+STRING_RATE = 44_100  # the rate a Karplus-Strong loop is imagined at, so that tone does not depend on the output's
 
 
 def ring(freq, decay, amp, n: int, rate: int, phase=0.0) -> np.ndarray:
@@ -66,9 +67,7 @@ def piano(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     pair = np.concatenate([stretched, stretched * 1.0006])
     left, right = np.concatenate([amp, 0.5 * amp]), np.concatenate([0.5 * amp, amp])
     tone = ring(pair, np.tile(decay, 2), [left, right], n, rate) * attack(n, 0.003, rate)
-    thump = noise(min(n, rate // 25), rate, (120, 900), rng) * np.exp(
-        -np.arange(min(n, rate // 25)) / (0.008 * rate)
-    )
+    thump = noise(min(n, rate // 25), rate, (120, 900), rng) * np.exp(-np.arange(min(n, rate // 25)) / (0.008 * rate))
     tone[:, : len(thump)] += 0.12 * np.abs(tone).max() * thump
     return tone
 
@@ -107,17 +106,13 @@ def slap_bass(f0, n, rate, rng):
     """A bright bass string, and the snap of it against the frets."""
     tone = _string(f0, n, rate, place=0.1, bright=2800, damp=2.0, slack=3.0)
     snap = min(n, rate // 50)
-    tone[:snap] += (
-        0.25 * np.abs(tone).max() * noise(snap, rate, (1500, 5000), rng) * np.linspace(1, 0, snap) ** 2
-    )
+    tone[:snap] += 0.25 * np.abs(tone).max() * noise(snap, rate, (1500, 5000), rng) * np.linspace(1, 0, snap) ** 2
     return tone
 
 
 def round_bass(f0, n, rate, rng):
     k = np.arange(1, 7)
-    return ring(k * f0, 0.7 + 1.5 * (k - 1), [1, 0.45, 0.16, 0.08, 0.04, 0.02], n, rate) * attack(
-        n, 0.008, rate
-    )
+    return ring(k * f0, 0.7 + 1.5 * (k - 1), [1, 0.45, 0.16, 0.08, 0.04, 0.02], n, rate) * attack(n, 0.008, rate)
 
 
 def _saws(f0, cents, n, rate, *, cutoff, decay, closing, rng) -> np.ndarray:

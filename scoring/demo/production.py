@@ -21,9 +21,7 @@ ROLES = {
     "arpeggio": (0.4, -8.0),
     "pad": (0.0, -4.0),
 }
-DRUM_PANS = defaultdict(
-    float, {"hat": 0.3, "open": 0.3, "shaker": 0.35, "rim": -0.2, "crash": -0.3, "tom": -0.25}
-)
+DRUM_PANS = defaultdict(float, {"hat": 0.3, "open": 0.3, "shaker": 0.35, "rim": -0.2, "crash": -0.3, "tom": -0.25})
 DRUMS_DB, DRUMS_REVERB = -3.0, 0.2
 CORE = {"bass", "chords", "lead", "drums"}  # what even a simple arrangement plays
 TONE_LEVEL = 0.25  # root mean square of the loudest 50 ms of a note

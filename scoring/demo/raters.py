@@ -15,7 +15,7 @@ from arena.services import give_consent, serve_battle
 from .systems import SYSTEMS
 
 RATERS, BATTLES_EACH = 28, 15
-SHARPNESS = 3.0  # logits per unit of quality difference, for a careful rater
+SHARPNESS = 1.5  # planted qualities are in logits; a careful rater is a bit sharper than that
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,8 @@ def vote(study, progress=lambda: None, seed=2026):
                 battle, _ = serve_battle(rater, study, now=clock, rng=rng)
             except Conflict:  # fewer pairs than battles
                 break
-            heard = {
-                slot: [[0, rng.randrange(study.min_listen_ms, battle.length_ms + 1)]] for slot in ("A", "B")
-            }
-            clock += timedelta(
-                milliseconds=sum(end for [[_, end]] in heard.values()), seconds=rng.uniform(1, 9)
-            )
+            heard = {slot: [[0, rng.randrange(study.min_listen_ms, battle.length_ms + 1)]] for slot in ("A", "B")}
+            clock += timedelta(milliseconds=sum(end for [[_, end]] in heard.values()), seconds=rng.uniform(1, 9))
             answer = Answer(
                 preference=decide(quality[battle.system_a_id], quality[battle.system_b_id], care, rng),
                 heard=heard,
@@ -72,6 +68,6 @@ def decide(quality_a, quality_b, care, rng):
         return "A" if rng.random() < expit(-care.slot_b) else "B"
     if max(quality_a, quality_b) < -0.5 and rng.random() < 0.3:
         return "BOTH_BAD"
-    if abs(quality_a - quality_b) < 0.5 and rng.random() < care.ties:
+    if abs(quality_a - quality_b) < 0.9 and rng.random() < care.ties:
         return "TIE"
     return "A" if rng.random() < expit(SHARPNESS * (quality_a - quality_b) - care.slot_b) else "B"

@@ -205,9 +205,9 @@ PLAIN = Style(
     fill={"kick": "9.......8.......", "snare": "....8.....5.7.78"},
 )
 
-# Instrument words, longest first, to the roles they may take, dearest first, and the voice that plays.
+# Instrument words, the more particular first, to the roles they may take and the voice that plays.
 INSTRUMENTS = (
-    ("plucked arpeggio", ("arpeggio",), "plucked arpeggio"),
+    ("arpeggio", ("arpeggio",), "plucked arpeggio"),
     ("distorted guitar", ("chords",), "distorted guitar"),
     ("electric piano", ("chords", "lead"), "electric piano"),
     ("plucked guitar", ("chords", "lead"), "plucked guitar"),

@@ -17,9 +17,7 @@ class DemoSystem:
     quality: float
     gain_db: float  # of the finished clip's peak; systems differ as they do in the wild
     sample_rate: int  # its natural one; callers may ask for another
-    full: bool = (
-        False  # plays every role of the style, not just bass, drums, lead, chords and what the prompt names
-    )
+    full: bool = False  # plays every role of the style, not just bass, drums, lead, chords and what the prompt names
     dynamics: float = 1.0  # 0: every note equally loud
     timing_ms: float = 0.0  # standard deviation of when a note comes
     detune_cents: float = 0.0  # standard deviation of a note's, and of a whole part's, tuning
@@ -116,7 +114,7 @@ SYSTEMS = (
         "rowan",
         "Rowan",
         "Procedural: a bare arrangement, mechanical, dry and dull, in mono.",
-        quality=0.3,
+        quality=0.6,
         gain_db=-9.0,
         sample_rate=44_100,
         dynamics=0.0,
@@ -126,13 +124,9 @@ SYSTEMS = (
 )
 
 PROMPTS = (
-    DemoPrompt(
-        "A calm piano ballad at 70 bpm in a minor key, with soft strings", ("ballad", "calm", "minor")
-    ),
+    DemoPrompt("A calm piano ballad at 70 bpm in a minor key, with soft strings", ("ballad", "calm", "minor")),
     DemoPrompt("Upbeat funk with slap bass and bright drums at 112 bpm", ("funk", "upbeat", "major")),
-    DemoPrompt(
-        "Dark trance at 138 bpm with a rolling bass and plucked arpeggio", ("electronic", "dark", "minor")
-    ),
+    DemoPrompt("Dark trance at 138 bpm with a rolling bass and plucked arpeggio", ("electronic", "dark", "minor")),
     DemoPrompt("Warm lo-fi hip hop at 84 bpm, electric piano, brushed drums", ("hip hop", "warm", "major")),
     DemoPrompt("Cheerful acoustic waltz at 150 bpm with plucked guitar", ("waltz", "cheerful", "major")),
     DemoPrompt("Slow ambient pads and distant bells at 60 bpm in D major", ("ambient", "slow", "major")),
@@ -140,7 +134,5 @@ PROMPTS = (
         "Driving rock in E minor at 140 bpm with distorted guitar and loud drums",
         ("rock", "driving", "minor"),
     ),
-    DemoPrompt(
-        "Sunny bossa nova at 120 bpm with nylon guitar, flute and shaker", ("bossa nova", "sunny", "major")
-    ),
+    DemoPrompt("Sunny bossa nova at 120 bpm with nylon guitar, flute and shaker", ("bossa nova", "sunny", "major")),
 )

@@ -1,7 +1,8 @@
 """Encoders: frozen maps from a clip (or, later, a prompt) to a vector, each one named and versioned.
 
-An embedding is stored by (clip, encoder key, encoder revision): whatever changes a number an encoder gives must change
-its revision. An encoder that needs weights loads them when it is first asked for, never at import.
+An embedding is stored by (clip, encoder key, encoder revision): whatever changes a number an encoder gives
+must change its revision. An encoder that needs weights loads them when it is first asked for, never at
+import.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +21,10 @@ MAX_CHANNELS = 8
 class Encoder(Protocol):
     """What the scorer needs of an encoder block.
 
-    `kind` says what `embed` takes: "audio" float32 [n] mono waveforms at `sample_rate` Hz, full scale +-1, as many as
-    the batch holds and of any length; "text" strings. It returns float32 [B, dimension], finite, each row independent
-    of the other rows. Raises ValueError that names the place in the batch for an input it cannot embed.
+    `kind` says what `embed` takes: "audio" float32 [n] mono waveforms at `sample_rate` Hz, full scale +-1, as
+    many as the batch holds and of any length; "text" strings. It returns float32 [B, dimension], finite, each
+    row independent of the other rows. Raises ValueError that names the place in the batch for an input it
+    cannot embed.
     """
 
     key: str
@@ -46,8 +48,8 @@ def get_encoder(key: str, revision: str | None = None) -> Encoder:
     encoder = _build(key)
     if revision is not None and revision != encoder.revision:
         raise UnknownEncoder(
-            f"encoder {key!r} is revision {encoder.revision!r} here, but revision {revision!r} was asked for; "
-            "embeddings of one revision mean nothing to a head trained on another: train a head on the new ones"
+            f"encoder {key!r} is revision {encoder.revision!r} here, but revision {revision!r} is wanted: "
+            "a head trained on one revision cannot read embeddings of another; train a head on the new ones"
         )
     return encoder
 
@@ -69,7 +71,9 @@ def to_mono(waveform: np.ndarray) -> np.ndarray:
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """float32 [n] at from_rate Hz -> float32 [ceil(n * to_rate / from_rate)], polyphase with an anti-alias filter."""
+    """float32 [n] at from_rate Hz -> float32 [ceil(n * to_rate / from_rate)], polyphase with an anti-alias
+    filter.
+    """
     if from_rate <= 0 or to_rate <= 0:
         raise ValueError(f"sample rates must be positive, not {from_rate} and {to_rate} Hz")
     if from_rate == to_rate:
@@ -79,27 +83,27 @@ def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 class SpectralEncoder:
-    """Statistics of the log-mel spectrogram, rhythm, pitch and wave shape; fixed arithmetic, nothing learnt, no download.
+    """Statistics of log-mel, rhythm, pitch and wave shape: fixed arithmetic, nothing learnt, no download.
 
-    It hears what separates pleasing from plainly worse music: noise (floors, flatness), clipping (crest, amplitude
-    distribution), timing (modulation spectrum, onset autocorrelation), tuning (pitch-class harmonics). The waveform is
-    brought to RMS 1 first, so level does not matter. Each feature is (value - centre) / scale with constants per block,
-    cut to +-LIMIT: they are O(1), as the head has no input normalisation. 451 features, in this order:
+    It hears what separates pleasing from plainly worse music: noise (floors, flatness), clipping (crest,
+    amplitude distribution), timing (modulation spectrum, onset autocorrelation), tuning (pitch-class
+    harmonics). The waveform is brought to RMS 1 first, so level does not matter. Each feature is (value -
+    centre) / scale with constants per block, cut to +-LIMIT: they are O(1), as the head has no input
+    normalisation. A clip shorter than one frame is padded with zeros; silence has the features of silence.
 
-    48 x 4  log-mel in dB over the clip's mean power: mean, deviation, 10th percentile (noise floor), mean |delta|
-     7 x 4  octave bands: contrast (loudest over quietest fifth of the bins) and flatness (geometric over arithmetic
-            mean) in dB, mean and deviation of each           (Jiang et al. 2002; ISO/IEC 15938-4 AudioSpectrumFlatness)
-     6      centroid, spread and 85 % roll-off in octaves, mean and deviation
-    16 x 10 modulation spectrum: power of 16 band envelopes in 10 modulation bands, 0.4 to 25 Hz, in decades
-    33      autocorrelation of the onset strength: the largest in each of 32 ranges of lags, 0.1 to 2 s, and overall
-    16      pitch-class harmonics: |sum w exp(2 pi i k p)| / sum w over spectral peaks at p octaves, of weight w, for
-            k = 1..6, 12, 24; over the clip and per frame. k <= 6 is the transposition-invariant Fourier transform of
-            the chroma (Quinn 2006), k = 12 how well all notes share one equal-tempered grid, whatever its reference
-    16      wave shape: nine quantiles of |x| in dB above Gaussian noise's, share of samples within 10 % of the peak, crest and level of
-            50 ms frames (mean, deviation) and the level's 5th and 95th percentile
+    451 features, in this order:
 
-    A clip shorter than one frame is padded with zeros; silence has the features of silence; an empty or non-finite
-    waveform is a ValueError.
+    48 x 4   log-mel in dB over the clip's mean power: mean, deviation, 10th percentile (noise floor), mean |delta|
+     7 x 4   octave bands in dB: contrast (loudest over quietest fifth of the bins; Jiang et al. 2002) and flatness
+             (geometric over arithmetic mean; ISO/IEC 15938-4), the means of both, then their deviations
+     6       centroid, spread and 85 % roll-off in octaves: means, then deviations
+    16 x 10  modulation spectrum: power of 16 band envelopes in 10 modulation bands, 0.4 to 25 Hz, in decades
+    33       autocorrelation of the onset strength: largest in each of 32 ranges of lags, 0.1 to 2 s; overall
+    16       pitch-class harmonics |sum w exp(2 pi i k p)| / sum w over spectral peaks at p octaves, of weight w,
+             for k = 1..6, 12, 24; over the clip, then per frame. k <= 6: transposition-invariant Fourier
+             transform of the chroma (Quinn 2006); k = 12: how well all notes share one equal-tempered grid
+    16       wave shape: nine quantiles of |x| in dB over those of Gaussian noise, share of samples within 10 %
+             of the peak, crest and level of 50 ms frames (mean, deviation), 5th and 95th percentile of the level
     """
 
     key = "spectral"
@@ -122,7 +126,7 @@ class SpectralEncoder:
 _FACTORIES: dict[str, Callable[[], Encoder]] = {SpectralEncoder.key: SpectralEncoder}
 
 
-# --- the spectral encoder's arithmetic; change a number, change the revision ------------------------------------------
+# --- the spectral encoder's arithmetic; change a number, change the revision --------------------------------
 
 RATE = SpectralEncoder.sample_rate
 FRAME, HOP = 1024, 480  # 43 ms, 20 ms: 50 frames a second
@@ -185,7 +189,9 @@ def _framed(x: np.ndarray, length: int, hop: int) -> np.ndarray:
 
 
 def _power_blocks(x: np.ndarray, length: int, hop: int) -> Iterator[np.ndarray]:
-    """Power spectra [<= BLOCK, length // 2 + 1] of Hann frames; white noise of RMS 1 has power 1 in every bin."""
+    """Power spectra [<= BLOCK, length // 2 + 1] of Hann frames; white noise of RMS 1 has power 1 in every
+    bin.
+    """
     window = np.hanning(length + 1)[:-1].astype(np.float32)
     frames = _framed(x, length, hop)
     for start in range(0, len(frames), BLOCK):
@@ -199,7 +205,9 @@ def _hz(length: int) -> np.ndarray:
 
 @cache
 def _mel_filters() -> np.ndarray:
-    """[bins, N_MELS] triangles of unit sum from 40 Hz to half the sample rate, evenly spaced in mel (HTK formula)."""
+    """[bins, N_MELS] triangles of unit sum from 40 Hz to half the sample rate, evenly spaced in mel (HTK
+    formula).
+    """
     edges = np.linspace(_mel(40.0), _mel(RATE / 2), N_MELS + 2)
     position = _mel(_hz(FRAME))[:, None]
     rising = (position - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -213,7 +221,9 @@ def _mel(hz: np.ndarray | float) -> np.ndarray | float:
 
 
 def _frames(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per frame: log-mel [T, 48] in dB; contrast and flatness [T, 14] in dB; centroid, spread, roll-off [T, 3]."""
+    """Per frame: log-mel [T, 48] in dB; contrast and flatness [T, 14] in dB; centroid, spread, roll-off [T,
+    3].
+    """
     blocks = [
         (_db(power @ _mel_filters()), _contrast_and_flatness(power), _spectral_shape(power))
         for power in _power_blocks(x, FRAME, HOP)
@@ -259,7 +269,12 @@ def _timbre(mel: np.ndarray) -> list[np.ndarray]:
     mean, deviation = _mean_and_deviation(mel)
     floor = np.quantile(mel, 0.1, axis=0)
     delta = np.abs(np.diff(mel, axis=0)).sum(axis=0) / max(1, len(mel) - 1)
-    return [_scaled(mean, -20.0, 20.0), _scaled(deviation, 6.0, 4.0), _scaled(floor, -30.0, 20.0), _scaled(delta, 4.0, 2.0)]
+    return [
+        _scaled(mean, -20.0, 20.0),
+        _scaled(deviation, 6.0, 4.0),
+        _scaled(floor, -30.0, 20.0),
+        _scaled(delta, 4.0, 2.0),
+    ]
 
 
 def _modulation(mel: np.ndarray) -> np.ndarray:
@@ -287,7 +302,7 @@ def _rhythm(mel: np.ndarray) -> np.ndarray:
 
 
 def _pitch(x: np.ndarray) -> np.ndarray:
-    """Pitch-class harmonics of the spectral peaks between PITCH_HZ and within 40 dB of their frame's largest."""
+    """Pitch-class harmonics of the spectral peaks in PITCH_HZ, within 40 dB of their frame's largest."""
     low, high = np.searchsorted(_hz(PITCH_FRAME), PITCH_HZ)
     per_frame, weight = [], 0.0
     for power in _power_blocks(x, PITCH_FRAME, PITCH_HOP):

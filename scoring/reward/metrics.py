@@ -8,6 +8,7 @@ section 4.1 and appendix A); where there is none the answer is None, never NaN.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import expit
@@ -31,15 +32,17 @@ class ReliabilityBin:
 
 
 def accuracy(margin: np.ndarray, target: np.ndarray) -> float | None:
-    """Share of decided pairs whose preferred side has the larger reward; a margin of exactly 0 counts half."""
+    """Share of decided pairs whose preferred side has the larger reward; a margin of 0 counts half."""
     _, correct = _decided(margin, target)
     return float(correct.mean()) if correct.size else None
 
 
 def log_loss(margin: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None) -> float | None:
-    """Mean RankNet cross entropy in nats over all pairs, ties included; ln 2 = 0.693 is what knowing nothing scores.
+    """Mean RankNet cross entropy in nats over all pairs, ties included; ln 2 = 0.693 is what knowing nothing
+    scores.
 
-    -t log sigmoid(m) - (1 - t) log sigmoid(-m), by logaddexp so that no margin overflows (Burges et al. 2005, eq. 3).
+    -t log sigmoid(m) - (1 - t) log sigmoid(-m), by logaddexp so that no margin overflows (Burges et al. 2005,
+    eq. 3).
     """
     margin, target = _checked(margin, target)
     if not margin.size:
@@ -51,13 +54,14 @@ def log_loss(margin: np.ndarray, target: np.ndarray, weight: np.ndarray | None =
 def reliability_bins(margin: np.ndarray, target: np.ndarray, n_bins: int = N_BINS) -> list[ReliabilityBin]:
     """Decided pairs, sorted by |margin|, in equal-count bins of n // n_bins; the last takes the rest.
 
-    The binning of TuneJury appendix A; with fewer pairs than bins there is one bin. No decided pair: an empty list.
+    The binning of TuneJury appendix A; with fewer pairs than bins there is one bin. No decided pair: an empty
+    list.
     """
     size, correct = _decided(margin, target)
     order = np.argsort(size, kind="stable")
     step = size.size // n_bins
     edges = [i * step for i in range(n_bins)] + [size.size]
-    chunks = (order[low:high] for low, high in zip(edges, edges[1:], strict=False))
+    chunks = (order[low:high] for low, high in pairwise(edges))
     return [
         ReliabilityBin(
             margin_low=float(size[chunk].min()),
@@ -72,7 +76,9 @@ def reliability_bins(margin: np.ndarray, target: np.ndarray, n_bins: int = N_BIN
 
 
 def expected_calibration_error(margin: np.ndarray, target: np.ndarray, n_bins: int = N_BINS) -> float | None:
-    """Mean |confidence - accuracy| over the reliability bins, weighted by their counts (Guo et al. 2017, eq. 3)."""
+    """Mean |confidence - accuracy| over the reliability bins, weighted by their counts (Guo et al. 2017, eq.
+    3).
+    """
     bins = reliability_bins(margin, target, n_bins)
     if not bins:
         return None

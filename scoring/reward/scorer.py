@@ -14,8 +14,8 @@ ROWS = 4096  # embeddings that pass through the head at once
 
 
 class Scorer:
-    """A head over encoder blocks, concatenated in the order given. Puts the head in eval mode, so that a clip's reward
-    does not depend on the batch it came in.
+    """A head over encoder blocks, concatenated in the order given. Puts the head in eval mode, so that a
+    clip's reward does not depend on the batch it came in.
     """
 
     def __init__(self, head: RankNetHead, encoders: Sequence[Encoder]):
@@ -28,7 +28,9 @@ class Scorer:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Scorer":
-        """The scorer of a file saved with encoder_metadata(); its encoders must be here, at the same revision."""
+        """The scorer of a file saved with encoder_metadata(); its encoders must be here, at the same
+        revision.
+        """
         try:
             blocks = json.loads(read_metadata(path)["encoders"])
             names = [(block["key"], block["revision"]) for block in blocks]
@@ -36,15 +38,13 @@ class Scorer:
             raise BadCheckpoint(f"{path}: its metadata does not name the encoder blocks") from error
         return cls(load_head(path), [get_encoder(key, revision) for key, revision in names])
 
-    def score(
-        self, waveforms: Sequence[np.ndarray], sample_rates: Sequence[int], prompts: Sequence[str]
-    ) -> np.ndarray:
-        """Rewards, float32 [B], of B clips: float32 [n] or [channels, n] at sample_rates[i] Hz, made for prompts[i]."""
+    def score(self, waveforms: Sequence[np.ndarray], sample_rates: Sequence[int], prompts: Sequence[str]) -> np.ndarray:
+        """Rewards, float32 [B], of B clips: float32 [n] or [channels, n] at sample_rates[i] Hz, made for
+        prompts[i].
+        """
         return self.score_embeddings(self.embed(waveforms, sample_rates, prompts))
 
-    def embed(
-        self, waveforms: Sequence[np.ndarray], sample_rates: Sequence[int], prompts: Sequence[str]
-    ) -> np.ndarray:
+    def embed(self, waveforms: Sequence[np.ndarray], sample_rates: Sequence[int], prompts: Sequence[str]) -> np.ndarray:
         """The head's input, float32 [B, width]: each encoder's embedding, block beside block."""
         if not len(waveforms) == len(sample_rates) == len(prompts):
             raise ValueError(
@@ -63,7 +63,9 @@ class Scorer:
 
     @torch.inference_mode()
     def score_embeddings(self, x: np.ndarray) -> np.ndarray:
-        """Rewards, float32 [B], of embeddings float32 [B, width]; needs no audio, so a new head can reuse old ones."""
+        """Rewards, float32 [B], of embeddings float32 [B, width]; needs no audio, so a new head can reuse old
+        ones.
+        """
         x = np.ascontiguousarray(x, dtype=np.float32)
         if x.ndim != 2 or x.shape[1] != self.head.input_width:
             raise ValueError(f"embeddings have shape {list(x.shape)}; the head takes [B, {self.head.input_width}]")
@@ -76,6 +78,6 @@ class Scorer:
 
 
 def encoder_metadata(encoders: Sequence[Encoder]) -> dict[str, str]:
-    """What save_head should write beside the weights, so that Scorer.load finds the blocks and their order."""
+    """What save_head should write beside the weights, for Scorer.load to find the blocks in order."""
     blocks = [{"key": e.key, "revision": e.revision, "dimension": e.dimension} for e in encoders]
     return {"encoders": json.dumps(blocks)}

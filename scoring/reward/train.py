@@ -1,10 +1,12 @@
-"""Train a head on votes: the published TuneJury recipe (arXiv 2606.17006, section 3), top to bottom in one function.
+"""Train a head on votes: the published TuneJury recipe (arXiv 2606.17006, section 3), top to bottom in one
+function.
 
-RankNet loss on reward(a) - reward(b) with soft targets (a tie is 0.5), AdamW, early stopping on validation loss,
-and sides split by prompt, so that what is reported was measured on prompts the head never met.
+RankNet loss on reward(a) - reward(b) with soft targets (a tie is 0.5), AdamW, early stopping on validation
+loss, and sides split by prompt, so that what is reported was measured on prompts the head never met.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -24,9 +26,9 @@ class Trained:
     """What training leaves behind; all but the head is plain JSON.
 
     head: the epoch of least validation loss, in eval mode
-    metrics: {"validation": ..., "test": ...}, each as metrics.summarise gives it; votes count once, whatever their weight
-    history: per epoch {epoch, train_loss, train_accuracy, validation_loss, validation_accuracy}; losses in nats and
-        weighted, the training ones under dropout; an accuracy is None where every vote is a tie
+    metrics: {"validation": ..., "test": ...} as metrics.summarise gives them, every vote counted once
+    history: per epoch {epoch, train_loss, train_accuracy, validation_loss, validation_accuracy}; losses in
+        nats and weighted, the training ones under dropout; an accuracy is None where every vote is a tie
     best_epoch: the epoch of the head, counted from 1
     split: {by, seed, fractions, prompts {side: [id]}, pairs {side: n}}
     """
@@ -61,18 +63,21 @@ def train(
     patience: int = 30,
     min_delta: float = 1e-4,
     max_epochs: int = 1000,
+    threads: int = 1,
     progress: Callable[[dict], None] | None = None,
 ) -> Trained:
     """Fit a head to N votes over C clips.
 
     features: float32 [C, D], one row per clip
-    pairs_a, pairs_b: int [N], rows of features; target: float [N], credit of a (1 a preferred, 0 b, 0.5 a tie)
+    pairs_a, pairs_b: int [N], rows of features
+    target: float [N], credit of a (1 a preferred, 0 b preferred, 0.5 a tie)
     prompt: [N] ids; all votes of a prompt fall on one side. weight: float [N] >= 0, default 1
     fractions: shares of the prompts for train, validation and test, at least one prompt each
     progress: called with each epoch's entry of the history
+    threads: for torch while it trains; another number sums in another order, which gives another head
 
-    The same input and seed give the same head. Raises ValueError for no pairs, too few prompts, a clip under two
-    prompts that fall on different sides, indices out of range, or numbers that are not finite.
+    The same input, seed and threads give the same head. Raises ValueError for no pairs, too few prompts, a
+    clip under two prompts that fall on different sides, indices out of range, or numbers that are not finite.
     """
     x, a, b, t, w, prompt = _checked(features, pairs_a, pairs_b, target, prompt, weight)
     side = _split_by_prompt(prompt, fractions, seed)
@@ -83,7 +88,7 @@ def train(
             raise ValueError(f"all votes of the {name} side have weight 0: nothing to learn from")
     w = w / w[rows["train"]].mean()
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _torch_threads(threads):
         torch.manual_seed(seed)
         shuffle = torch.Generator().manual_seed(seed)
         head = RankNetHead(x.shape[1], hidden, dropout)
@@ -105,7 +110,10 @@ def train(
                 margins.append(margin.detach())
 
             held_out = rows["validation"]
-            train_margin, validation_margin = torch.cat(margins).numpy(), _predict(head, x, a[held_out], b[held_out])
+            train_margin, validation_margin = (
+                torch.cat(margins).numpy(),
+                _predict(head, x, a[held_out], b[held_out]),
+            )
             entry = {
                 "epoch": epoch,
                 "train_loss": metrics.log_loss(train_margin, t[order], w[order]),
@@ -117,7 +125,11 @@ def train(
             if progress:
                 progress(entry)
             if entry["validation_loss"] < best_loss - min_delta:
-                best_loss, best_epoch, best_state = entry["validation_loss"], epoch, deepcopy(head.state_dict())
+                best_loss, best_epoch, best_state = (
+                    entry["validation_loss"],
+                    epoch,
+                    deepcopy(head.state_dict()),
+                )
             elif epoch - best_epoch >= patience:
                 break
 
@@ -136,8 +148,20 @@ def train(
     return Trained(head, held_out_metrics, history, best_epoch, split)
 
 
+@contextmanager
+def _torch_threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _margins(head: RankNetHead, x: Tensor, a: np.ndarray, b: np.ndarray) -> Tensor:
-    """reward(a) - reward(b), both sides as one batch: batch norm must see winners and losers on the same scale."""
+    """reward(a) - reward(b), both sides as one batch: batch norm must see winners and losers on the same
+    scale.
+    """
     rewards = head(x[torch.from_numpy(np.concatenate([a, b]))])
     return rewards[: len(a)] - rewards[len(a) :]
 
@@ -171,8 +195,11 @@ def _split_by_prompt(prompt: np.ndarray, fractions: tuple[float, float, float], 
 
 
 def _assert_no_leak(side: np.ndarray, prompt: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-    """No prompt and no clip on two sides. A prompt there is our bug; a clip there was given under two prompts."""
-    assert len(set(zip(prompt.tolist(), side.tolist(), strict=True))) == len(set(prompt.tolist())), "prompt leak"
+    """No prompt and no clip on two sides. A prompt there is our bug; a clip there was given under two
+    prompts.
+    """
+    sides_met = set(zip(prompt.tolist(), side.tolist(), strict=True))
+    assert len(sides_met) == len(set(prompt.tolist())), "a prompt is on two sides"
     clips = np.unique(np.stack([np.concatenate([a, b]), np.tile(side, 2)]), axis=1)[0]
     if twice := clips[1:][clips[1:] == clips[:-1]].tolist():
         raise ValueError(f"clip {twice[0]} has votes under prompts of different sides: a clip belongs to one prompt")

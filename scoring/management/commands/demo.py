@@ -64,7 +64,8 @@ class Command(BaseCommand):
             for number, prompt in enumerate(PROMPTS):
                 for system in SYSTEMS:
                     path = Path(folder) / f"{system.slug}-{number}.wav"
-                    write_wav(path, generate(system.slug, prompt, seed=number), 44_100)
+                    audio = generate(system.slug, prompt, seed=number, sample_rate=system.sample_rate)
+                    write_wav(path, audio, system.sample_rate)
                     clip, _ = stage.register_clip(
                         path,
                         system=system.slug,

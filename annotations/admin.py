@@ -1,0 +1,48 @@
+"""The answers in the admin: to search and to follow, never to change."""
+
+from django.contrib import admin
+
+from arena.admin import ReadOnlyAdmin, link_to, list_of
+
+from .models import Flag, Ledger, Vote, VoteDetails
+
+
+@admin.register(Vote)
+class VoteAdmin(ReadOnlyAdmin):
+    list_display = [
+        "id", "preference", "battle_link", "rater_link", "heard_a_ms", "heard_b_ms", "first_played", "switches",
+        "received_at", "flags", "details_link",
+    ]  # fmt: skip
+    list_filter = ["preference", "battle__study", "battle__kind", "first_played", "flags__rule"]
+    list_select_related = ["battle", "rater", "details"]
+    search_fields = ["=id", "=battle__id", "=rater__id"]
+    date_hierarchy = "received_at"
+    battle_link, rater_link = link_to("battle"), link_to("rater")
+    flags = list_of("flags", "vote__id__exact", "annotations", "flag")
+    details_link = list_of("details", "vote__id__exact", "annotations", "votedetails")
+
+
+@admin.register(VoteDetails)
+class VoteDetailsAdmin(ReadOnlyAdmin):
+    list_display = ["vote_link", "comment", "language", "user_agent"]
+    list_select_related = ["vote"]
+    search_fields = ["comment", "=vote__id"]
+    vote_link = link_to("vote")
+
+
+@admin.register(Flag)
+class FlagAdmin(ReadOnlyAdmin):
+    list_display = ["id", "rule", "rule_version", "vote_link", "detail", "created_at"]
+    list_filter = ["rule", "rule_version", "vote__battle__study"]
+    list_select_related = ["vote"]
+    search_fields = ["=vote__id", "=vote__rater__id"]
+    vote_link = link_to("vote")
+
+
+@admin.register(Ledger)
+class LedgerAdmin(ReadOnlyAdmin):
+    list_display = ["seq", "study", "vote_link", "flag_link", "digest"]
+    list_filter = ["study"]
+    list_select_related = ["study", "vote", "flag"]
+    search_fields = ["=seq", "=vote__id", "digest"]
+    vote_link, flag_link = link_to("vote"), link_to("flag")

@@ -1,0 +1,102 @@
+"""The jury in the admin: what has been computed, from what, and what failed."""
+
+from django.contrib import admin
+
+from arena.admin import ReadOnlyAdmin, link_to, list_of
+
+from . import services
+from .models import AnchorBias, AnchorFit, Edition, Embedding, Rating, Release, Reward, RewardModel
+
+
+@admin.register(Embedding)
+class EmbeddingAdmin(ReadOnlyAdmin):
+    list_display = ["id", "clip_link", "encoder", "revision", "state", "error", "created_at"]
+    list_filter = ["encoder", "revision", ("vector", admin.EmptyFieldListFilter), ("error", admin.EmptyFieldListFilter)]
+    list_select_related = ["clip__system"]
+    search_fields = ["=clip__id", "error"]
+    exclude = ["vector"]
+    clip_link = link_to("clip")
+
+    @admin.display(description="state")
+    def state(self, obj):
+        return "failed" if obj.error else "claimed" if obj.vector is None else "done"
+
+
+@admin.register(RewardModel)
+class RewardModelAdmin(ReadOnlyAdmin):
+    list_display = ["name", "status", "held_out", "ledger_seq", "created_at", "activated_at", "rewards", "anchor_fits"]
+    list_filter = ["status"]
+    search_fields = ["name", "sha256"]
+    actions = ["activate"]
+    rewards = list_of("rewards", "reward_model__id__exact", "scoring", "reward")
+    anchor_fits = list_of("anchor fits", "reward_model__id__exact", "scoring", "anchorfit")
+
+    @admin.display(description="held out")
+    def held_out(self, obj):
+        test = obj.metrics.get("test", {})
+        if test.get("accuracy") is None:
+            return "-"
+        return f"accuracy {test['accuracy']:.3f}, ECE {test['ece']:.3f}, n = {test['n_decided']}"
+
+    @admin.action(description="Make the selected model live", permissions=["activate"])
+    def activate(self, request, queryset):
+        if queryset.count() != 1:
+            self.message_user(request, "Select exactly one model: only one is live.", level="error")
+            return
+        model = services.activate_model(queryset.get())
+        self.message_user(request, f"{model.name} is live.")
+
+    def has_activate_permission(self, request):
+        return request.user.has_perm("scoring.change_rewardmodel")
+
+
+@admin.register(Reward)
+class RewardAdmin(ReadOnlyAdmin):
+    list_display = ["clip_link", "value", "reward_model_link", "protocol", "created_at"]
+    list_filter = ["reward_model", "protocol", "clip__system"]
+    list_select_related = ["clip__system", "reward_model"]
+    search_fields = ["=clip__id"]
+    clip_link, reward_model_link = link_to("clip"), link_to("reward_model")
+
+
+@admin.register(Edition)
+class EditionAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "method", "method_version", "n_votes", "excluded", "ledger_seq", "created_at", "ratings"]
+    list_filter = ["study", "method", "method_version"]
+    search_fields = ["input_hash", "=number", "study__slug"]
+    date_hierarchy = "created_at"
+    ratings = list_of("ratings", "edition__id__exact", "scoring", "rating")
+
+
+@admin.register(Rating)
+class RatingAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "system_link", "group", "value", "low", "high", "n_votes"]
+    list_filter = ["edition__study", "system"]
+    list_select_related = ["edition__study", "system"]
+    search_fields = ["system__name", "=edition__number"]
+    edition_link, system_link = link_to("edition"), link_to("system")
+
+
+@admin.register(AnchorFit)
+class AnchorFitAdmin(ReadOnlyAdmin):
+    list_display = ["id", "study", "reward_model_link", "n_pairs", "n_unscored", "ledger_seq", "created_at", "biases"]
+    list_filter = ["study", "reward_model"]
+    list_select_related = ["study", "reward_model"]
+    reward_model_link = link_to("reward_model")
+    biases = list_of("biases", "fit__id__exact", "scoring", "anchorbias")
+
+
+@admin.register(AnchorBias)
+class AnchorBiasAdmin(ReadOnlyAdmin):
+    list_display = ["system_link", "bias", "stderr", "n_pairs", "fit_link"]
+    list_filter = ["system", "fit__study", "fit__reward_model"]
+    list_select_related = ["system", "fit__study", "fit__reward_model"]
+    search_fields = ["system__name"]
+    system_link, fit_link = link_to("system"), link_to("fit")
+
+
+@admin.register(Release)
+class ReleaseAdmin(ReadOnlyAdmin):
+    list_display = ["number", "content", "study", "format", "n_rows", "excluded", "ledger_seq", "sha256", "created_at"]
+    list_filter = ["content", "format", "study"]
+    search_fields = ["sha256", "=number"]

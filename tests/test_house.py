@@ -1,0 +1,41 @@
+"""The guards of the house: what DESIGN.md promises about its structure, as failing checks."""
+
+import subprocess
+import sys
+
+import pytest
+from django.core.management import call_command
+
+
+def test_imports_go_one_way_and_pure_modules_stay_pure():
+    checked = subprocess.run(["lint-imports"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_web_process_never_imports_torch():
+    loads_everything_but_the_worker = (
+        "import arena.wsgi, arena.urls, sys\n"
+        "from django.urls import get_resolver\n"
+        "get_resolver().url_patterns\n"
+        "import arena.tasks, annotations.tasks, scoring.tasks\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    checked = subprocess.run([sys.executable, "-c", loads_everything_but_the_worker], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.django_db
+def test_the_migrations_say_what_the_models_say():
+    call_command("makemigrations", check=True, dry_run=True)
+
+
+@pytest.mark.django_db
+def test_the_api_describes_itself(client):
+    schema = client.get("/api/schema/", {"format": "json"})
+    assert schema.status_code == 200
+    for path in ("/api/raters/", "/api/battles/", "/api/battles/{battle_id}/vote/", "/api/leaderboard/"):
+        assert path in schema.content.decode()
+
+
+def test_the_api_description_has_no_errors():
+    call_command("spectacular", validate=True, fail_on_warn=True, file="/dev/null")

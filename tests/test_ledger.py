@@ -1,0 +1,69 @@
+import threading
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from annotations import ledger
+from annotations.models import Flag, Ledger, Vote
+from annotations.services import flag
+from arena.services import serve_battle
+
+
+def cast(study, rater):
+    battle, _ = serve_battle(rater, study)
+    battle.closed_at, battle.close_reason = timezone.now(), "voted"
+    battle.save(update_fields=["closed_at", "close_reason"])
+    return Vote.objects.create(battle=battle, rater=rater, preference="A", received_at=timezone.now())
+
+
+def test_every_vote_and_flag_gets_the_next_seq(study, rater):
+    first, second = cast(study, rater), cast(study, rater)
+    flag(first, Flag.WITHDRAWN, 1)
+    assert ledger.extend() == 3
+    assert list(Ledger.objects.values_list("seq", "vote_id")) == [(1, first.pk), (2, second.pk), (3, None)]
+    assert ledger.head() == 3
+    third = cast(study, rater)
+    assert ledger.extend() == 1
+    assert third.entry.seq == 4
+
+
+def test_the_chain_of_hashes_holds_and_shows_where_it_was_broken(study, rater):
+    for _ in range(4):
+        cast(study, rater)
+    ledger.extend()
+    assert ledger.verify() is None
+    with connection.cursor() as cursor:  # as somebody with the keys to the database might
+        cursor.execute("SET session_replication_role = replica")  # no triggers
+        cursor.execute("UPDATE annotations_vote SET preference = 'B' WHERE id = (SELECT vote_id FROM "
+                       "annotations_ledger WHERE seq = 3)")  # fmt: skip
+        cursor.execute("SET session_replication_role = DEFAULT")
+    assert ledger.verify() == 3
+
+
+def test_a_numbered_entry_never_changes(study, rater):
+    cast(study, rater)
+    ledger.extend()
+    with pytest.raises(Exception, match="append-only"):
+        Ledger.objects.update(seq=7)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sweeps_at_once_number_nothing_twice(study, rater):
+    for _ in range(5):
+        cast(study, rater)
+    threads = [threading.Thread(target=sweep) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ledger.extend()
+    assert sorted(Ledger.objects.values_list("seq", flat=True)) == [1, 2, 3, 4, 5]
+    assert ledger.verify() is None
+
+
+def sweep():
+    try:
+        ledger.extend()
+    finally:
+        connection.close()
