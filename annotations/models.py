@@ -56,6 +56,9 @@ class VoteDetails(models.Model):
     class Meta:
         verbose_name_plural = "vote details"
 
+    def __str__(self):
+        return f"details of vote {self.vote_id}"
+
 
 class Flag(models.Model):
     """What a rule found out about a vote. The rule `withdrawn` is the rater's own word."""

@@ -250,6 +250,9 @@ class Consent(models.Model):
             models.UniqueConstraint(fields=["rater", "study", "version"], name="consent_once"),
         ]
 
+    def __str__(self):
+        return f"consent of {self.rater_id} to {self.study} {self.version}"
+
 
 class BattleQuerySet(models.QuerySet):
     def open(self, now):

@@ -19,12 +19,11 @@ def insight(rater, battle_id):
     if not vote:
         raise NotFound("You have no vote on such a battle.")
     study = vote.battle.study
-    mine = [
-        one
-        for one in Vote.objects.filter(rater=rater, battle__study=study, battle__kind="ranked")
+    mine = list(
+        Vote.objects.filter(rater=rater, battle__study=study, battle__kind="ranked")
         .exclude(flags__rule=Flag.WITHDRAWN)
         .select_related("battle")
-    ]
+    )
     model = _Model.of_study(study, mine)
     crowd = _crowd(study, rater)
     return {

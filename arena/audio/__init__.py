@@ -1,4 +1,4 @@
-"""Decode, validate, measure and cut the excerpt of a clip; every untrusted byte is decoded in a limited child.
+"""Decode, validate, measure and cut the excerpt of a clip; untrusted bytes are decoded in a limited child.
 
 The parent imports neither PyAV nor NumPy until `decode` returns an array, so web processes may import this.
 """
@@ -65,12 +65,14 @@ def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_
     return sandbox.call("inspect", ClipFacts, path=str(source), max_seconds=max_seconds)
 
 
-def cut_excerpt(path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3") -> ExcerptFacts:
-    """Write the blinded, level-matched copy of the first `length_ms` of a clip to `out_path` (replaced at once).
+def cut_excerpt(
+    path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3"
+) -> ExcerptFacts:
+    """Write the blinded, level-matched copy of the first `length_ms` of a clip; `out_path` is replaced whole.
 
-    48 kHz stereo, -23 LUFS, true peak at most -1 dBTP, no metadata; the size depends on `length_ms` and `codec`
-    alone. Raises CannotLevel if no static gain reaches that level, AudioRejected as `inspect` does (and if the
-    clip is shorter than `length_ms`), ValueError for a bad length or codec.
+    48 kHz stereo, -23 LUFS, true peak at most -1 dBTP, no metadata; the size depends on `length_ms` and
+    `codec` alone. Raises CannotLevel if no static gain reaches that level, AudioRejected if the clip cannot
+    be read or is shorter than `length_ms`, ValueError for a bad length or codec.
     """
     mime_type(codec)
     if length_ms < MIN_EXCERPT_MS:
@@ -94,13 +96,15 @@ def cut_excerpt(path: str | Path, out_path: str | Path, *, length_ms: int, codec
 
 
 def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds: float = 600) -> np.ndarray:
-    """The samples of a clip at `sample_rate`, float32: [n] if mono (the mean of the channels), else [channels, n].
+    """The samples of a clip at `sample_rate`, float32: [n] if mono, else [channels, n].
 
-    Raises AudioRejected as `inspect` does, but accepts short and silent files.
+    Mono is the mean of the channels. Values may pass +-1. Raises AudioRejected as `inspect` does, but accepts
+    short and silent files.
     """
     import numpy as np
 
-    limits = sandbox.Limits(file_bytes=int((max_seconds + 1) * sample_rate * 4 * (1 if mono else MAX_CHANNELS)))
+    channels = 1 if mono else MAX_CHANNELS
+    limits = sandbox.Limits(file_bytes=int((max_seconds + 1) * sample_rate) * channels * 4)
     source = _regular_file(path)
     with tempfile.TemporaryDirectory(prefix="decode-") as folder:
         raw = Path(folder, "samples.f32")

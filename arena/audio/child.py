@@ -1,4 +1,4 @@
-"""The limited child process: `python -m arena.audio.child REQUEST` limits itself, works, prints one JSON object.
+"""The limited child process: `python -m arena.audio.child REQUEST` limits itself, works, prints JSON.
 
 Only the standard library is imported before the limits hold.
 """
@@ -18,7 +18,7 @@ Operation = Callable[..., dict[str, Any]]
 
 
 def main(operations: Callable[[], dict[str, Operation]]) -> None:
-    """Answer the request in argv[1] with {"facts": ...} or {kind of refusal: sentence}; a bug is a traceback."""
+    """Print {"facts": ...} or {kind of refusal: sentence} for the request in argv[1]; a bug: a traceback."""
     request = json.loads(sys.argv[1])
     limit_myself(**request["limits"])
     json.dump(answer(operations, request), sys.stdout, allow_nan=False)

@@ -19,7 +19,7 @@ SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1
 
 
 def ends_too_early(file: BinaryIO, format_name: str) -> bool:
-    """Whether a WAV or Ogg file lacks its end. Other formats show it by a decoding error or their duration."""
+    """Whether a WAV or Ogg file lacks its end. Others show it by a failing packet or their duration."""
     size = file.seek(0, os.SEEK_END)
     if format_name == "wav":
         return _wav_data_end(file) > size
@@ -29,7 +29,7 @@ def ends_too_early(file: BinaryIO, format_name: str) -> bool:
 
 
 def states_mp3_length(file: BinaryIO) -> bool:
-    """Whether the first MP3 frame is a header with the number of frames; without, a duration is only a guess."""
+    """Whether the first MP3 frame is a header that counts the frames; if not, a duration is only a guess."""
     file.seek(0)
     tag = file.read(10)
     skip = 0
@@ -41,7 +41,7 @@ def states_mp3_length(file: BinaryIO) -> bool:
 
 
 def mp3_frame_size(packet: bytes) -> int | None:
-    """The size in bytes that an MPEG layer III frame header (ISO 11172-3, 2.4.2.3) states; None without one."""
+    """The size in bytes that an MPEG layer III frame header (ISO 11172-3, 2.4.2.3) states; None if none."""
     if len(packet) < 4 or packet[0] != 0xFF or packet[1] & 0xE0 != 0xE0:
         return None
     version, layer = packet[1] >> 3 & 3, packet[1] >> 1 & 3
@@ -49,7 +49,8 @@ def mp3_frame_size(packet: bytes) -> int | None:
     if layer != MPEG_LAYER_3 or version not in SAMPLE_RATES or rate == 3 or bitrate in (0, 15):
         return None
     first = version == MPEG_1
-    return (144 if first else 72) * BITRATES_KBPS[first][bitrate] * 1000 // SAMPLE_RATES[version][rate] + padding
+    bits_per_second = 1000 * BITRATES_KBPS[first][bitrate]
+    return (144 if first else 72) * bits_per_second // SAMPLE_RATES[version][rate] + padding
 
 
 def _wav_data_end(file: BinaryIO) -> int:

@@ -75,7 +75,9 @@ class AudioSource:
         yield from self._converted(to_float, self._first)
         for frame in self._frames:
             if (frame.sample_rate, frame.layout.nb_channels, frame.format.name) != shape:
-                raise AudioRejected(f"The sample rate or the number of channels changes after {self.seconds:.1f} s.")
+                raise AudioRejected(
+                    f"The sample rate or the number of channels changes after {self.seconds:.1f} s."
+                )
             yield from self._converted(to_float, frame)
         self._check_length()
 
@@ -125,9 +127,9 @@ class AudioSource:
 
     def _check_shape(self) -> None:
         if not MIN_RATE <= self.sample_rate <= MAX_RATE:
-            raise AudioRejected(f"The sample rate is {self.sample_rate:,} Hz; 8,000 to 192,000 Hz is accepted.")
+            raise AudioRejected(f"The sample rate is {self.sample_rate:,} Hz, not 8,000 to 192,000 Hz.")
         if not 1 <= self.channels <= MAX_CHANNELS:
-            raise AudioRejected(f"The file has {self.channels} channels; 1 to {MAX_CHANNELS} are accepted.")
+            raise AudioRejected(f"The file has {self.channels} channels, not 1 to {MAX_CHANNELS}.")
 
     def _check_length(self) -> None:
         if not self._stated_length or self._stream.duration is None:
@@ -141,7 +143,7 @@ class AudioSource:
 
 
 class Resampler:
-    """Blocks float32 [n, channels] at one rate to blocks [m, channels'] at another, by FFmpeg's swresample."""
+    """Blocks float32 [n, channels] to another rate and layout, by FFmpeg's swresample."""
 
     def __init__(self, rate: int, layout: str, to_rate: int, to_layout: str):
         self._from = rate, layout

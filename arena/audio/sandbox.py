@@ -6,6 +6,7 @@ an environment without secrets, and kills its whole process group when anything 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -47,7 +48,7 @@ class Limits:
 def call(
     operation: str,
     result: Callable[..., T],
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    limits: Limits = Limits(),
     *,
     module: str = "arena.audio.child",
     **arguments: Any,
@@ -81,9 +82,9 @@ def _run(command: list[str], out: Any, err: Any, wall_s: int) -> int | None:
     except subprocess.TimeoutExpired:
         return None
     finally:
-        if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 def _environment() -> dict[str, str]:

@@ -79,17 +79,17 @@ class Arena:
 
     def prepare(self):
         """All that comes before the first process."""
-        account = embedded.database_account(self.home.postgres) if "DATABASE_URL" not in os.environ else None
-        self.folder = make_run_folder(account)
-        if "DATABASE_URL" not in os.environ:
-            if not self.home.postgres.exists():
+        data = self.home.postgres
+        self.folder = make_run_folder(embedded.database_account(data))
+        if not os.environ.get("DATABASE_URL"):
+            if not data.exists():
                 say("Making the database (only this first time)")
-            self.stores["DATABASE_URL"] = embedded.Postgres.prepare(self.home.postgres, self.folder)
-        if "REDIS_URL" not in os.environ:
+            self.stores["DATABASE_URL"] = embedded.Postgres.prepare(data, self.folder)
+        if not os.environ.get("REDIS_URL"):
             self.stores["REDIS_URL"] = embedded.Redis(self.folder)
         urls = {name: store.url for name, store in self.stores.items()}
         os.environ.update(urls, ARENA_HOME=str(self.home.path), PORT=str(self.port), PYTHONUNBUFFERED="1")
-        os.environ.setdefault("SECRET_KEY", self.home.secret_key())
+        os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or self.home.secret_key()
         for_others = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")}
         self.home.write_run(pid=os.getpid(), port=self.port, folder=str(self.folder), **for_others)
 

@@ -42,8 +42,8 @@ SETTINGS = {
 FAST_NOT_SAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-def database_account(data: Path):
-    """Who PostgreSQL runs as: ourselves (None), or the owner of its files or `nobody` when we are root."""
+def database_account(data: Path) -> Account | None:
+    """Who PostgreSQL runs as: we (None) or, when we are root, the owner of its files, at first `nobody`."""
     if os.geteuid() != 0:
         return None
     if data.exists() and data.stat().st_uid != 0:
@@ -64,7 +64,7 @@ class Postgres:
         """Make the database if there is none, see to what an earlier run left, and describe the server."""
         account = database_account(data)
         binaries = find_binaries(account)
-        if not data.exists():
+        if not os.path.lexists(data):
             make_database(data, binaries, account, durable=durable)
         check_data(data, account)
         end_orphan(data)
@@ -153,6 +153,11 @@ def _discard(path):
 
 
 def check_data(data, account):
+    if not data.exists():
+        raise CannotStart(
+            f"{data} is a link to {data.readlink()}, and the database that was there is gone. Put it back, or "
+            f"remove the link to begin with an empty one."
+        )
     owner = data.stat().st_uid
     user = account.uid if account else os.geteuid()
     if owner != user:
@@ -162,8 +167,8 @@ def check_data(data, account):
         )
     if account and not account.reaches(data.resolve()):
         raise CannotStart(
-            f"{account.name}, who runs PostgreSQL because root must not, cannot reach {data.resolve()} any "
-            f"more. Give the folders above it back their mode, or set ARENA_HOME to another folder."
+            f"User {user}, who runs PostgreSQL because root must not, cannot reach {data.resolve()} any more. "
+            f"Give the folders above it back their mode, or set ARENA_HOME to another folder."
         )
 
 

@@ -67,12 +67,12 @@ def wait_for_end(process):
 def end_descendants(seconds=10):
     """Wait for every process below this one to end by itself, then kill. Returns the names of the killed."""
     deadline = time.monotonic() + seconds
-    killed = []
-    while left := psutil.Process().children(recursive=True):
-        _, alive = psutil.wait_procs(left, timeout=max(0, deadline - time.monotonic()))
-        for process in alive:
-            killed.append(_name(process))
-            process.kill()
+    while (left := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
+        psutil.wait_procs(left, timeout=max(0, deadline - time.monotonic()))
+    killed = [_name(process) for process in left]
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=5)
     return killed
 
 

@@ -16,19 +16,16 @@ class Account:
 
     uid: int
     gid: int
-    name: str
 
     @classmethod
     def unprivileged(cls):
-        return cls.of(pwd.getpwnam("nobody"))
+        entry = pwd.getpwnam("nobody")
+        return cls(entry.pw_uid, entry.pw_gid)
 
     @classmethod
     def owner(cls, path):
-        return cls.of(pwd.getpwuid(path.stat().st_uid))
-
-    @classmethod
-    def of(cls, entry):
-        return cls(entry.pw_uid, entry.pw_gid, entry.pw_name)
+        status = path.stat()
+        return cls(status.st_uid, status.st_gid)
 
     def reaches(self, path):
         """Can this account go into the folder `path`, or execute the file?"""

@@ -93,17 +93,17 @@ class SpectralEncoder:
 
     451 features, in this order:
 
-    48 x 4   log-mel in dB over the clip's mean power: mean, deviation, 10th percentile (noise floor), mean |delta|
-     7 x 4   octave bands in dB: contrast (loudest over quietest fifth of the bins; Jiang et al. 2002) and flatness
+    48 x 4   log-mel in dB over the clip's mean power: mean, deviation, 10th percentile (floor), mean |delta|
+     7 x 4   octave bands in dB: contrast (loudest over quietest fifth of bins; Jiang et al. 2002) and flatness
              (geometric over arithmetic mean; ISO/IEC 15938-4), the means of both, then their deviations
      6       centroid, spread and 85 % roll-off in octaves: means, then deviations
     16 x 10  modulation spectrum: power of 16 band envelopes in 10 modulation bands, 0.4 to 25 Hz, in decades
     33       autocorrelation of the onset strength: largest in each of 32 ranges of lags, 0.1 to 2 s; overall
-    16       pitch-class harmonics |sum w exp(2 pi i k p)| / sum w over spectral peaks at p octaves, of weight w,
+    16       pitch-class harmonics |sum w exp(2 pi i k p)| / sum w over spectral peaks at p octaves, weight w,
              for k = 1..6, 12, 24; over the clip, then per frame. k <= 6: transposition-invariant Fourier
              transform of the chroma (Quinn 2006); k = 12: how well all notes share one equal-tempered grid
     16       wave shape: nine quantiles of |x| in dB over those of Gaussian noise, share of samples within 10 %
-             of the peak, crest and level of 50 ms frames (mean, deviation), 5th and 95th percentile of the level
+             of the peak, crest and level of 50 ms frames (mean, deviation), the level's 5th and 95th percentile
     """
 
     key = "spectral"

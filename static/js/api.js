@@ -1,0 +1,83 @@
+/** Requests to this site: JSON both ways, with the CSRF token. An answer is {status, body}; no answer is TryLater. */
+
+/** Nobody answered, or the server cannot just now: sending the same again later is right. */
+export class TryLater extends Error {}
+
+const TIMEOUT_MS = 20_000;
+
+function csrfToken() {
+  return document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? '';
+}
+
+async function once(method, url, body, headers) {
+  let response;
+  try {
+    response = await fetch(url, {
+      method,
+      headers: {
+        Accept: 'application/json',
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...(method === 'GET' ? {} : { 'X-CSRFToken': csrfToken() }),
+        ...headers,
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch (error) {
+    throw new TryLater(`no answer from ${url}`, { cause: error });
+  }
+  if (response.status >= 500 || response.status === 429 || response.status === 408) {
+    throw new TryLater(`${url} answered ${response.status}`);
+  }
+  try {
+    const text = await response.text();
+    return { status: response.status, body: text ? JSON.parse(text) : {} };
+  } catch (error) { // cut off halfway, or a captive portal's page in place of our answer
+    throw new TryLater(`unreadable answer from ${url}`, { cause: error });
+  }
+}
+
+export async function call(method, url, body, headers = {}) {
+  const answer = await once(method, url, body, headers);
+  const tokenRefused = answer.status === 403 && !answer.body.code;
+  if (!tokenRefused) return answer;
+  await fetch('/').catch(() => {}); // the front page sets a fresh CSRF cookie
+  return once(method, url, body, headers);
+}
+
+/** The bytes at `url`. Throws TryLater, or Error when the server says that they are not to be had. */
+export async function bytes(url) {
+  let response;
+  try {
+    response = await fetch(url, { cache: 'no-store' });
+    if (response.ok) return await response.arrayBuffer();
+  } catch (error) {
+    throw new TryLater(`no answer from ${url}`, { cause: error });
+  }
+  if (response.status >= 500) throw new TryLater(`${url} answered ${response.status}`);
+  throw new Error(`${url} answered ${response.status}`);
+}
+
+const sleep = (seconds) => new Promise((done) => {
+  const timer = setTimeout(finish, seconds * 1000);
+  function finish() {
+    clearTimeout(timer);
+    removeEventListener('online', finish);
+    done();
+  }
+  addEventListener('online', finish);
+});
+
+/** Do `work` until somebody answers; `onWait(seconds)` before each pause. Back online ends a pause at once. */
+export async function persist(work, onWait = () => {}) {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TryLater)) throw error;
+    }
+    const seconds = Math.min(30, 2 ** attempt);
+    onWait(seconds);
+    await sleep(seconds);
+  }
+}

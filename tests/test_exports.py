@@ -1,0 +1,135 @@
+import csv
+import hashlib
+import io
+import json
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from rest_framework.authtoken.models import Token
+
+from annotations import ledger
+from annotations.services import withdraw_rater
+from arena.models import Clip
+from scoring.models import Release, Reward, RewardModel
+from scoring.releases import release, release_new_pairs
+
+from .test_boards import cast
+
+
+@pytest.fixture
+def live_model(study):
+    model = RewardModel.objects.create(
+        name="jury",
+        encoders=[{"key": "spectral", "revision": "1", "dimension": 2}],
+        weights="w",
+        sha256="s",
+        status="live",
+    )
+    for clip in Clip.objects.all():
+        Reward.objects.create(clip=clip, reward_model=model, value=clip.pk / 10)
+    return model
+
+
+def exported(*arguments, tmp_path):
+    output = tmp_path / "out"
+    call_command("export", *arguments, "--output", str(output))
+    return output.read_text()
+
+
+def test_votes_come_with_everything_needed_to_filter_and_nothing_personal(study, listener, time_passes, tmp_path):
+    battle = listener.battle()
+    time_passes(9)
+    listener.vote(battle, "B", comment="my name is Ada")
+    text = exported("votes", tmp_path=tmp_path)
+    (row,) = map(json.loads, text.splitlines())
+    assert row["preference"] == "B"
+    assert row["battle"] == battle["id"]
+    assert row["heard_a_ms"] == 4000
+    assert 0 < row["pair_probability"] <= 1
+    assert row["system_a"] != row["system_b"]
+    assert "Ada" not in text
+
+
+def test_the_same_votes_as_csv(study, tmp_path):
+    cast(study, "AB")
+    rows = list(csv.DictReader(io.StringIO(exported("votes", "--format", "csv", tmp_path=tmp_path))))
+    assert [row["preference"] for row in rows] == ["A", "B"]
+    assert rows[0]["tags"] == "[]"
+
+
+def test_pairs_are_the_decisive_votes_with_chosen_rejected_and_margin(study, live_model, tmp_path):
+    cast(study, ["A", "B", "TIE", "BOTH_BAD"])
+    rows = [json.loads(line) for line in exported("pairs", tmp_path=tmp_path).splitlines()]
+    assert len(rows) == 2
+    for row in rows:
+        chosen, rejected = row["chosen"]["clip"], row["rejected"]["clip"]
+        assert row["margin"] == pytest.approx((chosen - rejected) / 10)
+        assert Clip.objects.get(pk=chosen).prompt.text == row["prompt"]
+        assert row["chosen"]["system"] != row["rejected"]["system"]
+    assert Release.objects.get().excluded == {"both_bad": 1, "tie": 1}
+
+
+def test_a_pair_without_rewards_has_no_margin(study, tmp_path):
+    cast(study, "A")
+    assert json.loads(exported("pairs", tmp_path=tmp_path))["margin"] is None
+
+
+def test_a_release_is_numbered_hashed_and_leaves_withdrawn_votes_out(study):
+    rater = cast(study, "AB")
+    cast(study, "A")
+    first = release("votes")
+    withdraw_rater(rater)
+    second = release("votes")
+    assert (first.number, first.n_rows, second.number, second.n_rows) == (1, 3, 2, 1)
+    assert second.excluded == {"withdrawn": 2}
+    with first.file.open("rb") as file:
+        assert hashlib.sha256(file.read()).hexdigest() == first.sha256
+
+
+def test_new_pairs_are_released_once(study):
+    cast(study, "AB")
+    assert release_new_pairs().n_rows == 2
+    assert release_new_pairs() is None
+    cast(study, "A")
+    assert release_new_pairs().n_rows == 3
+
+
+def test_what_an_export_says_of_a_seq_never_changes(study):
+    from annotations.exports import vote_rows
+
+    cast(study, "AB")
+    seq = ledger.head()
+    before = list(vote_rows(seq))
+    cast(study, "BA")
+    assert list(vote_rows(seq)) == before
+
+
+# ---- over HTTP ----
+
+
+@pytest.fixture
+def researcher(db):
+    user = User.objects.create_user("rosa")
+    user.groups.add(Group.objects.get_or_create(name="researchers")[0])
+    return {"Authorization": f"Token {Token.objects.create(user=user).key}"}
+
+
+def test_exports_need_a_researchers_token(study, client, researcher):
+    assert client.get("/api/exports/votes/").status_code == 401
+    other = Token.objects.create(user=User.objects.create_user("eve"))
+    assert client.get("/api/exports/votes/", headers={"Authorization": f"Token {other.key}"}).status_code == 403
+    assert client.get("/api/exports/votes/", headers=researcher).status_code == 200
+
+
+@pytest.mark.parametrize("content", ["votes", "pairs"])
+def test_a_researcher_downloads_votes_and_pairs(study, client, researcher, content):
+    cast(study, "AB")
+    answer = client.get(f"/api/exports/{content}/", {"format": "jsonl", "study": "open"}, headers=researcher)
+    assert len([json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]) == 2
+
+
+def test_an_unknown_format_is_named(study, client, researcher):
+    answer = client.get("/api/exports/votes/", {"format": "xml"}, headers=researcher)
+    assert answer.status_code == 400
+    assert "xml" in answer.content.decode()

@@ -1,0 +1,115 @@
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from annotations.imports import import_votes
+from annotations.models import Vote
+from arena.models import Battle, Rater, Study, System
+from arena.refusals import Conflict, Refusal
+from scoring import services
+
+ROWS = "battle_id,preference,system_a,system_b\nb1,A,x,y\nb2,B,x,y\nb3,TIE,y,z\nb4,BOTH_BAD,x,z\n"
+
+
+@pytest.fixture
+def votes_csv(tmp_path, db):
+    def write(text, name="their votes.csv"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_imported_votes_give_a_board_in_a_study_of_their_own(votes_csv, client):
+    call_command("import_votes", votes_csv(ROWS))
+    study = Study.objects.get(slug="their-votes")
+    edition = services.refit_board(study)
+    assert edition.n_votes == 3
+    assert edition.excluded == {"both_bad": 1}
+    assert edition.result["n_without_rater"] == 3
+    assert edition.result["n_raters"] == 0
+    battle = Battle.objects.get(external_id="b1")
+    assert (battle.kind, battle.clip_a, battle.pair_probability, battle.vote.preference) == (
+        "imported",
+        None,
+        None,
+        "A",
+    )
+    assert client.get("/boards/their-votes/").status_code == 200
+
+
+def test_votes_of_one_rater_are_one_cluster_and_the_label_is_not_kept(votes_csv):
+    text = "battle_id,preference,system_a,system_b,rater,prompt,time\n" + "".join(
+        f"b{i},A,x,y,ada@example.org,a song,2026-02-0{i + 1}T10:00:00Z\n" for i in range(3)
+    )
+    import_votes(votes_csv(text), "s")
+    rater = Rater.objects.get()
+    assert rater.votes.count() == 3
+    assert "ada" not in json.dumps([str(value) for value in Rater.objects.values_list().get()])
+    vote = Vote.objects.order_by("received_at").first()
+    assert vote.received_at.isoformat() == "2026-02-01T10:00:00+00:00"
+    assert vote.battle.prompt.text == "a song"
+
+
+def test_importing_again_changes_nothing(votes_csv):
+    path = votes_csv(ROWS)
+    import_votes(path, "s")
+    report = import_votes(path, "s")
+    assert (report.imported, report.already_there, report.bad) == (0, 4, [])
+    assert Vote.objects.count() == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("b9,MAYBE,x,y", "preference is 'MAYBE'"),
+        ("b9,,x,y", "preference is empty"),
+        ("b9,A,x,x", "both systems are 'x'"),
+        (",A,x,y", "battle_id is empty"),
+        ("b9,A,x", "system_b is empty"),
+        ("b9,A,x,y,z", "more cells"),
+        ("b1,B,x,y", "there already"),
+        (f"b9,A,x,{'y' * 101}", "longer than 100"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named_and_the_rest_goes_in(votes_csv, capsys, row, reason):
+    path = votes_csv(ROWS + row + "\nb10,A,y,x\n")
+    with pytest.raises(CommandError, match="5 votes imported, 0 were there already, 1 rows do not fit"):
+        call_command("import_votes", path)
+    error = capsys.readouterr().err
+    assert reason in error
+    assert f"{path}:6:" in error
+    assert Vote.objects.count() == 5
+
+
+def test_a_time_that_is_none_is_named(votes_csv):
+    report = import_votes(votes_csv("battle_id,preference,system_a,system_b,time\nb,A,x,y,yesterday\n"), "s")
+    assert report.bad == [(2, "time is 'yesterday', not ISO 8601 such as 2026-02-14T20:00:00Z")]
+
+
+def test_a_missing_column_is_an_error_before_anything_is_written(votes_csv):
+    with pytest.raises(Refusal, match="system_b"):
+        import_votes(votes_csv("battle_id,preference,system_a\nb1,A,x\n"), "s")
+
+
+def test_json_lines_are_read_too(votes_csv):
+    lines = [json.dumps({"battle_id": i, "preference": "A", "system_a": "x", "system_b": "y"}) for i in range(3)]
+    report = import_votes(votes_csv("\n".join([*lines, "{broken", "[]"]), "v.jsonl"), "s")
+    assert report.imported == 3
+    assert [line for line, _ in report.bad] == [4, 5]
+
+
+def test_votes_are_not_imported_into_a_study_with_battles_of_its_own(study, rater, votes_csv):
+    from arena.services import serve_battle
+
+    serve_battle(rater, study)
+    with pytest.raises(Conflict, match="--study"):
+        import_votes(votes_csv(ROWS), "open")
+
+
+def test_a_system_known_already_is_the_same_system(study, votes_csv):
+    import_votes(votes_csv("battle_id,preference,system_a,system_b\nb1,A,alder,new one\n"), "s")
+    assert System.objects.filter(name="alder").count() == 1
+    assert Study.objects.get(slug="s").systems.count() == 2
