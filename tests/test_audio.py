@@ -29,7 +29,7 @@ FORMATS = [
     ("f32.wav", "pcm_f32le", 48000, 2, None, ("wav", "pcm_f32le")),
     ("f64.wav", "pcm_f64le", 8000, 1, None, ("wav", "pcm_f64le")),
     ("s16.flac", "flac", 44100, 2, "s16", ("flac", "flac")),
-    ("s24.flac", "flac", 96000, 8, "s32", ("flac", "flac")),
+    ("s24.flac", "flac", 48000, 8, "s32", ("flac", "flac")),
     ("a.mp3", "libmp3lame", 44100, 2, None, ("mp3", "mp3")),
     ("low.mp3", "libmp3lame", 8000, 1, None, ("mp3", "mp3")),
     ("a.ogg", "vorbis", 44100, 2, None, ("ogg", "vorbis")),
@@ -145,7 +145,10 @@ def test_surround_channels_weigh_more_as_in_case_6_of_the_ebu():
 def plain_loudness(samples):
     """BS.1770-4 written out for 48 kHz: K-weighting of tables 1 and 2, gating of equations 3 to 7."""
     weighted = lfilter(
-        [1.53512485958697, -2.69169618940638, 1.19839281085285], [1, -1.69065929318241, 0.73248077421585], samples, axis=0
+        [1.53512485958697, -2.69169618940638, 1.19839281085285],
+        [1, -1.69065929318241, 0.73248077421585],
+        samples,
+        axis=0,
     )
     weighted = lfilter([1, -2, 1], [1, -1.99004745483398, 0.99007225036621], weighted, axis=0)
     energy = np.concatenate([[0], np.cumsum((weighted**2).sum(axis=1))])
@@ -258,7 +261,7 @@ def test_a_sample_rate_that_changes_midway_is_refused(tmp_path):
     first = write(tmp_path / "a.aac", music(2, 48000), 48000, "aac")
     second = write(tmp_path / "b.aac", music(2, 22050), 22050, "aac")
     first.write_bytes(first.read_bytes() + second.read_bytes())
-    assert "changes after 2.0 s" in reason(inspect_here, first)
+    assert "change after 2.0 s" in reason(inspect_here, first)
 
 
 def test_digital_silence_is_refused(tmp_path):
@@ -349,7 +352,7 @@ def test_excerpts_of_one_length_are_equal_in_all_but_the_music(tmp_path, differe
         sound = played(out)
         levels = measure(sound, 48_000, "stereo")
         assert facts.bytes == out.stat().st_size
-        assert levels.loudness_lufs == pytest.approx(-23, abs=0.2)
+        assert levels.loudness_lufs == pytest.approx(-23, abs=0.1)
         assert facts.loudness_lufs == pytest.approx(levels.loudness_lufs, abs=0.01)
         assert levels.true_peak_dbtp <= -1
         sizes.add(facts.bytes)
@@ -438,12 +441,8 @@ def test_a_clip_with_lonely_peaks_stays_valid_but_cannot_be_levelled(tmp_path):
     samples[::24000] = 0.9
     path = write_plain_wav(tmp_path / "a.wav", samples, 48000)
     audio.inspect(path)
-    sentence = reason(
-        audio.cut_excerpt, path, tmp_path / "out.mp3", length_ms=5000, error=audio.CannotLevel
-    )
-    assert sentence.startswith(
-        "Cannot be played at -23 LUFS without its peaks passing -1 dBTP: they would reach +"
-    )
+    sentence = reason(audio.cut_excerpt, path, tmp_path / "out.mp3", length_ms=5000, error=audio.CannotLevel)
+    assert sentence.startswith("Cannot be played at -23 LUFS without its peaks passing -1 dBTP: they would reach +")
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
 

@@ -52,8 +52,8 @@ else:
 class Runner:
     """A checkout and its ARENA_HOME in a folder of their own, and the arena that runs there."""
 
-    def __init__(self, folder, python=(sys.executable,)):
-        self.folder, self.python, self.process = folder, python, None
+    def __init__(self, folder, python=sys.executable, **identity):
+        self.folder, self.python, self.identity, self.process = folder, python, identity, None
         shutil.copytree(CHECKOUT / "arena/run", folder / "arena/run")
         (folder / "arena/__init__.py").touch()
         (folder / "arena/wsgi.py").write_text(WSGI)
@@ -76,13 +76,14 @@ class Runner:
         without = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ARENA_HOME"}
         inherited = {name: value for name, value in os.environ.items() if name not in without}
         return subprocess.Popen(
-            [*self.python, *command],
+            [self.python, *command],
             cwd=self.folder,
             env=inherited | {"PORT": str(self.port)} | environment,
             stdout=stdout,
             stderr=stderr,
             text=True,
             start_new_session=True,
+            **self.identity,
         )
 
     def ask(self, *command, **environment):
@@ -112,6 +113,10 @@ class Runner:
 
     def database(self):
         return psycopg.connect(self.run_json()["DATABASE_URL"], autocommit=True)
+
+    def database_answers(self):
+        with contextlib.suppress(psycopg.OperationalError), self.database() as database:
+            return database.execute("SELECT 1").fetchone() == (1,)
 
     def sockets(self):
         return Path(self.run_json()["folder"])
@@ -183,10 +188,10 @@ def test_it_starts_everything_and_ctrl_c_leaves_no_process_and_a_second_start_fi
     assert (runner.home / "secret_key").read_text() == secret
 
 
-def test_a_running_arena_turns_a_second_one_away_and_tells_manage_py_where_its_databases_are(runner, folder):
+def test_while_the_demo_is_made_a_second_arena_is_turned_away_and_ctrl_c_still_stops_at_once(runner, folder):
     where = "from arena.run.attach import environment; import json; print(json.dumps(environment()))"
     assert runner.ask("-c", where) == (0, "{}\n")
-    runner.start()
+    runner.start(until="manage.py demo", DEMO_SECONDS="60")
 
     status, said = runner.ask("-m", "arena.run", PORT=str(free_port()))
     assert status == 1
@@ -196,10 +201,14 @@ def test_a_running_arena_turns_a_second_one_away_and_tells_manage_py_where_its_d
     assert status == 1
     assert f"Port {runner.port} is taken" in said and f"PORT={runner.port + 1} make run" in said
 
-    found = json.loads(runner.ask("-c", where)[1])
+    found = json.loads(runner.ask("-c", where)[1])  # as manage.py does in another terminal
     assert found.keys() == {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}
     assert (runner.home / "run.json").stat().st_mode & 0o777 == 0o600
-    runner.stop()
+
+    began = time.monotonic()
+    assert runner.stop() == 0
+    assert time.monotonic() - began < 10
+    assert runner.left() == []
     assert runner.ask("-c", where) == (0, "{}\n")
 
 
@@ -210,8 +219,7 @@ def test_what_is_killed_comes_back(runner):
         killed.kill()
         assert wait_until(lambda part=part, old=killed: runner.child(part) not in (None, old), 10), part
     assert wait_until(lambda: runner.page() == "a page", 10)
-    with runner.database() as database:
-        assert database.execute("SELECT 1").fetchone() == (1,)
+    assert wait_until(runner.database_answers, 10)
 
     runner.child("supervisord").kill()
     assert wait_until(lambda: "again" in runner.said() and runner.said().count("Pages are served") == 2, 30)
@@ -239,14 +247,6 @@ def test_after_kill_9_of_the_runner_all_else_ends_and_the_next_start_recovers(ru
     assert wait_until(lambda: runner.left() == [], 15), runner.left()
 
 
-def test_ctrl_c_while_the_demo_is_made_stops_at_once(runner):
-    runner.start(until="manage.py demo", DEMO_SECONDS="60")
-    began = time.monotonic()
-    assert runner.stop() == 0
-    assert time.monotonic() - began < 10
-    assert runner.left() == []
-
-
 @needs_root
 def test_an_ordinary_user_runs_it_too(folder):
     nobody = Account.unprivileged()
@@ -255,8 +255,7 @@ def test_an_ordinary_user_runs_it_too(folder):
     python = next((python for python in pythons if nobody.reaches(python) and nobody.reaches(site)), None)
     if python is None:
         pytest.skip("an ordinary user reaches neither this Python nor its packages")
-    identity = (f"--reuid={nobody.uid}", f"--regid={nobody.gid}", "--clear-groups")
-    runner = Runner(folder, python=("setpriv", *identity, python))
+    runner = Runner(folder, python, user=nobody.uid, group=nobody.gid, extra_groups=[])
     for path in (folder, *folder.rglob("*")):
         os.chown(path, nobody.uid, nobody.gid)
     runner.start(HOME=str(folder), PYTHONPATH=str(site))

@@ -65,9 +65,7 @@ def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_
     return sandbox.call("inspect", ClipFacts, path=str(source), max_seconds=max_seconds)
 
 
-def cut_excerpt(
-    path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3"
-) -> ExcerptFacts:
+def cut_excerpt(path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3") -> ExcerptFacts:
     """Write the blinded, level-matched copy of the first `length_ms` of a clip; `out_path` is replaced whole.
 
     48 kHz stereo, -23 LUFS, true peak at most -1 dBTP, no metadata; the size depends on `length_ms` and

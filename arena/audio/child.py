@@ -56,7 +56,8 @@ def limit_myself(wall_s: int, cpu_s: int, memory_bytes: int, file_bytes: int) ->
     for kind, value in wanted.items():
         hard = resource.getrlimit(kind)[1]
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (allowed, allowed))
+        # At the soft limit of CPU comes SIGXCPU, which says what happened; at the hard one only SIGKILL.
+        resource.setrlimit(kind, (allowed, hard if kind == resource.RLIMIT_CPU else allowed))
 
 
 def audio_operations() -> dict[str, Operation]:

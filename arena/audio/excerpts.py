@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import av
 import numpy as np
 
-from arena.audio.loudness import Levels, LoudnessMeter, measure
+from arena.audio.loudness import SILENCE_DBFS, Levels, LoudnessMeter, decibels, measure
 from arena.audio.outcomes import AudioRejected, CannotLevel, ExcerptFacts
 from arena.audio.reading import AudioSource, Resampler, frame_of, open_audio
 
@@ -17,6 +17,7 @@ RATE = 48_000
 TARGET_LUFS = -23.0  # EBU R 128
 MAX_TRUE_PEAK_DBTP = -1.0
 LOUDNESS_SLACK_LU = 0.5
+CLOSE_LU = 0.1
 FADE_MS = 8
 # A header may round a duration to milliseconds and a resampler drop a few samples; silence makes up for it.
 MAX_PADDING_MS = 20
@@ -29,12 +30,15 @@ def cut(path: str, out_path: str, length_ms: int, codec: str) -> ExcerptFacts:
     """Write the excerpt of a clip, measure what a player will decode. Raises AudioRejected, CannotLevel."""
     samples = _fade(_first_stretch(path, length_ms))
     gain_db = _level(samples)
-    {"mp3": _write_mp3, "wav": _write_wav}[codec](samples, out_path)
+    write = {"mp3": _write_mp3, "wav": _write_wav}[codec]
+    write(samples, out_path)
     played = _as_played(out_path)
-    if abs(played.loudness_lufs - TARGET_LUFS) > LOUDNESS_SLACK_LU:
-        raise CannotLevel(
-            f"Cannot be played at {TARGET_LUFS:g} LUFS: it comes to {played.loudness_lufs:.1f}."
-        )
+    if abs(TARGET_LUFS - played.loudness_lufs) > CLOSE_LU:  # MP3 drops what lies above 20 kHz
+        gain_db += _amplify(samples, TARGET_LUFS - played.loudness_lufs)
+        write(samples, out_path)
+        played = _as_played(out_path)
+    if abs(TARGET_LUFS - played.loudness_lufs) > LOUDNESS_SLACK_LU:
+        raise CannotLevel(f"Cannot be played at {TARGET_LUFS:g} LUFS: comes to {played.loudness_lufs:.1f} LUFS.")
     _check_true_peak(played.true_peak_dbtp)
     return ExcerptFacts(
         bytes=os.path.getsize(out_path),
@@ -58,9 +62,8 @@ def _first_stretch(path: str, length_ms: int) -> np.ndarray:
             if filled == wanted:
                 break
     if wanted - filled > MAX_PADDING_MS * RATE // 1000:
-        raise AudioRejected(
-            f"The clip lasts {filled / RATE:.2f} s, less than the excerpt of {length_ms / 1000:.2f} s."
-        )
+        lasts, needed = filled / RATE, length_ms / 1000
+        raise AudioRejected(f"The clip lasts {lasts:.2f} s, less than the excerpt of {needed:.2f} s.")
     return samples
 
 
@@ -83,12 +86,22 @@ def _fade(samples: np.ndarray) -> np.ndarray:
 
 
 def _level(samples: np.ndarray) -> float:
-    """Apply, in place, the one gain that brings the excerpt to TARGET_LUFS; return it in dB."""
+    """Apply, in place, the one gain that brings the excerpt to TARGET_LUFS; return it in dB.
+
+    The gate of BS.1770 is absolute, so the quiet parts of a quiet clip count only once it is amplified:
+    measure at full scale.
+    """
+    peak_db = decibels(float(np.abs(samples).max()))
+    _amplify(samples, -peak_db)
     levels = measure(samples, RATE, "stereo")
-    if levels.silent:
+    if peak_db < SILENCE_DBFS or levels.silent:
         raise CannotLevel(f"The first {len(samples) / RATE:.1f} s, which would be played, are silent.")
     gain_db = TARGET_LUFS - levels.loudness_lufs
     _check_true_peak(levels.true_peak_dbtp + gain_db)
+    return _amplify(samples, gain_db) - peak_db
+
+
+def _amplify(samples: np.ndarray, gain_db: float) -> float:
     samples *= np.float32(10 ** (gain_db / 20))
     return gain_db
 

@@ -11,6 +11,7 @@ import numpy as np
 from arena.audio.reading import frame_of
 
 GATE_LUFS = -70.0  # BS.1770-4, equation 6: nothing quieter counts; the filter says this when nothing does
+SILENCE_DBFS = -60.0  # the highest sample peak of what nobody would call sound
 STEP_S = 0.1
 
 

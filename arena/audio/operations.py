@@ -8,12 +8,11 @@ from dataclasses import asdict
 import numpy as np
 
 from arena.audio import excerpts
-from arena.audio.loudness import LoudnessMeter, decibels
+from arena.audio.loudness import SILENCE_DBFS, LoudnessMeter, decibels
 from arena.audio.outcomes import AudioRejected, ClipFacts
 from arena.audio.reading import Resampler, open_audio
 
 MIN_SECONDS = 1.0
-SILENCE_DBFS = -60.0
 OVERLOAD_DBFS = 20.0  # a 32-bit integer read as a float is at +187 dBFS; a hot mix at +6
 
 

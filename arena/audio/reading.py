@@ -58,7 +58,8 @@ class AudioSource:
         self._frames = self._decode()
         self._first = next(self._frames, None)
         if self._first is None:
-            raise AudioRejected("The file holds no samples.")
+            undecodable = self._stream.duration
+            raise AudioRejected("None of it can be decoded." if undecodable else "The file holds no samples.")
         self.sample_rate, self.channels = self._first.sample_rate, self._first.layout.nb_channels
         self._check_shape()
         self.layout = layout_name(self._first.layout)
@@ -75,9 +76,7 @@ class AudioSource:
         yield from self._converted(to_float, self._first)
         for frame in self._frames:
             if (frame.sample_rate, frame.layout.nb_channels, frame.format.name) != shape:
-                raise AudioRejected(
-                    f"The sample rate or the number of channels changes after {self.seconds:.1f} s."
-                )
+                raise AudioRejected(f"The sample rate or channels change after {self.seconds:.1f} s.")
             yield from self._converted(to_float, frame)
         self._check_length()
 

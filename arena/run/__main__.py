@@ -32,14 +32,10 @@ def main():
     adopt_orphans()
     try:
         port, home = read_port(), Home.from_environment()
-        home.make()
-        with home.lock() as lock:
+        with home.enter() as lock:
             Arena(home, port, lock).run()
     except CannotStart as error:
         print(error, file=sys.stderr)
-        return 1
-    except PermissionError as error:
-        print(f"{error}. Set ARENA_HOME to a folder of your own.", file=sys.stderr)
         return 1
     except Stop:
         return 0
@@ -105,13 +101,13 @@ class Arena:
         for store in self.stores.values():
             self.supervisor.expect(store.program.name, store.answers)
         say("Bringing the tables up to date")
-        for command in (["migrate", "--noinput", "--verbosity=0"], ["create_admin"]):
-            if manage(*command) != 0:
-                raise CannotStart(f"`manage.py {' '.join(command)}` failed, the reason is above.")
-        say("Starting the web server and the workers")
-        self.supervisor.start_apps()
+        must_manage("migrate", "--noinput", "--verbosity=0")
+        say("Starting the web server")
+        self.supervisor.start_program("apps:web")
+        must_manage("create_admin")  # while the web server loads
         self.supervisor.expect("web", lambda: serves_pages(self.port), process="apps:web")
         say(f"Pages are served at {self.address}")
+        self.supervisor.start_apps()  # the workers: last, because they load longest and no page needs them
 
     def stay(self):
         """Until somebody asks to stop. supervisord restarts the others, we restart supervisord."""
@@ -130,6 +126,11 @@ class Arena:
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         say(f"Stopped, after killing {', '.join(killed)}" if killed else "Stopped, no process is left")
+
+
+def must_manage(*arguments):
+    if manage(*arguments) != 0:
+        raise CannotStart(f"`manage.py {' '.join(arguments)}` failed, the reason is above.")
 
 
 def manage(*arguments):

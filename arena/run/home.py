@@ -8,6 +8,7 @@ lock         held while an arena runs, until the last of its processes is gone
 run.json     while it runs: process id, port, folder of the sockets, DATABASE_URL, REDIS_URL, SECRET_KEY
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -46,12 +47,21 @@ class Home:
     def run_json(self):
         return self.path / "run.json"
 
-    def make(self):
-        for folder in (self.path, self.path / "media", self.log):
-            folder.mkdir(parents=True, exist_ok=True)
+    def enter(self):
+        """Make the folder if need be, take its lock and return the lock's open file."""
+        try:
+            for folder in (self.path, self.path / "media", self.log):
+                folder.mkdir(parents=True, exist_ok=True)
+                if not os.access(folder, os.W_OK):
+                    raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+            return self._lock()
+        except OSError as error:
+            raise CannotStart(
+                f"{error.filename}: {error.strerror}. Set ARENA_HOME to a folder that you can write to."
+            ) from None
 
-    def lock(self):
-        """Take the lock and return its open file; raise CannotStart when an arena runs here already.
+    def _lock(self):
+        """Raise CannotStart when an arena runs here already.
 
         supervisord inherits the file. So after `kill -9` of an arena the lock stays taken until supervisord
         has stopped what it runs; that is worth waiting for.

@@ -117,6 +117,7 @@ class Supervisor:
         self.rpc.startProcess(name, False)
 
     def start_apps(self):
+        """All of them that do not run yet."""
         self.rpc.startProcessGroup("apps", False)
 
     def expect(self, name, answers, process=None):

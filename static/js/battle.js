@@ -36,7 +36,8 @@ export class BattleView {
     this.#showAnswers();
     $('duration').textContent = clock(this.duration);
     $('wave').setAttribute('aria-valuemax', Math.round(this.duration));
-    for (const slot of SLOTS) this.clips[slot].querySelector('.now').textContent = '';
+    this.revealed = false;
+    document.querySelector('.clips').classList.remove('revealed');
     this.answering = true;
     this.wasMissing = null;
     this.#changed();
@@ -102,11 +103,19 @@ export class BattleView {
     this.seek(this.player.position + by);
   }
 
+  #label(slot, text) {
+    this.clips[slot].querySelector('.now').textContent = text;
+  }
+
   #changed() {
     const { playing } = this.player;
     $('play').dataset.playing = playing;
     $('play').setAttribute('aria-label', playing ? 'Pause' : 'Play');
-    for (const slot of SLOTS) this.clips[slot].setAttribute('aria-pressed', String(slot === this.player.slot));
+    for (const slot of SLOTS) {
+      const active = slot === this.player.slot;
+      this.clips[slot].setAttribute('aria-pressed', String(active));
+      if (!this.revealed) this.#label(slot, active ? (playing ? 'playing' : 'selected') : 'switch');
+    }
     cancelAnimationFrame(this.frame);
     this.#tick();
   }
@@ -140,8 +149,14 @@ export class BattleView {
     this.wasMissing = still; // only now is there something new to announce
     this.locked = still !== '';
     for (const button of $('answers').children) button.setAttribute('aria-disabled', String(this.locked));
-    this.say(this.locked ? `To answer, listen to ${stillToHear(missing)}.` : 'Both heard. Your answer counts at once.');
+    this.say(this.#gateSentence(still));
     if (!this.locked) this.on.opened();
+  }
+
+  #gateSentence(still) {
+    if (still === 'AB') return `Hear at least ${seconds(this.battle.min_listen_ms)} of each before you answer.`;
+    if (still) return `${still === 'A' ? 'B' : 'A'} is heard. Now listen to ${still}.`;
+    return 'Both heard. Your answer counts at once.';
   }
 
   /** The server wants more listening than we counted; with `reset` it did not believe the count at all. */
@@ -196,8 +211,10 @@ export class BattleView {
   }
 
   reveal(systems) {
+    this.revealed = true;
+    document.querySelector('.clips').classList.add('revealed');
     for (const slot of SLOTS) {
-      this.clips[slot].querySelector('.now').textContent = systems[slot];
+      this.#label(slot, systems[slot]);
       this.clips[slot].querySelector('.gate').textContent = '';
     }
   }

@@ -5,6 +5,7 @@ import { SAID } from './words.js';
 const $ = (id) => document.getElementById(id);
 const UNDO_S = 10;
 const percent = (share) => `${Math.round(share * 100)} %`;
+const sure = (share) => (share > 0.99 ? 'over 99 %' : percent(share));
 
 export class Reveal {
   constructor(onNext) {
@@ -97,7 +98,7 @@ function sentences({ model, crowd, agreement }, systems) {
   const lines = [];
   if (model) {
     const share = model.prefers === 'A' ? model.probability_a : 1 - model.probability_a;
-    lines.push(`The reward model ${model.reward_model} leans to ${model.prefers}, ${percent(share)} sure.`);
+    lines.push(`The reward model ${model.reward_model} leans to ${model.prefers}, ${sure(share)} sure.`);
   } else {
     lines.push('No reward model has an opinion on these two yet.');
   }
@@ -113,7 +114,7 @@ function sentences({ model, crowd, agreement }, systems) {
   }
   const so = Object.entries({ 'the model': agreement.with_model, 'the crowd': agreement.with_crowd })
     .filter(([, value]) => value)
-    .map(([who, { agreed, of }]) => `with ${who} ${agreed} of ${of} times`);
+    .map(([who, { agreed, of }]) => `with ${who} in ${agreed} of ${of}`);
   if (so.length) lines.push(`So far you agree ${so.join(' and ')}.`);
   return lines;
 }

@@ -73,7 +73,7 @@ export class Waveform {
       const ms = ((bar + 0.5) / bars) * duration * 1000;
       const filled = heard[slot].some(([start, end]) => start <= ms && ms < end);
       paint.fillStyle = filled ? own : rest;
-      paint.globalAlpha = (filled ? 1 : 0.55) * (active ? 1 : 0.5);
+      paint.globalAlpha = (filled ? 1 : 0.7) * (active ? 1 : 0.55);
       paint.fillRect(LABEL + bar * BAR, middle - size, BAR - 1, size * 2);
     }
   }

@@ -1,0 +1,170 @@
+"""The whole arena, as `make run` starts it: real processes, killed without warning while people vote."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import xmlrpc.client
+from pathlib import Path
+
+import psycopg
+import pytest
+from supervisor.xmlrpc import SupervisorTransport
+
+from .http_listener import HttpListener
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+GATE_MS = 300
+
+
+class RunningArena:
+    def __init__(self, home):
+        self.home = home
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        stores = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
+        self.environment = {name: value for name, value in os.environ.items() if name not in stores}
+        self.environment |= {"ARENA_HOME": str(home), "PORT": str(self.port)}
+        self.output = (home.parent / "output").open("w+")
+
+    def __enter__(self):
+        command = [sys.executable, "-m", "arena.run"]
+        self.process = subprocess.Popen(
+            command, cwd=CHECKOUT, env=self.environment, stdout=self.output, stderr=self.output, start_new_session=True
+        )
+        self.wait_for(lambda: "Ready at" in self.printed(), 300, "the arena to be ready")
+        return self
+
+    def __exit__(self, *exc):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
+    def printed(self):
+        return Path(self.output.name).read_text()
+
+    def wait_for(self, holds, seconds, what):
+        deadline = time.monotonic() + seconds
+        while not holds():
+            assert self.process.poll() is None, self.printed()[-3000:]
+            assert time.monotonic() < deadline, f"waited {seconds} s for {what}:\n{self.printed()[-3000:]}"
+            time.sleep(0.2)
+
+    def manage(self, *arguments):
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    def query(self, sql, *parameters):
+        """Rows straight from PostgreSQL, past every layer of ours."""
+        with psycopg.connect(json.loads((self.home / "run.json").read_text())["DATABASE_URL"], autocommit=True) as db:
+            cursor = db.execute(sql, parameters)
+            return cursor.fetchall() if cursor.description else None
+
+    @property
+    def supervisor(self):
+        folder = Path(json.loads((self.home / "run.json").read_text())["folder"])
+        transport = SupervisorTransport(None, None, f"unix://{folder / 'supervisor.sock'}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    def kill(self, *names):
+        for process in self.supervisor.getAllProcessInfo():
+            if process["name"] in names and process["pid"]:
+                os.kill(process["pid"], signal.SIGKILL)
+
+    def leaderboard(self, study):
+        return HttpListener(self.address).until_answered("GET", f"/api/leaderboard/?study={study}")[1]
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory):
+    with RunningArena(tmp_path_factory.mktemp("arena") / "home") as running:
+        running.query("UPDATE arena_study SET min_listen_ms = %s WHERE slug = 'open'", GATE_MS)
+        yield running
+
+
+def test_the_demo_leaves_nothing_empty(arena):
+    simulated = arena.leaderboard("simulated")
+    (group,) = simulated["groups"]
+    assert simulated["simulated"]
+    assert simulated["n_votes"] > 300
+    assert len(group) == 6
+    assert group[0]["system"] == "hazel"
+    assert group[-1]["system"] == "birch"
+    fresh = arena.leaderboard("open")
+    assert fresh["reward_model"]
+    assert len(fresh["not_yet_rated"]) == 6
+    arena.wait_for(
+        lambda: all(row["n_clips"] == 8 for row in arena.leaderboard("open")["not_yet_rated"]), 60, "all rewards"
+    )
+    status, page = HttpListener(arena.address).send("GET", "/")
+    assert status == 200
+    assert b"imulated" in page
+
+
+def test_no_vote_is_lost_or_counted_twice_while_everything_is_killed(arena):
+    acknowledged, stop = [], threading.Event()
+
+    def listen(number):
+        listener = HttpListener(arena.address).agree("open")
+        for turn in range(10):
+            battle, key, status, answer = listener.play_battle("open", "AB"[(number + turn) % 2])
+            assert status == 201, answer
+            acknowledged.append((battle["id"], key, answer["id"]))
+
+    def kill():
+        for names in (["web"], ["worker"], ["gpu"], ["web", "worker", "gpu"], ["beat"], ["web"]):
+            if stop.wait(1.5):
+                return
+            arena.kill(*names)
+
+    listeners = [threading.Thread(target=listen, args=(number,)) for number in range(20)]
+    killer = threading.Thread(target=kill)
+    for thread in [*listeners, killer]:
+        thread.start()
+    for thread in listeners:
+        thread.join(180)
+    killer.join()
+    stop.set()
+
+    assert len(acknowledged) == 200
+    stored = arena.query("SELECT battle_id::text, idempotency_key, id FROM annotations_vote WHERE battle_id = ANY"
+                         "(SELECT id FROM arena_battle WHERE study_id = (SELECT id FROM arena_study WHERE slug = 'open'))")  # fmt: skip
+    assert sorted(stored) == sorted(acknowledged)
+    arena.wait_for(lambda: arena.leaderboard("open")["n_votes"] == 200, 90, "the board to count 200 votes")
+
+
+def test_clips_that_come_in_while_workers_die_all_end_up_scored(arena, tmp_path):
+    from scoring.demo.synth import PROMPTS, SYSTEMS, generate, write_wav
+
+    rows = ["path,system,prompt"]
+    for number, system in enumerate(SYSTEMS):
+        write_wav(tmp_path / f"{number}.wav", generate(system.slug, PROMPTS[0], seed=99, seconds=8), 44_100)
+        rows.append(f'{number}.wav,{system.slug},"A prompt that is new"')
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    arena.manage("import_clips", str(tmp_path / "manifest.csv"))
+    for _ in range(2):
+        arena.kill("gpu", "worker")
+        time.sleep(3)
+    unscored = (
+        "SELECT count(*) FROM arena_clip c WHERE status <> 'rejected' AND NOT EXISTS (SELECT FROM scoring_reward r "
+        "JOIN scoring_rewardmodel m ON m.id = r.reward_model_id WHERE r.clip_id = c.id AND m.status = 'live')"
+    )
+    arena.wait_for(lambda: arena.query(unscored) == [(0,)], 180, "all clips to be scored")
+    twice = "SELECT clip_id FROM scoring_reward GROUP BY clip_id, reward_model_id, protocol HAVING count(*) > 1"
+    assert arena.query(twice) == []
+
+
+def test_votes_succeed_without_redis_and_are_counted_when_it_is_back(arena):
+    before = arena.leaderboard("open")["n_votes"]
+    arena.supervisor.stopProcess("redis")
+    _, _, status, _ = HttpListener(arena.address).agree("open").play_battle("open")
+    arena.supervisor.startProcess("redis")
+    assert status == 201
+    arena.wait_for(lambda: arena.leaderboard("open")["n_votes"] == before + 1, 120, "the board to count the vote")
