@@ -9,8 +9,7 @@ from .models import Clip, Excerpt, Study
 @shared_task(time_limit=300)
 def ingest_clips():
     """Measure pending clips."""
-    for pk in Clip.objects.claim(limit=4):
-        services.ingest_clip(pk)
+    work_off(Clip, services.ingest_clip)
 
 
 @shared_task(time_limit=300)
@@ -18,5 +17,11 @@ def cut_excerpts():
     """Ask for the excerpts that open studies need, and cut pending ones."""
     for study in Study.objects.filter(is_open=True):
         candidates.request_excerpts(study)
-    for pk in Excerpt.objects.claim(limit=4):
-        services.cut_excerpt(pk)
+    work_off(Excerpt, services.cut_excerpt)
+
+
+def work_off(model, work, limit=4):
+    """Claim and do one at a time: what fails delays nothing but itself, until its claim has run out."""
+    for _ in range(limit):
+        for pk in model.objects.claim(limit=1):
+            work(pk)

@@ -15,7 +15,16 @@ class EmbeddingAdmin(ReadOnlyAdmin):
     list_select_related = ["clip__system"]
     search_fields = ["=clip__id", "error"]
     exclude = ["vector"]
+    actions = ["try_again"]
     clip_link = link_to("clip")
+
+    @admin.action(description="Try the selected failed ones again", permissions=["try"])
+    def try_again(self, request, queryset):
+        count, _ = queryset.exclude(error="").delete()
+        self.message_user(request, f"{count} will be tried again.")
+
+    def has_try_permission(self, request):
+        return request.user.has_perm("scoring.change_embedding")
 
     @admin.display(description="state")
     def state(self, obj):

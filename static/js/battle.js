@@ -36,6 +36,9 @@ export class BattleView {
     this.#showAnswers();
     $('duration').textContent = clock(this.duration);
     $('wave').setAttribute('aria-valuemax', Math.round(this.duration));
+    audioContext().onstatechange = () => { // a phone call takes the sound away: what follows is not heard
+      if (audioContext().state !== 'running') this.player.pause();
+    };
     this.revealed = false;
     document.querySelector('.clips').classList.remove('revealed');
     this.answering = true;

@@ -104,7 +104,7 @@ function prefetch() {
 function cannotPlay(battle) {
   trouble(
     'This pair cannot be played here',
-    'One of the two clips could not be fetched or decoded in this browser. You can try again, or skip the pair: the skip is recorded with its reason.',
+    'One of the two clips could not be fetched or decoded in this browser. Reload the page to try again, or skip the pair: the skip is recorded with its reason.',
     'Skip this pair',
     () => skip('cannot_play', battle),
   );
@@ -210,7 +210,7 @@ bindKeys({
 $('help-open').addEventListener('click', () => $('help').showModal());
 $('agree').addEventListener('click', agree);
 for (const button of document.querySelectorAll('[data-skip]')) {
-  button.addEventListener('click', () => skip(button.dataset.skip));
+  button.addEventListener('click', () => view.answering && skip(button.dataset.skip));
 }
 document.addEventListener('visibilitychange', () => current && view.listening.note(document.hidden ? 'hidden' : 'visible'));
 

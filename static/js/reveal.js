@@ -105,10 +105,9 @@ function sentences({ model, crowd, agreement }, systems) {
   if (crowd) {
     const side = crowd.share_a >= 0.5 ? 'A' : 'B';
     const share = side === 'A' ? crowd.share_a : 1 - crowd.share_a;
-    const votes = crowd.n_votes === 1 ? 'the one other vote' : `${crowd.n_votes} other votes`;
-    lines.push(share === 0.5
-      ? `Others are split evenly between ${systems.A} and ${systems.B} (${votes}).`
-      : `Of ${votes} between these two systems, ${percent(share)} went to ${systems[side]}.`);
+    if (share === 0.5) lines.push(`Others are split evenly between these two systems (${crowd.n_votes} so far).`);
+    else if (crowd.n_votes === 1) lines.push(`The one other vote between these two systems went to ${systems[side]}.`);
+    else lines.push(`Of ${crowd.n_votes} other votes between these two systems, ${percent(share)} went to ${systems[side]}.`);
   } else {
     lines.push('Nobody else has compared these two systems yet.');
   }

@@ -1,0 +1,35 @@
+"""`make bench`: every benchmark's table, and the same rows in bench-results.json."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+from tests.bench import fit, votes
+
+BENCHMARKS = {"fit: the board's fit against evalica's point estimate": fit, "votes: a battle and a vote": votes}
+
+
+def main():
+    results = {"python": platform.python_version(), "cpus": os.cpu_count()}
+    for title, benchmark in BENCHMARKS.items():
+        rows = results[benchmark.__name__.rpartition(".")[2]] = benchmark.run()
+        print(f"\n{title}")
+        print_table(rows)
+    Path("bench-results.json").write_text(json.dumps(results, indent=1) + "\n")
+    print("\nAlso in bench-results.json. Times are of this machine, now; compare only the ratios.")
+
+
+def print_table(rows):
+    columns = list(rows[0])
+    cells = [
+        [f"{row[column]:g}" if isinstance(row[column], float) else str(row[column]) for column in columns]
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in (columns, *cells):
+        print("  " + "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""A real Chromium for the tests that need one, and a small stage whose excerpts can really be played."""
+
+import os
+import shutil
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from arena import audio
+from arena.models import Clip, Excerpt, Prompt, Study, System
+
+from . import audio_files
+
+SYSTEMS = ("marbeck", "quillon", "zephyrine")  # names that nothing else on a page contains
+LENGTH_MS = 2000
+GATE_MS = 300
+
+SWITCHES = [
+    "--disable-gpu",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def find_chromium():
+    """The machine's Chromium. Without one the test is skipped with the reason; under CI=true it fails."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    reason = "There is no Chromium here; `apt-get install chromium` brings one."
+    return pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+
+
+@contextmanager
+def chromium():
+    """Playwright keeps an event loop in this thread; Django must be told that our queries beside it are fine."""
+    path = find_chromium()
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=path, args=SWITCHES + sandbox)
+            yield browser
+            browser.close()
+    finally:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+def cut_excerpts(folder):
+    """{system name: (file, facts)}: real excerpts of synthetic music, made once and used by every test."""
+    excerpts = {}
+    for seed, name in enumerate(SYSTEMS):
+        original, cut = folder / f"{name}.wav", folder / f"{name}-cut.wav"
+        audio_files.write(original, audio_files.music(2.5, seed=seed), 48_000, "pcm_s16le")
+        excerpts[name] = (cut, audio.cut_excerpt(original, cut, length_ms=LENGTH_MS, codec="wav"))
+    return excerpts
+
+
+def build_study(excerpts, media):
+    """The default study: one prompt, a clip of each system, so three battles for a rater."""
+    study = Study.objects.create(
+        slug="stage", name="The stage", is_default=True, min_listen_ms=GATE_MS, excerpt_s=2, codec="wav"
+    )
+    prompt = Prompt.objects.create(text="A calm piano ballad", lyrics="Here comes the night,\nand there it goes.")
+    (media / "excerpts").mkdir(parents=True)
+    for number, (name, (file, facts)) in enumerate(excerpts.items()):
+        system = System.objects.create(name=name)
+        study.systems.add(system)
+        clip = Clip.objects.create(
+            system=system, prompt=prompt, sha256=f"{number:064}", status="ready",
+            duration_ms=2500, sample_rate=48_000, channels=2, loudness_lufs=-20.0, true_peak_dbtp=-6.0,
+        )  # fmt: skip
+        shutil.copy(file, media / "excerpts" / f"{number}.wav")
+        Excerpt.objects.create(
+            clip=clip, length_ms=LENGTH_MS, codec="wav", status="ready", file=f"excerpts/{number}.wav",
+            size=facts.bytes, gain_db=facts.gain_db, loudness_lufs=facts.loudness_lufs,
+            true_peak_dbtp=facts.true_peak_dbtp, peaks=facts.peaks,
+        )  # fmt: skip
+    return study
+
+
+class Visitor:
+    """Somebody at the listening page: does what a hand does, and knows what the page should then show."""
+
+    def __init__(self, page, address):
+        self.page, self.address = page, address
+        self.faults = []
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+
+    def open(self, path="/listen/stage/"):
+        self.page.goto(self.address + path)
+        return self
+
+    def agree(self):
+        self.page.get_by_role("button", name="Agree and start listening").click()
+        return self.wait_for_battle()
+
+    def wait_for_battle(self):
+        self.page.get_by_text("Which one is better?").wait_for()
+        return self
+
+    def press(self, key, then_wait_ms=0):
+        self.page.keyboard.press(key)
+        self.page.wait_for_timeout(then_wait_ms)
+        return self
+
+    def hear_both(self):
+        self.press("1", GATE_MS + 150).press("2")
+        return self.sees("Both heard.")
+
+    def answer(self, name):
+        return self.page.get_by_role("group", name="Which one is better?").get_by_role("button", name=name)
+
+    def sees(self, text):
+        self.page.get_by_text(text).filter(visible=True).first.wait_for()
+        return self
+
+    def battle_id(self):
+        """Of the battle that the server would give this browser now, as the page asks for it."""
+        return self.page.evaluate(
+            """async () => (await (await fetch('/api/battles/', {
+                method: 'POST', body: JSON.stringify({study: 'stage'}),
+                headers: {'Content-Type': 'application/json', 'X-CSRFToken': document.cookie.match(/csrftoken=([^;]*)/)[1]},
+            })).json()).id"""
+        )
+
+    def overflow(self):
+        """CSS pixels by which the page is wider than the window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
