@@ -1,6 +1,7 @@
 """Training pairs as rows: the decisive votes on clips, with what the reward model made of them."""
 
 from collections import Counter
+from pathlib import PurePath
 
 from annotations.exports import vote_rows
 from arena.models import Clip
@@ -65,4 +66,9 @@ def _with_clips(rows, model):
 
 
 def clip_json(clip, system):
-    return {"clip": clip.pk, "system": system, "sha256": clip.sha256, "file": clip.filename}
+    return {"clip": clip.pk, "system": system, "sha256": clip.sha256, "file": clip_file(clip)}
+
+
+def clip_file(clip):
+    """The name of the clip's audio in a folder made by `export --clips`."""
+    return f"{clip.pk}{PurePath(clip.original.name).suffix}"

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.files.base import ContentFile
 from django.core.management import call_command
 from rest_framework.authtoken.models import Token
 
@@ -68,6 +69,16 @@ def test_pairs_are_the_decisive_votes_with_chosen_rejected_and_margin(study, liv
         assert Clip.objects.get(pk=chosen).prompt.text == row["prompt"]
         assert row["chosen"]["system"] != row["rejected"]["system"]
     assert Release.objects.get().excluded == {"both_bad": 1, "tie": 1}
+
+
+def test_the_clips_of_the_pairs_are_copied_under_the_names_the_rows_give(study, tmp_path):
+    for clip in Clip.objects.all():
+        clip.original.save(f"originals/{clip.pk}.wav", ContentFile(f"audio {clip.pk}".encode()))
+    cast(study, "A")
+    row = json.loads(exported("pairs", "--clips", str(tmp_path / "clips"), tmp_path=tmp_path))
+    for side in ("chosen", "rejected"):
+        assert (tmp_path / "clips" / row[side]["file"]).read_text() == f"audio {row[side]['clip']}"
+    assert len(list((tmp_path / "clips").iterdir())) == 2
 
 
 def test_a_pair_without_rewards_has_no_margin(study, tmp_path):

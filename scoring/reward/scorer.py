@@ -36,7 +36,8 @@ class Scorer:
             names = [(block["key"], block["revision"]) for block in blocks]
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise BadCheckpoint(f"{path}: its metadata does not name the encoder blocks") from error
-        return cls(load_head(path), [get_encoder(key, revision) for key, revision in names])
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(load_head(path).to(device), [get_encoder(key, revision) for key, revision in names])
 
     def score(self, waveforms: Sequence[np.ndarray], sample_rates: Sequence[int], prompts: Sequence[str]) -> np.ndarray:
         """Rewards, float32 [B], of B clips: float32 [n] or [channels, n] at sample_rates[i] Hz, made for

@@ -67,5 +67,7 @@ def interval_plot(group):
     return {
         "rows": [{**r, "x_low": x(r["low"]), "x": x(r["rating"]), "x_high": x(r["high"])} for r in group],
         "zero": x(0),
-        "ticks": [{"x": x(value), "value": value} for value in range(math.ceil(low / step) * step, math.floor(high) + 1, step)],
+        "ticks": [
+            {"x": x(value), "value": value} for value in range(math.ceil(low / step) * step, math.floor(high) + 1, step)
+        ],
     }

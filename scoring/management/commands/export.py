@@ -4,9 +4,11 @@ from pathlib import Path
 
 from django.core.files.storage import default_storage
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 
 from annotations.exports import FORMATS
-from arena.models import Study
+from arena.models import Battle, Clip, Study
+from scoring.exports import clip_file
 from scoring.releases import release
 
 
@@ -18,8 +20,9 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=FORMATS, default="jsonl")
         parser.add_argument("--study", help="slug; default: all studies")
         parser.add_argument("--output", type=Path, help="default: standard output")
+        parser.add_argument("--clips", type=Path, help="also copy the clips of the rows into this folder, by their id")
 
-    def handle(self, content, format, study, output, **options):
+    def handle(self, content, format, study, output, clips, **options):
         chosen = None
         if study:
             chosen = Study.objects.filter(slug=study).first()
@@ -32,8 +35,21 @@ class Command(BaseCommand):
                     shutil.copyfileobj(source, target)
             else:
                 shutil.copyfileobj(source, sys.stdout.buffer)
+        if clips:
+            copy_originals(clips, made.study)
         excluded = ", ".join(f"{n} {reason}" for reason, n in made.excluded.items()) or "none"
         self.stderr.write(
             f"release {made.number}: {made.n_rows} rows, left out: {excluded}; ledger seq {made.ledger_seq}, "
             f"sha256 {made.sha256}"
         )
+
+
+def copy_originals(folder, study):
+    """The clips that were voted on, under the names that the rows give them; those already there are left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    voted = Battle.objects.filter(close_reason="voted", **({"study": study} if study else {}))
+    for clip in Clip.objects.filter(Q(pk__in=voted.values("clip_a")) | Q(pk__in=voted.values("clip_b"))):
+        target = folder / clip_file(clip)
+        if not target.exists():
+            with clip.original.open("rb") as source, target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
