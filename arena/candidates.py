@@ -1,12 +1,15 @@
 """Which excerpts a study needs, and which clip pairs it can serve once they are cut."""
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.db.models import Q
 
-from .models import Clip, Excerpt, Status
+from .models import Clip, Excerpt, Status, Study
 
+FRESH_S = 5
 STEP_MS = 100  # lengths are whole tenths of a second, so that clips of about equal length share an excerpt
 
 
@@ -83,6 +86,17 @@ def candidates(study):
                 if candidate:
                     pairs[candidate.system_ids].append(candidate)
     return pairs
+
+
+
+def recent_candidates(study):
+    """`candidates`, at most FRESH_S seconds old: every listener asks, and new clips may wait that long."""
+    return _candidates_at(study.pk, time.monotonic() // FRESH_S)
+
+
+@lru_cache(maxsize=4)
+def _candidates_at(study_id, _moment):
+    return candidates(Study.objects.get(pk=study_id))
 
 
 def _candidate(prompt, one, other, ready):

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from . import audio
-from .candidates import candidates
+from .candidates import recent_candidates
 from .models import Battle, Clip, Consent, Excerpt, Prompt, Rater, Status, Study, System
 from .pairing import draw_least_voted, draw_uniform
 from .refusals import Conflict, Forbidden, NotFound, Refusal
@@ -247,7 +247,7 @@ def _unheard(rater, study):
         return {}
     unheard = {
         systems: [option for option in options if frozenset(option.clip_ids) not in met]
-        for systems, options in candidates(study).items()
+        for systems, options in recent_candidates(study).items()
     }
     return {systems: options for systems, options in unheard.items() if options}
 

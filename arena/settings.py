@@ -158,7 +158,7 @@ def sweep(task, seconds, queue="default"):
 
 CELERY_BEAT_SCHEDULE = {
     "ingest": sweep("arena.tasks.ingest_clips", 2),
-    "excerpts": sweep("arena.tasks.cut_excerpts", 2),
+    "excerpts": sweep("arena.tasks.cut_excerpts", 3),
     "ledger": sweep("annotations.tasks.extend_ledger", 2),
     "boards": sweep("scoring.tasks.refit_boards", 5),
     "anchors": sweep("scoring.tasks.refit_anchors", 5),

@@ -37,7 +37,7 @@ def find_chromium():
 
 @contextmanager
 def chromium():
-    """Playwright keeps an event loop in this thread; Django must be told that our queries beside it are fine."""
+    """Playwright keeps an event loop in this thread: Django is told that queries beside it are fine."""
     path = find_chromium()
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -123,10 +123,10 @@ class Visitor:
     def battle_id(self):
         """Of the battle that the server would give this browser now, as the page asks for it."""
         return self.page.evaluate(
-            """async () => (await (await fetch('/api/battles/', {
-                method: 'POST', body: JSON.stringify({study: 'stage'}),
-                headers: {'Content-Type': 'application/json', 'X-CSRFToken': document.cookie.match(/csrftoken=([^;]*)/)[1]},
-            })).json()).id"""
+            """async () => {
+                const { call } = await import('/static/js/api.js');
+                return (await call('POST', '/api/battles/', { study: 'stage' })).body.id;
+            }"""
         )
 
     def overflow(self):

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from arena import candidates
 from arena.models import Clip, Excerpt, Prompt, Study, System
 from arena.services import give_consent
 
@@ -15,6 +16,12 @@ from arena.services import give_consent
 @pytest.fixture(autouse=True)
 def private_media(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture(autouse=True)
+def fresh_candidates():
+    """What one test's study could serve is nothing to the next."""
+    candidates._candidates_at.cache_clear()
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ class HttpListener:
 
     def send(self, method, path, body=None, **headers):
         """(status, JSON or bytes). Raises OSError (URLError is one) where nobody answers."""
-        headers |= {"X-CSRFToken": cookie.value for cookie in self.cookies if cookie.name == "csrftoken"}
+        for cookie in self.cookies:
+            if cookie.name == "csrftoken":
+                headers["X-CSRFToken"] = cookie.value
         data = None if body is None else json.dumps(body).encode()
         if data:
             headers["Content-Type"] = "application/json"

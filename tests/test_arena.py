@@ -134,8 +134,11 @@ def test_no_vote_is_lost_or_counted_twice_while_everything_is_killed(arena):
     stop.set()
 
     assert len(acknowledged) == 200
-    stored = arena.query("SELECT battle_id::text, idempotency_key, id FROM annotations_vote WHERE battle_id = ANY"
-                         "(SELECT id FROM arena_battle WHERE study_id = (SELECT id FROM arena_study WHERE slug = 'open'))")  # fmt: skip
+    stored = arena.query(
+        "SELECT battle_id::text, idempotency_key, vote.id FROM annotations_vote vote "
+        "JOIN arena_battle battle ON battle.id = battle_id JOIN arena_study study ON study.id = battle.study_id "
+        "WHERE study.slug = 'open'"
+    )
     assert sorted(stored) == sorted(acknowledged)
     arena.wait_for(lambda: arena.leaderboard("open")["n_votes"] == 200, 90, "the board to count 200 votes")
 

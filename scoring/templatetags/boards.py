@@ -7,8 +7,8 @@ from django import template
 
 register = template.Library()
 
-DASH = "–"
-MINUS = "−"
+DASH = "–"  # noqa: RUF001
+MINUS = "−"  # noqa: RUF001
 EDGE = 3  # per cent of the plot kept free at either side
 EXCLUDED = {
     "both_bad": "said that both were bad, which is no preference",

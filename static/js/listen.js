@@ -171,8 +171,12 @@ async function refused(reply) {
     return;
   }
   notice(whyRefused(reply));
-  if (status === 400 || status === 403) view.reopen();
-  else await next();
+  if (status === 400 || status === 403) {
+    view.reopen();
+    return;
+  }
+  if (status === 401) ahead = null; // it belongs to a listener who is no more
+  await next();
 }
 
 /** Votes that an earlier page could not send; they go before anything else is asked for. */

@@ -29,9 +29,9 @@ def run() -> list[dict]:
     times = {"SELECT 1": [], "serve_battle": [], "cast_vote": []}
     now = timezone.now() - timedelta(days=1)
 
-    def timed(name, work):
+    def timed(name, work, *arguments, **options):
         began = time.perf_counter()
-        result = work()
+        result = work(*arguments, **options)
         times[name].append((time.perf_counter() - began) * 1000)
         return result
 
@@ -39,11 +39,11 @@ def run() -> list[dict]:
     for number in range(VOTES):
         if number % 20 == 0:
             rater = give_consent(None, study, 1, now=now)
-        timed("SELECT 1", lambda: connection.cursor().execute("SELECT 1"))
-        battle, _ = timed("serve_battle", lambda: serve_battle(rater, study, now=now))
+        timed("SELECT 1", connection.cursor().execute, "SELECT 1")
+        battle, _ = timed("serve_battle", serve_battle, rater, study, now=now)
         now += timedelta(seconds=10)
         answer = Answer(preference="A", heard={"A": [[0, 4000]], "B": [[0, 4000]]}, first_played="A")
-        timed("cast_vote", lambda: cast_vote(rater, battle.pk, answer, f"{number}", now=now))
+        timed("cast_vote", cast_vote, rater, battle.pk, answer, f"{number}", now=now)
     floor = median(times["SELECT 1"])
     return [
         {"what": name, "n": len(ms), "median_ms": round(median(ms), 3), "times_select_1": round(median(ms) / floor, 1)}
