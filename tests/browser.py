@@ -129,6 +129,10 @@ class Visitor:
             }"""
         )
 
-    def overflow(self):
-        """CSS pixels by which the page is wider than the window."""
-        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    def fits_phones(self):
+        """Whether nothing makes the page itself scroll sideways on a small and on a usual phone."""
+        for width in (320, 360):
+            self.page.set_viewport_size({"width": width, "height": 700})
+            if self.page.evaluate("document.documentElement.scrollWidth") > width:
+                return False
+        return True

@@ -8,8 +8,8 @@ from .program import Program
 def apps(port, folder):
     """web, worker, gpu and beat; `folder` takes beat's note of when it last ran what."""
     return [
-        # Long enough for a page in flight; a worker that is killed in a task leaves it to the next sweep.
-        Program("web", _python("gunicorn", *_gunicorn(port)), patience=15),
+        # A page in flight has 5 s; a worker killed in a task leaves it to the next sweep.
+        Program("web", _python("gunicorn", *_gunicorn(port))),
         Program("worker", _celery("worker", "-Q", "default", "-n", "default@%h", "--concurrency=2", *_QUIET)),
         Program("gpu", _celery("worker", "-Q", "gpu", "-n", "gpu@%h", "--pool=solo", *_QUIET)),
         Program("beat", _celery("beat", f"--schedule={folder}/beat")),
@@ -21,7 +21,7 @@ _QUIET = ("--without-gossip", "--without-mingle")
 
 
 def _gunicorn(port):
-    options = "--worker-class=gthread --workers=2 --threads=8 --graceful-timeout=10 --access-logfile=-"
+    options = "--worker-class=gthread --workers=2 --threads=8 --graceful-timeout=5 --access-logfile=-"
     return [*options.split(), "--no-control-socket", f"--bind=127.0.0.1:{port}", "arena.wsgi:application"]
 
 

@@ -47,12 +47,6 @@ def why_excluded(reason):
     return EXCLUDED.get(reason, reason.replace("_", " "))
 
 
-@register.filter
-def total_votes(groups):
-    """Decisive and tied votes behind the groups of a board; each counts for two systems."""
-    return sum(rating["n_votes"] for group in groups for rating in group) // 2
-
-
 @register.inclusion_tag("scoring/_plot.html")
 def interval_plot(group):
     """Every rating of a group with its interval, on one scale, as x positions in per cent."""

@@ -25,8 +25,8 @@ function show(name) {
 }
 
 function notice(sentence) {
-  $('notice').textContent = sentence;
   $('notice').hidden = !sentence;
+  $('notice').textContent = sentence;
 }
 
 function trouble(title, text, action, act) {

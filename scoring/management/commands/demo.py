@@ -16,6 +16,7 @@ from scoring.demo import raters
 from scoring.demo.synth import PROMPTS, SYSTEMS, generate, write_wav
 from scoring.models import RewardModel
 
+CLIP_SECONDS = 11  # enough to judge by, and 48 of them are ingested within a minute
 STUDIES = (
     {
         "slug": "open",
@@ -64,7 +65,7 @@ class Command(BaseCommand):
             for number, prompt in enumerate(PROMPTS):
                 for system in SYSTEMS:
                     path = Path(folder) / f"{system.slug}-{number}.wav"
-                    audio = generate(system.slug, prompt, seed=number, sample_rate=system.sample_rate)
+                    audio = generate(system.slug, prompt, number, CLIP_SECONDS, system.sample_rate)
                     write_wav(path, audio, system.sample_rate)
                     clip, _ = stage.register_clip(
                         path,
