@@ -81,7 +81,7 @@ def cut_excerpt(path: str | Path, out_path: str | Path, *, length_ms: int, codec
         facts = sandbox.call(
             "cut_excerpt",
             ExcerptFacts,
-            sandbox.Limits(file_bytes=length_ms * 192 + 1_000_000),  # 48 kHz, stereo, 16 bit
+            _excerpt_limits(int(length_ms)),
             path=str(source),
             out_path=str(part),
             length_ms=int(length_ms),
@@ -120,6 +120,15 @@ def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds
     if mono:
         return samples
     return np.ascontiguousarray(samples.reshape(-1, shape["channels"]).T)
+
+
+def _excerpt_limits(length_ms: int) -> sandbox.Limits:
+    """Encoding a full-length clip, perhaps twice, takes up to a fifth of its length on one slow core."""
+    return sandbox.Limits(
+        wall_s=120 + length_ms // 2000,
+        cpu_s=60 + length_ms // 4000,
+        file_bytes=length_ms * 192 + 1_000_000,  # 48 kHz, stereo, 16 bit
+    )
 
 
 def _regular_file(path: str | Path) -> Path:
