@@ -88,7 +88,6 @@ def candidates(study):
     return pairs
 
 
-
 def recent_candidates(study):
     """`candidates`, at most FRESH_S seconds old: every listener asks, and new clips may wait that long."""
     return _candidates_at(study.pk, time.monotonic() // FRESH_S)

@@ -26,7 +26,7 @@ def find_edition(study, number=None, category=OVERALL):
 
 
 def board_json(study, edition):
-    """What GET /api/leaderboard/ answers. Before the first edition: `edition` null and the votes so far."""
+    """What GET /api/leaderboard/ answers. Before the first edition: `edition` is null, with the votes so far."""
     model = RewardModel.live()
     jury = _jury(study, model)
     rated = {rating["system"] for group in edition.result["groups"] for rating in group} if edition else set()
@@ -34,7 +34,8 @@ def board_json(study, edition):
         "study": study.slug,
         "simulated": study.is_simulated,
         "category": OVERALL,
-        "edition": _edition_json(edition) if edition else None,
+        "edition": edition.number if edition else None,
+        "about": _about(edition) if edition else None,
         "n_votes": edition.n_votes if edition else Vote.objects.filter(battle__study=study).count(),
         "groups": [[{**rating, **jury[rating["system"]]} for rating in group] for group in edition.result["groups"]]
         if edition
@@ -48,10 +49,10 @@ def board_json(study, edition):
     }
 
 
-def _edition_json(edition):
+def _about(edition):
+    """How the edition was computed, and from what."""
     result = edition.result
     return {
-        "number": edition.number,
         "created_at": edition.created_at.isoformat(),
         "method": f"{edition.method} {edition.method_version}",
         "config": edition.config,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from supervisor.xmlrpc import SupervisorTransport
+
+from arena.run.home import make_run_folder
 
 from .http_listener import HttpListener
 
@@ -83,10 +86,14 @@ class RunningArena:
 
 
 @pytest.fixture(scope="module")
-def arena(tmp_path_factory):
-    with RunningArena(tmp_path_factory.mktemp("arena") / "home") as running:
+def arena():
+    # pytest's own temporary folders are closed to the account that PostgreSQL runs under as root.
+    folder = make_run_folder(None, prefix="arena-test-")
+    folder.chmod(0o755)
+    with RunningArena(folder / "home") as running:
         running.query("UPDATE arena_study SET min_listen_ms = %s WHERE slug = 'open'", GATE_MS)
         yield running
+    shutil.rmtree(folder)
 
 
 def test_the_demo_leaves_nothing_empty(arena):

@@ -128,9 +128,9 @@ def test_the_leaderboard_shows_the_last_edition_or_the_one_asked_for(study, clie
     services.refit_board(study)
     cast(study, "A")
     services.refit_board(study)
-    assert client.get("/api/leaderboard/", {"study": "open"}).json()["edition"]["number"] == 2
+    assert client.get("/api/leaderboard/", {"study": "open"}).json()["edition"] == 2
     older = client.get("/api/leaderboard/", {"study": "open", "edition": 1}).json()
-    assert (older["edition"]["number"], older["n_votes"]) == (1, 2)
+    assert (older["edition"], older["n_votes"]) == (1, 2)
     for rating in (rating for group in older["groups"] for rating in group):
         assert rating["low"] < rating["rating"] < rating["high"]
 

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 
 
 def test_imports_go_one_way_and_pure_modules_stay_pure():
-    checked = subprocess.run(["lint-imports"], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")], capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout
 
 
