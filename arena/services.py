@@ -10,6 +10,7 @@ from random import Random, SystemRandom
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import Count
 from django.utils import timezone
 
 from . import audio
@@ -210,10 +211,7 @@ def _draw_battle(rater, study, now, rng):
     if not pairs:
         raise Conflict("You have heard every pair there is. Thank you!", code="none_left")
     systems = sorted(pairs)
-    counts = Counter(
-        tuple(sorted(pair))
-        for pair in Battle.objects.filter(study=study).counted(now).values_list("system_a_id", "system_b_id")
-    )
+    counts = _pair_counts(study, now)
     pair = draw_least_voted([counts[pair] for pair in systems], study.epsilon, rng)
     options = pairs[systems[pair.index]]
     chosen = draw_uniform(len(options), rng)
@@ -238,6 +236,15 @@ def _draw_battle(rater, study, now, rng):
         reserved_until=now + RESERVATION,
         expires_at=min(now + BATTLE_LIFETIME, study.ends_at or now + BATTLE_LIFETIME),
     )
+
+
+def _pair_counts(study, now):
+    """Votes had or expected of each system pair, as Counter({(low id, high id): n})."""
+    counts = Counter()
+    slots = Battle.objects.filter(study=study).counted(now).order_by().values_list("system_a_id", "system_b_id")
+    for a, b, n in slots.annotate(n=Count("pk")):
+        counts[min(a, b), max(a, b)] += n
+    return counts
 
 
 def _unheard(rater, study):

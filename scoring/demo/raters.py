@@ -14,7 +14,7 @@ from arena.services import give_consent, serve_battle
 
 from .systems import SYSTEMS
 
-RATERS, BATTLES_EACH = 28, 15
+RATERS, BATTLES_EACH = 24, 15
 SHARPNESS = 1.5  # planted qualities are in logits; a careful rater is a bit sharper than that
 
 

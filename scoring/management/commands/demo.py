@@ -16,7 +16,7 @@ from scoring.demo import raters
 from scoring.demo.synth import PROMPTS, SYSTEMS, generate, write_wav
 from scoring.models import RewardModel
 
-CLIP_SECONDS = 11  # enough to judge by, and 48 of them are ingested within a minute
+CLIP_SECONDS = 10  # enough to judge by, and 48 of them are ingested within a minute
 STUDIES = (
     {
         "slug": "open",
