@@ -17,6 +17,7 @@ class VoteAdmin(ReadOnlyAdmin):
     list_select_related = ["battle", "rater", "details"]
     search_fields = ["=id", "=battle__id", "=rater__id"]
     date_hierarchy = "received_at"
+    ordering = ["-id"]
     battle_link, rater_link = link_to("battle"), link_to("rater")
     flags = list_of("flags", "vote__id__exact", "annotations", "flag")
     details_link = list_of("details", "vote__id__exact", "annotations", "votedetails")

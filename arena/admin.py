@@ -103,7 +103,7 @@ class StudyAdmin(admin.ModelAdmin):
 
 @admin.register(Rater)
 class RaterAdmin(ReadOnlyAdmin):
-    list_display = ["id", "kind", "created_at", "withdrawn_at", "ears_free_at", "battles", "votes"]
+    list_display = ["__str__", "kind", "created_at", "withdrawn_at", "ears_free_at", "battles", "votes"]
     list_filter = ["kind", "withdrawn_at"]
     search_fields = ["=id"]
     battles = list_of("battles", "rater__id__exact", "arena", "battle")
@@ -121,12 +121,17 @@ class ConsentAdmin(ReadOnlyAdmin):
 @admin.register(Battle)
 class BattleAdmin(ReadOnlyAdmin):
     list_display = [
-        "id", "study", "kind", "rater_link", "clip_a_link", "clip_b_link", "policy", "pair_probability", "served_at",
-        "close_reason", "vote_list",
+        "__str__", "study", "kind", "rater_link", "clip_a_link", "clip_b_link", "probability", "served_at", "close_reason",
+        "vote_list",
     ]  # fmt: skip
     list_filter = ["study", "kind", "close_reason", "system_a", "system_b"]
     list_select_related = ["study", "rater", "clip_a__system", "clip_b__system"]
     search_fields = ["=id", "=rater__id", "=external_id"]
     date_hierarchy = "served_at"
+    ordering = ["-served_at"]
     rater_link, clip_a_link, clip_b_link = link_to("rater"), link_to("clip_a"), link_to("clip_b")
     vote_list = list_of("vote", "battle__id__exact", "annotations", "vote")
+
+    @admin.display(description="pair probability", ordering="pair_probability")
+    def probability(self, obj):
+        return "-" if obj.pair_probability is None else f"{obj.pair_probability:.3f}"

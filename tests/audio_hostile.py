@@ -1,4 +1,4 @@
-"""A child process that misbehaves: `python -m tests.audio_hostile REQUEST` stands in for a broken decoder."""
+"""Operations that misbehave: what a broken decoder, or one taken over by a file, might do in the child."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-
-from arena.audio import child
 
 
 def hang() -> dict:
@@ -67,23 +65,3 @@ def describe() -> dict:
         "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
         "own_session": os.getsid(0) == os.getpid(),
     }
-
-
-OPERATIONS = {
-    operation.__name__: operation
-    for operation in (
-        hang,
-        spin,
-        hang_with_company,
-        crash,
-        eat_memory,
-        talk_nonsense,
-        answer_nan,
-        have_a_bug,
-        lack_a_library,
-        describe,
-    )
-}
-
-if __name__ == "__main__":
-    child.main(lambda: OPERATIONS)

@@ -1,32 +1,31 @@
-"""The limited child process: `python -m arena.audio.child REQUEST` limits itself, works, prints JSON.
-
-Only the standard library is imported before the limits hold.
-"""
+"""What a child of `arena.audio.nursery` does: limit itself, read its request, work, print JSON."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import signal
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from arena.audio.outcomes import AudioRejected, AudioUnavailable, CannotLevel
 
-Operation = Callable[..., dict[str, Any]]
+OPERATIONS = "arena.audio.operations"
 
 
-def main(operations: Callable[[], dict[str, Operation]]) -> None:
-    """Print {"facts": ...} or {kind of refusal: sentence} for the request in argv[1]; a bug: a traceback."""
-    request = json.loads(sys.argv[1])
+def main() -> None:
+    """Print {"facts": ...} or {kind of refusal: sentence} for the request at stdin. Raises what is a bug."""
+    request = json.load(sys.stdin)
     limit_myself(**request["limits"])
-    json.dump(answer(operations, request), sys.stdout, allow_nan=False)
+    json.dump(answer(request), sys.stdout, allow_nan=False)
+    sys.stdout.flush()
 
 
-def answer(operations: Callable[[], dict[str, Operation]], request: dict[str, Any]) -> dict[str, Any]:
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {"facts": operations()[request["operation"]](**request["arguments"])}
+        operation = getattr(importlib.import_module(request["module"]), request["operation"])
+        return {"facts": operation(**request["arguments"])}
     except AudioRejected as refusal:
         return {"rejected": refusal.reason}
     except CannotLevel as refusal:
@@ -58,17 +57,3 @@ def limit_myself(wall_s: int, cpu_s: int, memory_bytes: int, file_bytes: int) ->
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
         # At the soft limit of CPU comes SIGXCPU, which says what happened; at the hard one only SIGKILL.
         resource.setrlimit(kind, (allowed, hard if kind == resource.RLIMIT_CPU else allowed))
-
-
-def audio_operations() -> dict[str, Operation]:
-    from arena.audio import operations
-
-    return {
-        "inspect": operations.inspect,
-        "cut_excerpt": operations.cut_excerpt,
-        "decode": operations.decode,
-    }
-
-
-if __name__ == "__main__":
-    main(audio_operations)

@@ -1,24 +1,26 @@
 """Run one operation in a child process that can harm nobody, and turn any way it dies into one sentence.
 
-The child limits itself before it imports a decoder (`arena.audio.child`); this side keeps the clock, gives it
-an environment without secrets, and kills its whole process group when anything goes wrong.
+The child (`arena.audio.child`) limits itself and has an environment without secrets. It is forked by a process
+that keeps the clock and ends whatever the child leaves behind (`arena.audio.nursery`), one per calling process.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
+from arena.audio.child import OPERATIONS
 from arena.audio.outcomes import AudioError, AudioRejected, AudioUnavailable, CannotLevel
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 MAX_ANSWER_BYTES = 1_000_000
+MAX_CHILDREN = 200
+START_S = 60  # a nursery may take this long to start on a busy machine
 REFUSALS: dict[str, type[AudioError]] = {
     "rejected": AudioRejected,
     "cannot_level": CannotLevel,
@@ -50,14 +54,15 @@ def call(
     result: Callable[..., T],
     limits: Limits = Limits(),
     *,
-    module: str = "arena.audio.child",
+    module: str = OPERATIONS,
     **arguments: Any,
 ) -> T:
     """Run `operation` of `module` in a child and return `result(**answer)`; raise AudioError otherwise."""
-    request = json.dumps({"operation": operation, "arguments": arguments, "limits": asdict(limits)})
-    command = [sys.executable, "-P", "-m", module, request]
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        status = _run(command, out, err, limits.wall_s)
+    request = {"module": module, "operation": operation, "arguments": arguments, "limits": asdict(limits)}
+    with tempfile.TemporaryFile() as ask, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        ask.write(json.dumps(request).encode())
+        ask.seek(0)
+        status = _run(limits.wall_s, ask, out, err)
         for stream in (out, err):
             stream.seek(0)
         answer, complaint = out.read(MAX_ANSWER_BYTES), err.read(MAX_ANSWER_BYTES)
@@ -67,24 +72,79 @@ def call(
     return _unpack(answer, result)
 
 
-def _run(command: list[str], out: Any, err: Any, wall_s: int) -> int | None:
-    """The exit status (negative: the signal), or None if the clock ran out. Nothing survives an early end."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=err,
-        env=_environment(),
-        start_new_session=True,
-    )
-    try:
-        return process.wait(timeout=wall_s)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+class Nursery:
+    """This side of an `arena.audio.nursery` process.
+
+    Children share its memory layout, which a hostile file could explore over many tries, so it serves few of
+    them and is never used again after one that failed.
+    """
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "arena.audio.nursery"],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,
+            )
+        self._children = 0
+
+    def usable(self) -> bool:
+        return self._children < MAX_CHILDREN and self.process.poll() is None
+
+    def run(self, wall_s: int, *files: IO[bytes]) -> int | None:
+        """The exit status of a child (negative: the signal), or None if the clock ran out."""
+        self._children += 1
+        status = None
+        try:
+            self._socket.settimeout(START_S + wall_s)
+            socket.send_fds(self._socket, [b"%d" % wall_s], [file.fileno() for file in files])
+            status = json.loads(self._socket.recv(16))
+        except (OSError, ValueError) as error:
+            raise AudioUnavailable("The process that starts the audio decoder was stopped.") from error
+        finally:
+            if status != 0:  # or interrupted: a late answer must not reach the next caller
+                self.close()
+        return status
+
+    def disown(self) -> None:
+        """It ends when the last copy of this socket is closed."""
+        self._socket.close()
+
+    def close(self) -> None:
+        self.disown()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+_nursery: Nursery | None = None
+_lock = threading.Lock()
+
+
+def _run(wall_s: int, *files: IO[bytes]) -> int | None:
+    global _nursery
+    with _lock:
+        if _nursery and not _nursery.usable():
+            _nursery.close()
+            _nursery = None
+        _nursery = _nursery or Nursery()
+        return _nursery.run(wall_s, *files)
+
+
+def _after_fork() -> None:
+    """A forked process starts its own nursery, and does not keep that of its parent alive."""
+    global _nursery, _lock
+    if _nursery:
+        _nursery.disown()
+    _nursery, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _environment() -> dict[str, str]:
