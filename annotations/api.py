@@ -14,17 +14,19 @@ from arena.refusals import Refusal
 
 from . import services
 
+OPTIONAL = {"required": False, "allow_null": True}
+
 
 class VoteRequest(StrictSerializer):
     preference = serializers.ChoiceField(choices=ANSWERS)
-    degree = serializers.ChoiceField(choices=["much", "slightly"], required=False, allow_blank=True)
-    axes = serializers.DictField(child=serializers.CharField(), required=False)
-    tags = serializers.ListField(child=serializers.CharField(), required=False)
-    comment = serializers.CharField(required=False, allow_blank=True, max_length=2000)
+    degree = serializers.ChoiceField(choices=["much", "slightly"], allow_blank=True, **OPTIONAL)
+    axes = serializers.DictField(child=serializers.CharField(), **OPTIONAL)
+    tags = serializers.ListField(child=serializers.CharField(), **OPTIONAL)
+    comment = serializers.CharField(allow_blank=True, max_length=2000, **OPTIONAL)
     heard = serializers.JSONField(help_text='{"A": [[start, end], ...], "B": [...]} in ms of clip time')
     first_played = serializers.ChoiceField(choices=["A", "B"])
     switches = serializers.IntegerField(min_value=0, max_value=100_000)
-    events = serializers.ListField(child=serializers.JSONField(), required=False, max_length=5000)
+    events = serializers.ListField(child=serializers.JSONField(), max_length=5000, **OPTIONAL)
 
 
 VoteResponse = inline_serializer(
@@ -65,8 +67,9 @@ def vote(request, battle_id):
     if request.method == "DELETE":
         taken_back = services.withdraw_vote(request.user, battle_id)
         return Response({"id": taken_back.pk, "withdrawn": True})
+    said = {name: value for name, value in validated(VoteRequest, request.data).items() if value is not None}
     answer = services.Answer(
-        **validated(VoteRequest, request.data),
+        **said,
         user_agent=request.headers.get("User-Agent", "")[:300],
         language=request.headers.get("Accept-Language", "")[:100],
     )

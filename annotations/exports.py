@@ -8,6 +8,12 @@ from collections import Counter
 from .models import Flag, Ledger
 
 FORMATS = ("jsonl", "csv")
+VOTE_COLUMNS = (
+    "seq", "vote", "battle", "study", "simulated", "kind", "rater", "prompt_id", "prompt", "lyrics",
+    "system_a", "system_b", "clip_a", "clip_b", "preference", "degree", "axes", "tags", "flags",
+    "policy", "pair_probability", "clip_probability", "length_ms", "heard_a_ms", "heard_b_ms",
+    "first_played", "switches", "served_at", "received_at",
+)  # fmt: skip
 
 
 def vote_rows(seq, study=None, excluded=None):
@@ -66,31 +72,30 @@ def vote_row(entry, rules):
     }
 
 
-def write(rows, format):
-    """The rows as text, a piece per row. CSV has a header, an empty cell for None, JSON for lists and objects."""
+def write(rows, columns, format):
+    """The rows as (rows so far, text) pieces. CSV has a header, an empty cell for None, JSON for lists and objects."""
     if format not in FORMATS:
         raise ValueError(f"format is {format!r}; it is one of {', '.join(FORMATS)}")
-    return _jsonl(rows) if format == "jsonl" else _csv(rows)
+    return _jsonl(rows) if format == "jsonl" else _csv(rows, columns)
 
 
 def _jsonl(rows):
-    for row in rows:
-        yield json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    for number, row in enumerate(rows, start=1):
+        yield number, json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _csv(rows):
+def _csv(rows, columns):
     buffer = io.StringIO()
-    writer = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(buffer, row.keys(), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(
-            {
-                name: json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
-                for name, value in row.items()
-            }
-        )
-        yield buffer.getvalue()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    number = 0
+    for number, row in enumerate(rows, start=1):
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+        yield number, buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
+    yield number, buffer.getvalue()  # the header, where there was no row
+
+
+def _cell(value):
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value

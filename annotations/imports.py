@@ -4,6 +4,7 @@ import csv
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,12 +15,14 @@ from django.utils import timezone
 
 from arena.models import ANSWERS, Battle, Prompt, Rater, Study, System
 from arena.refusals import Conflict, Refusal
+from arena.storable import storable
 
 from .models import Vote
 
 REQUIRED = ("battle_id", "preference", "system_a", "system_b")
 OPTIONAL = ("prompt", "rater", "time")
 BATCH = 1000
+csv.field_size_limit(10_000_000)  # a prompt with lyrics is longer than the module's default for a cell
 MAX_LABEL = 100
 
 
@@ -42,7 +45,7 @@ class Report:
     ignored_columns: list[str] = field(default_factory=list)
 
 
-def import_votes(path, slug, progress=lambda n: None):
+def import_votes(path, slug):
     """Import the file's rows into the study `slug`, which is made if it is new. Returns a Report.
 
     A row that does not fit is in the report with its line and reason; the rest goes in. Importing a file
@@ -53,17 +56,19 @@ def import_votes(path, slug, progress=lambda n: None):
     rows = _valid_rows(path, report)
     while batch := list(islice(rows, BATCH)):
         _import_batch(study, batch, report)
-        progress(report.imported + report.already_there + len(report.bad))
     return report
 
 
 def _study_of_imports(slug):
-    study, _ = Study.objects.get_or_create(
+    if not re.fullmatch(r"[a-z0-9_-]{1,50}", slug):
+        raise Refusal(f"{slug!r} cannot name a study: write 1 to 50 of a-z, 0-9, - and _ after --study.")
+    study, created = Study.objects.get_or_create(
         slug=slug,
         defaults={"name": slug.replace("-", " ").capitalize(), "description": "Imported votes.", "is_open": False},
     )
-    if study.battles.exclude(kind=Battle.Kind.IMPORTED).exists():
-        raise Conflict(f"The study {slug!r} has battles of its own; import into another one with --study.")
+    own = study.is_open or study.battles.exclude(kind=Battle.Kind.IMPORTED).exists()
+    if own and not created:
+        raise Conflict(f"The study {slug!r} is for listening; import into another one with --study.")
     return study
 
 
@@ -80,7 +85,8 @@ def _valid_rows(path, report):
 
 
 def _records(path, report):
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    # A byte that is not UTF-8 is the matter of its row: it becomes a surrogate, which `_text` refuses.
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if str(path).endswith((".jsonl", ".ndjson")):
             yield from _json_records(file, report)
         else:
@@ -109,7 +115,7 @@ def _json_records(file, report):
             continue
         try:
             record = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             report.bad.append((line, f"not JSON: {error}"))
             continue
         if isinstance(record, dict):
@@ -137,8 +143,8 @@ def _text(name, value):
     if not isinstance(value, str | int):
         raise ValueError(f"{name} is {value!r}, not text")
     text = str(value).strip()
-    if "\0" in text:
-        raise ValueError(f"{name} holds a NUL character")
+    if not storable(text):
+        raise ValueError(f"{name} is not UTF-8 text, or holds a NUL character")
     return text
 
 
@@ -147,9 +153,9 @@ def _time(text):
         return None
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: a year that only exists in its own time zone
         raise ValueError(f"time is {text!r}, not ISO 8601 such as 2026-02-14T20:00:00Z") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 # ---- writing ------------------------------------------------------------------------------------------

@@ -11,22 +11,42 @@ LOCK = 0x1ED6E2  # any constant: the advisory lock that makes the sweep the only
 GENESIS = "0" * 64
 
 
+def catch_up():
+    """Number everything committed so far, waiting for a sweep that is at it."""
+    while extend(wait=True):
+        pass
+
+
 @transaction.atomic
-def extend(limit=5000):
-    """Number up to `limit` waiting entries. Returns how many; 0 when another sweep is at it."""
+def extend(limit=5000, wait=False):
+    """Number up to `limit` waiting entries. Returns how many; without `wait`, 0 when another sweep is at it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
-        if not cursor.fetchone()[0]:
-            return 0
+        if wait:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        else:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+            if not cursor.fetchone()[0]:
+                return 0
     last = Ledger.objects.filter(seq__isnull=False).order_by("-seq").first()
     seq, digest = (last.seq, last.digest) if last else (0, GENESIS)
     waiting = list(_with_content(Ledger.objects.filter(seq__isnull=True)).order_by("pk")[:limit])
+    numbered = []
     for entry in waiting:
         seq += 1
         digest = link(digest, seq, entry)
-        entry.seq, entry.digest = seq, digest
-    Ledger.objects.bulk_update(waiting, ["seq", "digest"], batch_size=1000)
-    return len(waiting)
+        numbered.append((entry.pk, seq, digest))
+    if numbered:
+        _store(numbered)
+    return len(numbered)
+
+
+def _store(numbered):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE annotations_ledger AS ledger SET seq = new.seq, digest = new.digest "
+            "FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS new (id, seq, digest) WHERE ledger.id = new.id",
+            [list(column) for column in zip(*numbered, strict=True)],
+        )
 
 
 def verify():

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from arena.models import Battle, Consent, Rater
+from arena.models import Battle, Consent, Rater, default_questions
 from arena.refusals import Conflict, Gone, NotFound, NotHeard, Refusal
 
 from .listening import clip_intervals, listening_ends
@@ -55,7 +55,7 @@ def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
     standing = _standing_vote(rater, battle, answer, idempotency_key)
     if standing:
         return standing, False
-    if battle.expires_at <= now:
+    if min(battle.expires_at, battle.study.ends_at or battle.expires_at) <= now:
         raise Gone("This battle has expired; please take a new one.", code="expired")
     _check_fits(answer, battle.study)
     listening = _check_heard(answer, battle, rater, now)
@@ -106,7 +106,7 @@ def _standing_vote(rater, battle, answer, idempotency_key):
 
 def _check_fits(answer, study):
     """The answer uses only what the study asks."""
-    asked = study.questions
+    asked = {**default_questions(), **study.questions}
     if answer.preference not in study.answers:
         raise Refusal(f"preference is {answer.preference!r}; it is one of {', '.join(study.answers)}.")
     if answer.degree and not asked["degree"]:

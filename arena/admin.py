@@ -23,6 +23,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
+class NamedAdmin(admin.ModelAdmin):
+    """What editions and releases repeat is written once: the database refuses to change it later."""
+
+    written_once = ()
+
+    def get_readonly_fields(self, request, obj=None):
+        return self.written_once if obj else ()
+
+
 def link_to(name):
     """A column that links to the related object of that name."""
 
@@ -49,8 +58,22 @@ def list_of(label, lookup, app, model):
     return link
 
 
+class IngestAdmin(ReadOnlyAdmin):
+    """Clips and excerpts: what was rejected can be tried again, once its cause is gone."""
+
+    actions = ["try_again"]
+
+    @admin.action(description="Try the selected rejected ones again", permissions=["try"])
+    def try_again(self, request, queryset):
+        self.message_user(request, f"{queryset.try_again()} will be tried again.")
+
+    def has_try_permission(self, request):
+        return request.user.has_perm("arena.change_clip")
+
+
 @admin.register(System)
-class SystemAdmin(admin.ModelAdmin):
+class SystemAdmin(NamedAdmin):
+    written_once = ["name"]
     list_display = ["name", "description", "created_at", "retired_at", "clips", "ratings", "biases"]
     list_filter = ["studies", "retired_at"]
     search_fields = ["name", "description"]
@@ -60,14 +83,15 @@ class SystemAdmin(admin.ModelAdmin):
 
 
 @admin.register(Prompt)
-class PromptAdmin(admin.ModelAdmin):
+class PromptAdmin(NamedAdmin):
+    written_once = ["text", "lyrics"]
     list_display = ["__str__", "tags", "created_at", "clips"]
     search_fields = ["text", "lyrics"]
     clips = list_of("clips", "prompt__id__exact", "arena", "clip")
 
 
 @admin.register(Clip)
-class ClipAdmin(ReadOnlyAdmin):
+class ClipAdmin(IngestAdmin):
     list_display = [
         "id", "system_link", "prompt_link", "status", "reason", "duration_ms", "loudness_lufs", "true_peak_dbtp",
         "excerpts", "rewards",
@@ -81,7 +105,7 @@ class ClipAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Excerpt)
-class ExcerptAdmin(ReadOnlyAdmin):
+class ExcerptAdmin(IngestAdmin):
     list_display = [
         "id", "clip_link", "length_ms", "codec", "status", "reason", "gain_db", "loudness_lufs", "true_peak_dbtp",
     ]  # fmt: skip
@@ -92,7 +116,8 @@ class ExcerptAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Study)
-class StudyAdmin(admin.ModelAdmin):
+class StudyAdmin(NamedAdmin):
+    written_once = ["slug", "is_simulated"]
     list_display = ["slug", "name", "is_default", "is_open", "is_simulated", "ends_at", "battles", "editions"]
     list_filter = ["is_open", "is_simulated"]
     search_fields = ["slug", "name", "description"]
@@ -121,8 +146,8 @@ class ConsentAdmin(ReadOnlyAdmin):
 @admin.register(Battle)
 class BattleAdmin(ReadOnlyAdmin):
     list_display = [
-        "__str__", "study", "kind", "rater_link", "clip_a_link", "clip_b_link", "probability", "served_at", "close_reason",
-        "vote_list",
+        "__str__", "study", "kind", "rater_link", "clip_a_link", "clip_b_link", "probability", "served_at",
+        "close_reason", "vote_list",
     ]  # fmt: skip
     list_filter = ["study", "kind", "close_reason", "system_a", "system_b"]
     list_select_related = ["study", "rater", "clip_a__system", "clip_b__system"]

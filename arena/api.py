@@ -1,7 +1,6 @@
 """The stage over HTTP: become a rater, get a battle, skip one. The contract is DESIGN.md section 5."""
 
 from django.urls import reverse
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
@@ -106,7 +105,7 @@ def battle_json(battle):
         "answers": study.answers,
         "questions": study.questions,
         "min_listen_ms": min(study.min_listen_ms, battle.length_ms),
-        "expires_at": battle.expires_at.astimezone(timezone.get_default_timezone()).isoformat(),
+        "expires_at": battle.expires_at,
         "clips": {
             slot: {
                 "url": reverse("excerpt", args=[battle.pk, slot]),

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import MD5
 from django.utils import timezone
@@ -20,17 +20,20 @@ ANSWERS = ("A", "B", "TIE", "BOTH_BAD")
 class ClaimQuerySet(models.QuerySet):
     """Pending work that several workers share. A claim is a lease: who dies loses it when it runs out."""
 
-    def claim(self, limit, seconds=120):
-        """Up to `limit` pending rows, now ours for `seconds`; nobody waits on a lock."""
+    def claim(self, seconds=120):
+        """The pk of a pending row, now ours for `seconds`; None where there is none. Nobody waits on a lock."""
         now = timezone.now()
-        free = self.filter(status=Status.PENDING).filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now))
-        claimed = []
-        for pk in free.order_by("pk").values_list("pk", flat=True)[: limit * 4]:
-            if len(claimed) == limit:
-                break
-            if free.filter(pk=pk).update(claimed_until=now + timedelta(seconds=seconds)):
-                claimed.append(pk)
-        return claimed
+        free = self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now), status=Status.PENDING)
+        with transaction.atomic():
+            row = free.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
+            if row:
+                row.claimed_until = now + timedelta(seconds=seconds)
+                row.save(update_fields=["claimed_until"])
+        return row and row.pk
+
+    def try_again(self):
+        """Make rejected rows pending again. Returns how many."""
+        return self.filter(status=Status.REJECTED).update(status=Status.PENDING, reason="", claimed_until=None)
 
 
 class Status(models.TextChoices):
@@ -345,4 +348,4 @@ class Battle(models.Model):
         return f"battle {str(self.pk)[:8]}"
 
     def excerpt(self, slot):
-        return {"A": self.excerpt_a, "B": self.excerpt_b}[slot]
+        return getattr(self, f"excerpt_{slot.lower()}")

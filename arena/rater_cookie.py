@@ -50,7 +50,9 @@ class RaterCookieAuthentication(BaseAuthentication):
         check = CSRFCheck(lambda _: None)
         check.process_request(request)
         if reason := check.process_view(request, None, (), {}):
-            raise PermissionDenied(f"CSRF check failed: {reason} GET / sets the cookie to send as X-CSRFToken.")
+            raise PermissionDenied(
+                f"CSRF check failed: {reason} GET / sets the cookie to send as X-CSRFToken.", code="csrf_failed"
+            )
         return rater, None
 
     def authenticate_header(self, request):

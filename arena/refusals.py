@@ -33,10 +33,13 @@ class NotHeard(Refusal):
 
 
 def exception_handler(exc, context):
-    """REST framework's handler, which also knows a Refusal: {"code", "detail", ...facts}."""
+    """REST framework's handler, with {"code", "detail", ...facts} for a Refusal and a code for its own."""
     from rest_framework.response import Response
     from rest_framework.views import exception_handler as rest_handler
 
     if isinstance(exc, Refusal):
         return Response({"code": exc.code, "detail": exc.message, **exc.facts}, status=exc.status)
-    return rest_handler(exc, context)
+    response = rest_handler(exc, context)
+    if response is not None and "detail" in response.data:  # else it names the fields that do not fit
+        response.data["code"] = response.data["detail"].code
+    return response

@@ -10,7 +10,7 @@ from random import Random, SystemRandom
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Max
 from django.utils import timezone
 
 from . import audio
@@ -80,8 +80,8 @@ def ingest_clip(clip_id):
     try:
         with local_copy(clip.original) as path:
             facts = audio.inspect(path)
-    except audio.AudioRejected as rejected:
-        outcome = {"status": Status.REJECTED, "reason": str(rejected)}
+    except (audio.AudioRejected, FileNotFoundError) as failure:
+        outcome = _rejected(failure)
     else:
         outcome = {
             "status": Status.READY,
@@ -97,6 +97,11 @@ def ingest_clip(clip_id):
     return clip
 
 
+def _rejected(failure):
+    gone = isinstance(failure, FileNotFoundError)
+    return {"status": Status.REJECTED, "reason": "The original is not in the storage." if gone else str(failure)}
+
+
 def cut_excerpt(excerpt_id):
     """Make a pending excerpt's file; one that cannot be levelled is rejected with the reason. Idempotent."""
     excerpt = Excerpt.objects.select_related("clip").get(pk=excerpt_id)
@@ -107,10 +112,8 @@ def cut_excerpt(excerpt_id):
         try:
             with local_copy(excerpt.clip.original) as path:
                 facts = audio.cut_excerpt(path, cut, length_ms=excerpt.length_ms, codec=excerpt.codec)
-        except (audio.AudioRejected, audio.CannotLevel) as rejected:
-            Excerpt.objects.filter(pk=excerpt_id, status=Status.PENDING).update(
-                status=Status.REJECTED, reason=str(rejected)
-            )
+        except (audio.AudioRejected, audio.CannotLevel, FileNotFoundError) as failure:
+            Excerpt.objects.filter(pk=excerpt_id, status=Status.PENDING).update(**_rejected(failure))
             return
         with cut.open("rb") as content:
             name = default_storage.save(
@@ -170,6 +173,8 @@ def give_consent(rater, study, version, now=None, kind="listener"):
             code="consent_outdated",
             consent_version=study.consent_version,
         )
+    if rater:  # one who withdraws at this moment stays withdrawn, and a new one is made
+        rater = Rater.objects.select_for_update(no_key=True).filter(pk=rater.pk, withdrawn_at=None).first()
     rater = rater or Rater.objects.create(kind=kind, created_at=now)
     Consent.objects.get_or_create(rater=rater, study=study, version=version, defaults={"given_at": now})
     return rater
@@ -216,6 +221,8 @@ def _draw_battle(rater, study, now, rng):
     options = pairs[systems[pair.index]]
     chosen = draw_uniform(len(options), rng)
     candidate = options[chosen.index]
+    last = rater.battles.aggregate(last=Max("served_at"))["last"]
+    now = max(now, last + timedelta(microseconds=1)) if last else now  # their order is that of serving
     a, b = (0, 1) if rng.random() < 0.5 else (1, 0)
     return Battle.objects.create(
         study=study,
@@ -252,9 +259,11 @@ def _unheard(rater, study):
     met = {frozenset(clips) for clips in rater.battles.filter(study=study).values_list("clip_a_id", "clip_b_id")}
     if study.battles_per_rater and len(met) >= study.battles_per_rater:
         return {}
+    active = set(study.systems.filter(retired_at__isnull=True).values_list("pk", flat=True))
     unheard = {
         systems: [option for option in options if frozenset(option.clip_ids) not in met]
         for systems, options in recent_candidates(study).items()
+        if active.issuperset(systems)
     }
     return {systems: options for systems, options in unheard.items() if options}
 

@@ -23,5 +23,6 @@ def cut_excerpts():
 def work_off(model, work, limit=4):
     """Claim and do one at a time: what fails delays nothing but itself, until its claim has run out."""
     for _ in range(limit):
-        for pk in model.objects.claim(limit=1):
-            work(pk)
+        if (pk := model.objects.claim()) is None:
+            return
+        work(pk)

@@ -3,7 +3,7 @@
 import re
 
 from django.core.files.storage import default_storage
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -13,7 +13,7 @@ from . import audio
 from .models import Battle, Study
 from .rater_cookie import read_rater
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 
 
 @require_safe
@@ -55,6 +55,8 @@ def _wanted_range(header, size):
     if not match or match.groups() == ("", ""):
         return 0, size
     first, last = match.groups()
+    if first and last and int(last) < int(first):
+        return 0, size
     if first == "":
         start, end = max(0, size - int(last)), size
     else:
@@ -71,6 +73,9 @@ def healthz(request):
 @require_safe
 def readyz(request):
     """The process can do its work: the database answers."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return JsonResponse({"status": "the database does not answer"}, status=503)
     return JsonResponse({"status": "ok"})

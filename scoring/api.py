@@ -10,15 +10,14 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.response import Response
 
 from annotations import ledger
-from annotations.exports import FORMATS, write
+from annotations.exports import FORMATS
 from arena.api import REFUSED, StrictSerializer, validated
 from arena.rater_cookie import RaterCookieAuthentication
 from arena.services import find_study
 
 from .board import OVERALL, board_json, find_edition
 from .insight import insight as insight_of
-from .models import RewardModel
-from .releases import rows_of
+from .releases import content_of, current_config
 
 CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
@@ -32,6 +31,11 @@ class LeaderboardQuery(StrictSerializer):
 class ExportQuery(StrictSerializer):
     format = serializers.ChoiceField(choices=FORMATS, required=False, default="jsonl")
     study = serializers.SlugField(required=False)
+
+
+def given(query):
+    """The parameters that say something: `?study=&edition=` asks for the defaults."""
+    return {name: value for name, value in query.items() if value}
 
 
 class IsResearcher(BasePermission):
@@ -65,7 +69,7 @@ class IsResearcher(BasePermission):
 @api_view(["GET"])
 def leaderboard(request):
     """The board of a study: its last edition, or the numbered one."""
-    asked = validated(LeaderboardQuery, request.query_params.dict())
+    asked = validated(LeaderboardQuery, given(request.query_params))
     study = find_study(asked.get("study"))
     return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"])))
 
@@ -101,11 +105,13 @@ def insight(request, battle_id):
 @permission_classes([IsResearcher])
 def exports(request, content):
     """Every vote, or every training pair, of one moment, streamed."""
-    asked = validated(ExportQuery, request.query_params.dict())
+    asked = validated(ExportQuery, given(request.query_params))
     study = find_study(asked["study"]) if "study" in asked else None
-    rows = rows_of(content, ledger.head(), study, RewardModel.live(), None)
+    pieces = content_of(
+        content, asked["format"], seq=ledger.head(), study=study, config=current_config(content), excluded=None
+    )
     return StreamingHttpResponse(
-        write(rows, asked["format"]),
+        (text for _, text in pieces),
         content_type=CONTENT_TYPES[asked["format"]],
         headers={"Content-Disposition": f'attachment; filename="{content}.{asked["format"]}"'},
     )

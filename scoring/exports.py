@@ -9,12 +9,17 @@ from arena.models import Clip
 from . import inputs
 
 CHUNK = 1000
+PAIR_COLUMNS = (
+    "seq", "study", "simulated", "battle", "rater", "prompt_id", "prompt", "lyrics", "chosen", "rejected",
+    "degree", "flags", "margin", "reward_model",
+)  # fmt: skip
 
 
-def pair_rows(seq, study=None, model=None, excluded=None):
+def pair_rows(seq, study=None, model=None, last_reward=None, excluded=None):
     """One row per decisive vote on clips, up to `seq`: {prompt, chosen, rejected, margin, ...} in ledger order.
 
-    margin: reward of the chosen minus that of the rejected clip under `model`; None where either has none.
+    margin: reward of the chosen minus that of the rejected clip under `model`; None where either has none
+    among the rewards up to the id `last_reward`.
     excluded: a Counter that is filled with the votes left out, by reason.
     """
     excluded = Counter() if excluded is None else excluded
@@ -26,9 +31,9 @@ def pair_rows(seq, study=None, model=None, excluded=None):
             continue
         chunk.append(row)
         if len(chunk) == CHUNK:
-            yield from _with_clips(chunk, model)
+            yield from _with_clips(chunk, model, last_reward)
             chunk = []
-    yield from _with_clips(chunk, model)
+    yield from _with_clips(chunk, model, last_reward)
 
 
 def _why_no_pair(row):
@@ -39,10 +44,10 @@ def _why_no_pair(row):
     return None if row["clip_a"] else "no_clips"
 
 
-def _with_clips(rows, model):
+def _with_clips(rows, model, last_reward):
     ids = {row[slot] for row in rows for slot in ("clip_a", "clip_b")}
     clips = Clip.objects.in_bulk(ids)
-    rewards = inputs.clip_rewards(model, ids) if model else {}
+    rewards = inputs.clip_rewards(model, ids, last_reward) if model else {}
     for row in rows:
         won, lost = ("a", "b") if row["preference"] == "A" else ("b", "a")
         chosen, rejected = clips[row[f"clip_{won}"]], clips[row[f"clip_{lost}"]]

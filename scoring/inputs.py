@@ -114,11 +114,13 @@ def _why_excluded(is_withdrawn, kind, preference):
     return "both_bad" if preference == "BOTH_BAD" else ""
 
 
-def clip_rewards(model, clip_ids):
-    """{clip id: reward} under the model, for those of the clips that have one."""
+def clip_rewards(model, clip_ids, last_reward=None):
+    """{clip id: reward} under the model, for those of the clips that have one (of id up to `last_reward`)."""
     rewards = Reward.objects.filter(
         reward_model=model, protocol=Reward.PROMPT_TEXT, clip_id__in={int(pk) for pk in clip_ids} - {0}
     )
+    if last_reward is not None:
+        rewards = rewards.filter(pk__lte=last_reward)
     return dict(rewards.values_list("clip_id", "value"))
 
 

@@ -2,15 +2,15 @@
 
 from collections import defaultdict
 
-from scipy.special import expit
+from django.db.models import Count
 
 from annotations.models import Flag, Vote
 from arena.refusals import NotFound
 
 from . import inputs
+from .anchors import Anchors
+from .inputs import CREDIT_TO_A
 from .models import RewardModel
-
-CREDIT = inputs.CREDIT_TO_A
 
 
 def insight(rater, battle_id):
@@ -39,8 +39,8 @@ def insight(rater, battle_id):
 class _Model:
     """The live model's view of the battles of some votes, corrected by its per-system bias."""
 
-    def __init__(self, name, rewards, bias):
-        self.name, self.rewards, self.bias = name, rewards, bias
+    def __init__(self, name, rewards, anchors):
+        self.name, self.rewards, self.anchors = name, rewards, anchors
 
     @classmethod
     def of_study(cls, study, votes):
@@ -50,20 +50,14 @@ class _Model:
         clips = {pk for vote in votes for pk in (vote.battle.clip_a_id, vote.battle.clip_b_id)}
         fit = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
         bias = dict(fit.biases.values_list("system_id", "bias")) if fit else {}
-        return cls(model.name, inputs.clip_rewards(model, clips), bias)
+        return cls(model.name, inputs.clip_rewards(model, clips), Anchors(bias, stderr={}, n_pairs={}))
 
     def probability(self, battle):
         """P(A wins), or None where a clip has no reward yet."""
-        if battle.clip_a_id not in self.rewards or battle.clip_b_id not in self.rewards:
+        rewards = self.rewards.get(battle.clip_a_id), self.rewards.get(battle.clip_b_id)
+        if None in rewards:
             return None
-        score_a, score_b = (
-            self.rewards[clip] - self.bias.get(system, 0.0)
-            for clip, system in (
-                (battle.clip_a_id, battle.system_a_id),
-                (battle.clip_b_id, battle.system_b_id),
-            )
-        )
-        return float(expit(score_a - score_b))
+        return self.anchors.probability(*rewards, battle.system_a_id, battle.system_b_id)
 
     def opinion(self, battle):
         probability = self.probability(battle)
@@ -79,13 +73,14 @@ class _Model:
 def _crowd(study, rater):
     """{(system, other): [credit of the first from others' votes, votes]}, both ways round."""
     credits = defaultdict(lambda: [0.0, 0])
-    others = Vote.objects.filter(battle__study=study, preference__in=CREDIT).exclude(rater=rater)
-    for a, b, preference in others.exclude(flags__rule=Flag.WITHDRAWN).values_list(
+    others = Vote.objects.filter(battle__study=study, preference__in=CREDIT_TO_A).exclude(rater=rater)
+    counted = others.exclude(flags__rule=Flag.WITHDRAWN).values_list(
         "battle__system_a_id", "battle__system_b_id", "preference"
-    ):
-        for pair, credit in (((a, b), CREDIT[preference]), ((b, a), 1 - CREDIT[preference])):
-            credits[pair][0] += credit
-            credits[pair][1] += 1
+    )
+    for a, b, preference, n in counted.annotate(n=Count("pk")).order_by():
+        for pair, credit in (((a, b), CREDIT_TO_A[preference]), ((b, a), 1 - CREDIT_TO_A[preference])):
+            credits[pair][0] += credit * n
+            credits[pair][1] += n
     return credits
 
 

@@ -3,6 +3,7 @@
 Torch is imported only inside, when a head is first needed: the web process reads this module's names, never torch.
 """
 
+import logging
 import time
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ from .reward.encoders import get_encoder
 
 DEFAULT_ENCODERS = ("spectral",)
 BATCH = 8
+logger = logging.getLogger(__name__)
 
 
 def encoders_in_use(model):
@@ -43,7 +45,10 @@ def embed_batch(key, revision, limit=BATCH):
     for clip in clips:
         try:
             vector = encoder.embed([_encoder_input(encoder, clip)])[0]
-        except (ValueError, audio.AudioRejected, FileNotFoundError) as failure:
+        except audio.AudioUnavailable:
+            raise  # this machine's fault: the claim runs out and the clip is tried again
+        except Exception as failure:  # whatever an encoder raises is the clip's story, not that of its batch
+            logger.exception("clip %s cannot be embedded by %s", clip.pk, key)
             services.store_embedding(clip, key, revision, error=f"{type(failure).__name__}: {failure}"[:500])
         else:
             services.store_embedding(clip, key, revision, vector=vector)

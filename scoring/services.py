@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 from django.db import connection, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from annotations import ledger
@@ -16,6 +17,13 @@ from .models import Embedding, Reward, RewardModel
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
 CLAIM = timedelta(seconds=90)
+BOARD_LOCK, ANCHOR_LOCK, REWARD_LOCK = 0xB0A2D, 0xA2C402, 0x2E3A2D  # advisory locks; any constants
+
+
+def _lock(kind, study=None):
+    """Hold an advisory lock, of this kind for the study, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [kind, study.pk if study else 0])
 
 
 # ---- boards -------------------------------------------------------------------------------------------
@@ -44,10 +52,14 @@ def board_is_due(study, now=None):
 
 
 @transaction.atomic
-def refit_board(study, now=None):
-    """Compute the study's board at the head of the ledger and write it as the next edition."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0xB0A2D, study.pk])
+def refit_board(study, now=None, only_if_due=False):
+    """Compute the study's board at the head of the ledger and write it as the next edition.
+
+    With `only_if_due`, None where another worker has just done so: the question is asked under the lock.
+    """
+    _lock(BOARD_LOCK, study)
+    if only_if_due and not board_is_due(study, now):
+        return None
     seq = ledger.head()
     votes = inputs.study_votes(study, seq)
     last = study.editions.order_by("-number").first()
@@ -83,11 +95,16 @@ def anchors_are_due(study, model):
     last = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
     if not last or last.ledger_seq < edition.ledger_seq:
         return True
-    return last.n_unscored > 0 and model.rewards.filter(created_at__gt=last.created_at).exists()
+    return last.n_unscored > 0 and model.rewards.count() != last.config["n_rewards"]
 
 
-def refit_anchors(study, model, now=None):
+@transaction.atomic
+def refit_anchors(study, model, now=None, only_if_due=False):
     """Fit the model's per-system bias to the study's decisive votes on scored clips."""
+    _lock(ANCHOR_LOCK, study)
+    if only_if_due and not anchors_are_due(study, model):
+        return None
+    n_rewards = model.rewards.count()  # before the rewards are read: one that comes meanwhile is seen as new
     seq = study.editions.order_by("-number").values_list("ledger_seq", flat=True)[0]
     votes = inputs.study_votes(study, seq)
     rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b))
@@ -112,7 +129,7 @@ def refit_anchors(study, model, now=None):
         study,
         model,
         ledger_seq=seq,
-        config=ANCHOR_CONFIG,
+        config={**ANCHOR_CONFIG, "n_rewards": n_rewards},
         anchors=fit,
         n_pairs=int(used.sum()),
         n_unscored=int((on_clips & ~scored).sum()),
@@ -164,8 +181,17 @@ def store_embedding(clip, key, revision, *, vector=None, error=""):
     )
 
 
+@transaction.atomic
+def last_reward():
+    """The id up to which every reward that will ever be there is there; 0 before the first."""
+    _lock(REWARD_LOCK)
+    return Reward.objects.aggregate(last=Max("pk"))["last"] or 0
+
+
+@transaction.atomic
 def store_rewards(model, values):
     """Write {clip id: reward}; a clip already scored under the model keeps its reward."""
+    _lock(REWARD_LOCK)  # so that ids become visible in their order: see last_reward
     return Reward.objects.bulk_create(
         [Reward(clip_id=clip, reward_model=model, value=float(value)) for clip, value in values.items()],
         ignore_conflicts=True,

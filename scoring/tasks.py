@@ -13,7 +13,7 @@ def refit_boards():
     """A new edition for every board that the ledger has run ahead of."""
     for study in Study.objects.all():
         if services.board_is_due(study):
-            services.refit_board(study)
+            services.refit_board(study, only_if_due=True)
 
 
 @shared_task(time_limit=300)
@@ -22,7 +22,7 @@ def refit_anchors():
     model = RewardModel.live()
     for study in Study.objects.all() if model else ():
         if services.anchors_are_due(study, model):
-            services.refit_anchors(study, model)
+            services.refit_anchors(study, model, only_if_due=True)
 
 
 @shared_task

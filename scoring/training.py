@@ -28,7 +28,7 @@ def train_candidate(studies, *, encoder_keys=jury.DEFAULT_ENCODERS, seed=0, name
     for key, revision in blocks:
         while jury.embed_batch(key, revision):
             pass
-    ledger.extend()
+    ledger.catch_up()
     seq = ledger.head()
     data = inputs.training_set(studies, seq, blocks)
     if not len(data.target):

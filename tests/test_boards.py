@@ -9,10 +9,10 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Flag, Vote
 from annotations.services import flag, withdraw_rater
-from arena.models import Prompt, Rater, Study, System
+from arena.models import Clip, Prompt, Rater, Study, System
 from arena.services import give_consent, serve_battle
 from scoring import boards, services
-from scoring.models import Edition
+from scoring.models import Edition, RewardModel
 
 from .conftest import make_clip
 
@@ -61,6 +61,19 @@ def test_an_edition_never_changes(study):
     edition.n_votes = 99
     with pytest.raises(Exception, match="append-only"):
         edition.save()
+
+
+def test_a_system_keeps_its_name_so_that_editions_stay_true(study):
+    cast(study, "AB")
+    services.refit_board(study)
+    with pytest.raises(Exception, match="append-only"):
+        System.objects.filter(name="alder").update(name="Alder 2")
+
+
+def test_two_workers_at_once_write_one_edition(study):
+    cast(study, "AB")
+    assert services.refit_board(study, only_if_due=True).number == 1
+    assert services.refit_board(study, only_if_due=True) is None
 
 
 def test_a_late_vote_counts(study):
@@ -135,6 +148,10 @@ def test_the_leaderboard_shows_the_last_edition_or_the_one_asked_for(study, clie
         assert rating["low"] < rating["rating"] < rating["high"]
 
 
+def test_parameters_left_empty_ask_for_the_default(study, client):
+    assert client.get("/api/leaderboard/?study=&category=&edition=").json()["study"] == "open"
+
+
 @pytest.mark.parametrize("query", [{"study": "none"}, {"edition": 9}, {"category": "jazz"}])
 def test_what_is_not_there_is_a_404_that_names_it(study, client, query):
     answer = client.get("/api/leaderboard/", query)
@@ -164,3 +181,38 @@ def test_the_oldest_uncounted_vote_decides_for_a_large_board(study, monkeypatch)
     assert 40 <= asked["oldest_wait_s"] < 45
     assert asked["since_last_s"] >= 640
     assert edition.number == 1
+
+
+# ---- anchors ----
+
+
+def test_anchors_are_fitted_to_scored_clips_and_again_when_more_are_scored(study):
+    model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
+    cast(study, "ABAB")
+    services.refit_board(study)
+    assert services.anchors_are_due(study, model)
+    first = services.refit_anchors(study, model)
+    assert (first.n_pairs, first.n_unscored) == (0, 4)
+    assert not services.anchors_are_due(study, model)
+    services.store_rewards(model, {clip.pk: clip.pk / 10 for clip in Clip.objects.all()})
+    assert services.anchors_are_due(study, model)
+    second = services.refit_anchors(study, model)
+    assert (second.n_pairs, second.n_unscored) == (4, 0)
+    assert sum(second.biases.values_list("bias", flat=True)) == pytest.approx(0)
+    assert not services.anchors_are_due(study, model)
+
+
+def test_rewards_that_come_while_the_anchors_are_fitted_are_not_missed(study, monkeypatch):
+    model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
+    cast(study, "AB")
+    services.refit_board(study)
+    read = services.inputs.clip_rewards
+
+    def and_then_more_come(*arguments):
+        found = read(*arguments)
+        services.store_rewards(model, {clip.pk: 1.0 for clip in Clip.objects.all()})
+        return found
+
+    monkeypatch.setattr(services.inputs, "clip_rewards", and_then_more_come)
+    services.refit_anchors(study, model)
+    assert services.anchors_are_due(study, model)

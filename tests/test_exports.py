@@ -10,11 +10,15 @@ from django.core.management import call_command
 from rest_framework.authtoken.models import Token
 
 from annotations import ledger
+from annotations.exports import VOTE_COLUMNS
 from annotations.services import withdraw_rater
 from arena.models import Clip
+from scoring.exports import PAIR_COLUMNS
 from scoring.models import Release, Reward, RewardModel
-from scoring.releases import release, release_new_pairs
+from scoring.releases import rebuild, release, release_new_pairs
+from scoring.services import store_rewards
 
+from .conftest import make_clip
 from .test_boards import cast
 
 
@@ -98,7 +102,34 @@ def test_a_release_is_numbered_hashed_and_leaves_withdrawn_votes_out(study):
         assert hashlib.sha256(file.read()).hexdigest() == first.sha256
 
 
+def test_a_release_can_be_made_again_byte_by_byte_whatever_came_since(study, live_model):
+    rater = cast(study, "AB")
+    made = [release("votes", "csv"), release("pairs")]
+    cast(study, "BA")
+    withdraw_rater(rater)
+    late = make_clip(study.systems.first(), study.systems.first().clips.first().prompt)
+    store_rewards(live_model, {late.pk: 0.5})
+    for one in made:
+        assert rebuild(one, io.BytesIO()) == one.sha256
+
+
+def test_a_reward_that_came_after_a_release_does_not_change_it(study):
+    model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
+    cast(study, "AB")
+    made = release("pairs")
+    store_rewards(model, {clip.pk: 1.0 for clip in Clip.objects.all()})
+    assert rebuild(made, io.BytesIO()) == made.sha256
+    assert release("pairs").sha256 != made.sha256
+
+
+def test_an_export_without_rows_still_has_its_header(study, tmp_path):
+    assert exported("votes", "--format", "csv", tmp_path=tmp_path) == ",".join(VOTE_COLUMNS) + "\n"
+    assert exported("pairs", "--format", "csv", tmp_path=tmp_path) == ",".join(PAIR_COLUMNS) + "\n"
+
+
 def test_new_pairs_are_released_once(study):
+    cast(study, ["TIE"])
+    assert release_new_pairs() is None
     cast(study, "AB")
     assert release_new_pairs().n_rows == 2
     assert release_new_pairs() is None

@@ -89,6 +89,33 @@ def test_a_time_that_is_none_is_named(votes_csv):
     assert report.bad == [(2, "time is 'yesterday', not ISO 8601 such as 2026-02-14T20:00:00Z")]
 
 
+def test_a_time_that_only_exists_in_its_own_zone_is_named(votes_csv):
+    text = "battle_id,preference,system_a,system_b,time\nb,A,x,y,9999-12-31T23:59:59-12:00\n"
+    assert "time is" in import_votes(votes_csv(text), "s").bad[0][1]
+
+
+def test_a_byte_that_is_not_utf8_is_the_matter_of_its_row(votes_csv):
+    path = votes_csv(ROWS)
+    path.write_bytes(path.read_bytes() + b"b9,A,x,caf\xe9\n" + b"b10,A,x,y\n")
+    report = import_votes(path, "s")
+    assert report.imported == 5
+    assert report.bad == [(6, "system_b is not UTF-8 text, or holds a NUL character")]
+
+
+def test_a_long_cell_and_deep_json_stop_nothing(votes_csv):
+    text = f"battle_id,preference,system_a,system_b,prompt\nb1,A,x,y,{'la ' * 60_000}\nb2,A,x,y,short\n"
+    assert import_votes(votes_csv(text), "s").imported == 2
+    row = json.dumps({"battle_id": "b1", "preference": "A", "system_a": "x", "system_b": "y"})
+    deep = votes_csv("[" * 100_000 + "\n" + row, "v.jsonl")
+    assert import_votes(deep, "t").imported == 1
+
+
+def test_a_file_name_that_cannot_name_a_study_asks_for_one(votes_csv):
+    with pytest.raises(CommandError, match="--study"):
+        call_command("import_votes", votes_csv(ROWS, "голоса.csv"))
+    assert not Study.objects.exists()
+
+
 def test_a_missing_column_is_an_error_before_anything_is_written(votes_csv):
     with pytest.raises(Refusal, match="system_b"):
         import_votes(votes_csv("battle_id,preference,system_a\nb1,A,x\n"), "s")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -89,10 +90,10 @@ def test_a_manifest_with_a_wrong_column_is_refused_whole(manifest):
 def test_work_that_a_dead_worker_had_claimed_is_done_by_the_next(manifest, tmp_path):
     path = manifest("a.wav,alder,a song")
     clip, _ = services.register_clip(path.parent / "a.wav", system="alder", prompt="a song")
-    assert Clip.objects.claim(limit=5) == [clip.pk]
-    assert Clip.objects.claim(limit=5) == []
+    assert Clip.objects.claim() == clip.pk
+    assert Clip.objects.claim() is None
     Clip.objects.update(claimed_until=timezone.now())  # the claim has run out
-    assert Clip.objects.claim(limit=5) == [clip.pk]
+    assert Clip.objects.claim() == clip.pk
 
 
 def test_the_excerpts_name_nothing_and_ranges_are_answered(manifest, client):
@@ -106,6 +107,8 @@ def test_the_excerpts_name_nothing_and_ranges_are_answered(manifest, client):
     assert whole.status_code == 200
     assert whole["Cache-Control"] == "private, no-store"
     assert not {"ETag", "Last-Modified", "Content-Disposition"} & set(whole.headers)
+    for odd in ("bytes=5-2", "bytes=0-" + "9" * 5000, "lines=1-2"):
+        assert listener.client.get(url, headers={"Range": odd}).status_code == 200
     part = listener.client.get(url, headers={"Range": "bytes=100-199"})
     assert (part.status_code, part["Content-Range"]) == (206, f"bytes 100-199/{len(whole.content)}")
     assert part.content == whole.content[100:200]
@@ -127,7 +130,6 @@ def model(manifest):
 
 
 def make_model(name):
-    from django.core.files.base import ContentFile
     from django.core.files.storage import default_storage
 
     from scoring.reward.encoders import get_encoder
@@ -171,6 +173,17 @@ def test_a_clip_that_cannot_be_read_carries_the_reason_and_the_others_are_scored
     assert failed.vector is None
     assert "FileNotFoundError" in failed.error
     assert jury.score_pending() == 0
+
+
+def test_a_clip_whose_original_is_gone_is_rejected_and_can_be_tried_again(manifest):
+    path = manifest("a.wav,alder,a song")
+    clip, _ = services.register_clip(path.parent / "a.wav", system="alder", prompt="a song")
+    stored = clip.original.read()
+    clip.original.storage.delete(clip.original.name)
+    assert services.ingest_clip(clip.pk).reason == "The original is not in the storage."
+    clip.original.storage.save(clip.original.name, ContentFile(stored))
+    Clip.objects.all().try_again()
+    assert services.ingest_clip(clip.pk).status == "ready"
 
 
 def test_an_embedding_that_a_dead_worker_had_claimed_is_made_by_the_next(model):

@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotations import ledger
@@ -39,6 +39,28 @@ def test_the_chain_of_hashes_holds_and_shows_where_it_was_broken(study, rater):
         third = "(SELECT vote_id FROM annotations_ledger WHERE seq = 3)"
         cursor.execute(f"UPDATE annotations_vote SET preference = 'B' WHERE id = {third}")
     assert ledger.verify() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_catching_up_waits_for_a_sweep_that_is_at_it(study, rater):
+    cast(study, rater)
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ledger.LOCK])
+            held.set()
+            go_on.wait(10)
+        connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    assert ledger.extend() == 0
+    threading.Timer(0.3, go_on.set).start()
+    ledger.catch_up()
+    holder.join()
+    assert ledger.head() == 1
 
 
 def test_a_numbered_entry_never_changes(study, rater):

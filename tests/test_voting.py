@@ -1,14 +1,19 @@
 """The HTTP contract of DESIGN.md section 5, as a client sees it."""
 
 import json
+import threading
+import time
 import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from annotations.models import Flag, Vote, VoteDetails
-from arena.models import Battle, Clip, Consent, Rater, System
+from annotations.services import withdraw_rater
+from arena.models import Battle, Clip, Consent, Rater, Study, System
+from arena.services import give_consent
 
 from .conftest import Listener, make_clip
 
@@ -128,8 +133,11 @@ def test_the_least_voted_pair_is_served_most(study):
 
 
 def test_a_retired_system_is_served_no_more(study, listener):
+    assert listener.battle()["progress"]["total"] == 6
+    listener.post(f"/api/battles/{listener.battle()['id']}/skip/", {"reason": "other"})
     System.objects.filter(name="cedar").update(retired_at=timezone.now())
-    assert listener.battle()["progress"]["total"] == 2
+    battle = Battle.objects.get(pk=listener.battle()["id"])
+    assert {battle.system_a.name, battle.system_b.name} == {"alder", "birch"}
 
 
 def test_clips_of_different_length_meet_at_the_common_one(study, listener):
@@ -158,6 +166,19 @@ def test_skipping_closes_the_battle_without_an_answer(listener):
     assert listener.post(f"/api/battles/{battle['id']}/skip/", {"reason": "cannot_play"}).status_code == 200
     assert listener.battle()["id"] != battle["id"]
     assert listener.post(f"/api/battles/{battle['id']}/skip/", {"reason": "bored"}).status_code == 400
+
+
+def test_a_battle_asked_for_twice_with_the_same_after_is_the_same_battle(listener, monkeypatch):
+    moment = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: moment)  # a clock that stands still
+    first = listener.battle()
+    assert listener.battle(after=first["id"])["id"] == listener.battle(after=first["id"])["id"]
+
+
+def test_who_withdraws_while_agreeing_stays_withdrawn_and_is_made_anew(study, rater):
+    withdraw_rater(rater)
+    assert give_consent(rater, study, 1).pk != rater.pk
+    assert not rater.consents.exists()
 
 
 # ---- votes ----
@@ -270,6 +291,13 @@ def test_a_battle_ends_with_its_study(study, listener):
     assert Battle.objects.get(pk=battle["id"]).expires_at == study.ends_at
 
 
+def test_a_study_that_ends_early_takes_no_more_votes(study, listener, time_passes):
+    battle = listener.battle()
+    time_passes(9)
+    Study.objects.update(ends_at=timezone.now())
+    assert listener.vote(battle).status_code == 410
+
+
 def test_a_vote_after_its_reservation_is_stored_and_flagged_late(listener, time_passes):
     battle = listener.battle()
     time_passes(31 * 60)
@@ -299,6 +327,30 @@ def test_a_vote_that_does_not_fit_is_a_400_that_names_the_field(listener, time_p
     assert refused.status_code == 400
     assert named in refused.content.decode()
     assert Vote.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "events",
+    ['["\\u0000"]', '["\\ud800"]', '[{"\\u0000": 1}]', "[" * 900 + "]" * 900, "[" * 100_000 + "]" * 100_000],
+)
+def test_what_the_database_cannot_store_is_a_400_and_not_an_error_of_the_server(listener, time_passes, events):
+    battle = listener.battle()
+    time_passes(9)
+    body = {"preference": "A", "heard": {"A": [[0, 4000]], "B": [[0, 4000]]}, "first_played": "A", "switches": 1}
+    answer = listener.client.post(
+        f"/api/battles/{battle['id']}/vote/",
+        json.dumps(body)[:-1] + f', "events": {events}}}',
+        content_type="application/json",
+        headers={"X-CSRFToken": listener.client.cookies["csrftoken"].value, "Idempotency-Key": "k"},
+    )
+    assert answer.status_code == 400
+
+
+def test_optional_fields_may_be_null(listener, time_passes):
+    battle = listener.battle()
+    time_passes(9)
+    nothing = dict.fromkeys(["degree", "axes", "tags", "comment", "events"])
+    assert listener.vote(battle, **nothing).status_code == 201
 
 
 def test_nan_is_not_json(listener, time_passes):
@@ -363,3 +415,25 @@ def test_delete_me_leaves_an_empty_tombstone(listener, time_passes):
     assert listener.post("/api/battles/").status_code == 401
     listener.agree()
     assert Rater.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_vote_from_two_tabs_at_once_is_one_vote(study):
+    listener = Listener().agree()
+    battle = listener.battle()
+    time.sleep(0.7)
+    answers = []
+    heard = {"A": [[0, 800]], "B": [[0, 800]]}
+    Study.objects.update(min_listen_ms=500)
+
+    def tab(number):
+        answers.append(listener.vote(battle, key=f"tab-{number}", heard=heard).status_code)
+        connection.close()
+
+    tabs = [threading.Thread(target=tab, args=(number,)) for number in range(4)]
+    for thread in tabs:
+        thread.start()
+    for thread in tabs:
+        thread.join()
+    assert answers == [201] * 4
+    assert Vote.objects.count() == 1

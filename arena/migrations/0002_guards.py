@@ -31,9 +31,20 @@ END $$;
 CREATE TRIGGER battle_as_drawn BEFORE DELETE OR UPDATE OF study_id, rater_id, kind, prompt_id, system_a_id,
     system_b_id, clip_a_id, clip_b_id, excerpt_a_id, excerpt_b_id, length_ms, codec, policy, pair_probability,
     clip_probability, served_at ON arena_battle FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- Editions, releases and the answers to votes repeat these: a rename would make them untrue.
+CREATE TRIGGER system_keeps_its_name BEFORE UPDATE OF name ON arena_system FOR EACH ROW
+    WHEN (NEW.name <> OLD.name) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER prompt_keeps_its_words BEFORE UPDATE OF text, lyrics ON arena_prompt FOR EACH ROW
+    WHEN ((NEW.text, NEW.lyrics) <> (OLD.text, OLD.lyrics)) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER study_keeps_its_name BEFORE UPDATE OF slug, is_simulated ON arena_study FOR EACH ROW
+    WHEN ((NEW.slug, NEW.is_simulated) <> (OLD.slug, OLD.is_simulated)) EXECUTE FUNCTION refuse_change();
 """
 
 BACKWARD = """
+DROP TRIGGER study_keeps_its_name ON arena_study;
+DROP TRIGGER prompt_keeps_its_words ON arena_prompt;
+DROP TRIGGER system_keeps_its_name ON arena_system;
 DROP TRIGGER battle_as_drawn ON arena_battle;
 DROP FUNCTION refuse_change();
 ALTER TABLE arena_battle DROP CONSTRAINT battle_rater, DROP CONSTRAINT battle_excerpt_a_fits,

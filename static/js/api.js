@@ -39,7 +39,7 @@ async function once(method, url, body, headers) {
 
 export async function call(method, url, body, headers = {}) {
   const answer = await once(method, url, body, headers);
-  const tokenRefused = answer.status === 403 && !answer.body.code;
+  const tokenRefused = answer.status === 403 && answer.body.code === 'csrf_failed';
   if (!tokenRefused) return answer;
   await fetch('/').catch(() => {}); // the front page sets a fresh CSRF cookie
   return once(method, url, body, headers);

@@ -24,8 +24,7 @@ class Command(BaseCommand):
             report = import_votes(file, slug)
         except (OSError, UnicodeDecodeError, Refusal) as error:
             raise CommandError(f"{file}: {error}") from error
-        while ledger.extend():
-            pass
+        ledger.catch_up()
         if report.ignored_columns:
             self.stdout.write(f"Columns not read: {', '.join(report.ignored_columns)}")
         for line, reason in report.bad:

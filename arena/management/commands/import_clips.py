@@ -1,6 +1,7 @@
 """`import_clips MANIFEST.csv`: register every row, then ingest, beside whatever workers are running."""
 
 import csv
+import re
 import time
 from pathlib import Path
 
@@ -82,6 +83,8 @@ def find_or_make_study(slug, out):
     except NotFound as missing:
         if not slug:
             raise CommandError(f"{missing} Name one with --study.") from missing
+        if not re.fullmatch(r"[a-z0-9_-]{1,50}", slug):
+            raise CommandError(f"{slug!r} cannot name a study: write 1 to 50 of a-z, 0-9, - and _.") from missing
         out.write(f"There was no study {slug!r}: made one, with the default settings.")
         return Study.objects.create(slug=slug, name=slug.replace("-", " ").capitalize())
 
@@ -125,9 +128,8 @@ def work_off(items, work, what):
     with tqdm(total=items.count(), desc=what, unit="clip") as bar:
         while pending := items.filter(status=Status.PENDING).count():
             bar.update(bar.total - pending - bar.n)
-            claimed = items.claim(limit=1)
-            for pk in claimed:
-                work(pk)
-            if not claimed:
+            if (pk := items.claim()) is None:
                 time.sleep(0.2)
+            else:
+                work(pk)
         bar.update(bar.total - bar.n)

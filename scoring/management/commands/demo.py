@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from django.core.management.base import BaseCommand
+from django.db import transaction
 from tqdm import tqdm
 
 from annotations import ledger
@@ -84,13 +85,10 @@ class Command(BaseCommand):
         return clips
 
     def simulate(self, study):
-        Study.objects.filter(pk=study.pk).update(is_open=True)
-        study.refresh_from_db()
-        with tqdm(total=raters.RATERS * raters.BATTLES_EACH, desc="simulated votes") as bar:
+        with tqdm(total=raters.RATERS * raters.BATTLES_EACH, desc="simulated votes") as bar, transaction.atomic():
+            study.is_open = True  # in memory only: nobody else is served
             raters.vote(study, bar.update)
-        Study.objects.filter(pk=study.pk).update(is_open=False)
-        while ledger.extend():
-            pass
+        ledger.catch_up()
 
     def train(self, study):
         from scoring.training import train_candidate

@@ -15,8 +15,7 @@ class Command(BaseCommand):
         studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.all())
         if missing := set(study) - {one.slug for one in studies}:
             raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
-        while ledger.extend():
-            pass
+        ledger.catch_up()
         for one in studies:
             if study or one.battles.filter(close_reason="voted").exists():
                 edition = services.refit_board(one)

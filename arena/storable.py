@@ -1,0 +1,27 @@
+"""What PostgreSQL can store of what JSON can say: no NUL, no lone surrogate, and not nested without end."""
+
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+
+
+def storable(value):
+    """Whether every text in a JSON value can be stored. RecursionError for one nested too deeply."""
+    if isinstance(value, str):
+        return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, dict):
+        return all(storable(part) for item in value.items() for part in item)
+    return all(map(storable, value)) if isinstance(value, list) else True
+
+
+class StorableJSONParser(JSONParser):
+    """Refuses at the door what would fail at the database."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        try:
+            data = super().parse(stream, media_type, parser_context)
+            fits = storable(data)
+        except RecursionError:
+            fits = False
+        if not fits:
+            raise ParseError("The JSON holds a NUL or a lone surrogate, or is nested too deeply.")
+        return data
