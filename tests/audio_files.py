@@ -56,7 +56,8 @@ def write(
         stream.layout = layout
         if sample_format:
             stream.format = sample_format
-        stream.options = {"strict": "-2", **(encoder or {})}  # FFmpeg's own Vorbis encoder is experimental
+        fast = {"compression_level": "7"} if codec == "libmp3lame" else {}
+        stream.options = {"strict": "-2", **fast, **(encoder or {})}  # FFmpeg's own Vorbis encoder is experimental
         packed = np.ascontiguousarray(samples, np.float32).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)

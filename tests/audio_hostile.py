@@ -21,16 +21,24 @@ def spin() -> dict:
         pass
 
 
-def hang_with_company(lock: str) -> dict:
-    """Hang, and so does a process started from here, which holds a lock on a file while it lives."""
+def hold(lock: str, company: bool) -> dict:
+    """Hang, with a lock on a file; in company, so does a process started from here."""
     with open(lock, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        subprocess.Popen(["sleep", "600"], pass_fds=[file.fileno()])
-    return hang()
+        if company:
+            subprocess.Popen(["sleep", "600"], pass_fds=[file.fileno()])
+        file.write("locked")
+        file.flush()
+        return hang()
 
 
 def crash() -> dict:
     os.kill(os.getpid(), signal.SIGSEGV)
+    return {}
+
+
+def be_killed() -> dict:
+    os.kill(os.getpid(), signal.SIGKILL)
     return {}
 
 
@@ -58,10 +66,24 @@ def lack_a_library() -> dict:
     raise ImportError("No module named 'av'")
 
 
+def echo(value: int) -> dict:
+    return {"value": value}
+
+
 def describe() -> dict:
     return {
         "environment": sorted(os.environ),
         "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
         "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
         "own_session": os.getsid(0) == os.getpid(),
+        "open_files": [number for number in range(64) if is_open(number)],
+        "nursery": os.getppid(),
     }
+
+
+def is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True

@@ -4,10 +4,12 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from arena.audio.loudness import measure
 from arena.audio.reading import USUAL_LAYOUTS, open_audio
 from tests.audio_files import cut, music, sine, write, write_plain_wav, write_to_pipe_wav, write_video
 
+ROOT = Path(__file__).resolve().parents[1]
 FORMATS = [
     # name, codec, rate, channels, sample format, what inspect calls the format and codec
     ("u8.wav", "pcm_u8", 22050, 1, None, ("wav", "pcm_u8")),
@@ -236,10 +239,10 @@ def test_a_file_without_an_audio_stream_is_refused(tmp_path):
         ("a.aac", "aac", {}),
     ],
 )
-@pytest.mark.parametrize("share", [0.6, 0.97])
-def test_a_truncated_file_is_refused(tmp_path, name, codec, container, share):
-    path = cut(write(tmp_path / name, music(8), 48000, codec, container=container), share)
-    assert reason(inspect_here, path).startswith("The file is cut off")
+def test_a_truncated_file_is_refused(tmp_path, name, codec, container):
+    path = write(tmp_path / name, music(8), 48000, codec, container=container)
+    for share in (0.97, 0.6):
+        assert reason(inspect_here, cut(path, share)).startswith("The file is cut off")
 
 
 def test_an_m4a_without_its_index_is_refused(tmp_path):
@@ -293,7 +296,7 @@ def test_more_than_ten_minutes_is_refused_and_ten_minutes_are_not(tmp_path):
     path = write_plain_wav(tmp_path / "long.wav", np.tile(music(1, 8000, 1), (601, 1)), 8000)
     assert reason(audio.inspect, path) == "The audio is longer than 10 minutes."
     write_plain_wav(path, np.tile(music(1, 8000, 1), (600, 1)), 8000)
-    assert inspect_here(path).duration_ms == 600_000
+    assert audio.decode(path, sample_rate=8000).shape == (600 * 8000,)
 
 
 def test_more_than_200_mb_is_refused_unread(tmp_path):
@@ -343,12 +346,21 @@ def different_clips(tmp_path_factory):
     ]
 
 
+@pytest.fixture(scope="module")
+def excerpts(tmp_path_factory, different_clips):
+    """Of each codec, the facts and the file of five seconds of each clip."""
+    folder = tmp_path_factory.mktemp("excerpts")
+    outs = {codec: [folder / f"{clip.name}.{codec}" for clip in different_clips] for codec in ("mp3", "wav")}
+    return {
+        codec: [(cut_here(clip, out, 5000, codec), out) for clip, out in zip(different_clips, files, strict=True)]
+        for codec, files in outs.items()
+    }
+
+
 @pytest.mark.parametrize("codec", ["mp3", "wav"])
-def test_excerpts_of_one_length_are_equal_in_all_but_the_music(tmp_path, different_clips, codec):
+def test_excerpts_of_one_length_are_equal_in_all_but_the_music(excerpts, codec):
     sizes, decoded_lengths = set(), set()
-    for number, clip in enumerate(different_clips):
-        out = tmp_path / f"{number}.{codec}"
-        facts = cut_here(clip, out, 5000, codec)
+    for facts, out in excerpts[codec]:
         sound = played(out)
         levels = measure(sound, 48_000, "stereo")
         assert facts.bytes == out.stat().st_size
@@ -363,11 +375,9 @@ def test_excerpts_of_one_length_are_equal_in_all_but_the_music(tmp_path, differe
         assert decoded_lengths == {(5 * 48000, 2)}
 
 
-def test_an_mp3_excerpt_is_nothing_but_frames_of_320_kbit_per_second(tmp_path, different_clips):
+def test_an_mp3_excerpt_is_nothing_but_frames_of_320_kbit_per_second(excerpts):
     """LAME fills spare bits of a frame with its own name; it is the same encoder for every clip."""
-    for clip in different_clips:
-        out = tmp_path / "out.mp3"
-        cut_here(clip, out, 5000, "mp3")
+    for _, out in excerpts["mp3"]:
         data = out.read_bytes()
         assert len(data) % 960 == 0
         assert {data[start : start + 3] for start in range(0, len(data), 960)} == {b"\xff\xfb\xe4"}
@@ -375,9 +385,8 @@ def test_an_mp3_excerpt_is_nothing_but_frames_of_320_kbit_per_second(tmp_path, d
         assert not [word for word in (b"ID3", b"Lavf", b"Lavc", b"TAG", b"APETAG", b"System") if word in data]
 
 
-def test_a_wav_excerpt_is_a_plain_header_and_samples(tmp_path, different_clips):
-    out = tmp_path / "out.wav"
-    cut_here(different_clips[0], out, 5000, "wav")
+def test_a_wav_excerpt_is_a_plain_header_and_samples(excerpts):
+    _, out = excerpts["wav"][0]
     data = out.read_bytes()
     assert (data[12:16], data[36:40]) == (b"fmt ", b"data")
     assert not [word for word in (b"LIST", b"INFO", b"Lavf", b"System", b"bext") if word in data]
@@ -386,11 +395,10 @@ def test_a_wav_excerpt_is_a_plain_header_and_samples(tmp_path, different_clips):
 
 
 @pytest.mark.parametrize("codec", ["mp3", "wav"])
-def test_the_same_clip_gives_the_same_bytes(tmp_path, different_clips, codec):
-    for name in ("one", "two"):
-        audio.cut_excerpt(different_clips[1], tmp_path / name, length_ms=5000, codec=codec)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]  # nothing half-written is left
+def test_the_same_clip_gives_the_same_bytes(tmp_path, different_clips, excerpts, codec):
+    audio.cut_excerpt(different_clips[1], tmp_path / "out", length_ms=5000, codec=codec)
+    assert (tmp_path / "out").read_bytes() == excerpts[codec][1][1].read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]  # nothing half-written is left
 
 
 def test_the_excerpt_does_not_tell_how_loud_or_how_many_channelled_the_clip_was(tmp_path):
@@ -505,9 +513,9 @@ def misbehave(operation, *, wall_s=20, cpu_s=20, memory_bytes=2**30, **arguments
 @pytest.mark.parametrize(
     ("operation", "limits", "sentence"),
     [
-        ("hang", {"wall_s": 1}, "Reading the file took more than 1 s, or 20 s of computing."),
         ("spin", {"cpu_s": 1}, "Reading the file took more than 20 s, or 1 s of computing."),
         ("crash", {}, "The file crashed the decoder (SIGSEGV)."),
+        ("be_killed", {}, "Reading the file was stopped from outside, most likely because it took too much memory."),
         ("eat_memory", {}, "Reading the file needs more than 1,024 MB of memory."),
         ("talk_nonsense", {}, "The decoder gave an answer that makes no sense for this file."),
         ("answer_nan", {}, "The decoder gave an answer that makes no sense for this file."),
@@ -520,17 +528,37 @@ def test_a_child_that_misbehaves_costs_one_sentence(operation, limits, sentence)
     assert time.monotonic() - started < 15
 
 
-def test_what_a_hanging_child_has_started_ends_with_it(tmp_path):
-    lock = tmp_path / "lock"
-    reason(misbehave, "hang_with_company", wall_s=2, lock=str(lock))
+def wait_for(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.02)
+
+
+def is_free(lock):
     with lock.open() as file:
-        for _ in range(50):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                time.sleep(0.1)
-    pytest.fail("the grandchild still holds its lock")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def is_held(lock):
+    return lock.exists() and lock.read_text() == "locked"
+
+
+def test_a_hanging_child_costs_one_sentence_and_what_it_has_started_ends_with_it(tmp_path):
+    lock = tmp_path / "lock"
+    sentence = reason(misbehave, "hold", wall_s=1, lock=str(lock), company=True)
+    assert sentence == "Reading the file took more than 1 s, or 20 s of computing."
+    wait_for(lambda: is_free(lock))
+
+
+def test_the_complaint_of_a_child_reaches_the_log(caplog):
+    reason(misbehave, "have_a_bug")
+    assert "have_a_bug ended with 1: Traceback" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_missing_library_is_not_blamed_on_the_file():
@@ -553,6 +581,7 @@ def test_the_child_sees_no_secret_and_leaves_no_core(monkeypatch):
         *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
     }
     assert (child["core"], child["memory"], child["own_session"]) == (0, 2**30, True)
+    assert child["open_files"] == [0, 1, 2]
 
 
 def test_a_long_clip_is_measured_in_little_memory(tmp_path):
@@ -565,6 +594,111 @@ def test_a_long_clip_is_measured_in_little_memory(tmp_path):
 
 def test_importing_the_package_loads_neither_decoder_nor_numpy():
     code = "import sys, json, arena.audio; print(json.dumps(sorted(set(sys.modules) & {'av', 'numpy', 'django'})))"
-    root = Path(__file__).resolve().parents[1]
-    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert json.loads(found.stdout) == []
+
+
+# The nursery that children are forked from
+
+
+def nursery():
+    return misbehave("describe")["nursery"]
+
+
+def start_python(code):
+    """A process of its own, whose stderr its nursery shares: it reads to its end only when both are gone."""
+    code = f"""
+import os, time
+from arena.audio import sandbox
+
+def misbehave(operation, **arguments):
+    return sandbox.call(operation, dict, module="tests.audio_hostile", **arguments)
+
+def nursery():
+    return misbehave("describe")["nursery"]
+
+{code}"""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes)
+
+
+def test_children_have_one_nursery_until_one_of_them_fails():
+    first = nursery()
+    assert reason(misbehave, "lack_a_library", error=audio.AudioUnavailable)
+    assert nursery() == first
+    reason(misbehave, "crash")
+    assert nursery() != first
+
+
+def test_a_nursery_serves_so_many_children_and_no_more(monkeypatch):
+    reason(misbehave, "crash")
+    monkeypatch.setattr(sandbox, "MAX_CHILDREN", 2)
+    first, second, third = nursery(), nursery(), nursery()
+    assert first == second != third
+
+
+def test_a_nursery_that_died_is_replaced_unnoticed():
+    first = nursery()
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: not sandbox._nursery.usable())
+    assert nursery() != first
+
+
+def test_a_nursery_killed_at_work_is_not_blamed_on_the_file_and_is_replaced(tmp_path):
+    lock, victim = tmp_path / "lock", nursery()
+
+    def kill():
+        wait_for(lambda: is_held(lock))
+        os.kill(victim, signal.SIGKILL)
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(kill)
+        sentence = reason(misbehave, "hold", wall_s=1, lock=str(lock), company=False, error=audio.AudioUnavailable)
+    assert sentence == "The process that starts the audio decoder was stopped."
+    assert nursery() != victim
+    wait_for(lambda: is_free(lock), seconds=4)  # the child's own alarm
+
+
+def test_nothing_is_left_when_the_process_that_called_is_killed(tmp_path):
+    lock = tmp_path / "lock"
+    process = start_python(f"misbehave('hold', lock={str(lock)!r}, company=True)")
+    wait_for(lambda: is_held(lock))
+    process.kill()
+    assert process.communicate(timeout=10) == ("", "")
+    wait_for(lambda: is_free(lock))
+
+
+def test_a_forked_process_has_its_own_nursery_and_leaves_that_of_its_parent_alone():
+    code = "print(nursery(), flush=True)\nif os.fork(): os.wait()\nprint(nursery(), flush=True)"
+    out, err = start_python(code).communicate(timeout=20)
+    first, forked, again = out.split()
+    assert (first == again != forked, err) == (True, "")
+
+
+def test_a_forked_process_does_not_keep_the_nursery_of_its_parent_alive():
+    code = "nursery()\nif pid := os.fork(): print(pid)\nelse: os.closerange(1, 3), time.sleep(60)"
+    process = start_python(code)
+    out, err = process.communicate(timeout=10)
+    os.kill(int(out), signal.SIGKILL)
+    assert err == ""
+
+
+def test_an_interrupted_call_leaves_its_answer_to_nobody():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    nursery()
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            misbehave("hang", wall_s=1)
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert misbehave("echo", value=1) == {"value": 1}
+
+
+def test_threads_that_call_at_once_get_their_own_answers():
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda value: misbehave("echo", value=value), range(40)))
+    assert answers == [{"value": value} for value in range(40)]
