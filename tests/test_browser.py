@@ -350,8 +350,8 @@ def test_after_the_last_pair_comes_thanks_and_the_board(visitor, study):
 
 
 def test_a_simulated_study_says_so_on_every_page(visitor, study):
-    Study.objects.filter(pk=study.pk).update(is_simulated=True)
-    for path in ("/", "/boards/stage/", "/listen/stage/"):
+    Study.objects.create(slug="made-up", name="Made up", is_simulated=True)
+    for path in ("/", "/boards/made-up/", "/listen/made-up/"):
         visitor.open(path).sees("simulated")
 
 
