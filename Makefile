@@ -9,7 +9,7 @@ run: $(INSTALLED)
 	@$(BIN)/python -m arena.run
 
 test: $(INSTALLED) chromium check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench

@@ -20,7 +20,7 @@ ANSWERS = ("A", "B", "TIE", "BOTH_BAD")
 class ClaimQuerySet(models.QuerySet):
     """Pending work that several workers share. A claim is a lease: who dies loses it when it runs out."""
 
-    def claim(self, seconds=120):
+    def claim(self, seconds=60):
         """The pk of a pending row, now ours for `seconds`; None where there is none. Nobody waits on a lock."""
         now = timezone.now()
         free = self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now), status=Status.PENDING)

@@ -16,7 +16,7 @@ from . import anchors, boards, inputs, outputs
 from .models import Embedding, Reward, RewardModel
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
-CLAIM = timedelta(seconds=90)
+CLAIM = timedelta(seconds=30)  # a batch takes seconds; one that takes longer is done twice and stored once
 BOARD_LOCK, ANCHOR_LOCK, REWARD_LOCK = 0xB0A2D, 0xA2C402, 0x2E3A2D  # advisory locks; any constants
 
 

@@ -19,6 +19,12 @@ def private_media(settings, tmp_path):
 
 
 @pytest.fixture(autouse=True)
+def quick_passwords(settings):
+    """A slow hash is the point of a password hasher, and of no test here."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
 def fresh_candidates():
     """What one test's study could serve is nothing to the next."""
     candidates._candidates_at.cache_clear()
