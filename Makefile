@@ -3,22 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: run test bench lint check chromium
+.PHONY: run test bench lint chromium
 
 run: $(INSTALLED)
 	@$(BIN)/python -m arena.run
 
-test: $(INSTALLED) chromium check
+test: $(INSTALLED) chromium lint
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
 
-lint: check
-	$(BIN)/ruff format --check
-
-check: $(INSTALLED)
+lint: $(INSTALLED)
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 
 # The browser tests skip where there is no chromium. Under CI that would be a failure, so there we get one.

@@ -26,6 +26,7 @@ class VoteAdmin(ReadOnlyAdmin):
 @admin.register(VoteDetails)
 class VoteDetailsAdmin(ReadOnlyAdmin):
     list_display = ["vote_link", "comment", "language", "user_agent"]
+    list_filter = ["vote__battle__study", ("comment", admin.EmptyFieldListFilter)]
     list_select_related = ["vote"]
     search_fields = ["comment", "=vote__id"]
     vote_link = link_to("vote")

@@ -20,8 +20,9 @@ ANSWERS = ("A", "B", "TIE", "BOTH_BAD")
 class ClaimQuerySet(models.QuerySet):
     """Pending work that several workers share. A claim is a lease: who dies loses it when it runs out."""
 
-    def claim(self, seconds=60):
-        """The pk of a pending row, now ours for `seconds`; None where there is none. Nobody waits on a lock."""
+    def claim(self, seconds=200):
+        """The pk of a pending row, now ours for `seconds` (longer than a decoding child may take); None where there
+        is none free. Nobody waits on a lock."""
         now = timezone.now()
         free = self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now), status=Status.PENDING)
         with transaction.atomic():
@@ -180,7 +181,9 @@ class Study(models.Model):
     prompts = models.ManyToManyField(Prompt, blank=True, related_name="studies", help_text="None: all prompts.")
     answers = models.JSONField(default=default_answers)
     questions = models.JSONField(default=default_questions)
-    min_listen_ms = models.PositiveIntegerField(default=4000, help_text="To be heard of each clip.")
+    min_listen_ms = models.PositiveIntegerField(
+        default=4000, validators=[MinValueValidator(1)], help_text="To be heard of each clip."
+    )
     excerpt_s = models.PositiveSmallIntegerField(default=30, validators=[MinValueValidator(1), MaxValueValidator(90)])
     codec = models.CharField(max_length=4, choices=Excerpt._meta.get_field("codec").choices, default="mp3")
     epsilon = models.FloatField(default=0.2, help_text="Share of pairs drawn uniformly, 0.1 to 1.")

@@ -119,7 +119,7 @@ def cut_excerpt(excerpt_id):
             name = default_storage.save(
                 f"excerpts/{excerpt.clip_id}/{excerpt.length_ms}.{excerpt.codec}", File(content)
             )
-    Excerpt.objects.filter(pk=excerpt_id, status=Status.PENDING).update(
+    stored = Excerpt.objects.filter(pk=excerpt_id, status=Status.PENDING).update(
         status=Status.READY,
         file=name,
         size=facts.bytes,
@@ -128,6 +128,8 @@ def cut_excerpt(excerpt_id):
         true_peak_dbtp=facts.true_peak_dbtp,
         peaks=facts.peaks,
     )
+    if not stored:  # another worker was first
+        default_storage.delete(name)
 
 
 class local_copy:

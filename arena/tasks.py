@@ -6,13 +6,13 @@ from . import candidates, services
 from .models import Clip, Excerpt, Study
 
 
-@shared_task(time_limit=300)
+@shared_task(time_limit=900)
 def ingest_clips():
     """Measure pending clips."""
     work_off(Clip, services.ingest_clip)
 
 
-@shared_task(time_limit=300)
+@shared_task(time_limit=900)
 def cut_excerpts():
     """Ask for the excerpts that open studies need, and cut pending ones."""
     for study in Study.objects.filter(is_open=True):

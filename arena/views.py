@@ -37,9 +37,12 @@ def excerpt(request, battle_id, slot):
     start, end = _wanted_range(request.headers.get("Range", ""), piece.size)
     if start is None:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{piece.size}"})
-    with default_storage.open(piece.file.name) as file:
-        file.seek(start)
-        response = HttpResponse(file.read(end - start), content_type=audio.mime_type(piece.codec))
+    try:
+        with default_storage.open(piece.file.name) as file:
+            file.seek(start)
+            response = HttpResponse(file.read(end - start), content_type=audio.mime_type(piece.codec))
+    except FileNotFoundError as gone:  # for the page: cannot be played, skip it
+        raise Http404("This excerpt is no longer there.") from gone
     if end - start < piece.size:
         response.status_code = 206
         response["Content-Range"] = f"bytes {start}-{end - 1}/{piece.size}"

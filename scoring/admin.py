@@ -72,6 +72,7 @@ class RewardAdmin(ReadOnlyAdmin):
 class EditionAdmin(ReadOnlyAdmin):
     list_display = ["__str__", "method", "method_version", "n_votes", "excluded", "ledger_seq", "created_at", "ratings"]
     list_filter = ["study", "method", "method_version"]
+    list_select_related = ["study"]
     search_fields = ["input_hash", "=number", "study__slug"]
     date_hierarchy = "created_at"
     ratings = list_of("ratings", "edition__id__exact", "scoring", "rating")
@@ -91,6 +92,7 @@ class AnchorFitAdmin(ReadOnlyAdmin):
     list_display = ["id", "study", "reward_model_link", "n_pairs", "n_unscored", "ledger_seq", "created_at", "biases"]
     list_filter = ["study", "reward_model"]
     list_select_related = ["study", "reward_model"]
+    search_fields = ["study__slug", "reward_model__name"]
     reward_model_link = link_to("reward_model")
     biases = list_of("biases", "fit__id__exact", "scoring", "anchorbias")
 

@@ -81,11 +81,9 @@ def canonical_json(result):
 def is_due(*, n_counted, n_new_entries, n_votes, oldest_wait_s, since_last_s):
     """Whether a board should be computed again.
 
-    n_counted: votes in the ledger at the last edition (None before the first); n_votes: now; n_new_entries:
-    votes and flags since; oldest_wait_s: age of the oldest uncounted one; since_last_s: age of the edition.
+    n_counted: votes in the ledger at the last edition; n_votes: now; n_new_entries: votes and flags since;
+    oldest_wait_s: age of the oldest uncounted one; since_last_s: age of the edition.
     """
-    if n_counted is None:
-        return n_votes > 0
     if not n_new_entries:
         return False
     if n_votes < 1000 or since_last_s >= 3600:

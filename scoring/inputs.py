@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from annotations.models import Flag, Ledger
-from arena.models import Battle, Prompt, System
+from arena.models import Battle, System
 
 from .models import Embedding, Reward
 
@@ -168,7 +168,3 @@ def embedded(clip_ids, encoders):
     ]
     common = sorted(set.intersection(*(set(block) for block in blocks)))
     return {clip: np.concatenate([block[clip] for block in blocks]) for clip in common}
-
-
-def prompt_texts(prompt_ids):
-    return dict(Prompt.objects.filter(pk__in=set(prompt_ids)).values_list("pk", "text"))

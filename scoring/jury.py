@@ -18,6 +18,7 @@ from .reward.encoders import get_encoder
 
 DEFAULT_ENCODERS = ("spectral",)
 BATCH = 8
+MACHINES_FAULT = (audio.AudioUnavailable, MemoryError, OSError)
 logger = logging.getLogger(__name__)
 
 
@@ -38,21 +39,30 @@ def score_pending(seconds=20):
     return reward_pending(model) if model else 0
 
 
+def embed_all(blocks):
+    """Embed every clip by every block (key, revision), sharing the work with any running workers."""
+    for key, revision in blocks:
+        while services.unembedded(key, revision).exists():
+            if not embed_batch(key, revision):
+                time.sleep(0.2)  # another worker has claimed what is left
+
+
 def embed_batch(key, revision, limit=BATCH):
-    """Claim a few clips and embed them. A clip that fails carries the reason; the others go on. Returns how many."""
+    """Claim and embed up to `limit` clips. A clip that fails carries the reason; the others go on. Returns how many."""
     encoder = get_encoder(key, revision)
-    clips = services.claim_unembedded(key, revision, limit)
-    for clip in clips:
+    done = 0
+    while done < limit and (clip := services.claim_unembedded(key, revision)):
+        done += 1
         try:
             vector = encoder.embed([_encoder_input(encoder, clip)])[0]
-        except audio.AudioUnavailable:
-            raise  # this machine's fault: the claim runs out and the clip is tried again
-        except Exception as failure:  # whatever an encoder raises is the clip's story, not that of its batch
+        except Exception as failure:  # whatever else an encoder raises is the clip's story, not that of its batch
+            if isinstance(failure, MACHINES_FAULT) and not isinstance(failure, FileNotFoundError):
+                raise  # the claim runs out, and the clip is tried again
             logger.exception("clip %s cannot be embedded by %s", clip.pk, key)
             services.store_embedding(clip, key, revision, error=f"{type(failure).__name__}: {failure}"[:500])
         else:
             services.store_embedding(clip, key, revision, vector=vector)
-    return len(clips)
+    return done
 
 
 def _encoder_input(encoder, clip):

@@ -16,7 +16,7 @@ from . import anchors, boards, inputs, outputs
 from .models import Embedding, Reward, RewardModel
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
-CLAIM = timedelta(seconds=30)  # a batch takes seconds; one that takes longer is done twice and stored once
+CLAIM = timedelta(seconds=45)  # a clip takes a second; one that takes longer may be done twice, and is stored once
 BOARD_LOCK, ANCHOR_LOCK, REWARD_LOCK = 0xB0A2D, 0xA2C402, 0x2E3A2D  # advisory locks; any constants
 
 
@@ -151,30 +151,29 @@ def activate_model(model):
     return model
 
 
-def claim_unembedded(key, revision, limit):
-    """Up to `limit` ready clips without an embedding, claimed for this worker until the claim runs out."""
+def unembedded(key, revision):
+    """Ready clips for which the encoder has neither a vector nor a reason yet, claimed or not."""
+    done = Embedding.objects.filter(encoder=key, revision=revision).exclude(vector__isnull=True, error="")
+    return Clip.objects.filter(status=Status.READY).exclude(pk__in=done.values("clip_id"))
+
+
+def claim_unembedded(key, revision):
+    """A clip to embed, claimed for this worker until the claim runs out; None where there is none free."""
     now = timezone.now()
-    done = Embedding.objects.filter(encoder=key, revision=revision).exclude(
-        vector__isnull=True, error="", claimed_until__lt=now
-    )
-    waiting = Clip.objects.filter(status=Status.READY).exclude(pk__in=done.values("clip_id")).order_by("pk")
-    claimed = []
-    for clip in waiting.select_related("prompt")[: limit * 4]:
-        if len(claimed) == limit:
-            break
+    claimed = Embedding.objects.filter(encoder=key, revision=revision, claimed_until__gte=now)
+    for clip in unembedded(key, revision).exclude(pk__in=claimed.values("clip_id")).order_by("pk")[:8]:
         row, created = Embedding.objects.get_or_create(
             clip=clip, encoder=key, revision=revision, defaults={"claimed_until": now + CLAIM}
         )
-        if created or Embedding.objects.filter(pk=row.pk, vector__isnull=True, error="", claimed_until__lt=now).update(
-            claimed_until=now + CLAIM
-        ):
-            claimed.append(clip)
-    return claimed
+        lapsed = Embedding.objects.filter(pk=row.pk, vector__isnull=True, error="", claimed_until__lt=now)
+        if created or lapsed.update(claimed_until=now + CLAIM):
+            return clip
+    return None
 
 
 def store_embedding(clip, key, revision, *, vector=None, error=""):
     """The outcome of a claim: a vector, or the reason why there is none. The first outcome stands."""
-    Embedding.objects.filter(clip=clip, encoder=key, revision=revision, vector__isnull=True).update(
+    Embedding.objects.filter(clip=clip, encoder=key, revision=revision, vector__isnull=True, error="").update(
         vector=None if vector is None else np.ascontiguousarray(vector, dtype="<f4").tobytes(),
         error=error,
         claimed_until=None,

@@ -1,11 +1,18 @@
 """Sweeps over the jury's work. Thin: what to do is in services and jury; what is left to do is in the database."""
 
+import logging
+import os
+import threading
+from contextlib import contextmanager
+
 from celery import shared_task
 
 from arena.models import Study
 
 from . import services
 from .models import RewardModel
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(time_limit=300)
@@ -30,7 +37,25 @@ def score_clips():
     """Embed and reward clips under the live model. Runs on the gpu queue."""
     from . import jury
 
-    jury.score_pending()
+    with watchdog(seconds=600):
+        jury.score_pending()
+
+
+@contextmanager
+def watchdog(seconds):
+    """End this process if the block takes longer: a solo worker knows no time limit, its supervisor restarts it."""
+    timer = threading.Timer(seconds, _end_process, [seconds])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _end_process(seconds):
+    logger.critical("scoring hangs for %s s; this worker ends", seconds)
+    os._exit(1)
 
 
 @shared_task(time_limit=600)

@@ -23,16 +23,16 @@ def train_candidate(studies, *, encoder_keys=jury.DEFAULT_ENCODERS, seed=0, name
     from .reward.scorer import encoder_metadata
     from .reward.train import train
 
+    if not studies:
+        raise Conflict("There is no study yet: nothing to train on.")
     encoders = [get_encoder(key) for key in encoder_keys]
     blocks = [(encoder.key, encoder.revision) for encoder in encoders]
-    for key, revision in blocks:
-        while jury.embed_batch(key, revision):
-            pass
+    jury.embed_all(blocks)
     ledger.catch_up()
     seq = ledger.head()
     data = inputs.training_set(studies, seq, blocks)
     if not len(data.target):
-        slugs = ", ".join(study.slug for study in studies) or "none"
+        slugs = ", ".join(study.slug for study in studies)
         raise Conflict(f"No usable votes on embedded clips in the studies ({slugs}): nothing to train on.")
     trained = train(data.features, data.a, data.b, data.target, data.prompt, seed=seed, progress=progress)
 

@@ -100,8 +100,6 @@ def test_systems_that_never_met_stand_in_groups_of_their_own(study):
 @pytest.mark.parametrize(
     ("situation", "due"),
     [
-        ({"n_counted": None, "n_votes": 0}, False),
-        ({"n_counted": None, "n_votes": 1}, True),
         ({"n_counted": 10, "n_new_entries": 0, "n_votes": 10}, False),
         ({"n_counted": 10, "n_votes": 11}, True),
         ({"n_counted": 999, "n_votes": 1000, "oldest_wait_s": 29}, False),

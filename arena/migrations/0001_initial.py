@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                 ('ends_at', models.DateTimeField(blank=True, null=True)),
                 ('answers', models.JSONField(default=arena.models.default_answers)),
                 ('questions', models.JSONField(default=arena.models.default_questions)),
-                ('min_listen_ms', models.PositiveIntegerField(default=4000, help_text='To be heard of each clip.')),
+                ('min_listen_ms', models.PositiveIntegerField(default=4000, help_text='To be heard of each clip.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('excerpt_s', models.PositiveSmallIntegerField(default=30, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(90)])),
                 ('codec', models.CharField(choices=[('mp3', 'MP3 320 kbit/s'), ('wav', 'WAV 16 bit')], default='mp3', max_length=4)),
                 ('epsilon', models.FloatField(default=0.2, help_text='Share of pairs drawn uniformly, 0.1 to 1.')),

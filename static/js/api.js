@@ -4,6 +4,7 @@
 export class TryLater extends Error {}
 
 const TIMEOUT_MS = 20_000;
+const DOWNLOAD_MS = 90_000; // a minute of excerpt over a slow phone
 
 function csrfToken() {
   return document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? '';
@@ -41,7 +42,7 @@ export async function call(method, url, body, headers = {}) {
   const answer = await once(method, url, body, headers);
   const tokenRefused = answer.status === 403 && answer.body.code === 'csrf_failed';
   if (!tokenRefused) return answer;
-  await fetch('/').catch(() => {}); // the front page sets a fresh CSRF cookie
+  await fetch('/', { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(() => {}); // the front page sets a fresh CSRF cookie
   return once(method, url, body, headers);
 }
 
@@ -49,7 +50,7 @@ export async function call(method, url, body, headers = {}) {
 export async function bytes(url) {
   let response;
   try {
-    response = await fetch(url, { cache: 'no-store' });
+    response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(DOWNLOAD_MS) });
     if (response.ok) return await response.arrayBuffer();
   } catch (error) {
     throw new TryLater(`no answer from ${url}`, { cause: error });

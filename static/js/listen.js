@@ -14,6 +14,8 @@ const reveal = new Reveal(next);
 let current = null; // {battle, buffers} on the page
 let ahead = null; // promise of the one after it, or of null
 let state = 'loading';
+let turn = 0; // how often a next battle was asked for
+let skipping = false;
 
 // ---- what is on the page ----
 
@@ -49,6 +51,8 @@ function ask(after) {
 
 /** Show the next battle, from wherever it comes. */
 async function next() {
+  turn += 1;
+  const mine = turn; // asked for twice, only the last answer is shown
   const { battle } = current ?? {};
   const prepared = ahead;
   current = null;
@@ -58,10 +62,10 @@ async function next() {
   sayLoading('Fetching two clips…');
   try {
     const loaded = (await prepared) ?? (await fetchBattle());
-    if (loaded) put(loaded, battle);
+    if (loaded && mine === turn) put(loaded, battle);
   } catch (error) {
     if (!(error instanceof CannotPlay)) throw error;
-    cannotPlay(error.battle);
+    if (mine === turn) cannotPlay(error.battle);
   }
 }
 
@@ -96,7 +100,7 @@ function put(loaded, previous) {
 function prefetch() {
   const { battle } = current;
   ahead ??= ask(battle.id)
-    .then(({ status, body }) => (status <= 201 ? load(body) : null))
+    .then(({ status, body }) => (status <= 201 ? load(body, (pause) => state === 'loading' && sayLoading(noConnection(pause))) : null))
     .then((loaded) => loaded && { ...loaded, prefetched: true })
     .catch(() => null); // it will be asked for again, and then the reason is told
 }
@@ -111,11 +115,15 @@ function cannotPlay(battle) {
 }
 
 async function skip(reason, battle = current.battle) {
+  if (skipping) return;
+  skipping = true;
+  view.answering = false; // an answer that races the skip could lose against it
   const { status, body } = await persist(
     () => call('POST', `/api/battles/${battle.id}/skip/`, { reason }),
     (pause) => notice(noConnection(pause)),
   );
   notice(status < 300 || status === 404 ? '' : body.detail);
+  skipping = false;
   await next();
 }
 
@@ -175,7 +183,7 @@ async function refused(reply) {
     view.reopen();
     return;
   }
-  if (status === 401) ahead = null; // it belongs to a listener who is no more
+  ahead = null; // whatever was prefetched: the server knows better than this page which battle is next
   await next();
 }
 

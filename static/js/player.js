@@ -74,6 +74,11 @@ export class Player {
     const out = new GainNode(this.context, { gain: 0 });
     out.gain.setValueAtTime(0, startsAt);
     out.gain.linearRampToValueAtTime(1, startsAt + EDGE_S);
+    const endsAt = startsAt + this.duration - offset; // MP3 decodes late: its own fade-out lies beyond the end
+    if (endsAt > startsAt + 2 * EDGE_S) {
+      out.gain.setValueAtTime(1, endsAt - EDGE_S);
+      out.gain.linearRampToValueAtTime(0, endsAt);
+    }
     out.connect(this.context.destination);
 
     const angle = ANGLE[this.slot];

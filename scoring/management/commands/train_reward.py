@@ -22,6 +22,9 @@ class Command(BaseCommand):
         studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.all())
         if missing := set(study) - {one.slug for one in studies}:
             raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+        made_up = ", ".join(one.slug for one in studies if one.is_simulated)
+        if made_up:
+            self.stdout.write(f"Among these votes are simulated ones, of the studies: {made_up}")
         with tqdm(desc="epochs", unit=" epochs") as bar:
 
             def show(epoch):
