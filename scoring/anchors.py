@@ -3,6 +3,7 @@
 One idea: a reward is a clip's quality plus an error that the clips of one system share. The scores in
 P(a wins) = sigmoid((score_a - bias_a) - (score_b - bias_b)) are known, so the biases are Bradley-Terry
 ratings of opposite sign on top of an offset, and what `bradley_terry` knows about error bars holds for them.
+Source: the per-system calibration of TuneJury (arXiv 2606.17006).
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,8 @@ def fit_anchors(
     weight: ArrayLike | None = None,
 ) -> Anchors:
     """Fit the biases to anchor pairs: scores, system labels and whether a won, [V] each; ties are left out.
+
+    cluster: [V] hashable labels, the raters; each pair its own without it. weight: float [V] >= 0, default 1.
 
     Minimises the weighted cross-entropy + l2 ||bias||^2. Biases sum to zero within each connected group; with
     `anchor_system` that system's is held at 0 instead, and its group is relative to it.

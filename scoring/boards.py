@@ -20,7 +20,10 @@ HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the inter
 
 
 def compute(votes, config):
-    """The board of a StudyVotes: ratings with intervals within groups that can be compared, and its caveats."""
+    """The board of a StudyVotes, as plain JSON: ratings in logits with their intervals, highest first within each
+    group of systems that can be compared, the largest group first; and what the reader must know to trust them.
+    With a ridge (`config["l2"]` > 0) every input has a board; without votes its groups are empty.
+    """
     if not len(votes.outcome):
         return {"groups": [], "g_eff": 0.0, "heaviest_rater_share": 0.0, "converged": True, **_counts(votes)}
     fit = bradley_terry.fit(votes.a, votes.b, votes.outcome, len(votes.systems), cluster=votes.cluster, l2=config["l2"])

@@ -93,6 +93,15 @@ def test_a_whole_battle_by_mouse(listener):
     listener.sees("Pair 2 of 3")
 
 
+def test_the_pairs_are_counted_right_even_if_the_next_one_is_served_after_the_vote(listener):
+    held = []
+    listener.page.route("**/api/battles/", lambda route: held.append(route))
+    listener.hear_both().press("a").sees("You preferred A.")
+    held[0].continue_()
+    listener.page.unroute("**/api/battles/")
+    listener.press("Enter").sees("Pair 2 of 3")
+
+
 def test_the_reveal_names_both_systems_and_what_others_said(listener):
     listener.hear_both().press("a").sees("You preferred A.")
     battle = last_vote().battle

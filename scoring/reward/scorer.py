@@ -40,8 +40,9 @@ class Scorer:
         return cls(load_head(path).to(device), [get_encoder(key, revision) for key, revision in names])
 
     def score(self, waveforms: Sequence[np.ndarray], sample_rates: Sequence[int], prompts: Sequence[str]) -> np.ndarray:
-        """Rewards, float32 [B], of B clips: float32 [n] or [channels, n] at sample_rates[i] Hz, made for
-        prompts[i].
+        """Rewards (logits: a difference is the log-odds of being preferred), float32 [B], of B clips: waveforms
+        float32 [n] or [channels, n] at sample_rates[i] Hz, made for prompts[i]. Raises ValueError for lists of
+        different lengths, and for a waveform that cannot be embedded, naming its place in the batch.
         """
         return self.score_embeddings(self.embed(waveforms, sample_rates, prompts))
 

@@ -41,7 +41,10 @@ class Trained:
 
 
 def ranknet_loss(margin: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean of w (-t log sigmoid(m) - (1 - t) log sigmoid(-m)), in nats (Burges et al. 2005, equation 3)."""
+    """Mean of w (-t log sigmoid(m) - (1 - t) log sigmoid(-m)), in nats (Burges et al. 2005, equation 3).
+
+    margin, target, weight: float [N]; margin = reward(a) - reward(b).
+    """
     return binary_cross_entropy_with_logits(margin, target, weight)
 
 

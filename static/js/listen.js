@@ -16,6 +16,7 @@ let ahead = null; // promise of the one after it, or of null
 let state = 'loading';
 let turn = 0; // how often a next battle was asked for
 let skipping = false;
+let number = 0; // of the pair on the page
 
 // ---- what is on the page ----
 
@@ -53,7 +54,6 @@ function ask(after) {
 async function next() {
   turn += 1;
   const mine = turn; // asked for twice, only the last answer is shown
-  const { battle } = current ?? {};
   const prepared = ahead;
   current = null;
   ahead = null;
@@ -62,7 +62,7 @@ async function next() {
   sayLoading('Fetching two clips…');
   try {
     const loaded = (await prepared) ?? (await fetchBattle());
-    if (loaded && mine === turn) put(loaded, battle);
+    if (loaded && mine === turn) put(loaded);
   } catch (error) {
     if (!(error instanceof CannotPlay)) throw error;
     if (mine === turn) cannotPlay(error.battle);
@@ -86,11 +86,12 @@ async function fetchBattle() {
   return null;
 }
 
-function put(loaded, previous) {
+function put(loaded) {
   current = loaded;
   const { done, total } = loaded.battle.progress;
-  const answeredSince = loaded.prefetched && previous ? 1 : 0; // it was counted while `previous` was still open
-  $('progress').textContent = `Pair ${Math.min(total, done + answeredSince + 1)} of ${total}`;
+  // A prefetched battle may have been counted before or after the one on the page was answered.
+  number = loaded.prefetched ? Math.max(done, number) + 1 : done + 1;
+  $('progress').textContent = `Pair ${Math.min(total, number)} of ${total}`;
   reveal.hide();
   show('battle');
   view.show(loaded);

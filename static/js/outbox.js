@@ -26,13 +26,21 @@ export function put(battle, study, body) {
 
 /** Every answer that the server has not decided on yet. */
 export function waiting() {
-  const records = [...unsaved.values()];
+  let names = [];
   try {
-    for (const name of Object.keys(localStorage).filter((name) => name.startsWith(PREFIX))) {
-      records.push(JSON.parse(localStorage.getItem(name)));
-    }
+    names = Object.keys(localStorage).filter((name) => name.startsWith(PREFIX));
   } catch { /* storage is blocked: nothing can be waiting in it */ }
-  return records;
+  return [...unsaved.values(), ...names.map(read).filter(Boolean)];
+}
+
+/** The record kept under that name; null, and gone, if it cannot be read: it must not keep the others from being sent. */
+function read(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name));
+  } catch {
+    localStorage.removeItem(name);
+    return null;
+  }
 }
 
 function remove(battle) {
