@@ -17,6 +17,7 @@ from arena.audio.outcomes import (
     AudioError,
     AudioRejected,
     AudioUnavailable,
+    CannotDegrade,
     CannotLevel,
     ClipFacts,
     ExcerptFacts,
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXCERPT_CODECS",
+    "VARIANTS",
     "AudioError",
     "AudioRejected",
     "AudioUnavailable",
+    "CannotDegrade",
     "CannotLevel",
     "ClipFacts",
     "ExcerptFacts",
@@ -37,9 +40,12 @@ __all__ = [
     "decode",
     "inspect",
     "mime_type",
+    "tones_wav",
 ]
 
 EXCERPT_CODECS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+# What is made of a clip: itself, worse copies for gold battles, and one with the beeps of the attention check.
+VARIANTS = ("", "lowpass", "clipped", "noisy", "tones")
 MIN_EXCERPT_MS = 1000
 MAX_CHANNELS = 8
 
@@ -65,14 +71,20 @@ def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_
     return sandbox.call("inspect", ClipFacts, path=str(source), max_seconds=max_seconds)
 
 
-def cut_excerpt(path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3") -> ExcerptFacts:
+def cut_excerpt(
+    path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3", variant: str = ""
+) -> ExcerptFacts:
     """Write the blinded, level-matched copy of the first `length_ms` of a clip; `out_path` is replaced whole.
 
     48 kHz stereo, -23 LUFS, true peak at most -1 dBTP, no metadata; the size depends on `length_ms` and
-    `codec` alone. Raises CannotLevel if no static gain reaches that level, AudioRejected if the clip cannot
-    be read or is shorter than `length_ms`, ValueError for a bad length or codec.
+    `codec` alone. A variant is degraded first (see VARIANTS and `arena.audio.degrade`). Raises CannotLevel if no
+    static gain reaches that level, its subclass CannotDegrade if nobody would notice the degradation,
+    AudioRejected if the clip cannot be read or is shorter than `length_ms`, ValueError for a bad length, codec
+    or variant.
     """
     mime_type(codec)
+    if variant not in VARIANTS:
+        raise ValueError(f"An excerpt's variant is one of {', '.join(map(repr, VARIANTS))}, not {variant!r}.")
     if length_ms < MIN_EXCERPT_MS:
         raise ValueError(f"An excerpt lasts at least {MIN_EXCERPT_MS} ms, not {length_ms}.")
     source, target = _regular_file(path), Path(out_path).absolute()
@@ -86,11 +98,19 @@ def cut_excerpt(path: str | Path, out_path: str | Path, *, length_ms: int, codec
             out_path=str(part),
             length_ms=int(length_ms),
             codec=codec,
+            variant=variant,
         )
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
     return facts
+
+
+def tones_wav() -> bytes:
+    """The beeps of the variant "tones" alone, for the instructions: a mono 48 kHz 16-bit WAV of 0.8 s."""
+    from arena.audio import tones
+
+    return tones.alone_wav()
 
 
 def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds: float = 600) -> np.ndarray:

@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any
 
-from arena.audio.outcomes import AudioRejected, AudioUnavailable, CannotLevel
+from arena.audio.outcomes import REFUSALS, AudioError
 
 OPERATIONS = "arena.audio.operations"
 
@@ -26,12 +26,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         operation = getattr(importlib.import_module(request["module"]), request["operation"])
         return {"facts": operation(**request["arguments"])}
-    except AudioRejected as refusal:
-        return {"rejected": refusal.reason}
-    except CannotLevel as refusal:
-        return {"cannot_level": refusal.reason}
-    except AudioUnavailable as refusal:
-        return {"unavailable": refusal.reason}
+    except AudioError as refusal:
+        return {name: refusal.reason for name, kind in REFUSALS.items() if type(refusal) is kind}
     except MemoryError:
         megabytes = request["limits"]["memory_bytes"] // 2**20
         return {"rejected": f"Reading the file needs more than {megabytes:,} MB of memory."}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import wave
 from collections.abc import Iterable
 
 import av
 import numpy as np
 
+from arena.audio import mp3, wav
+from arena.audio.degrade import degraded
 from arena.audio.loudness import SILENCE_DBFS, Levels, LoudnessMeter, decibels, measure
 from arena.audio.outcomes import AudioRejected, CannotLevel, ExcerptFacts
 from arena.audio.reading import AudioSource, Resampler, frame_of, open_audio
@@ -26,9 +27,10 @@ PEAK_SCALE = 2.0  # music at -23 LUFS rarely passes -6 dBFS; the same for all cl
 MP3_BITS_PER_SECOND = 320_000
 
 
-def cut(path: str, out_path: str, length_ms: int, codec: str) -> ExcerptFacts:
+def cut(path: str, out_path: str, length_ms: int, codec: str, variant: str = "") -> ExcerptFacts:
     """Write the excerpt of a clip, measure what a player will decode. Raises AudioRejected, CannotLevel."""
-    samples = _fade(_first_stretch(path, length_ms))
+    samples = _first_stretch(path, length_ms)
+    samples = _fade(degraded(samples, variant) if variant else samples)
     gain_db = _level(samples)
     write = {"mp3": _write_mp3, "wav": _write_wav}[codec]
     write(samples, out_path)
@@ -115,11 +117,7 @@ def _check_true_peak(true_peak_dbtp: float) -> None:
 
 
 def _write_wav(samples: np.ndarray, out_path: str) -> None:
-    with wave.open(out_path, "wb") as out:  # 44 bytes of header, no other chunk than the samples
-        out.setnchannels(2)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes(np.rint(samples * 32767).astype("<i2").tobytes())
+    wav.write(out_path, samples, RATE)
 
 
 def _write_mp3(samples: np.ndarray, out_path: str) -> None:
@@ -128,12 +126,13 @@ def _write_mp3(samples: np.ndarray, out_path: str) -> None:
     encoder.sample_rate, encoder.layout, encoder.format = RATE, "stereo", "fltp"
     encoder.bit_rate = MP3_BITS_PER_SECOND
     # At 320 kbit/s LAME's quick search is twice as fast and comes closer to the original than its default.
-    encoder.options = {"reservoir": "0", "compression_level": "7"}
+    # No joint stereo: the header of each frame would say whether it is coded as middle and side, as mono clips are.
+    encoder.options = {"reservoir": "0", "compression_level": "7", "joint_stereo": "0"}
     with open(out_path, "wb") as out:
         for start in range(0, len(samples), RATE):
             frame = frame_of(samples[start : start + RATE], RATE, "stereo", start)
-            out.writelines(bytes(packet) for packet in encoder.encode(frame))
-        out.writelines(bytes(packet) for packet in encoder.encode(None))
+            out.writelines(mp3.without_filler(bytes(packet)) for packet in encoder.encode(frame))
+        out.writelines(mp3.without_filler(bytes(packet)) for packet in encoder.encode(None))
 
 
 def _as_played(path: str) -> Levels:

@@ -44,8 +44,8 @@ def inspect(path: str, max_seconds: float) -> dict:
     )
 
 
-def cut_excerpt(path: str, out_path: str, length_ms: int, codec: str) -> dict:
-    return asdict(excerpts.cut(path, out_path, length_ms, codec))
+def cut_excerpt(path: str, out_path: str, length_ms: int, codec: str, variant: str = "") -> dict:
+    return asdict(excerpts.cut(path, out_path, length_ms, codec, variant))
 
 
 def decode(path: str, out_path: str, sample_rate: int, mono: bool, max_seconds: float) -> dict:

@@ -21,8 +21,21 @@ class CannotLevel(AudioError):
     """The clip is fine, but no gain gives it the loudness of an excerpt: do not pair it."""
 
 
+class CannotDegrade(CannotLevel):
+    """The clip is fine, but this degradation would not be heard on it: use another variant."""
+
+
 class AudioUnavailable(AudioError):
     """This machine is at fault (PyAV missing, disk full), so the file was not judged: try again later."""
+
+
+# How a child names the exception that its parent raises.
+REFUSALS: dict[str, type[AudioError]] = {
+    "rejected": AudioRejected,
+    "cannot_level": CannotLevel,
+    "cannot_degrade": CannotDegrade,
+    "unavailable": AudioUnavailable,
+}
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,8 @@ class ClipFacts:
 class ExcerptFacts:
     """A blinded excerpt, measured on what a player decodes from it.
 
-    bytes: size of the file. gain_db: applied to the 48 kHz stereo form of the clip. peaks: 1,000 numbers in
-    [0, 1], max |x| of each bucket of the levelled excerpt times a fixed constant.
+    bytes: size of the file. gain_db: applied to the 48 kHz stereo form of the clip, once degraded. peaks: 1,000
+    numbers in [0, 1], max |x| of each bucket of the levelled excerpt times a fixed constant.
     """
 
     bytes: int

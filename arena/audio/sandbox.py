@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from arena.audio.child import OPERATIONS
-from arena.audio.outcomes import AudioError, AudioRejected, AudioUnavailable, CannotLevel
+from arena.audio.outcomes import REFUSALS, AudioRejected, AudioUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +32,6 @@ PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 MAX_ANSWER_BYTES = 1_000_000
 MAX_CHILDREN = 200
 START_S = 60  # a nursery may take this long to start on a busy machine
-REFUSALS: dict[str, type[AudioError]] = {
-    "rejected": AudioRejected,
-    "cannot_level": CannotLevel,
-    "unavailable": AudioUnavailable,
-}
 
 
 @dataclass(frozen=True)
