@@ -1,7 +1,11 @@
+import json
+
 import pytest
 from django.contrib import admin
 from django.urls import reverse
 
+from arena.models import Arrival, Participation, Study
+from arena.study_file import StudyFileRefused, dump, load
 from scoring import services
 
 from .test_boards import cast
@@ -37,10 +41,132 @@ def test_what_is_append_only_cannot_be_added_to_or_changed_by_hand(everything, a
     assert admin_client.get(reverse(f"admin:{name}_add")).status_code == 403
 
 
-def test_a_study_with_a_wrong_answer_label_is_refused_with_a_sentence(study, admin_client):
-    page = reverse("admin:arena_study_change", args=[study.pk])
-    form = admin_client.get(page).context["adminform"].form
-    data = {name: form[name].value() for name in form.fields if form[name].value() is not None}
-    data.update(answers='["A", "B", "MEH"]', questions="{}", systems=[], prompts=[])
-    answer = admin_client.post(page, data)
-    assert "MEH" in answer.content.decode()
+def as_sent(form):
+    """What a browser sends of a form that nobody has touched."""
+    shown = {name: form[name].value() for name in form.fields}
+    return {name: value for name, value in shown.items() if value is not None and value is not False}
+
+
+@pytest.fixture
+def form(study, admin_client):
+    """form(setting=value, ...): save the study's page with these typed in; (the answer, the study as it then is)."""
+
+    def save(**typed):
+        page = reverse("admin:arena_study_change", args=[study.pk])
+        shown = admin_client.get(page).context["adminform"].form
+        data = as_sent(shown)
+        data |= {name: value if isinstance(value, str) else json.dumps(value) for name, value in typed.items()}
+        answer = admin_client.post(page, data, follow=True)
+        study.refresh_from_db()
+        return answer, study
+
+    return save
+
+
+def errors(answer):
+    return {name: " ".join(told) for name, told in answer.context["adminform"].form.errors.items()}
+
+
+def test_a_study_saved_as_it_is_stays_as_it_is(study, form):
+    before = dump(study)
+    answer, study = form()
+    assert "was changed successfully" in answer.content.decode()
+    assert dump(study) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "typed", "says"),
+    [
+        ("answers", ["A", "B", "MEH"], "not &#x27;MEH&#x27;"),
+        ("questions", {}, "This field is required"),
+        ("questions", {"degre": True}, "did you mean degree?"),
+        ("questions", '{"degree": true,\n"axes" []}', "Line 2: this cannot be read as JSON"),
+        ("questions", '"\\u0000"', "a NUL"),
+        ("completion", {"codes": {"completed": 1}}, "codes: completed: A text"),
+        ("golds", "-1", "-1 is not between 0 and 10."),
+        ("min_listen_ms", "0", "0 is not between 1 and 2147483647."),
+        ("blocks", "0", "0 is not between 1 and 32767."),
+        ("repeats", "7", "At most 5 in blocks of 10"),
+        ("epsilon", "0.01", "0.01 is not between 0.1 and 1."),
+        ("consent_text", "Something else", "One person has agreed to version 1"),
+        ("platform", {"session": "S"}, "participant"),
+    ],
+)
+def test_what_a_study_cannot_be_is_said_at_its_field(listener, form, setting, typed, says):
+    answer, _ = form(**{setting: typed})
+    assert list(errors(answer)) == [setting]
+    assert says in answer.content.decode()
+
+
+def test_the_page_and_the_file_say_the_same(study, form):
+    typed = {"golds": "11", "epsilon": "3.5", "repeats": "9"}
+    answer, _ = form(**typed)
+    content = "".join(f"{setting}: {value}\n" for setting, value in typed.items())
+    with pytest.raises(StudyFileRefused) as refused:
+        load([("open.yaml", f"slug: open\nname: Open\n{content}".encode())])
+    assert {one.key: one.sentence for one in refused.value.problems} == errors(answer)
+
+
+def test_an_object_left_empty_is_an_empty_one(study, form):
+    _, study = form(platform="", completion="")
+    assert (study.platform, study.completion) == ({}, {})
+
+
+def test_a_text_that_was_typed_in_a_browser_is_the_one_of_the_file(listener, form, study):
+    Study.objects.filter(pk=study.pk).update(consent_text="One.\nTwo.")
+    _, study = form(consent_text="One.\r\nTwo.", description="Three.\r\nFour.")
+    assert (study.consent_text, study.description) == ("One.\nTwo.", "Three.\nFour.")
+
+
+def test_marking_a_study_as_the_default_takes_the_mark_from_the_other(study, form):
+    Study.objects.filter(pk=study.pk).update(is_default=False)
+    Study.objects.create(slug="other", name="x", is_default=True)
+    answer, study = form(is_default="on")
+    assert study.is_default
+    assert not Study.objects.get(slug="other").is_default
+    assert "The default was other; it is open now." in answer.content.decode()
+
+
+def test_a_change_that_mixes_votes_is_made_with_a_warning(everything, form):
+    answer, study = form(min_listen_ms="5000")
+    assert study.min_listen_ms == 5000
+    assert "given with 4000; those to come have 5000" in answer.content.decode()
+
+
+def test_a_study_can_be_made_by_hand(study, admin_client):
+    page = reverse("admin:arena_study_add")
+    shown = admin_client.get(page).context["adminform"].form
+    data = as_sent(shown)
+    data |= {"slug": "new", "name": "New", "systems": [system.pk for system in study.systems.all()], "prompts": []}
+    admin_client.post(page, data)
+    new = Study.objects.get(slug="new")
+    assert new.systems.count() == 3
+    assert new.questions == Study().questions
+
+
+def test_studies_are_downloaded_as_files_that_load(study, admin_client):
+    Study.objects.create(slug="second", name="Second")
+    listing = reverse("admin:arena_study_changelist")
+    chosen = list(Study.objects.values_list("pk", flat=True))
+    answer = admin_client.post(listing, {"action": "download", "_selected_action": chosen})
+    assert answer["Content-Disposition"] == 'attachment; filename="studies.yaml"'
+    assert [one.changed for one in load([("studies.yaml", answer.content)])] == [[], []]
+
+
+def test_a_study_leads_to_its_pages(study, admin_client):
+    page = admin_client.get(reverse("admin:arena_study_change", args=[study.pk])).content.decode()
+    assert 'href="/listen/open/"' in page
+    assert 'href="/boards/open/"' in page
+
+
+def test_no_mark_of_a_person_is_shown(study, rater, admin_client):
+    one = Participation.objects.update_or_create(rater=rater, study=study, defaults={"participant": "f00d"})[0]
+    Arrival.objects.create(rater=rater, connection="cafe")
+    for name in ("participation", "arrival"):
+        assert admin_client.get(reverse(f"admin:arena_{name}_changelist")).status_code == 200
+    shown = [
+        admin_client.get(reverse("admin:arena_participation_changelist")),
+        admin_client.get(reverse("admin:arena_participation_change", args=[one.pk])),
+        admin_client.get(reverse("admin:arena_arrival_changelist")),
+    ]
+    assert not [page for page in shown if b"f00d" in page.content or b"cafe" in page.content]

@@ -10,14 +10,16 @@ from tqdm import tqdm
 
 from annotations import ledger
 from arena import services as stage
+from arena import study_file
 from arena.management.commands.import_clips import ingest
 from arena.models import Study, System
-from scoring import services
+from scoring import demo, services
 from scoring.demo import raters
 from scoring.demo.synth import PROMPTS, SYSTEMS, generate, write_wav
 from scoring.models import RewardModel
 
 CLIP_SECONDS = 10  # enough to judge by, and 48 of them are ingested within a minute
+PANEL = Path(demo.__file__).with_name("panel.yaml")
 STUDIES = (
     {
         "slug": "open",
@@ -50,6 +52,7 @@ class Command(BaseCommand):
         )
         clips = self.make_clips(open_study, simulated)
         ingest(clips, open_study)
+        ingest(clips, self.load_panel())
         if not simulated.battles.exists():
             self.simulate(simulated)
         self.train(simulated)
@@ -83,6 +86,12 @@ class Command(BaseCommand):
         for study in studies:
             study.systems.set(System.objects.filter(name__in=[system.slug for system in SYSTEMS]))
         return clips
+
+    def load_panel(self):
+        """The listening test of PANEL, unless there is one of its name, which may have been changed since."""
+        if not Study.objects.filter(slug=PANEL.stem).exists():
+            study_file.load([(PANEL.name, PANEL.read_bytes())])
+        return Study.objects.get(slug=PANEL.stem)
 
     def simulate(self, study):
         with tqdm(total=raters.RATERS * raters.BATTLES_EACH, desc="simulated votes") as bar, transaction.atomic():

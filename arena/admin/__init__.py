@@ -1,0 +1,12 @@
+"""The stage in the admin. What is append-only is read-only here too; related things link to each other."""
+
+from django.contrib import admin
+
+from . import clips, raters, studies
+from .links import link_to, list_of
+from .read_only import NamedAdmin, ReadOnlyAdmin
+
+__all__ = ["NamedAdmin", "ReadOnlyAdmin", "clips", "link_to", "list_of", "raters", "studies"]
+
+admin.site.site_header = admin.site.site_title = "Arena"
+admin.site.index_title = "What is compared, what people said, what models say"

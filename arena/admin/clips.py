@@ -1,0 +1,65 @@
+"""What is compared: systems, prompts, clips, excerpts."""
+
+from django.contrib import admin
+
+from arena.models import Clip, Excerpt, Prompt, System
+
+from .links import link_to, list_of
+from .read_only import NamedAdmin, ReadOnlyAdmin
+
+
+class IngestAdmin(ReadOnlyAdmin):
+    """Clips and excerpts: what was rejected can be tried again, once its cause is gone."""
+
+    actions = ["try_again"]
+
+    @admin.action(description="Try the selected rejected ones again", permissions=["try"])
+    def try_again(self, request, queryset):
+        self.message_user(request, f"{queryset.try_again()} will be tried again.")
+
+    def has_try_permission(self, request):
+        return request.user.has_perm("arena.change_clip")
+
+
+@admin.register(System)
+class SystemAdmin(NamedAdmin):
+    written_once = ["name"]
+    list_display = ["name", "description", "created_at", "retired_at", "clips", "ratings", "biases"]
+    list_filter = ["studies", "retired_at"]
+    search_fields = ["name", "description"]
+    clips = list_of("clips", "system__id__exact", "arena", "clip")
+    ratings = list_of("ratings", "system__id__exact", "scoring", "rating")
+    biases = list_of("biases", "system__id__exact", "scoring", "anchorbias")
+
+
+@admin.register(Prompt)
+class PromptAdmin(NamedAdmin):
+    written_once = ["text", "lyrics"]
+    list_display = ["__str__", "tags", "created_at", "clips"]
+    search_fields = ["text", "lyrics"]
+    clips = list_of("clips", "prompt__id__exact", "arena", "clip")
+
+
+@admin.register(Clip)
+class ClipAdmin(IngestAdmin):
+    list_display = [
+        "id", "system_link", "prompt_link", "status", "reason", "duration_ms", "loudness_lufs", "true_peak_dbtp",
+        "excerpts", "rewards",
+    ]  # fmt: skip
+    list_filter = ["status", "system", "licence"]
+    list_select_related = ["system", "prompt"]
+    search_fields = ["filename", "sha256", "reason", "prompt__text", "system__name"]
+    system_link, prompt_link = link_to("system"), link_to("prompt")
+    excerpts = list_of("excerpts", "clip__id__exact", "arena", "excerpt")
+    rewards = list_of("rewards", "clip__id__exact", "scoring", "reward")
+
+
+@admin.register(Excerpt)
+class ExcerptAdmin(IngestAdmin):
+    list_display = [
+        "id", "clip_link", "length_ms", "codec", "status", "reason", "gain_db", "loudness_lufs", "true_peak_dbtp",
+    ]  # fmt: skip
+    list_filter = ["status", "codec"]
+    list_select_related = ["clip__system"]
+    search_fields = ["clip__filename", "reason", "=clip__id"]
+    clip_link = link_to("clip")

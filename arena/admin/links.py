@@ -1,0 +1,31 @@
+"""Columns that lead from one thing to another."""
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+
+
+def link_to(name):
+    """A column that links to the related object of that name."""
+
+    @admin.display(description=name.replace("_", " "), ordering=name)
+    def link(self, obj):
+        related = getattr(obj, name)
+        if related is None:
+            return "-"
+        meta = related._meta
+        address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[related.pk])
+        return format_html('<a href="{}">{}</a>', address, related)
+
+    return link
+
+
+def list_of(label, lookup, app, model):
+    """A column that links to the list of another model, narrowed to this object."""
+
+    @admin.display(description=label)
+    def link(self, obj):
+        address = reverse(f"admin:{app}_{model}_changelist")
+        return format_html('<a href="{}?{}={}">{}</a>', address, lookup, obj.pk, label)
+
+    return link

@@ -1,0 +1,103 @@
+"""`manage.py study load|dump|invite|key`: listening tests as files, links for those invited, keys for platforms."""
+
+import sys
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+
+from arena import study_file
+from arena.models import Study
+from arena.participants import new_invitation, return_key
+
+LOAD = (
+    "Make or change the studies that YAML files describe (- is the standard input; one file may hold several, "
+    "separated by ---). A file describes the whole study: a setting that it leaves out has its default, whatever it "
+    "was before. All problems are reported with their lines, and then nothing is written. The slug of a study there "
+    "is, and whether its votes are simulated, never change: boards and releases repeat them."
+)
+DUMP = "Write a study as a YAML file, every setting with what it means. Loading that file changes nothing."
+INVITE = "Print links into a study by invitation, each for one person: whoever opens it again is the same rater."
+KEY = "Print the secret key with which the study's return URLs are signed, for the platform that receives them."
+HOW_TO_CHECK = (
+    "Keep it secret. To check a return URL: the HMAC-SHA256, under this key (as bytes from hex), of the URL up to and "
+    "including `signature=` is what follows that, in hex."
+)
+MOST_LINKS = 10_000
+
+
+class Command(BaseCommand):
+    help = "Listening tests: load and dump their settings, invite raters, check who came back."
+
+    def add_arguments(self, parser):
+        commands = parser.add_subparsers(dest="command", required=True, metavar="load|dump|invite|key")
+        load = commands.add_parser("load", help="YAML files in", description=LOAD)
+        load.add_argument("files", nargs="+", metavar="FILE")
+        dump = commands.add_parser("dump", help="a YAML file out", description=DUMP)
+        dump.add_argument("slug")
+        dump.add_argument("--output", type=Path, metavar="FILE", help="default: the standard output")
+        invite = commands.add_parser("invite", help="links for raters", description=INVITE)
+        invite.add_argument("slug")
+        invite.add_argument("--count", type=int, default=1, help="how many; default: 1")
+        invite.add_argument(
+            "--base-url", default="http://127.0.0.1:8000", metavar="URL", help="where raters reach the arena"
+        )
+        key = commands.add_parser("key", help="the key of return URLs", description=KEY)
+        key.add_argument("slug")
+
+    def handle(self, command, **options):
+        getattr(self, command)(**options)
+
+    def load(self, files, **_):
+        try:
+            loaded = study_file.load([_read(file) for file in files])
+        except study_file.StudyFileRefused as refused:
+            count = len(refused.problems)
+            raise CommandError(
+                f"Nothing was written: {count} problem{'' if count == 1 else 's'}.\n{refused}"
+            ) from refused
+        for one in loaded:
+            for warning in one.warnings:
+                self.stderr.write(f"{warning} (warning)")
+            done = "made" if one.is_new else f"changed: {', '.join(one.changed)}" if one.changed else "unchanged"
+            self.stdout.write(f"{one.study.slug}: {done}")
+
+    def dump(self, slug, output, **_):
+        text = study_file.dump(_find(slug))
+        if not output:
+            self.stdout.write(text, ending="")
+            return
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"{output}: {error.strerror}") from error
+        self.stdout.write(f"{slug} is in {output}")
+
+    def invite(self, slug, count, base_url, **_):
+        study = _find(slug)
+        if study.access != Study.Access.INVITED:
+            raise CommandError(f"{slug} is open to everybody; set its access to invited first.")
+        if not 1 <= count <= MOST_LINKS:
+            raise CommandError(f"--count {count} is not between 1 and {MOST_LINKS}.")
+        for _number in range(count):
+            self.stdout.write(f"{base_url.rstrip('/')}/listen/{slug}/?invite={new_invitation(study)}")
+
+    def key(self, slug, **_):
+        self.stdout.write(return_key(_find(slug)))
+        self.stderr.write(HOW_TO_CHECK)
+
+
+def _find(slug):
+    study = Study.objects.filter(slug=slug).first()
+    if not study:
+        there = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
+        raise CommandError(f"There is no study {slug!r}; there are: {there}.")
+    return study
+
+
+def _read(file):
+    if file == "-":
+        return "standard input", sys.stdin.buffer.read()
+    try:
+        return file, Path(file).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}. Nothing was written.") from error

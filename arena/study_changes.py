@@ -1,0 +1,69 @@
+"""What may not change of a study that people have taken part in, and what becomes mixed when it does.
+
+The admin and the study file both ask here.
+"""
+
+import json
+
+from .models import Consent, Study
+
+MIXES = (
+    "answers", "questions", "min_listen_ms", "switching", "excerpt_s", "codec", "reveal",
+    "practice", "golds", "traps", "repeats", "volume_check", "headphones",
+)  # fmt: skip
+
+
+def refused(before, after):
+    """(path, sentence) for every change that cannot be; `before` as the database has it, `after` not yet saved."""
+    if after.is_simulated != before.is_simulated:
+        stands = json.dumps(before.is_simulated)
+        yield ("is_simulated",), f"It is {stands} and stays so: editions and releases of its votes say so too."
+    if after.consent_version < before.consent_version:
+        yield ("consent_version",), f"It is {before.consent_version} already, and only goes up."
+    elif after.consent_version == before.consent_version and _words(after) != _words(before):
+        agreed = Consent.objects.filter(study=before, version=before.consent_version).count()
+        if agreed:
+            yield (
+                ("consent_text",),
+                (
+                    f"{_people(agreed)} agreed to version {before.consent_version}, which had another text: raise "
+                    f"consent_version to {before.consent_version + 1}."
+                ),
+            )
+
+
+def mixed(before, after):
+    """{setting: sentence} for what makes later votes differ from those there are."""
+    changed = [name for name in MIXES if getattr(after, name) != getattr(before, name)]
+    votes = before.battles.filter(close_reason="voted").count() if changed else 0
+    return {
+        name: f"{_votes(votes)} given with {_shown(before, name)}; those to come have {_shown(after, name)}, and "
+        "boards mix both."
+        for name in changed
+        if votes
+    }
+
+
+def move_default(study):
+    """Take the default's mark from whichever other study has it, before `study` is saved with it. Returns that
+    study, or None."""
+    other = Study.objects.filter(is_default=True).exclude(pk=study.pk).first() if study.is_default else None
+    if other:
+        Study.objects.filter(pk=other.pk).update(is_default=False)
+    return other
+
+
+def _words(study):
+    return study.consent_text.replace("\r\n", "\n").strip()
+
+
+def _people(count):
+    return "One person has" if count == 1 else f"{count} people have"
+
+
+def _votes(count):
+    return "1 vote was" if count == 1 else f"{count} votes were"
+
+
+def _shown(study, name):
+    return json.dumps(getattr(study, name), ensure_ascii=False)
