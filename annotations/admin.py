@@ -1,10 +1,12 @@
 """The answers in the admin: to search and to follow, never to change."""
 
 from django.contrib import admin
+from django.utils import timezone
 
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
-from .models import Flag, Ledger, Vote, VoteDetails
+from . import services
+from .models import Alarm, Flag, Ledger, Reliability, Screening, Vote, VoteDetails
 
 
 @admin.register(Vote)
@@ -38,7 +40,17 @@ class FlagAdmin(ReadOnlyAdmin):
     list_filter = ["rule", "rule_version", "vote__battle__study"]
     list_select_related = ["vote"]
     search_fields = ["=vote__id", "=vote__rater__id"]
+    actions = ["clear"]
     vote_link = link_to("vote")
+
+    @admin.action(description="Count the votes of the selected flags after all", permissions=["clear"])
+    def clear(self, request, queryset):
+        votes = Vote.objects.filter(flags__in=queryset).distinct()
+        cleared = services.clear(votes, by=request.user.get_username())
+        self.message_user(request, f"{cleared} votes will be counted in spite of a rule; withdrawn ones stay out.")
+
+    def has_clear_permission(self, request):
+        return request.user.has_perm("annotations.change_flag")
 
 
 @admin.register(Ledger)
@@ -48,3 +60,37 @@ class LedgerAdmin(ReadOnlyAdmin):
     list_select_related = ["study", "vote", "flag"]
     search_fields = ["=seq", "=vote__id", "digest"]
     vote_link, flag_link = link_to("vote"), link_to("flag")
+
+
+@admin.register(Reliability)
+class ReliabilityAdmin(ReadOnlyAdmin):
+    list_display = ["rater_link", "study", "skill", "stderr", "n_votes", "ledger_seq", "created_at"]
+    list_filter = ["study", "version"]
+    list_select_related = ["rater", "study"]
+    search_fields = ["=rater__id"]
+    ordering = ["-pk"]
+    rater_link = link_to("rater")
+
+
+@admin.register(Screening)
+class ScreeningAdmin(ReadOnlyAdmin):
+    list_display = ["rater_link", "study", "screen", "version", "result", "score", "n_votes", "at"]
+    list_filter = ["study", "screen", "result"]
+    list_select_related = ["rater", "study"]
+    search_fields = ["=rater__id"]
+    rater_link = link_to("rater")
+
+
+@admin.register(Alarm)
+class AlarmAdmin(ReadOnlyAdmin):
+    list_display = ["raised_at", "study", "screen", "message", "seen_at"]
+    list_filter = ["study", "screen", ("seen_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["study"]
+    actions = ["seen"]
+
+    @admin.action(description="Mark the selected alarms as seen", permissions=["see"])
+    def seen(self, request, queryset):
+        queryset.filter(seen_at__isnull=True).update(seen_at=timezone.now())
+
+    def has_see_permission(self, request):
+        return request.user.has_perm("annotations.change_alarm")

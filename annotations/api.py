@@ -8,11 +8,15 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
 from arena.api import REFUSED, StrictSerializer, validated
-from arena.models import ANSWERS
+from arena.api.joining import OUTCOME, PLATFORM, outcome_json
+from arena.models import ANSWERS, Battle
 from arena.rater_cookie import RaterCookieAuthentication, forget_rater
 from arena.refusals import Refusal
+from arena.services import find_study
 
 from . import services
+from .checks import check_json
+from .completion import outcome_of
 
 OPTIONAL = {"required": False, "allow_null": True}
 
@@ -34,9 +38,27 @@ VoteResponse = inline_serializer(
     {
         "id": serializers.IntegerField(),
         "received_at": serializers.DateTimeField(),
-        "systems": inline_serializer("Systems", {"A": serializers.CharField(), "B": serializers.CharField()}),
+        "systems": inline_serializer(
+            "Systems", {"A": serializers.CharField(allow_null=True), "B": serializers.CharField(allow_null=True)}
+        ),
+        "check": inline_serializer(
+            "Check",
+            {
+                "kind": serializers.CharField(),
+                "expected": serializers.CharField(allow_null=True),
+                "passed": serializers.BooleanField(allow_null=True),
+            },
+            required=False,
+            help_text="After practice; and after a gold, trap or repeat where the study reveals.",
+        ),
     },
 )
+
+
+class CompletionRequest(StrictSerializer):
+    platform = PLATFORM
+
+
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True,
     description="Yours, new for every answer; the same one when you send an answer again.",
@@ -74,15 +96,23 @@ def vote(request, battle_id):
         language=request.headers.get("Accept-Language", "")[:100],
     )
     stored, _ = services.cast_vote(request.user, battle_id, answer, _idempotency_key(request))
-    battle = stored.battle
-    return Response(
-        {
-            "id": stored.pk,
-            "received_at": stored.received_at,
-            "systems": {"A": battle.system_a.name, "B": battle.system_b.name},
+    return Response(vote_json(stored), status=201)
+
+
+def vote_json(vote):
+    """What a listener gets for a vote: nothing in it ever changes."""
+    battle = vote.battle
+    reveal = battle.study.reveal
+    said = {
+        "id": vote.pk,
+        "received_at": vote.received_at,
+        "systems": {
+            "A": battle.system_a.name if reveal else None,
+            "B": battle.system_b.name if reveal else None,
         },
-        status=201,
-    )
+    }
+    check = check_json(vote) if reveal or battle.kind == Battle.Kind.PRACTICE else None
+    return {**said, "check": check} if check else said
 
 
 def _idempotency_key(request):
@@ -100,3 +130,26 @@ def me(request):
     """Withdraw: every vote of this rater, and everything personal."""
     services.withdraw_rater(request.user)
     return forget_rater(Response(status=204))
+
+
+@extend_schema(
+    request=None,
+    responses={200: inline_serializer("VotesWithdrawn", {"withdrawn": serializers.IntegerField()}), 401: REFUSED},
+)
+@api_view(["POST"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def withdraw(request):
+    """Withdraw every vote of this rater, who stays."""
+    return Response({"withdrawn": services.withdraw_votes(request.user)})
+
+
+@extend_schema(request=CompletionRequest, responses={200: OUTCOME, 401: REFUSED, 403: REFUSED, 409: REFUSED})
+@api_view(["POST"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def completion(request, slug):
+    """How the listening test ended, with the code for the platform: only once the server has every vote."""
+    asked = validated(CompletionRequest, request.data)
+    study = find_study(slug)
+    return Response(outcome_json(study, outcome_of(request.user, study), asked.get("platform")))

@@ -8,11 +8,15 @@ from collections import Counter
 from .models import Flag, Ledger
 
 FORMATS = ("jsonl", "csv")
-VOTE_COLUMNS = (
+VOTE_COLUMNS_1 = (
     "seq", "vote", "battle", "study", "simulated", "kind", "rater", "prompt_id", "prompt", "lyrics",
     "system_a", "system_b", "clip_a", "clip_b", "preference", "degree", "axes", "tags", "flags",
     "policy", "pair_probability", "clip_probability", "length_ms", "heard_a_ms", "heard_b_ms",
     "first_played", "switches", "served_at", "received_at",
+)  # fmt: skip
+VOTE_COLUMNS = (
+    *VOTE_COLUMNS_1,
+    "expected", "repeats", "first_play_ms", "opened_ms", "decided_ms", "pauses", "hidden", "volume",
 )  # fmt: skip
 
 
@@ -69,13 +73,23 @@ def vote_row(entry, rules):
         "switches": vote.switches,
         "served_at": battle.served_at.isoformat(),
         "received_at": vote.received_at.isoformat(),
+        "expected": battle.expected or None,
+        "repeats": battle.repeats_id and str(battle.repeats_id),
+        "first_play_ms": vote.first_play_ms,
+        "opened_ms": vote.opened_ms,
+        "decided_ms": vote.decided_ms,
+        "pauses": vote.pauses,
+        "hidden": vote.hidden,
+        "volume": vote.volume,
     }
 
 
 def write(rows, columns, format):
-    """The rows as (rows so far, text) pieces. CSV has a header, an empty cell for None, JSON for lists and objects."""
+    """The rows' columns as (rows so far, text) pieces. CSV has a header, an empty cell for None, JSON for lists and
+    objects."""
     if format not in FORMATS:
         raise ValueError(f"format is {format!r}; it is one of {', '.join(FORMATS)}")
+    rows = ({name: row[name] for name in columns} for row in rows)
     return _jsonl(rows) if format == "jsonl" else _csv(rows, columns)
 
 

@@ -24,7 +24,15 @@ class Vote(models.Model):
     heard_b_ms = models.PositiveIntegerField(null=True, blank=True)
     first_played = models.CharField(max_length=1, blank=True)
     switches = models.PositiveIntegerField(null=True, blank=True)
-    idempotency_key = models.CharField(max_length=100, null=True, blank=True)
+    first_play_ms = models.PositiveIntegerField(null=True, blank=True, help_text="Since the battle appeared.")
+    opened_ms = models.PositiveIntegerField(null=True, blank=True, help_text="When both clips had been heard.")
+    decided_ms = models.PositiveIntegerField(null=True, blank=True)
+    pauses = models.PositiveIntegerField(null=True, blank=True)
+    hidden = models.PositiveIntegerField(null=True, blank=True, help_text="How often the page was out of sight.")
+    volume = models.FloatField(null=True, blank=True, help_text="Of the page's own control, 0 to 1.")
+    idempotency_key = models.CharField(
+        max_length=100, null=True, blank=True, help_text="Its SHA-256: the key itself is the client's to choose."
+    )
     received_at = models.DateTimeField()
 
     class Meta:
@@ -65,6 +73,8 @@ class Flag(models.Model):
 
     WITHDRAWN = "withdrawn"
     LATE = "late"
+    IMPOSSIBLE = "impossible_times"  # the player's own events contradict what it says was heard
+    CLEARED = "cleared"  # a person's word: what the quality rules say of this vote is not to count
 
     vote = models.ForeignKey(Vote, models.PROTECT, related_name="flags")
     rule = models.CharField(max_length=40)
@@ -79,6 +89,74 @@ class Flag(models.Model):
 
     def __str__(self):
         return f"{self.rule} on vote {self.vote_id}"
+
+
+class Reliability(models.Model):
+    """A rater's skill in a study as estimated at one place of the ledger. Append-only: weights can be rebuilt."""
+
+    rater = models.ForeignKey(Rater, models.PROTECT, related_name="reliabilities")
+    study = models.ForeignKey(Study, models.PROTECT, related_name="reliabilities")
+    ledger_seq = models.BigIntegerField()
+    version = models.PositiveIntegerField()
+    skill = models.FloatField(help_text="The share of votes that follow the music rather than chance, 0 to 1.")
+    stderr = models.FloatField()
+    n_votes = models.PositiveIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "reliabilities"
+        constraints = [
+            models.UniqueConstraint(fields=["rater", "study", "ledger_seq", "version"], name="reliability_once"),
+            models.CheckConstraint(condition=Q(skill__gte=0, skill__lte=1), name="reliability_share"),
+        ]
+
+    def __str__(self):
+        return f"{self.rater}: {self.skill:.2f}"
+
+
+class Screening(models.Model):
+    """What a screen found out about a rater in a study, the last time it looked. A screen that fails to run finds
+    `unknown`, which excludes nobody. Erased by a withdrawal."""
+
+    class Result(models.TextChoices):
+        PASS = "pass"
+        FAIL = "fail"
+        UNKNOWN = "unknown"
+
+    rater = models.ForeignKey(Rater, models.CASCADE, related_name="screenings")
+    study = models.ForeignKey(Study, models.CASCADE, related_name="screenings")
+    screen = models.CharField(max_length=40)
+    version = models.PositiveIntegerField()
+    result = models.CharField(max_length=8, choices=Result.choices)
+    score = models.FloatField(null=True, blank=True)
+    detail = models.JSONField(default=dict, blank=True)
+    n_votes = models.PositiveIntegerField(default=0, help_text="Votes it looked at.")
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["rater", "study", "screen", "version"], name="screening_once"),
+        ]
+
+    def __str__(self):
+        return f"{self.screen}: {self.result}"
+
+
+class Alarm(models.Model):
+    """Something an admin must see: the pass rate of a screen moved, or a screen does not run."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="alarms")
+    screen = models.CharField(max_length=40)
+    message = models.TextField()
+    detail = models.JSONField(default=dict, blank=True)
+    raised_at = models.DateTimeField()
+    seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-raised_at"]
+
+    def __str__(self):
+        return self.message
 
 
 class Ledger(models.Model):

@@ -1,20 +1,22 @@
 """Where several models change together: casting a vote, flagging one, a rater's withdrawal."""
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from arena.models import Battle, Consent, Rater, default_questions
+from arena.models import Arrival, Battle, Consent, Participation, Rater, default_questions
 from arena.refusals import Conflict, Gone, NotFound, NotHeard, Refusal
 
+from .events import timeline
 from .listening import clip_intervals, listening_ends
-from .models import Flag, Vote, VoteDetails
+from .models import Flag, Screening, Vote, VoteDetails
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
 UNDO = timedelta(seconds=10)
-LATE_VERSION = WITHDRAWN_VERSION = 1
+LATE_VERSION = WITHDRAWN_VERSION = IMPOSSIBLE_VERSION = CLEARED_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
     battle = Battle.objects.select_related("study").filter(pk=battle_id, rater=rater).first()
     if not battle:
         raise NotFound("You have no such battle.")
+    idempotency_key = hashlib.sha256(idempotency_key.encode()).hexdigest()  # a vote keeps no text of the client's own
     standing = _standing_vote(rater, battle, answer, idempotency_key)
     if standing:
         return standing, False
@@ -59,6 +62,7 @@ def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
         raise Gone("This battle has expired; please take a new one.", code="expired")
     _check_fits(answer, battle.study)
     listening = _check_heard(answer, battle, rater, now)
+    times = timeline(answer.events)
 
     vote = Vote.objects.create(
         battle=battle,
@@ -72,6 +76,7 @@ def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
         heard_b_ms=listening.coverage_ms("B"),
         first_played=answer.first_played,
         switches=answer.switches,
+        **asdict(times),
         idempotency_key=idempotency_key,
         received_at=now,
     )
@@ -87,6 +92,8 @@ def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
     Battle.objects.filter(pk=battle.pk).update(closed_at=now, close_reason="voted")
     if now > battle.reserved_until:
         flag(vote, Flag.LATE, LATE_VERSION, {"reserved_until": battle.reserved_until.isoformat()}, now)
+    if times.contradicts(listening.total_ms):
+        flag(vote, Flag.IMPOSSIBLE, IMPOSSIBLE_VERSION, {"heard_ms": listening.total_ms, **asdict(times)}, now)
     return vote, True
 
 
@@ -147,6 +154,22 @@ def flag(vote, rule, version, detail=None, now=None):
     )[0]
 
 
+def flag_votes(vote_ids, rule, version, detail, now=None):
+    """Flag many votes under one rule; those flagged under this version of it stay as they are. Returns how many."""
+    flagged = Flag.objects.filter(vote__in=vote_ids, rule=rule, rule_version=version).values_list("vote_id", flat=True)
+    new = [
+        Flag(vote_id=vote, rule=rule, rule_version=version, detail=detail, created_at=now or timezone.now())
+        for vote in sorted(set(vote_ids) - set(flagged))
+    ]
+    Flag.objects.bulk_create(new, ignore_conflicts=True)
+    return len(new)
+
+
+def clear(votes, by, now=None):
+    """A person's word that what the quality rules say of these votes is not to count. Returns how many are new."""
+    return flag_votes([vote.pk for vote in votes], Flag.CLEARED, CLEARED_VERSION, {"by": by}, now)
+
+
 @transaction.atomic
 def withdraw_vote(rater, battle_id, now=None):
     """The rater's undo, within 10 s of the vote: a flag, not a deletion; the battle stays closed."""
@@ -164,15 +187,25 @@ def withdraw_vote(rater, battle_id, now=None):
 
 
 @transaction.atomic
+def withdraw_votes(rater, now=None):
+    """Withdraw every vote of the rater, who stays. Returns how many were withdrawn now."""
+    now = now or timezone.now()
+    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
+    standing = rater.votes.exclude(flags__rule=Flag.WITHDRAWN)
+    withdrawn = [flag(vote, Flag.WITHDRAWN, WITHDRAWN_VERSION, {"by": "rater"}, now) for vote in standing]
+    VoteDetails.objects.filter(vote__rater=rater).delete()
+    return len(withdrawn)
+
+
+@transaction.atomic
 def withdraw_rater(rater, now=None):
     """Erase what is personal and withdraw every vote. The rater's row stays, empty, so that clusters and old
     editions can be rebuilt; later editions and releases leave the votes out, reason `withdrawn`."""
     now = now or timezone.now()
+    withdraw_votes(rater, now)
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
-    for vote in rater.votes.all():
-        flag(vote, Flag.WITHDRAWN, WITHDRAWN_VERSION, {"by": "rater"}, now)
-    VoteDetails.objects.filter(vote__rater=rater).delete()
-    Consent.objects.filter(rater=rater).delete()
+    for personal in (Consent, Participation, Arrival, Screening):
+        personal.objects.filter(rater=rater).delete()
     rater.battles.filter(closed_at__isnull=True).update(closed_at=now, close_reason="skipped", skip_reason="withdrawn")
     rater.withdrawn_at = rater.withdrawn_at or now
     rater.ears_free_at = rater.import_key = None

@@ -1,5 +1,6 @@
-"""Which excerpts a study needs, and which clip pairs it can serve once they are cut."""
+"""Which excerpts a study needs, and which clip pairs and checks it can serve once they are cut."""
 
+import hashlib
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from django.db.models import Q
 from .models import Clip, Excerpt, Status, Study
 
 FRESH_S = 5
+DEGRADED = (Excerpt.Variant.LOWPASS, Excerpt.Variant.CLIPPED, Excerpt.Variant.NOISY)
+MOST_CHECKS = 24  # clips with a variant, per study and purpose
 STEP_MS = 100  # lengths are whole tenths of a second, so that clips of about equal length share an excerpt
 
 
@@ -44,8 +47,20 @@ def clips_by_prompt(study):
     return grouped
 
 
+@dataclass(frozen=True)
+class Check:
+    """A clip that can meet a variant of itself."""
+
+    prompt_id: int
+    length_ms: int
+    system_id: int
+    clip_id: int
+    plain_id: int
+    variant_id: int
+
+
 def needed_excerpts(study):
-    """(clip_id, length_ms) of every excerpt that some pair of the study needs."""
+    """(clip_id, length_ms) of every plain excerpt that some pair of the study needs."""
     needed = set()
     for clips in clips_by_prompt(study).values():
         systems_at = defaultdict(set)
@@ -58,26 +73,67 @@ def needed_excerpts(study):
     return needed
 
 
+def needed_checks(study):
+    """(clip_id, length_ms, variant) of every excerpt that the study's checks need, the plain ones included.
+
+    A few clips, spread over the study by a hash that stays: enough that no rater meets one twice. One whose variant
+    was refused (it would not be heard on that clip) makes room for the next.
+    """
+    needed = set()
+    refused = set(
+        Excerpt.objects.filter(codec=study.codec, status=Status.REJECTED).values_list("clip_id", "length_ms", "variant")
+    )
+    everything = sorted(
+        (hashlib.sha256(f"{study.pk}:{clip}".encode()).digest(), clip, length)
+        for clips in clips_by_prompt(study).values()
+        for clip, _, length in clips
+    )
+    for wanted, variants in ((study.practice + _in_blocks(study.golds, study), DEGRADED),
+                             (_in_blocks(study.traps, study), (Excerpt.Variant.TONES,))):  # fmt: skip
+        found = 0
+        for order, clip, length in everything:
+            if found >= min(wanted, MOST_CHECKS):
+                break
+            variant = variants[order[0] % len(variants)]
+            if not {(clip, length, variant), (clip, length, "")} & refused:
+                needed |= {(clip, length, variant), (clip, length, "")}
+                found += 1
+    return needed
+
+
+def _in_blocks(per_block, study):
+    return per_block * (study.blocks or MOST_CHECKS) * 2  # twice what one rater needs, so that raters differ
+
+
 def request_excerpts(study):
     """Write down, as pending rows, the excerpts that the study needs and nobody has asked for yet."""
-    have = set(Excerpt.objects.filter(codec=study.codec).values_list("clip_id", "length_ms"))
-    missing = needed_excerpts(study) - have
+    have = set(Excerpt.objects.filter(codec=study.codec).values_list("clip_id", "length_ms", "variant"))
+    needed = {(clip, length, "") for clip, length in needed_excerpts(study)} | needed_checks(study)
+    missing = needed - have
     Excerpt.objects.bulk_create(
-        [Excerpt(clip_id=clip, length_ms=length, codec=study.codec) for clip, length in sorted(missing)],
+        [
+            Excerpt(clip_id=clip, length_ms=length, codec=study.codec, variant=variant)
+            for clip, length, variant in sorted(missing)
+        ],
         ignore_conflicts=True,
     )
     return len(missing)
 
 
+def ready_excerpts(study, variants):
+    """{(clip_id, length_ms): [(variant, excerpt_id), ...]} of the study's excerpts that can be played."""
+    ready = defaultdict(list)
+    for pk, clip, length, variant in Excerpt.objects.filter(
+        codec=study.codec, status=Status.READY, variant__in=variants, clip__system__studies=study
+    ).order_by("pk").values_list("pk", "clip_id", "length_ms", "variant"):  # fmt: skip
+        ready[clip, length].append((variant, pk))
+    return ready
+
+
 def candidates(study):
     """Every clip pair that can be served now, as {(low system id, high system id): [Candidate, ...]}."""
     grouped = clips_by_prompt(study)
-    ready = {
-        (clip, length): pk
-        for pk, clip, length in Excerpt.objects.filter(
-            codec=study.codec, status=Status.READY, clip__system__studies=study
-        ).values_list("pk", "clip_id", "length_ms")
-    }
+    ready = {place: pk for place, [(_, pk)] in ready_excerpts(study, [Excerpt.Variant.PLAIN]).items()}
     pairs = defaultdict(list)
     for prompt, clips in grouped.items():
         for i, one in enumerate(clips):
@@ -96,6 +152,26 @@ def recent_candidates(study):
 @lru_cache(maxsize=4)
 def _candidates_at(study_id, _moment):
     return candidates(Study.objects.get(pk=study_id))
+
+
+def ready_checks(study, tones):
+    """The checks that can be served now, at most FRESH_S seconds old: attention traps, or clips to tell from their
+    degraded selves."""
+    return _checks_at(study.pk, tones, time.monotonic() // FRESH_S)
+
+
+@lru_cache(maxsize=8)
+def _checks_at(study_id, tones, _moment):
+    study = Study.objects.get(pk=study_id)
+    plain = ready_excerpts(study, [Excerpt.Variant.PLAIN])
+    variants = ready_excerpts(study, [Excerpt.Variant.TONES] if tones else DEGRADED)
+    return [
+        Check(prompt, length, system, clip, plain[clip, length][0][1], excerpt)
+        for prompt, clips in clips_by_prompt(study).items()
+        for clip, system, length in clips
+        for _, excerpt in variants.get((clip, length), ())
+        if (clip, length) in plain
+    ]
 
 
 def _candidate(prompt, one, other, ready):

@@ -27,6 +27,13 @@ def env_bool(name, default):
     return value in {"true", "1"}
 
 
+def env_int(name, default):
+    value = env(name, str(default))
+    if not value.isdecimal():
+        raise ImproperlyConfigured(f"{name}={value!r}: write a number, 0 or more.")
+    return int(value)
+
+
 def env_list(name, default=""):
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
@@ -60,6 +67,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "arena.language.PageLanguage",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -80,6 +88,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "arena.language.words_url",
             ]
         },
     }
@@ -108,13 +117,22 @@ WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 0  # no build step, so no hashed names: the browser asks again and gets a 304
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "German"), ("fr", "French")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "arena.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 LOGIN_URL = "admin:login"
+
+# Proxies in front of the web process that append to X-Forwarded-For; 0: none, the header is not believed.
+TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)
 
 RATER_COOKIE = "rater"
 RATER_COOKIE_DAYS = 365
@@ -159,8 +177,12 @@ def sweep(task, seconds, queue="default"):
 CELERY_BEAT_SCHEDULE = {
     "ingest": sweep("arena.tasks.ingest_clips", 2),
     "excerpts": sweep("arena.tasks.cut_excerpts", 3),
+    "arrivals": sweep("arena.tasks.forget_arrivals", 3600),
     "ledger": sweep("annotations.tasks.extend_ledger", 2),
     "boards": sweep("scoring.tasks.refit_boards", 5),
+    "raters": sweep("scoring.tasks.screen_raters", 20),
+    "identities": sweep("annotations.tasks.screen_identities", 60),
+    "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600),
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
     "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
     "releases": sweep("scoring.tasks.release_pairs", 3600),

@@ -20,6 +20,12 @@ def cut_excerpts():
     work_off(Excerpt, services.cut_excerpt)
 
 
+@shared_task(time_limit=60)
+def forget_arrivals():
+    """Erase the marks of connections that are past their time."""
+    services.forget_arrivals()
+
+
 def work_off(model, work, limit=4):
     """Claim and do one at a time: what fails delays nothing but itself, until its claim has run out."""
     for _ in range(limit):

@@ -2,17 +2,28 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView
 
-from . import api, views
+from . import language, views
+from .api import battles, joining
 
 urlpatterns = [
     path("listen/<slug:slug>/", views.listen, name="listen"),
     re_path(r"^audio/(?P<battle_id>[0-9a-f-]{36})/(?P<slot>[AB])$", views.excerpt, name="excerpt"),
-    path("api/raters/", api.raters, name="raters"),
-    path("api/battles/", api.battles, name="battles"),
-    path("api/battles/<uuid:battle_id>/skip/", api.skip, name="skip"),
+    re_path(r"^audio/(?P<battle_id>[0-9a-f-]{36})/(?P<slot>[AB])/download$", views.download, name="download"),
+    path("audio/headphones/<slug:slug>/<int:attempt>/<int:trial>", views.headphone_trial, name="headphone-trial"),
+    path("audio/tones.wav", views.tones, name="tones"),
+    path("api/raters/", joining.raters, name="raters"),
+    path("api/studies/<slug:slug>/decline/", joining.decline, name="decline"),
+    path("api/studies/<slug:slug>/volume/", joining.volume, name="volume"),
+    path("api/studies/<slug:slug>/headphones/", joining.headphones, name="headphones"),
+    path("api/studies/<slug:slug>/headphones/<int:attempt>/", joining.headphone_answers, name="headphone-answers"),
+    path("api/battles/", battles.battles, name="battles"),
+    path("api/battles/<uuid:battle_id>/skip/", battles.skip, name="skip"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("i18n/setlang/", set_language, name="set_language"),
+    path("jsi18n/<slug:language>/<slug:version>.js", language.words, name="words"),
     path("healthz", views.healthz),
     path("readyz", views.readyz),
     path("admin/", admin.site.urls),

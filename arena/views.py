@@ -6,10 +6,12 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.http import content_disposition_header
+from django.utils.text import slugify
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from . import audio
+from . import audio, services
 from .models import Battle, Study
 from .rater_cookie import read_rater
 
@@ -20,35 +22,101 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 @ensure_csrf_cookie
 def listen(request, slug):
     study = get_object_or_404(Study, slug=slug)
-    return render(request, "arena/listen.html", {"study": study})
+    return render(request, "arena/listen.html", {"study": study, "settings": page_settings(study)})
+
+
+def page_settings(study):
+    """What the listening page must know of its study before there is a battle."""
+    return {
+        "slug": study.slug,
+        "name": study.name,
+        "open": study.accepts_battles,
+        "consent_version": study.consent_version,
+        "switching": study.switching,
+        "reveal": study.reveal,
+        "practice": study.practice,
+        "traps": study.traps > 0,
+        "volume_check": study.volume_check,
+        "headphones": study.headphones,
+        "platform": study.platform,
+        "access": study.access,
+        "has_checks": study.has_checks,
+    }
 
 
 @require_safe
 def excerpt(request, battle_id, slot):
     """The excerpt of one slot, to the battle's own rater. Nothing in the answer is the file's own: no name,
     no ETag, no Last-Modified. Ranges are answered because Safari asks for nothing else."""
-    rater = read_rater(request)
-    battle = rater and Battle.objects.select_related(f"excerpt_{slot.lower()}").filter(
-        pk=battle_id, rater=rater, kind=Battle.Kind.RANKED
-    ).first()  # fmt: skip
-    if not battle:
-        raise Http404("You have no such battle.")
+    battle = _battle_of(request, battle_id, slot)
     piece = battle.excerpt(slot)
     start, end = _wanted_range(request.headers.get("Range", ""), piece.size)
     if start is None:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{piece.size}"})
-    try:
-        with default_storage.open(piece.file.name) as file:
-            file.seek(start)
-            response = HttpResponse(file.read(end - start), content_type=audio.mime_type(piece.codec))
-    except FileNotFoundError as gone:  # for the page: cannot be played, skip it
-        raise Http404("This excerpt is no longer there.") from gone
+    response = _private(_read(piece, start, end), audio.mime_type(piece.codec))
     if end - start < piece.size:
         response.status_code = 206
         response["Content-Range"] = f"bytes {start}-{end - 1}/{piece.size}"
     response["Accept-Ranges"] = "bytes"
-    response["Cache-Control"] = "private, no-store"
     return response
+
+
+@require_safe
+def download(request, battle_id, slot):
+    """After the vote, where the study reveals: the excerpt, under its system's name."""
+    battle = _battle_of(request, battle_id, slot)
+    if battle.close_reason != "voted" or not battle.study.reveal:
+        raise Http404("There is nothing to download before the answer.")
+    piece = battle.excerpt(slot)
+    system = battle.system_a if slot == "A" else battle.system_b
+    response = _private(_read(piece, 0, piece.size), audio.mime_type(piece.codec))
+    response["Content-Disposition"] = content_disposition_header(True, f"{slugify(system.name)}-{slot}.{piece.codec}")
+    return response
+
+
+def _battle_of(request, battle_id, slot):
+    rater = read_rater(request)
+    battle = rater and Battle.objects.select_related("study", f"excerpt_{slot.lower()}").filter(
+        pk=battle_id, rater=rater, excerpt_a__isnull=False
+    ).first()  # fmt: skip
+    if not battle:
+        raise Http404("You have no such battle.")
+    return battle
+
+
+def _read(piece, start, end):
+    try:
+        with default_storage.open(piece.file.name) as file:
+            file.seek(start)
+            return file.read(end - start)
+    except FileNotFoundError as gone:  # for the page: cannot be played, skip it
+        raise Http404("This excerpt is no longer there.") from gone
+
+
+def _private(content, content_type):
+    return HttpResponse(content, content_type=content_type, headers={"Cache-Control": "private, no-store"})
+
+
+@require_safe
+def headphone_trial(request, slug, attempt, trial):
+    """One trial of the rater's open headphone attempt."""
+    rater = read_rater(request)
+    participation = rater and rater.participations.filter(study__slug=slug, headphone_attempts=attempt).first()
+    if not participation:
+        raise Http404("You have no such headphone check.")
+    targets = services.headphone_targets(rater, participation.study, attempt)
+    if not 1 <= trial <= len(targets):
+        raise Http404(f"There are {len(targets)} trials.")
+    from .audio import headphones  # NumPy: not for every start of every process
+
+    target, seed = targets[trial - 1]
+    return _private(headphones.trial_wav(target, seed), "audio/wav")
+
+
+@require_safe
+def tones(request):
+    """The signal of the attention traps, alone, so that the instructions can play it."""
+    return HttpResponse(audio.tones_wav(), content_type="audio/wav", headers={"Cache-Control": "public, max-age=86400"})
 
 
 def _wanted_range(header, size):

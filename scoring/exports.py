@@ -7,6 +7,7 @@ from annotations.exports import vote_rows
 from arena.models import Clip
 
 from . import inputs
+from .inputs import NOT_RANKED
 
 CHUNK = 1000
 PAIR_COLUMNS = (
@@ -37,7 +38,7 @@ def pair_rows(seq, study=None, model=None, last_reward=None, excluded=None):
 
 
 def _why_no_pair(row):
-    if row["kind"] in ("gold", "practice"):
+    if row["kind"] in NOT_RANKED:
         return row["kind"]
     if row["preference"] in ("TIE", "BOTH_BAD"):
         return row["preference"].lower()

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from annotations.models import Flag, Ledger
+from annotations.models import Flag, Ledger, Reliability
 from arena.models import Battle, System
 
+from .boards import excluded_flags
 from .models import Embedding, Reward
 
+# Checks say something of the rater, not of the systems; a repeat says nothing new.
+NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.Kind.REPEAT)
 CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
 
 
@@ -23,6 +26,7 @@ class StudyVotes:
 
     a, b: int [V] indices into `systems` (names, sorted). outcome: float [V], credit to a.
     cluster: int [V], one label per rater; a vote without rater is a cluster of its own.
+    weight: float [V], 1 unless votes weigh as much as their raters are reliable.
     clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
     """
 
@@ -31,6 +35,7 @@ class StudyVotes:
     b: np.ndarray
     outcome: np.ndarray
     cluster: np.ndarray
+    weight: np.ndarray
     clip_a: np.ndarray
     clip_b: np.ndarray
     prompt: np.ndarray
@@ -52,9 +57,14 @@ class _Rows:
     hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
 
-def study_votes(study, seq):
-    """The votes of the study with a place in the ledger up to `seq`, as StudyVotes."""
-    rows = _read(study, seq)
+def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
+    """The votes of the study with a place in the ledger up to `seq`, as StudyVotes.
+
+    excluded_flags: rules whose flags exclude a vote, unless a person has cleared it; a withdrawal always does.
+    reliability: a `Reliability` id; votes then weigh as much as their raters' skill, as last estimated up to that row,
+    and those of raters without an estimate as much as the average one.
+    """
+    rows = _read(study, seq, excluded_flags)
     names = dict(System.objects.filter(pk__in={pk for row in rows.used for pk in row[:2]}).values_list("pk", "name"))
     systems = sorted(names.values())
     index = {pk: systems.index(name) for pk, name in names.items()}
@@ -70,6 +80,7 @@ def study_votes(study, seq):
         b=np.array([index[row[1]] for row in rows.used], dtype=np.intp),
         outcome=columns[2].astype(float),
         cluster=np.array(clusters, dtype=np.int64),
+        weight=_weights(study, [row[-1] for row in rows.used], reliability),
         clip_a=columns[3].astype(np.int64),
         clip_b=columns[4].astype(np.int64),
         prompt=columns[5].astype(np.int64),
@@ -80,9 +91,14 @@ def study_votes(study, seq):
     )
 
 
-def _read(study, seq):
+def board_votes(study, seq, config):
+    """The votes that a board of this configuration counts."""
+    return study_votes(study, seq, config["excluded_flags"], config.get("reliability"))
+
+
+def _read(study, seq, excluded_flags):
     entries = Ledger.objects.filter(study=study, seq__lte=seq).order_by("seq")
-    withdrawn = set(entries.filter(flag__rule=Flag.WITHDRAWN).values_list("flag__vote_id", flat=True))
+    excluded = _excluded_by_flag(entries, excluded_flags)
     rows = _Rows()
     for vote, preference, kind, a, b, clip_a, clip_b, prompt, rater in entries.filter(
         vote__isnull=False
@@ -97,7 +113,7 @@ def _read(study, seq):
         "vote__battle__prompt_id",
         "vote__rater_id",
     ).iterator(chunk_size=5000):  # fmt: skip
-        reason = _why_excluded(vote in withdrawn, kind, preference)
+        reason = _why_excluded(excluded.get(vote), kind, preference)
         rows.hash.update(f"{vote},{a},{b},{preference},{rater},{reason}\n".encode())
         if reason:
             rows.excluded[reason] += 1
@@ -106,10 +122,36 @@ def _read(study, seq):
     return rows
 
 
-def _why_excluded(is_withdrawn, kind, preference):
-    if is_withdrawn:
-        return "withdrawn"
-    if kind in (Battle.Kind.GOLD, Battle.Kind.PRACTICE):
+def _weights(study, raters, reliability):
+    if reliability is None:
+        return np.ones(len(raters))
+    skill = dict(
+        Reliability.objects.filter(study=study, pk__lte=reliability).order_by("pk").values_list("rater_id", "skill")
+    )
+    average = sum(skill.values()) / len(skill) if skill else 1.0
+    return np.array([skill.get(rater, average) for rater in raters], dtype=float)
+
+
+def _excluded_by_flag(entries, excluded_flags):
+    """{vote id: the rule that excludes it}; of several the first in `excluded_flags`, but a withdrawal before all."""
+    rules = [rule for rule in excluded_flags if rule != Flag.WITHDRAWN]
+    flags = entries.filter(flag__rule__in=[*rules, Flag.CLEARED, Flag.WITHDRAWN])
+    found = {}
+    for vote, rule in flags.values_list("flag__vote_id", "flag__rule"):
+        found.setdefault(vote, set()).add(rule)
+    excluded = {}
+    for vote, fired in found.items():
+        if Flag.WITHDRAWN in fired:
+            excluded[vote] = Flag.WITHDRAWN
+        elif Flag.CLEARED not in fired:
+            excluded[vote] = next(rule for rule in rules if rule in fired)
+    return excluded
+
+
+def _why_excluded(flagged_by, kind, preference):
+    if flagged_by:
+        return flagged_by
+    if kind in NOT_RANKED:
         return kind
     return "both_bad" if preference == "BOTH_BAD" else ""
 
@@ -138,7 +180,7 @@ class TrainingSet:
 
 def training_set(studies, seq, encoders):
     """The usable votes of the studies on clips that all encoders (key, revision) have embedded."""
-    votes = [study_votes(study, seq) for study in studies]
+    votes = [study_votes(study, seq, excluded_flags(study)) for study in studies]
     a, b, target, prompt = (
         np.concatenate([getattr(one, name) for one in votes]) for name in ("clip_a", "clip_b", "outcome", "prompt")
     )

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotations import ledger
-from annotations.exports import VOTE_COLUMNS, vote_rows, write
+from annotations.exports import VOTE_COLUMNS, VOTE_COLUMNS_1, vote_rows, write
 from annotations.models import Ledger
 from arena.refusals import NotFound
 
@@ -18,17 +18,21 @@ from .exports import PAIR_COLUMNS, pair_rows
 from .models import Release, RewardModel
 from .services import last_reward
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
+COLUMNS = {  # what a release of each method version holds: an old one can always be written again
+    1: {"votes": VOTE_COLUMNS_1, "pairs": PAIR_COLUMNS},
+    2: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
+}
 
 
-def content_of(content, format, *, seq, study, config, excluded):
+def content_of(content, format, *, seq, study, config, excluded, version=METHOD_VERSION):
     """(row count so far, text) pieces of an export; `excluded` is filled with the votes left out, by reason."""
     if content == "votes":
-        columns, rows = VOTE_COLUMNS, vote_rows(seq, study, excluded)
+        rows = vote_rows(seq, study, excluded)
     else:
         model = RewardModel.objects.filter(name=config["reward_model"]).first()
-        columns, rows = PAIR_COLUMNS, pair_rows(seq, study, model, config["last_reward"], excluded)
-    return write(rows, columns, format)
+        rows = pair_rows(seq, study, model, config["last_reward"], excluded)
+    return write(rows, COLUMNS[version][content], format)
 
 
 def current_config(content):
@@ -63,10 +67,16 @@ def release(content, format="jsonl", study=None):
 
 def rebuild(made, file):
     """Write the release's bytes again, from the database, to a binary file. Returns their sha256."""
-    if made.method_version != METHOD_VERSION:
+    if made.method_version not in COLUMNS:
         raise NotFound(f"{made}: its method version {made.method_version} is not in this code.")
     pieces = content_of(
-        made.content, made.format, seq=made.ledger_seq, study=made.study, config=made.config, excluded=Counter()
+        made.content,
+        made.format,
+        seq=made.ledger_seq,
+        study=made.study,
+        config=made.config,
+        excluded=Counter(),
+        version=made.method_version,
     )
     return _write_to(file, pieces)[1]
 

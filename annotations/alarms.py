@@ -1,0 +1,72 @@
+"""Ring when the pass rate of a screen moves: either the raters have changed, or the screen has broken."""
+
+import logging
+from datetime import timedelta
+
+from django.db.models import Count, F, Q
+from django.utils import timezone
+
+from arena.models import Battle, Participation
+
+from . import quality
+from .models import Alarm, Screening, Vote
+
+logger = logging.getLogger(__name__)
+
+NOW, BEFORE = timedelta(days=1), timedelta(days=15)
+
+
+def watch_pass_rates(study, now=None):
+    """Compare each screen's pass rate of the last day with that of the two weeks before. Returns the new alarms."""
+    now = now or timezone.now()
+    alarms = []
+    for screen, passed_at in _screens(study).items():
+        before = passed_at(now - BEFORE, now - NOW)
+        today = passed_at(now - NOW, now)
+        rate = quality.pass_rate_moved(*before, *today)
+        if rate.moved:
+            message = f"{screen}: {rate.now:.0%} passed in the last day, {rate.before:.0%} in the two weeks before."
+            detail = {"before": before, "now": today, "p": rate.p}
+            alarms.append(raise_alarm(study, screen, message, detail, now))
+    return [alarm for alarm in alarms if alarm]
+
+
+def raise_alarm(study, screen, message, detail, now):
+    """Write an alarm down and log it; None where the same screen has rung within the day."""
+    if Alarm.objects.filter(study=study, screen=screen, raised_at__gt=now - NOW).exists():
+        return None
+    logger.critical("%s: %s", study.slug, message)
+    return Alarm.objects.create(study=study, screen=screen, message=message, detail=detail, raised_at=now)
+
+
+def _screens(study):
+    """{screen: function of (from, to) to (passed, screened)}."""
+    checks = {
+        kind: lambda since, until, kind=kind: _checks(study, kind, since, until)
+        for kind in (Battle.Kind.GOLD.value, Battle.Kind.TRAP.value)
+    }
+    return {
+        **checks,
+        "headphones": lambda since, until: _headphones(study, since, until),
+        "risk": lambda since, until: _screenings(study, "risk", since, until),
+    }
+
+
+def _checks(study, kind, since, until):
+    votes = Vote.objects.filter(battle__study=study, battle__kind=kind, received_at__range=(since, until))
+    return _pair(votes, Q(preference=F("battle__expected")))
+
+
+def _headphones(study, since, until):
+    taken = Participation.objects.filter(study=study, started_at__range=(since, until), headphones__in=["pass", "fail"])
+    return _pair(taken, Q(headphones="pass"))
+
+
+def _screenings(study, screen, since, until):
+    done = Screening.objects.filter(study=study, screen=screen, at__range=(since, until), result__in=["pass", "fail"])
+    return _pair(done, Q(result="pass"))
+
+
+def _pair(rows, passed):
+    counted = rows.aggregate(passed=Count("pk", filter=passed), all=Count("pk"))
+    return counted["passed"], counted["all"]

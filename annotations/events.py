@@ -1,0 +1,66 @@
+"""What a player's own events say of how a battle was listened to. Pure.
+
+Events come from the browser: they are evidence, not proof. What does not have their form says nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+KINDS = {"play", "pause", "switch", "seek", "loop", "volume", "hidden", "visible", "opened", "decided"}
+LONGEST_MS = 31 * 86_400_000  # no battle lives longer
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Times in ms since the battle appeared on the page; None where no event tells."""
+
+    first_play_ms: int | None = None
+    opened_ms: int | None = None
+    decided_ms: int | None = None
+    pauses: int | None = None
+    hidden: int | None = None
+    volume: float | None = None
+
+    def contradicts(self, heard_ms: int, tolerance_ms: int = 1000) -> bool:
+        """Whether more was heard than lies between the first play and the decision."""
+        if self.first_play_ms is None or self.decided_ms is None:
+            return False
+        return heard_ms > self.decided_ms - self.first_play_ms + tolerance_ms
+
+
+def timeline(events: Sequence) -> Timeline:
+    """The Timeline of [{"t": ms, "kind": ..., "value"?}, ...]; entries of another form are left out."""
+    events = [event for event in events if _is_event(event)]
+    if not events:
+        return Timeline()
+    first = {}
+    for event in events:
+        first.setdefault(event["kind"], round(event["t"]))
+    decided = [round(event["t"]) for event in events if event["kind"] == "decided"]
+    volumes = [event["value"] for event in events if event["kind"] == "volume" and _is_share(event.get("value"))]
+    return Timeline(
+        first_play_ms=first.get("play"),
+        opened_ms=first.get("opened"),
+        decided_ms=decided[-1] if decided else None,
+        pauses=sum(event["kind"] == "pause" for event in events),
+        hidden=sum(event["kind"] == "hidden" for event in events),
+        volume=volumes[-1] if volumes else None,
+    )
+
+
+def _is_event(event):
+    return (
+        isinstance(event, dict)
+        and isinstance(event.get("kind"), str)
+        and event["kind"] in KINDS
+        and _is_number(event.get("t"))
+        and 0 <= event["t"] <= LONGEST_MS
+    )
+
+
+def _is_share(value):
+    return _is_number(value) and 0 <= value <= 1
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,185 @@
+"""Become a rater, and what a study asks before the first battle."""
+
+from django.urls import reverse
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+
+from arena import participants, services
+from arena.rater_cookie import RaterCookieAuthentication, set_rater
+from arena.refusals import Refusal
+
+from .contract import REFUSED, StrictSerializer, validated
+
+PLATFORM = serializers.DictField(
+    child=serializers.CharField(allow_blank=True, max_length=participants.MAX_LENGTH),
+    required=False, allow_null=True,
+    help_text="The URL parameters that the study's platform sends its raters with, by name.",
+)  # fmt: skip
+OUTCOME = inline_serializer(
+    "Outcome",
+    {
+        "outcome": serializers.CharField(),
+        "message": serializers.CharField(),
+        "code": serializers.CharField(allow_null=True),
+        "url": serializers.CharField(allow_null=True, help_text="Where to go back to, signed."),
+    },
+)
+
+
+class RaterRequest(StrictSerializer):
+    study = serializers.SlugField(required=False, allow_null=True)
+    consent_version = serializers.IntegerField(min_value=1)
+    platform = PLATFORM
+    invitation = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=100)
+
+
+class DeclineRequest(StrictSerializer):
+    reason = serializers.ChoiceField(choices=["no_consent", "incompatible_device"])
+    platform = PLATFORM
+
+
+class VolumeRequest(StrictSerializer):
+    level = serializers.FloatField(min_value=0, max_value=1)
+
+
+class HeadphonesRequest(StrictSerializer):
+    answers = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=3), required=False, max_length=20
+    )
+    unplayable = serializers.BooleanField(required=False)
+
+
+@extend_schema(
+    request=RaterRequest,
+    responses={
+        201: inline_serializer("RaterResponse", {"id": serializers.UUIDField(), "study": serializers.CharField()}),
+        403: REFUSED,
+        409: REFUSED,
+    },
+)
+@api_view(["POST"])
+@authentication_classes([RaterCookieAuthentication])
+def raters(request):
+    """Consent to a study; the answer sets the rater cookie."""
+    asked = validated(RaterRequest, request.data)
+    study = services.find_study(asked.get("study"))
+    known = request.user if request.user.is_authenticated else None
+    rater = services.give_consent(
+        known,
+        study,
+        asked["consent_version"],
+        participant=participants.participant_of(study, asked.get("platform"), asked.get("invitation")),
+        connection=participants.connection_of(
+            participants.client_address(request), request.headers.get("User-Agent", ""), timezone.now()
+        ),
+    )
+    return set_rater(Response({"id": rater.pk, "study": study.slug}, status=201), rater)
+
+
+@extend_schema(request=DeclineRequest, responses={200: OUTCOME, 403: REFUSED, 404: REFUSED})
+@api_view(["POST"])
+@authentication_classes([])
+def decline(request, slug):
+    """Not to take part: what to tell, and where to go. Nothing about the person is stored."""
+    asked = validated(DeclineRequest, request.data)
+    study = services.find_study(slug)
+    return Response(outcome_json(study, asked["reason"], asked.get("platform")))
+
+
+def outcome_json(study, outcome, platform):
+    """How a listening test ended, as the study words it."""
+    code = study.completion.get("codes", {}).get(outcome)
+    return {
+        "outcome": outcome,
+        "message": study.completion.get("message", ""),
+        "code": code,
+        "url": participants.return_url(study, outcome=outcome, code=code, platform=platform),
+    }
+
+
+@extend_schema(
+    request=VolumeRequest,
+    responses={200: inline_serializer("Volume", {"level": serializers.FloatField()}), 401: REFUSED, 403: REFUSED},
+)
+@api_view(["POST"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def volume(request, slug):
+    """The volume that the rater has found comfortable."""
+    level = validated(VolumeRequest, request.data)["level"]
+    services.set_volume(request.user, services.find_study(slug), level)
+    return Response({"level": level})
+
+
+TRIAL = inline_serializer("HeadphoneTrial", {"url": serializers.CharField()})
+
+
+@extend_schema(
+    request=None,
+    responses={
+        201: inline_serializer(
+            "HeadphoneAttempt",
+            {
+                "attempt": serializers.IntegerField(),
+                "attempts_left": serializers.IntegerField(),
+                "trials": serializers.ListField(child=TRIAL),
+            },
+        ),
+        401: REFUSED,
+        403: REFUSED,
+        409: REFUSED,
+    },
+)
+@api_view(["POST"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def headphones(request, slug):
+    """Begin the headphone check, or take up the attempt that is open."""
+    study = services.find_study(slug)
+    attempt = services.begin_headphones(request.user, study)
+    n_trials = len(services.headphone_targets(request.user, study, attempt))
+    return Response(
+        {
+            "attempt": attempt,
+            "attempts_left": services.HEADPHONE_ATTEMPTS - attempt,
+            "trials": [
+                {"url": reverse("headphone-trial", args=[slug, attempt, number])} for number in range(1, n_trials + 1)
+            ],
+        },
+        status=201,
+    )
+
+
+@extend_schema(
+    operation_id="studies_headphones_answer",
+    request=HeadphonesRequest,
+    responses={
+        200: inline_serializer(
+            "HeadphoneResult",
+            {
+                "result": serializers.ChoiceField(choices=["pass", "fail", "unknown"]),
+                "correct": serializers.IntegerField(allow_null=True),
+                "of": serializers.IntegerField(),
+                "attempts_left": serializers.IntegerField(),
+            },
+        ),
+        401: REFUSED,
+        403: REFUSED,
+        409: REFUSED,
+    },
+)
+@api_view(["POST"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def headphone_answers(request, slug, attempt):
+    """Answer all trials of the open attempt, or say that they cannot be played."""
+    asked = validated(HeadphonesRequest, request.data)
+    unplayable = asked.get("unplayable", False)
+    if unplayable == ("answers" in asked):
+        raise Refusal('Send either {"answers": [...]} or {"unplayable": true}.')
+    answers = None if unplayable else asked["answers"]
+    return Response(services.answer_headphones(request.user, services.find_study(slug), attempt, answers))

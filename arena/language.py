@@ -1,0 +1,69 @@
+"""The language of the pages: who gets which, and the words their scripts say.
+
+Pages are for listeners and speak theirs. The API, the admin and the files speak English, whoever asks.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django.middleware.locale import LocaleMiddleware
+from django.urls import reverse
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_safe
+from django.views.i18n import JavaScriptCatalog
+
+NOT_PAGES = ("/api/", "/admin/", "/audio/", "/jsi18n/")
+
+
+class PageLanguage(LocaleMiddleware):
+    """The listener's choice (a cookie), else the browser's languages, else English."""
+
+    def process_request(self, request):
+        if request.path_info.startswith(NOT_PAGES):
+            translation.activate(settings.LANGUAGE_CODE)  # the thread may still speak its last page's language
+        else:
+            super().process_request(request)
+
+    def process_response(self, request, response):
+        if request.path_info.startswith(NOT_PAGES):
+            return response
+        patch_vary_headers(response, ("Cookie",))
+        return super().process_response(request, response)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The catalogue of one language as a classic script that defines `django.gettext` and `django.ngettext`."""
+
+    script: bytes
+    version: str
+
+
+@cache
+def words_in(language):
+    with translation.override(language):
+        # Without `packages` it would hold all words of the admin's scripts too.
+        script = JavaScriptCatalog(packages=["arena"]).get(None).content
+    return Words(script, hashlib.sha256(script).hexdigest()[:12])
+
+
+@require_safe
+def words(request, language, version):
+    if language not in dict(settings.LANGUAGES):
+        raise Http404(f"There are no words in {language!r}.")
+    found = words_in(language)
+    keep = "public, max-age=31536000, immutable" if version == found.version else "no-store"
+    headers = {"Cache-Control": keep, "Content-Language": language}
+    return HttpResponse(found.script, content_type="text/javascript; charset=utf-8", headers=headers)
+
+
+def words_url(request):
+    """Context processor: where the page's scripts find their words; in English they have them already."""
+    language = translation.get_language()
+    if language == settings.LANGUAGE_CODE:
+        return {}
+    return {"words_url": reverse("words", args=[language, words_in(language).version])}

@@ -1,0 +1,29 @@
+"""The stage: what is compared (systems, prompts, clips) and how it is served (studies, raters, battles).
+
+What must always hold is a named constraint here or, where Django has no words for it (composite foreign
+keys), a statement in a migration. A check that comes to NULL passes: hence every `isnull=False`.
+"""
+
+from arena.study_settings import ANSWERS
+
+from .battles import Battle
+from .clips import Clip, Excerpt, Prompt, Status, System
+from .raters import Arrival, Consent, Participation, Rater
+from .studies import Study, default_answers, default_questions
+
+__all__ = [
+    "ANSWERS",
+    "Arrival",
+    "Battle",
+    "Clip",
+    "Consent",
+    "Excerpt",
+    "Participation",
+    "Prompt",
+    "Rater",
+    "Status",
+    "Study",
+    "System",
+    "default_answers",
+    "default_questions",
+]

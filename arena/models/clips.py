@@ -1,0 +1,158 @@
+"""What is compared: systems, prompts, clips, and the excerpts of clips that raters hear."""
+
+from datetime import timedelta
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import MD5
+from django.utils import timezone
+
+
+class ClaimQuerySet(models.QuerySet):
+    """Pending work that several workers share. A claim is a lease: who dies loses it when it runs out."""
+
+    def claim(self, seconds=200):
+        """The pk of a pending row, now ours for `seconds` (longer than a decoding child may take); None where there
+        is none free. Nobody waits on a lock."""
+        now = timezone.now()
+        free = self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now), status=Status.PENDING)
+        with transaction.atomic():
+            row = free.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
+            if row:
+                row.claimed_until = now + timedelta(seconds=seconds)
+                row.save(update_fields=["claimed_until"])
+        return row and row.pk
+
+    def try_again(self):
+        """Make rejected rows pending again. Returns how many."""
+        return self.filter(status=Status.REJECTED).update(status=Status.PENDING, reason="", claimed_until=None)
+
+
+class Status(models.TextChoices):
+    PENDING = "pending"
+    READY = "ready"
+    REJECTED = "rejected"
+
+
+class System(models.Model):
+    """A generator under test, known by the name its makers give it."""
+
+    name = models.CharField(max_length=100, unique=True)
+    description = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True, blank=True, help_text="No longer served; its votes stay.")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.CheckConstraint(condition=~Q(name=""), name="system_has_a_name")]
+
+    def __str__(self):
+        return self.name
+
+
+class Prompt(models.Model):
+    """Text (and lyrics) asked for."""
+
+    text = models.TextField()
+    lyrics = models.TextField(blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(MD5("text"), MD5("lyrics"), name="prompt_once"),
+            models.CheckConstraint(condition=~Q(text="", lyrics=""), name="prompt_says_something"),
+        ]
+
+    def __str__(self):
+        return self.text[:80] or self.lyrics[:80]
+
+
+class Clip(models.Model):
+    """One audio file a system made for a prompt. The original stays private; raters hear excerpts of it."""
+
+    system = models.ForeignKey(System, models.PROTECT, related_name="clips")
+    prompt = models.ForeignKey(Prompt, models.PROTECT, related_name="clips")
+    sha256 = models.CharField(max_length=64)
+    original = models.FileField(max_length=200, blank=True)
+    filename = models.CharField(max_length=255, blank=True, help_text="As it was called where it came from.")
+    seed = models.CharField(max_length=40, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    licence = models.CharField(max_length=100, blank=True)
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    reason = models.TextField(blank=True, help_text="Why it was rejected, for a person to read.")
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ingested_at = models.DateTimeField(null=True, blank=True)
+
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    sample_rate = models.PositiveIntegerField(null=True, blank=True)
+    channels = models.PositiveSmallIntegerField(null=True, blank=True)
+    codec = models.CharField(max_length=40, blank=True)
+    loudness_lufs = models.FloatField(null=True, blank=True)
+    true_peak_dbtp = models.FloatField(null=True, blank=True)
+
+    objects = ClaimQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["system", "prompt", "sha256"], name="clip_once"),
+            models.CheckConstraint(
+                condition=~Q(status="ready")
+                | Q(duration_ms__isnull=False, duration_ms__gt=0, loudness_lufs__isnull=False),
+                name="clip_ready_is_measured",
+            ),
+            models.CheckConstraint(condition=~Q(status="rejected") | ~Q(reason=""), name="clip_rejected_says_why"),
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(status="pending"), name="clip_pending"),
+            models.Index(fields=["prompt", "system"], name="clip_of_prompt"),
+        ]
+
+    def __str__(self):
+        return f"clip {self.pk} ({self.system})"
+
+
+class Excerpt(models.Model):
+    """The blinded, level-matched copy of a clip's first `length_ms` that is played; as a variant, audibly
+    degraded (for gold battles) or with a tone sequence mixed in (for attention traps)."""
+
+    class Variant(models.TextChoices):
+        PLAIN = "", "plain"
+        LOWPASS = "lowpass"
+        CLIPPED = "clipped"
+        NOISY = "noisy"
+        TONES = "tones"
+
+    clip = models.ForeignKey(Clip, models.PROTECT, related_name="excerpts")
+    length_ms = models.PositiveIntegerField()
+    codec = models.CharField(max_length=4, choices=[("mp3", "MP3 320 kbit/s"), ("wav", "WAV 16 bit")])
+    variant = models.CharField(max_length=10, blank=True, default=Variant.PLAIN, choices=Variant.choices)
+    file = models.FileField(max_length=200, blank=True)
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    reason = models.TextField(blank=True, help_text="Why it cannot be played, and so is not paired.")
+    claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    size = models.PositiveIntegerField(null=True, blank=True, help_text="In bytes.")
+    gain_db = models.FloatField(null=True, blank=True)
+    loudness_lufs = models.FloatField(null=True, blank=True)
+    true_peak_dbtp = models.FloatField(null=True, blank=True)
+    peaks = models.JSONField(default=list, blank=True)
+
+    objects = ClaimQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["clip", "length_ms", "codec", "variant"], name="excerpt_once"),
+            models.CheckConstraint(
+                condition=~Q(status="ready") | (Q(size__isnull=False, size__gt=0) & ~Q(file="")),
+                name="excerpt_ready_has_a_file",
+            ),
+            models.CheckConstraint(condition=~Q(status="rejected") | ~Q(reason=""), name="excerpt_rejected_says_why"),
+        ]
+        indexes = [models.Index(fields=["id"], condition=Q(status="pending"), name="excerpt_pending")]
+
+    def __str__(self):
+        return f"{self.variant} excerpt of clip {self.clip_id}, {self.length_ms / 1000:g} s {self.codec}".lstrip()

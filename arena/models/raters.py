@@ -1,0 +1,94 @@
+"""Who listens: a pseudonym, and beside it, erasable, all that could say more."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from .studies import Study
+
+
+class Rater(models.Model):
+    """A listener, known by a pseudonym. After a withdrawal the row stays as an empty tombstone."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(
+        max_length=10,
+        choices=[("listener", "listener"), ("simulated", "simulated"), ("imported", "imported")],
+        default="listener",
+    )
+    import_key = models.CharField(
+        max_length=64, null=True, blank=True, unique=True, editable=False,
+        help_text="HMAC of the label an import knew this rater by.",
+    )  # fmt: skip
+    ears_free_at = models.DateTimeField(null=True, blank=True, help_text="When their last listening ended.")
+    created_at = models.DateTimeField(default=timezone.now)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    is_authenticated = True  # what a REST view asks of request.user
+
+    def __str__(self):
+        return f"rater {str(self.pk)[:8]}"
+
+
+class Consent(models.Model):
+    """Which consent text a rater agreed to. Erased by a withdrawal."""
+
+    rater = models.ForeignKey(Rater, models.CASCADE, related_name="consents")
+    study = models.ForeignKey(Study, models.CASCADE)
+    version = models.PositiveIntegerField()
+    given_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["rater", "study", "version"], name="consent_once"),
+        ]
+
+    def __str__(self):
+        return f"consent of {self.rater_id} to {self.study} {self.version}"
+
+
+class Participation(models.Model):
+    """A rater in a study: where they came from, the checks before the first battle, how it ended.
+
+    Erased by a withdrawal. `participant` is how a platform or an invitation knows the rater, as an HMAC keyed per
+    study: nobody can tell from it who they are, nor that two studies had the same person.
+    """
+
+    class Headphones(models.TextChoices):
+        UNKNOWN = "unknown"
+        PASS = "pass"
+        FAIL = "fail"
+
+    rater = models.ForeignKey(Rater, models.CASCADE, related_name="participations")
+    study = models.ForeignKey(Study, models.CASCADE, related_name="participations")
+    participant = models.CharField(max_length=64, null=True, blank=True)
+    volume = models.FloatField(null=True, blank=True, help_text="As set before the first battle, 0 to 1.")
+    headphones = models.CharField(max_length=8, blank=True, choices=Headphones.choices)
+    headphone_attempts = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["rater", "study"], name="participation_once"),
+            models.UniqueConstraint(fields=["study", "participant"], name="participant_once"),
+            models.CheckConstraint(condition=Q(volume__isnull=True) | Q(volume__gte=0, volume__lte=1), name="volume"),
+        ]
+
+    def __str__(self):
+        return f"{self.rater} in {self.study}"
+
+
+class Arrival(models.Model):
+    """When a rater came, from which connection: an HMAC whose key changes every day. Kept for two days at most."""
+
+    rater = models.ForeignKey(Rater, models.CASCADE, related_name="arrivals")
+    connection = models.CharField(max_length=64)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["connection", "at"], name="arrival_by_connection")]
+
+    def __str__(self):
+        return f"arrival of {self.rater}"

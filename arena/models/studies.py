@@ -1,0 +1,156 @@
+"""The settings of a listening test."""
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from arena import study_settings
+from arena.study_settings import ANSWERS
+
+from .clips import Excerpt, Prompt, System
+
+
+def default_answers():
+    return list(ANSWERS)
+
+
+def default_questions():
+    return {"degree": False, "axes": [], "tags": [], "comment": True}
+
+
+class Study(models.Model):
+    """The settings of a listening test. What they mean together is checked by `arena.study_settings`."""
+
+    class Access(models.TextChoices):
+        OPEN = "open"
+        INVITED = "invited"
+
+    class Switching(models.TextChoices):
+        SYNC = "sync", "sync: one playhead for both clips"
+        RESTART = "restart", "restart: the other clip starts over"
+        RESUME = "resume", "resume: the other clip goes on where it was left"
+
+    class Pairing(models.TextChoices):
+        LEAST_VOTED = "least-voted"
+        UNIFORM = "uniform"
+
+    class Headphones(models.TextChoices):
+        OFF = "off"
+        RECOMMENDED = "recommended", "recommended: who fails may go on, and is flagged"
+        REQUIRED = "required", "required: who fails cannot go on"
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=100)
+    description = models.TextField(blank=True)
+    is_default = models.BooleanField(default=False, help_text="Where a listener without an invitation goes.")
+    is_simulated = models.BooleanField(default=False, help_text="Its votes are made up; every page says so.")
+    is_open = models.BooleanField(default=True, help_text="Whether new battles are served.")
+    access = models.CharField(
+        max_length=10, choices=Access.choices, default=Access.OPEN,
+        help_text="invited: only with a link from `manage.py study invite`.",
+    )  # fmt: skip
+    ends_at = models.DateTimeField(null=True, blank=True)
+
+    systems = models.ManyToManyField(System, blank=True, related_name="studies")
+    prompts = models.ManyToManyField(Prompt, blank=True, related_name="studies", help_text="None: all prompts.")
+
+    answers = models.JSONField(default=default_answers)
+    questions = models.JSONField(
+        default=default_questions,
+        help_text='{"degree": asked for much or slightly, "axes": asked after the overall answer, "tags": reasons to '
+        'pick from, "comment": whether a comment may be written}',
+    )
+    min_listen_ms = models.PositiveIntegerField(
+        default=4000, validators=[MinValueValidator(1)], help_text="To be heard of each clip."
+    )
+    switching = models.CharField(max_length=10, choices=Switching.choices, default=Switching.SYNC)
+    excerpt_s = models.PositiveSmallIntegerField(default=30, validators=[MinValueValidator(1), MaxValueValidator(90)])
+    codec = models.CharField(max_length=4, choices=Excerpt._meta.get_field("codec").choices, default="mp3")
+    reveal = models.BooleanField(default=True, help_text="Whether a listener learns who was who after each vote.")
+
+    pairing = models.CharField(max_length=20, choices=Pairing.choices, default=Pairing.LEAST_VOTED)
+    epsilon = models.FloatField(default=0.2, help_text="Share of pairs drawn uniformly, 0.1 to 1.")
+    votes_per_pair = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Enough for a pair of systems. None: no end",
+    )
+    battles_per_rater = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="None: all there are."
+    )
+
+    practice = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(10)], help_text="Battles at the start that count for nothing."
+    )
+    block_length = models.PositiveSmallIntegerField(
+        default=10,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="Battles that count, a block.",
+    )
+    blocks = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="None: as many as there are battles for."
+    )
+    golds = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(10)], help_text="Per block: a clip against its degraded self."
+    )
+    traps = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(10)],
+        help_text="Per block: a clip against itself with beeps.",
+    )
+    repeats = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(10)], help_text="Per block: an earlier battle with its slots swapped."
+    )
+    volume_check = models.BooleanField(default=False, help_text="Set the volume before the first battle.")
+    headphones = models.CharField(max_length=12, choices=Headphones.choices, default=Headphones.OFF)
+    exclude_flagged = models.BooleanField(
+        default=True, help_text="Whether the board leaves out the votes of raters whom the quality rules flag."
+    )
+    weight_by_reliability = models.BooleanField(
+        default=False, help_text="Whether a vote counts on the board as much as its rater has proved reliable."
+    )
+
+    consent_version = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
+    consent_text = models.TextField(
+        default="We store your answers and what you listened to, under a random number in a cookie: no name, "
+        "no address. To notice one person voting as many, a scrambled mark of your connection is kept for two days. "
+        "The answers are published for research. You can withdraw them at any time."
+    )
+    platform = models.JSONField(
+        default=dict, blank=True,
+        help_text='Where raters come from, as the names of its URL parameters: {"participant": "PROLIFIC_PID", '
+        '"study": "STUDY_ID", "session": "SESSION_ID"}. Empty: nowhere in particular.',
+    )  # fmt: skip
+    completion = models.JSONField(
+        default=dict, blank=True,
+        help_text='{"message": "...", "codes": {"completed": "..."}, "return_url": "https://..."}, or less.',
+    )  # fmt: skip
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "studies"
+        ordering = ["slug"]
+        constraints = [
+            models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="study_one_default"),
+            models.CheckConstraint(condition=Q(epsilon__gte=0.1, epsilon__lte=1), name="study_epsilon"),
+            models.CheckConstraint(condition=Q(excerpt_s__gte=1, excerpt_s__lte=90), name="study_excerpt_length"),
+        ]
+
+    def __str__(self):
+        return self.slug
+
+    def clean(self):
+        if problems := study_settings.problems(self):
+            raise ValidationError(problems)
+
+    @property
+    def accepts_battles(self):
+        return self.is_open and not (self.ends_at and self.ends_at <= timezone.now())
+
+    @property
+    def has_checks(self):
+        """Whether battles come in blocks with checks among them, so that their order is not the rater's to choose."""
+        return bool(self.practice or self.golds or self.traps or self.repeats)

@@ -1,0 +1,102 @@
+"""How a rater is known to where they came from, without our knowing who they are: HMACs, invitations, return URLs.
+
+Every key is derived from SECRET_KEY, for one purpose and one study: nobody can tell from what is stored who
+somebody is, nor that two studies had the same person.
+"""
+
+import hashlib
+import hmac
+import secrets
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from urllib.parse import quote, urlsplit
+
+from django.conf import settings
+from django.utils.crypto import constant_time_compare
+
+from .refusals import Forbidden
+
+MAX_LENGTH = 200
+
+
+def _hmac(purpose: str, value: str) -> str:
+    key = hashlib.sha256(f"arena:{purpose}:{settings.SECRET_KEY}".encode()).digest()
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
+
+
+def participant_of(study, platform, invitation):
+    """The HMAC by which this study knows the person of these URL parameters; None where it asks for none.
+
+    platform: {parameter name: value}; invitation: a token of `new_invitation`. Raises Forbidden.
+    """
+    if study.platform:
+        value = (platform or {}).get(study.platform["participant"], "").strip()
+        if not 1 <= len(value) <= MAX_LENGTH:
+            raise Forbidden(
+                f"This study is entered from its platform, with {study.platform['participant']} in the address.",
+                code="platform_needed",
+            )
+        return _hmac(f"participant:{study.slug}", value)
+    if study.access == study.Access.INVITED:
+        nonce = _nonce_of(study, invitation or "")
+        if not nonce:
+            raise Forbidden("This study is by invitation: open the link that you were sent.", code="invitation_needed")
+        return _hmac(f"participant:{study.slug}", nonce)
+    return None
+
+
+def new_invitation(study) -> str:
+    """A token for one person; whoever enters with it again is the same rater."""
+    nonce = secrets.token_urlsafe(9)
+    return f"{nonce}.{_hmac(f'invitation:{study.slug}', nonce)[:20]}"
+
+
+def _nonce_of(study, token):
+    nonce, _, signature = token.partition(".")
+    expected = _hmac(f"invitation:{study.slug}", nonce)[:20]
+    return nonce if nonce and constant_time_compare(signature, expected) else None
+
+
+def return_key(study) -> str:
+    """The secret, in hex, that the platform checks the signatures of return URLs with."""
+    return _hmac("return", study.slug)
+
+
+def return_url(study, *, outcome, code, platform):
+    """Where a rater goes at the end: the study's return URL with its blanks filled in and a signature appended, the
+    HMAC-SHA256 under `return_key` of all before `signature=`; None where the study has none.
+
+    platform: the parameters the rater came with; only those the study names are used.
+    """
+    template = study.completion.get("return_url", "")
+    if not template:
+        return None
+    blanks = {role: (platform or {}).get(parameter, "") for role, parameter in study.platform.items()}
+    blanks |= {"code": code or "", "outcome": outcome}
+    url = template.format(**{name: quote(str(value)[:MAX_LENGTH], safe="") for name, value in blanks.items()})
+    unsigned = f"{url}{'&' if urlsplit(url).query else '?'}signature="
+    return unsigned + hmac.new(bytes.fromhex(return_key(study)), unsigned.encode(), hashlib.sha256).hexdigest()
+
+
+def schedule_seed(rater, study) -> str:
+    """Secret, and the rater's own in this study: what their checks and headphone trials are drawn with."""
+    return _hmac(f"schedule:{study.slug}", str(rater.pk))
+
+
+def connection_of(address: str, user_agent: str, now: datetime) -> str | None:
+    """A mark that two visits from one connection and browser share on one day (UTC), and that cannot be turned back
+    into either. None where the address is not a public one: behind a proxy or in a lab everybody would look alike."""
+    try:
+        if not ip_address(address).is_global:
+            return None
+    except ValueError:
+        return None
+    return _hmac(f"connection:{now.astimezone(UTC).date().isoformat()}", f"{address}\n{user_agent}")
+
+
+def client_address(request) -> str:
+    """The address that the outermost trusted proxy saw (settings.TRUSTED_PROXIES of them), else the peer's."""
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    if settings.TRUSTED_PROXIES and len(forwarded) >= settings.TRUSTED_PROXIES:
+        return forwarded[-settings.TRUSTED_PROXIES]
+    return request.META.get("REMOTE_ADDR", "")

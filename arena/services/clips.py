@@ -1,0 +1,144 @@
+"""Clips in: register the file, measure it, cut the excerpts that studies ask for."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from arena import audio
+from arena.models import Clip, Excerpt, Prompt, Status, System
+
+MAX_BYTES = 200_000_000
+
+
+def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence=""):
+    """Copy an audio file into the private originals and write its Clip down as pending.
+
+    Idempotent by content: the same bytes for the same system and prompt are the same clip.
+    Returns (clip, created).
+    """
+    path = Path(path)
+    with path.open("rb") as source:
+        sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+    system, _ = System.objects.get_or_create(name=system)
+    prompt, _ = Prompt.objects.get_or_create(text=prompt, lyrics=lyrics, defaults={"tags": list(tags)})
+    existing = Clip.objects.filter(system=system, prompt=prompt, sha256=sha256).first()
+    if existing:
+        return existing, False
+    return Clip.objects.get_or_create(
+        system=system,
+        prompt=prompt,
+        sha256=sha256,
+        defaults={
+            **_kept_original(path, sha256),
+            "filename": path.name[:255],
+            "seed": seed,
+            "tags": list(tags),
+            "licence": licence,
+        },
+    )
+
+
+def _kept_original(path, sha256):
+    """The original in private storage; one that is too large is not even copied."""
+    if path.stat().st_size > MAX_BYTES:
+        megabytes = path.stat().st_size / 1e6
+        return {
+            "status": Status.REJECTED,
+            "reason": f"The file is {megabytes:,.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.",
+        }
+    name = f"originals/{sha256[:2]}/{sha256}{path.suffix.lower()[:10]}"
+    if not default_storage.exists(name):
+        with path.open("rb") as source:
+            name = default_storage.save(name, File(source))
+    return {"original": name}
+
+
+def ingest_clip(clip_id):
+    """Measure a pending clip's original: it becomes ready, or rejected with the reason. Idempotent."""
+    clip = Clip.objects.get(pk=clip_id)
+    if clip.status != Status.PENDING:
+        return clip
+    try:
+        with local_copy(clip.original) as path:
+            facts = audio.inspect(path)
+    except (audio.AudioRejected, FileNotFoundError) as failure:
+        outcome = _rejected(failure)
+    else:
+        outcome = {
+            "status": Status.READY,
+            "duration_ms": facts.duration_ms,
+            "sample_rate": facts.sample_rate,
+            "channels": facts.channels,
+            "codec": facts.codec,
+            "loudness_lufs": facts.loudness_lufs,
+            "true_peak_dbtp": facts.true_peak_dbtp,
+        }
+    Clip.objects.filter(pk=clip_id, status=Status.PENDING).update(ingested_at=timezone.now(), **outcome)
+    clip.refresh_from_db()
+    return clip
+
+
+def _rejected(failure):
+    gone = isinstance(failure, FileNotFoundError)
+    return {"status": Status.REJECTED, "reason": "The original is not in the storage." if gone else str(failure)}
+
+
+def cut_excerpt(excerpt_id):
+    """Make a pending excerpt's file; one that cannot be levelled is rejected with the reason. Idempotent."""
+    excerpt = Excerpt.objects.select_related("clip").get(pk=excerpt_id)
+    if excerpt.status != Status.PENDING:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        cut = Path(folder) / f"excerpt.{excerpt.codec}"
+        try:
+            with local_copy(excerpt.clip.original) as path:
+                facts = audio.cut_excerpt(
+                    path, cut, length_ms=excerpt.length_ms, codec=excerpt.codec, variant=excerpt.variant
+                )
+        except (audio.AudioRejected, audio.CannotLevel, FileNotFoundError) as failure:
+            Excerpt.objects.filter(pk=excerpt_id, status=Status.PENDING).update(**_rejected(failure))
+            return
+        with cut.open("rb") as content:
+            variant = excerpt.variant and f"-{excerpt.variant}"
+            name = default_storage.save(
+                f"excerpts/{excerpt.clip_id}/{excerpt.length_ms}{variant}.{excerpt.codec}", File(content)
+            )
+    stored = Excerpt.objects.filter(pk=excerpt_id, status=Status.PENDING).update(
+        status=Status.READY,
+        file=name,
+        size=facts.bytes,
+        gain_db=facts.gain_db,
+        loudness_lufs=facts.loudness_lufs,
+        true_peak_dbtp=facts.true_peak_dbtp,
+        peaks=facts.peaks,
+    )
+    if not stored:  # another worker was first
+        default_storage.delete(name)
+    elif excerpt.file and excerpt.file.name != name:  # cut anew
+        default_storage.delete(excerpt.file.name)
+
+
+class local_copy:
+    """A stored file as a path: the file itself where storage is a folder, else a temporary copy."""
+
+    def __init__(self, field_file):
+        self.file, self.copy = field_file, None
+
+    def __enter__(self):
+        try:
+            return Path(self.file.path)
+        except NotImplementedError:  # a storage without local paths, such as S3
+            self.copy = tempfile.NamedTemporaryFile(suffix=Path(self.file.name).suffix)
+            with self.file.open("rb") as source:
+                for chunk in source.chunks():
+                    self.copy.write(chunk)
+            self.copy.flush()
+            return Path(self.copy.name)
+
+    def __exit__(self, *exc):
+        if self.copy:
+            self.copy.close()

@@ -1,0 +1,272 @@
+"""Battles out: the rater's open one, else the next by the study's schedule; progress; skips."""
+
+from collections import Counter
+from datetime import timedelta
+from random import Random, SystemRandom
+
+from django.db import transaction
+from django.db.models import Count, Max
+from django.utils import timezone
+
+from arena import schedule
+from arena.candidates import ready_checks, recent_candidates
+from arena.models import Battle, Rater, Study
+from arena.pairing import draw_least_voted, draw_uniform
+from arena.participants import schedule_seed
+from arena.refusals import Conflict, NotFound, Refusal
+
+from .joining import require_ready
+
+BATTLE_LIFETIME = timedelta(days=30)
+RESERVATION = timedelta(minutes=30)
+SKIP_REASONS = ("cannot_play", "cannot_decide", "heard_before", "other")
+MANY = 500  # a progress bar needs no larger total
+
+
+@transaction.atomic
+def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random | None = None):
+    """The rater's oldest open battle, else a new one. Returns (battle, created).
+
+    With `after` (a battle id of theirs) the battle that follows that one, at most one ahead, so that a page
+    can fetch the next while this one is heard. With `like` (an answered battle of theirs) a new one for the same
+    prompt. The rater's row is locked: two tabs get the same battle.
+    """
+    now = now or timezone.now()
+    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
+    require_ready(rater, study)
+    prompt = None
+    if like is None:
+        waiting = list(rater.battles.filter(study=study).open(now).order_by("served_at"))
+        if after is not None:
+            waiting = _following(rater, study, after, waiting)
+        if waiting:
+            return waiting[0], False
+    else:
+        prompt = _prompt_of(rater, study, like)
+    if not study.accepts_battles:
+        raise Conflict("This study is closed; no new battles are served.", code="closed")
+    return _Turn(rater, study, now, rng).draw(prompt), True
+
+
+def _following(rater, study, after, waiting):
+    previous = rater.battles.filter(pk=after, study=study).first()
+    if not previous:
+        raise NotFound("You have no such battle in this study.")
+    following = [battle for battle in waiting if battle.served_at > previous.served_at]
+    if not following and len(waiting) >= 2:
+        raise Conflict("One battle ahead is enough: answer the open one first.", code="too_far_ahead")
+    return following
+
+
+def _prompt_of(rater, study, like):
+    """The prompt of an answered battle, for who asks for more of it; where checks are to come unforeseen, or nothing
+    is revealed, the order of battles is not the rater's to choose."""
+    liked = rater.battles.filter(pk=like, study=study, close_reason="voted").first()
+    if not liked:
+        raise NotFound("You have answered no such battle in this study.")
+    if study.has_checks or not study.reveal:
+        raise Conflict("This study serves its battles in its own order.", code="none_left_like")
+    return liked.prompt_id
+
+
+class _Turn:
+    """One rater's turn: what has been, and what comes next."""
+
+    def __init__(self, rater, study, now, rng=None):
+        self.rater, self.study, self.rng = rater, study, rng or SystemRandom()
+        self.past = list(rater.battles.filter(study=study).order_by("served_at"))
+        last = rater.battles.aggregate(last=Max("served_at"))["last"]
+        self.now = max(now, last + timedelta(microseconds=1)) if last else now  # their order is that of serving
+
+    def draw(self, prompt=None):
+        kind = schedule.RANKED
+        if self.study.has_checks or self.study.blocks:
+            kind = schedule.Schedule.of(self.study).kind_at(len(self.past), schedule_seed(self.rater, self.study))
+        if kind is None:
+            raise Conflict("That was all. Thank you!", code="none_left")
+        if kind == schedule.REPEAT:
+            drawn = self._repeat()
+        elif kind != schedule.RANKED:
+            drawn = self._check(kind)
+        else:
+            drawn = None
+        return drawn or self._ranked(prompt)  # a check that cannot be had gives way to an ordinary battle
+
+    def _ranked(self, prompt):
+        pairs = _unheard(self.rater, self.study, self.past, self.now)
+        if prompt:
+            pairs = {
+                systems: kept
+                for systems, options in pairs.items()
+                if (kept := [option for option in options if option.prompt_id == prompt])
+            }
+        if not pairs:
+            raise Conflict(
+                "You have heard every pair there is. Thank you!", code="none_left_like" if prompt else "none_left"
+            )
+        systems = sorted(pairs)
+        counts = _pair_counts(self.study, self.now)
+        epsilon = 1 if self.study.pairing == Study.Pairing.UNIFORM else self.study.epsilon
+        pair = draw_least_voted([counts[pair] for pair in systems], epsilon, self.rng)
+        options = pairs[systems[pair.index]]
+        chosen = draw_uniform(len(options), self.rng)
+        candidate = options[chosen.index]
+        a, b = self._slots()
+        return self._create(
+            kind=Battle.Kind.RANKED,
+            prompt_id=candidate.prompt_id,
+            system_a_id=candidate.system_ids[a],
+            system_b_id=candidate.system_ids[b],
+            clip_a_id=candidate.clip_ids[a],
+            clip_b_id=candidate.clip_ids[b],
+            excerpt_a_id=candidate.excerpt_ids[a],
+            excerpt_b_id=candidate.excerpt_ids[b],
+            length_ms=candidate.length_ms,
+            policy=f"{self.study.pairing}{'+like' if prompt else ''}",
+            pair_probability=pair.probability,
+            clip_probability=chosen.probability,
+        )
+
+    def options(self, kind):
+        """What a check can be made of now: clips that this rater has not met in one, with their variants; or, for a
+        repeat, their answered battles of some time ago."""
+        if kind != schedule.REPEAT:
+            met = {battle.clip_a_id for battle in self.past if battle.kind in Battle.ONE_CLIP}
+            return [check for check in ready_checks(self.study, kind == schedule.TRAP) if check.clip_id not in met]
+        repeated = {battle.repeats_id for battle in self.past}
+        long_ago = self.past[: max(0, len(self.past) - schedule.REPEAT_DISTANCE + 1)]
+        return [
+            battle
+            for battle in long_ago
+            if battle.kind == Battle.Kind.RANKED and battle.close_reason == "voted" and battle.pk not in repeated
+        ]
+
+    def _check(self, kind):
+        """A clip against a variant of itself; None where there is none."""
+        options = self.options(kind)
+        if not options:
+            return None
+        check = self.rng.choice(options)
+        tones = kind == schedule.TRAP
+        excerpts = (check.plain_id, check.variant_id)
+        a, b = self._slots()
+        # Right is the clip as it is, against its degraded self; in a trap the one with the tones.
+        right = 1 if tones else 0
+        return self._create(
+            kind=kind,
+            prompt_id=check.prompt_id,
+            system_a_id=check.system_id,
+            system_b_id=check.system_id,
+            clip_a_id=check.clip_id,
+            clip_b_id=check.clip_id,
+            excerpt_a_id=excerpts[a],
+            excerpt_b_id=excerpts[b],
+            length_ms=check.length_ms,
+            policy=kind,
+            expected="A" if a == right else "B",
+        )
+
+    def _repeat(self):
+        """An earlier battle with its slots swapped; None where there is none."""
+        options = self.options(schedule.REPEAT)
+        if not options:
+            return None
+        first = self.rng.choice(options)
+        return self._create(
+            kind=Battle.Kind.REPEAT,
+            prompt_id=first.prompt_id,
+            system_a_id=first.system_b_id,
+            system_b_id=first.system_a_id,
+            clip_a_id=first.clip_b_id,
+            clip_b_id=first.clip_a_id,
+            excerpt_a_id=first.excerpt_b_id,
+            excerpt_b_id=first.excerpt_a_id,
+            length_ms=first.length_ms,
+            codec=first.codec,
+            policy=Battle.Kind.REPEAT,
+            repeats=first,
+        )
+
+    def _slots(self):
+        return (0, 1) if self.rng.random() < 0.5 else (1, 0)
+
+    def _create(self, **drawn):
+        lasts_until = self.now + BATTLE_LIFETIME
+        return Battle.objects.create(
+            study=self.study,
+            rater=self.rater,
+            served_at=self.now,
+            reserved_until=self.now + RESERVATION,
+            expires_at=min(lasts_until, self.study.ends_at or lasts_until),
+            **{"codec": self.study.codec, **drawn},
+        )
+
+
+def _pair_counts(study, now):
+    """Votes had or expected of each system pair, as Counter({(low id, high id): n})."""
+    counts = Counter()
+    slots = Battle.objects.filter(study=study).counted(now).order_by().values_list("system_a_id", "system_b_id")
+    for a, b, n in slots.annotate(n=Count("pk")):
+        counts[min(a, b), max(a, b)] += n
+    return counts
+
+
+def _unheard(rater, study, past, now):
+    """The candidates whose two clips this rater has not met in this study, while their quota and the pairs' last."""
+    met = {frozenset((battle.clip_a_id, battle.clip_b_id)) for battle in past if battle.kind == Battle.Kind.RANKED}
+    if study.battles_per_rater and len(met) >= study.battles_per_rater:
+        return {}
+    active = set(study.systems.filter(retired_at__isnull=True).values_list("pk", flat=True))
+    counts = _pair_counts(study, now) if study.votes_per_pair else Counter()
+    unheard = {
+        systems: [option for option in options if frozenset(option.clip_ids) not in met]
+        for systems, options in recent_candidates(study).items()
+        if active.issuperset(systems) and not (study.votes_per_pair and counts[systems] >= study.votes_per_pair)
+    }
+    return {systems: options for systems, options in unheard.items() if options}
+
+
+def progress(rater, study):
+    """How many battles the rater has done of how many there are for them: {"done", "total"}."""
+    turn = _Turn(rater, study, timezone.now())
+    past, now = turn.past, turn.now
+    done = sum(battle.closed_at is not None for battle in past)
+    live = done + sum(battle.closed_at is None and battle.expires_at > now for battle in past)
+    left = sum(len(options) for options in _unheard(rater, study, past, now).values())
+    ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
+    if study.battles_per_rater:
+        left = max(0, min(left, study.battles_per_rater - ranked))
+    if study.has_checks or study.blocks:
+        left = _scheduled(turn, left)
+    return {"done": done, "total": live + left}
+
+
+def _scheduled(turn, ranked_left):
+    """How many battles the schedule still holds for the rater, of which at most `ranked_left` are ordinary. Whether a
+    check can be had is known of the next battle; where it cannot, an ordinary one takes its place."""
+    plan, seed = schedule.Schedule.of(turn.study), schedule_seed(turn.rater, turn.study)
+    for count in range(MANY):
+        kind = plan.kind_at(len(turn.past) + count, seed)
+        if count == 0 and kind not in (None, schedule.RANKED) and not turn.options(kind):
+            kind = schedule.RANKED
+        if kind is None or (kind == schedule.RANKED and not ranked_left):
+            return count
+        ranked_left -= kind == schedule.RANKED
+    return MANY
+
+
+@transaction.atomic
+def skip_battle(rater, battle_id, reason, now=None):
+    """Close an open battle without an answer. Skipping again is no error."""
+    if reason not in SKIP_REASONS:
+        raise Refusal(f"reason is {reason!r}; it is one of {', '.join(SKIP_REASONS)}.")
+    Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
+    battle = Battle.objects.filter(pk=battle_id, rater=rater).first()
+    if not battle:
+        raise NotFound("You have no such battle.")
+    if battle.close_reason == "voted":
+        raise Conflict("This battle has been answered already.", code="already_voted")
+    if not battle.closed_at:
+        battle.closed_at, battle.close_reason, battle.skip_reason = now or timezone.now(), "skipped", reason
+        battle.save(update_fields=["closed_at", "close_reason", "skip_reason"])
+    return battle

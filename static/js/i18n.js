@@ -1,0 +1,11 @@
+/** The page's language: Django's catalogue (/jsi18n/, a classic script before the modules), or English without it. */
+
+const catalogue = globalThis.django ?? {};
+
+export const gettext = (text) => catalogue.gettext?.(text) ?? text;
+export const ngettext = (one, many, n) => catalogue.ngettext?.(one, many, n) ?? (n === 1 ? one : many);
+
+/** "%(name)s" in `text` filled in from `values`. */
+export function interpolate(text, values) {
+  return text.replace(/%\((\w+)\)s/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
