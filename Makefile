@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+WORDS := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
 
-.PHONY: run test bench lint chromium
+.PHONY: run test bench lint messages tools
 
-run: $(INSTALLED)
+run: $(INSTALLED) $(WORDS)
 	@$(BIN)/python -m arena.run
 
-test: $(INSTALLED) chromium lint
+test: $(INSTALLED) $(WORDS) tools lint
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 bench: $(INSTALLED)
@@ -19,11 +20,26 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 
-# The browser tests skip where there is no chromium. Under CI that would be a failure, so there we get one.
-chromium:
-	@if [ "$$CI" = true ] && [ "$$(id -u)" = 0 ] && ! command -v chromium > /dev/null; then \
-	    echo 'Installing chromium for the browser tests' && apt-get -q update && \
-	    DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends chromium; \
+# The translations as the pages read them. Babel does it, so that running the arena needs no GNU gettext.
+%.mo: %.po $(INSTALLED)
+	@$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
+
+# For who changes words: what the pages and scripts say goes into the .po files (needs GNU gettext). Then translate.
+# The settings want their variables; nothing is opened.
+messages: $(INSTALLED)
+	@for domain in django djangojs; do \
+	    SECRET_KEY=none DATABASE_URL=postgres://none REDIS_URL=redis://none $(BIN)/python manage.py makemessages \
+	        --domain $$domain --locale de --locale fr --add-location file --no-obsolete --no-wrap \
+	        --ignore .venv --ignore var --ignore tests || exit 1; \
+	done
+
+# Tests that need a browser or GNU gettext skip where there is none. Under CI that would be a failure, so there we
+# get them.
+tools:
+	@if [ "$$CI" = true ] && [ "$$(id -u)" = 0 ] && \
+	    ! { command -v chromium && command -v xgettext && command -v msgmerge; } > /dev/null; then \
+	    echo 'Installing chromium and gettext for the tests' && apt-get -q update && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends chromium gettext; \
 	fi
 
 # Filled anew when requirements.txt changes; an installation that was interrupted goes on where it stopped.

@@ -4,31 +4,61 @@ import math
 from datetime import datetime
 
 from django import template
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy
 
 register = template.Library()
 
 DASH = "–"  # noqa: RUF001
 MINUS = "−"  # noqa: RUF001
 EDGE = 3  # per cent of the plot kept free at either side
+
+# Why a vote is not on a board: what the vote is, what its listener wants, or what a rule says of its listener.
 EXCLUDED = {
-    "both_bad": "said that both were bad, which is no preference",
-    "withdrawn": "withdrawn by the listener",
+    "both_bad": gettext_lazy("Both clips were found bad, which is no preference"),
+    "withdrawn": gettext_lazy("Withdrawn by the listener"),
+    "practice": gettext_lazy("For practice"),
+    "gold": gettext_lazy("A check: a clip against a damaged copy of itself"),
+    "trap": gettext_lazy("A check: was the listener attending"),
+    "repeat": gettext_lazy("A check: a pair that the listener had answered before"),
+    "risk": gettext_lazy("The listener looks like a duplicate or a machine"),
+    "careless": gettext_lazy("The listener did not listen, by all the checks together"),
+    "favours_system": gettext_lazy("The listener favours one system far beyond what others hear"),
+    "against_board": gettext_lazy("The listener contradicts the others more than taste explains"),
+    "failed_golds": gettext_lazy("The listener preferred clips that were audibly damaged"),
+    "inconsistent": gettext_lazy("The listener answered the same pairs differently each time"),
+    "slot_bias": gettext_lazy("The listener chose one side, whatever was playing there"),
+    "straight_lining": gettext_lazy("The listener gave the same answer again and again"),
+    "too_fast": gettext_lazy("The listener answered faster than anyone can decide"),
+    "impossible_times": gettext_lazy("The times recorded contradict what is said to have been heard"),
+    "late": gettext_lazy("Arrived late, and counted all the same"),
+    "cleared": gettext_lazy("Looked at by a person, who found nothing wrong"),
+}
+
+# What the configuration of an edition says, in the reader's words.
+RULES = {
+    ("tie", "half a win each way"): gettext_lazy("A tie is half a win for each side."),
+    ("both_bad", "excluded"): gettext_lazy("A vote “both bad” is left out."),
+    ("cluster", "rater; a vote without rater is a cluster of its own"): gettext_lazy(
+        "Intervals are clustered by listener; a vote without a known listener is a cluster of its own."
+    ),
 }
 
 
 @register.filter
 def signed(value, digits=2):
-    """1.5 as +1.50, with a true minus sign."""
+    """1.5 as +1.50, with a true minus sign and the language's decimal mark."""
     if value is None:
         return DASH
     text = f"{abs(value):.{digits}f}"
-    return text if float(text) == 0 else (f"+{text}" if value > 0 else f"{MINUS}{text}")
+    sign = "" if float(text) == 0 else "+" if value > 0 else MINUS
+    return sign + number_format(text)
 
 
 @register.filter
 def plus_minus(stderr, digits=2):
     """A standard error as "± 0.12"; nothing where there is none to give."""
-    return "" if stderr is None else f"± {stderr:.{digits}f}"
+    return "" if stderr is None else f"± {number_format(f'{stderr:.{digits}f}')}"
 
 
 @register.filter
@@ -44,18 +74,26 @@ def moment(text):
 
 @register.filter
 def why_excluded(reason):
+    """The reason in the reader's words; one without words here as it is stored."""
     return EXCLUDED.get(reason, reason.replace("_", " "))
+
+
+@register.filter
+def rule(config, name):
+    """A sentence: what the configuration of an edition says about `name`."""
+    return RULES.get((name, config[name]), f"{name}: {config[name]}.")
 
 
 @register.inclusion_tag("scoring/_plot.html")
 def interval_plot(group):
-    """Every rating of a group with its interval, on one scale, as x positions in per cent."""
+    """Every rating of a group with its interval, on one scale, as x positions in per cent. Positions are text:
+    as numbers a template would write them with the decimal mark of the reader's language."""
     low = math.floor(2 * min(0, *(r["low"] for r in group))) / 2
     high = math.ceil(2 * max(0, *(r["high"] for r in group))) / 2
     span = max(high - low, 1)
 
     def x(value):
-        return round(EDGE + (100 - 2 * EDGE) * (value - low) / span, 2)
+        return f"{EDGE + (100 - 2 * EDGE) * (value - low) / span:.2f}%"
 
     step = max(1, math.ceil(span / 5))
     return {
