@@ -16,7 +16,22 @@ CONFIG = {
     "cluster": "rater; a vote without rater is a cluster of its own",
     "categories": ["overall"],
 }
+QUALITY_RULES = (
+    "risk", "careless", "favours_system", "against_board", "failed_golds", "inconsistent", "slot_bias",
+    "straight_lining", "too_fast",
+)  # fmt: skip
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
+
+
+def config_for(study, reliability=None):
+    """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes."""
+    weighting = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
+    return {**CONFIG, "excluded_flags": excluded_flags(study), **weighting}
+
+
+def excluded_flags(study):
+    """The rules that exclude a vote from the study's board, the weightiest first: a vote is counted under one."""
+    return ["withdrawn", *(QUALITY_RULES if study.exclude_flagged else ())]
 
 
 def compute(votes, config):
@@ -26,7 +41,15 @@ def compute(votes, config):
     """
     if not len(votes.outcome):
         return {"groups": [], "g_eff": 0.0, "heaviest_rater_share": 0.0, "converged": True, **_counts(votes)}
-    fit = bradley_terry.fit(votes.a, votes.b, votes.outcome, len(votes.systems), cluster=votes.cluster, l2=config["l2"])
+    fit = bradley_terry.fit(
+        votes.a,
+        votes.b,
+        votes.outcome,
+        len(votes.systems),
+        weight=votes.weight if config.get("reliability") else None,
+        cluster=votes.cluster,
+        l2=config["l2"],
+    )
     low, high = fit.interval(config["level"])
     groups = [
         sorted(
@@ -38,7 +61,7 @@ def compute(votes, config):
     return {
         "groups": sorted(groups, key=lambda group: (-len(group), group[0]["system"])),
         "g_eff": round(fit.g_eff, 6),
-        "heaviest_rater_share": round(_heaviest_share(votes.cluster), 6),
+        "heaviest_rater_share": round(_heaviest_share(votes), 6),
         "converged": bool(fit.converged),
         **_counts(votes),
     }
@@ -72,8 +95,9 @@ def _rounded(value):
     return round(float(value), 6) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
-def _heaviest_share(cluster):
-    return float(np.unique(cluster, return_counts=True)[1].max() / len(cluster))
+def _heaviest_share(votes):
+    _, rater = np.unique(votes.cluster, return_inverse=True)
+    return float(np.bincount(rater, votes.weight).max() / votes.weight.sum())
 
 
 def canonical_json(result):

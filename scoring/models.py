@@ -138,6 +138,22 @@ class Rating(models.Model):
         return f"{self.system}: {self.value:.2f}"
 
 
+class QualityReport(models.Model):
+    """What the quality rules found in a study at one place of the ledger, and how well its raters agree."""
+
+    study = models.ForeignKey(Study, models.PROTECT, related_name="quality_reports")
+    ledger_seq = models.BigIntegerField()
+    version = models.PositiveIntegerField()
+    report = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["study", "-ledger_seq", "-pk"]
+
+    def __str__(self):
+        return f"quality of {self.study} at {self.ledger_seq}"
+
+
 class AnchorFit(models.Model):
     """One fit of the per-system bias of a reward model to the votes of a study."""
 

@@ -61,26 +61,31 @@ def refit_board(study, now=None, only_if_due=False):
     if only_if_due and not board_is_due(study, now):
         return None
     seq = ledger.head()
-    votes = inputs.study_votes(study, seq)
+    config = boards.config_for(study, _last_reliability(study))
+    votes = inputs.board_votes(study, seq, config)
     last = study.editions.order_by("-number").first()
     return outputs.write_edition(
         study,
         number=last.number + 1 if last else 1,
         method=boards.METHOD,
         method_version=boards.METHOD_VERSION,
-        config=boards.CONFIG,
+        config=config,
         ledger_seq=seq,
         input_hash=votes.input_hash,
-        result=boards.compute(votes, boards.CONFIG),
+        result=boards.compute(votes, config),
         now=now or timezone.now(),
     )
+
+
+def _last_reliability(study):
+    return study.reliabilities.order_by("-pk").values_list("pk", flat=True).first()
 
 
 def rebuild_edition(edition):
     """The edition's canonical JSON, computed again from the database."""
     if (edition.method, edition.method_version) != (boards.METHOD, boards.METHOD_VERSION):
         raise NotFound(f"{edition}: its method {edition.method} {edition.method_version} is not in this code.")
-    votes = inputs.study_votes(edition.study, edition.ledger_seq)
+    votes = inputs.board_votes(edition.study, edition.ledger_seq, edition.config)
     return boards.canonical_json(boards.compute(votes, edition.config))
 
 
@@ -106,7 +111,7 @@ def refit_anchors(study, model, now=None, only_if_due=False):
         return None
     n_rewards = model.rewards.count()  # before the rewards are read: one that comes meanwhile is seen as new
     seq = study.editions.order_by("-number").values_list("ledger_seq", flat=True)[0]
-    votes = inputs.study_votes(study, seq)
+    votes = inputs.study_votes(study, seq, boards.excluded_flags(study))
     rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b))
     scored = np.array(
         [a in rewards and b in rewards for a, b in zip(votes.clip_a, votes.clip_b, strict=True)], dtype=bool

@@ -32,6 +32,16 @@ def refit_anchors():
             services.refit_anchors(study, model, only_if_due=True)
 
 
+@shared_task(time_limit=600)
+def screen_raters():
+    """Judge the raters of every study that has new votes, and flag what does not look like listening."""
+    from . import screening
+
+    for study in Study.objects.all():
+        if screening.screening_is_due(study):
+            screening.screen_study(study)
+
+
 @shared_task
 def score_clips():
     """Embed and reward clips under the live model. Runs on the gpu queue."""

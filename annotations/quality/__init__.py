@@ -1,0 +1,85 @@
+"""Whether to trust a rater, and a study: arrays in, frozen dataclasses out.
+
+Tests of one rater, each an e-value that may be looked at after every vote: `checks`, `habits`, `against_board`, which
+bet (`bets`) against what honest raters do (`honest`). One decision from all of them: `verdict`; over a whole study,
+with a board freed of bad raters: `screening`. A weight per rater: `skills`. Agreement of a study's raters:
+`between`. Several identities, and screens that fail: `arrivals`.
+"""
+
+from .against_board import Agreement, agreement, vote_p_values
+from .arrivals import PassRate, Risk, pass_rate_moved, risk
+from .between import Consensus, inter_rater, intra_rater, krippendorff
+from .checks import Golds, Repeats, gold, repeats
+from .evidence import ANSWERS, Evidence
+from .habits import DecisionTimes, SlotBias, StraightLining, decision_times, slot_bias, straight_lining
+from .skills import Skills, reliability
+from .screening import Screening, leave_rater_out, screen
+from .verdict import (
+    AGAINST_BOARD,
+    ALPHA,
+    CARELESS,
+    FAILED_GOLDS,
+    FAVOURS_SYSTEM,
+    INCONSISTENT,
+    MIN_BOARD_RATERS,
+    MIN_VOTES,
+    RULES,
+    SLOT_BIAS,
+    STRAIGHT_LINING,
+    TOO_FAST,
+    VERSION,
+    Fired,
+    RaterVotes,
+    Verdict,
+    judge,
+    weigh,
+)
+
+__all__ = [
+    "AGAINST_BOARD",
+    "ALPHA",
+    "ANSWERS",
+    "CARELESS",
+    "FAILED_GOLDS",
+    "FAVOURS_SYSTEM",
+    "INCONSISTENT",
+    "MIN_BOARD_RATERS",
+    "MIN_VOTES",
+    "RULES",
+    "SLOT_BIAS",
+    "STRAIGHT_LINING",
+    "TOO_FAST",
+    "VERSION",
+    "Agreement",
+    "Consensus",
+    "DecisionTimes",
+    "Evidence",
+    "Fired",
+    "Golds",
+    "PassRate",
+    "RaterVotes",
+    "Repeats",
+    "Risk",
+    "Screening",
+    "Skills",
+    "SlotBias",
+    "StraightLining",
+    "Verdict",
+    "agreement",
+    "decision_times",
+    "gold",
+    "inter_rater",
+    "intra_rater",
+    "judge",
+    "krippendorff",
+    "leave_rater_out",
+    "pass_rate_moved",
+    "reliability",
+    "repeats",
+    "risk",
+    "screen",
+    "slot_bias",
+    "straight_lining",
+    "vote_p_values",
+    "weigh",
+]

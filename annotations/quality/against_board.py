@@ -1,0 +1,116 @@
+"""Does a rater vote as honest listeners of this board would?
+
+Two tests, both valid when looked at after every vote. The named one takes the per-vote p-value of Chatbot Arena
+(Chiang et al. 2024, arXiv 2403.04132, section 5.1) with the board's model in place of the pair's history, and
+multiplies calibrated p-values where the paper combines them by Fisher's method at five checkpoints; its null is
+the board itself. The stronger one bets on what bad raters do, and its null is composite: the honest population of
+`honest.py`, and also every sharpness of SHARPNESS exactly. The likeliest of them all stands in the denominator,
+so that the chance of ever being suspected is bounded for each.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import log_expit, logit
+
+from . import bets
+from .evidence import Evidence, Floats, mixture, of_path
+from .honest import Heard, heard
+
+SHARPNESS = 2.0 ** np.linspace(-1, 1, 9)  # half to twice as sharp as the board
+CALIBRATORS = (0.2, 0.4, 0.6, 0.8)
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """n: decisive votes. agreed: the share for the board's favourite; expected: what the board itself would have.
+
+    p_values, log_e_p: [n], each vote's p-value, and the log of the product of their calibrated e-values so far.
+    log_e: [n] log e-value so far of "careless or contrary" against "honest"; against_board: the same as evidence.
+    favours_system: the same for "honest but for one system"; its detail names the likeliest system by index.
+    """
+
+    n: int
+    agreed: float | None
+    expected: float | None
+    p_values: Floats
+    log_e_p: Floats
+    log_e: Floats
+    against_board: Evidence
+    favours_system: Evidence
+
+
+def agreement(
+    a: ArrayLike, b: ArrayLike, preference: ArrayLike, theta: ArrayLike, *, theta_se: ArrayLike | None = None
+) -> Agreement:
+    """Test one rater's votes, in the order cast, against the board.
+
+    a, b: int [V], systems in slots A and B. preference: [V] A, B, TIE or BOTH_BAD; only A and B count. theta: [n],
+    the board's ratings in logits, best without this rater's own votes (`leave_rater_out`). theta_se: [n], their
+    standard errors, if the board is young. Raises ValueError for an unknown answer or an index out of range.
+    """
+    return agreement_of(heard(a, b, preference, theta, theta_se))
+
+
+def agreement_of(votes: Heard) -> Agreement:
+    n, chance = votes.a.size, np.where(votes.chose_b, votes.chance_b, 1 - votes.chance_b)
+    p_values = vote_p_values(chance)
+    log_e = log_e_path(votes)
+    agreeing = int((chance >= 0.5).sum())
+    return Agreement(
+        n=n,
+        agreed=agreeing / n if n else None,
+        expected=float(np.maximum(votes.chance_b, 1 - votes.chance_b).mean()) if n else None,
+        p_values=p_values,
+        log_e_p=log_calibrated(chance),
+        log_e=log_e,
+        against_board=of_path(log_e, {"votes": n, "for_the_boards_favourite": agreeing}),
+        favours_system=favours_system(votes),
+    )
+
+
+def vote_p_values(chance: ArrayLike) -> Floats:
+    """[D] from the board's probability of each decisive answer: that of an answer no likelier than the one given.
+
+    Chatbot Arena's equation 10 ranks the answer among the pair's earlier ones; here the model supplies their
+    distribution. Of two answers the unlikelier has its own probability, the other 1, so P(p <= u) <= u.
+    """
+    chance = np.asarray(chance, dtype=float)
+    return np.where(chance < 0.5, chance, 1.0)
+
+
+def log_calibrated(chance: ArrayLike) -> Floats:
+    """[D] log of the product so far of calibrated p-values, a mean over CALIBRATORS; argument as `vote_p_values`.
+
+    k p^(k - 1) turns a p-value into an e-value (Vovk & Wang 2021, Annals of Statistics 49). A p-value of two
+    answers takes two values, and its calibration a large loss; so it is spread evenly over the probability of its
+    answer, as a smoothed p-value is at random, and the calibrator averaged there. With q the chance of the unlikelier
+    answer that is q^(k - 1) for it and (1 - q^k) / (1 - q) for the other: of expectation exactly 1.
+    """
+    chance = np.asarray(chance, dtype=float)
+    q, k = np.minimum(chance, 1 - chance), np.array(CALIBRATORS)[:, None]
+    q = np.maximum(q, 1e-300)
+    steps = np.where(chance < 0.5, (k - 1) * np.log(q), np.log(-np.expm1(k * np.log(q))) - np.log1p(-q))
+    steps = np.where(chance == 0.5, 0.0, steps)  # neither is the unlikelier
+    return mixture(np.cumsum(steps, axis=1), np.ones(len(CALIBRATORS)))
+
+
+def favours_system(votes: Heard) -> Evidence:
+    """Honest but for one system, which is favoured or put down; a mean over all the board's systems."""
+    log_e = bets.favours(votes, votes.chose_b[None])[0]
+    system = int(np.argmax(log_e))
+    met = (votes.a == system) | (votes.b == system)
+    won = np.where(votes.chose_b, votes.b, votes.a)[met] == system
+    detail = {"system": system, "votes": int(met.sum()), "won": int(won.sum())}
+    return Evidence(votes.a.size, float(mixture(log_e, np.ones(log_e.size))), detail)
+
+
+def log_e_path(votes: Heard) -> Floats:
+    """[D] Half on somebody who answers B with a fixed chance, half on the board's opinion turned round."""
+    chance_b = np.array(bets.LEANS)[:, None]
+    leans = np.cumsum(np.log(np.where(votes.chose_b, chance_b, 1 - chance_b)), axis=1)
+    alternatives = np.stack([mixture(leans, bets.LEAN_WEIGHTS), votes.log_path(-votes.logit)])
+    toward = np.where(votes.chose_b, 1, -1) * logit(votes.chance_b)
+    exact = np.cumsum(log_expit(SHARPNESS[:, None] * toward), axis=1)
+    return mixture(alternatives, [0.5, 0.5]) - np.maximum(votes.log_path(votes.logit), exact.max(axis=0))
