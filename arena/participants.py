@@ -64,7 +64,7 @@ def return_key(study) -> str:
 
 def return_url(study, *, outcome, code, platform):
     """Where a rater goes at the end: the study's return URL with its blanks filled in and a signature appended, the
-    HMAC-SHA256 under `return_key` of all before `signature=`; None where the study has none.
+    HMAC-SHA256 under `return_key` of all up to and with `signature=`; None where the study has none.
 
     platform: the parameters the rater came with; only those the study names are used.
     """
