@@ -16,6 +16,8 @@ from arena.rater_cookie import RaterCookieAuthentication
 from arena.services import find_study
 
 from .board import OVERALL, board_json, find_edition
+from .exclusions import exclusions as exclusions_of
+from .history import download
 from .insight import insight as insight_of
 from .releases import content_of, current_config
 
@@ -26,6 +28,11 @@ class LeaderboardQuery(StrictSerializer):
     study = serializers.SlugField(required=False)
     category = serializers.CharField(required=False, default=OVERALL)
     edition = serializers.IntegerField(required=False, min_value=1)
+
+
+class ExclusionsQuery(StrictSerializer):
+    study = serializers.SlugField(required=False)
+    before = serializers.IntegerField(required=False, min_value=1, help_text="The `next_before` of the page before.")
 
 
 class ExportQuery(StrictSerializer):
@@ -75,6 +82,28 @@ def leaderboard(request):
 
 
 @extend_schema(
+    parameters=[ExclusionsQuery],
+    responses={
+        200: inline_serializer(
+            "Exclusions",
+            {
+                "study": serializers.CharField(),
+                "rules": serializers.ListField(child=serializers.DictField()),
+                "flags": serializers.ListField(child=serializers.DictField()),
+                "next_before": serializers.IntegerField(allow_null=True),
+            },
+        ),
+        404: REFUSED,
+    },
+)
+@api_view(["GET"])
+def exclusions(request):
+    """Which votes were flagged, by which rule, and whether the board leaves them out."""
+    asked = validated(ExclusionsQuery, given(request.query_params))
+    return Response(exclusions_of(find_study(asked.get("study")), asked.get("before")))
+
+
+@extend_schema(
     responses={
         200: inline_serializer(
             "Insight",
@@ -93,6 +122,30 @@ def leaderboard(request):
 def insight(request, battle_id):
     """After the vote: the model's opinion, the crowd's share, own agreement; null where not yet known."""
     return Response(insight_of(request.user, battle_id))
+
+
+@extend_schema(
+    responses={
+        200: inline_serializer(
+            "OwnHistory",
+            {
+                "rater": serializers.UUIDField(),
+                "written_at": serializers.DateTimeField(),
+                "agreement": serializers.DictField(),
+                "studies": serializers.ListField(child=serializers.DictField()),
+                "votes": serializers.ListField(child=serializers.DictField()),
+            },
+        ),
+        401: REFUSED,
+    }
+)
+@api_view(["GET"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def history(request):
+    """The listener's own answers, with all else that is kept of them: theirs to take along."""
+    headers = {"Content-Disposition": 'attachment; filename="my-answers.json"', "Cache-Control": "private, no-store"}
+    return Response(download(request.user), headers=headers)
 
 
 @extend_schema(

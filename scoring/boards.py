@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 
+from annotations import quality
+
 from . import bradley_terry
 
 METHOD, METHOD_VERSION = "bradley-terry", 1
@@ -16,10 +18,7 @@ CONFIG = {
     "cluster": "rater; a vote without rater is a cluster of its own",
     "categories": ["overall"],
 }
-QUALITY_RULES = (
-    "risk", "careless", "favours_system", "against_board", "failed_golds", "inconsistent", "slot_bias",
-    "straight_lining", "too_fast",
-)  # fmt: skip
+QUALITY_RULES = ("risk", *quality.RULES)
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
@@ -30,7 +29,7 @@ def config_for(study, reliability=None):
 
 
 def excluded_flags(study):
-    """The rules that exclude a vote from the study's board, the weightiest first: a vote is counted under one."""
+    """The rules that exclude a vote from the study's board; one that several flag is counted under the first."""
     return ["withdrawn", *(QUALITY_RULES if study.exclude_flagged else ())]
 
 

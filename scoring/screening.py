@@ -69,13 +69,14 @@ def screen_study(study, now=None):
     systems = sorted({pk for battle in battles for pk in (battle.system_a_id, battle.system_b_id)})
     index = {pk: position for position, pk in enumerate(systems)}
     evidence = [_rater_votes(answers, index) for answers in raters]
-    finished = [_has_finished(answers, study, now) for answers in raters]
+    looked = _looked_at_the_end(study)
+    finished = [answers.rater.pk not in looked and _has_finished(answers, study, now) for answers in raters]
     try:
         screened = quality.screen(evidence, len(systems), _fit, l2=boards.CONFIG["l2"], finished=finished)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         return _outage(study, seq, raters, error, now)
-    for answers, verdict in zip(raters, screened.verdicts, strict=True):
-        _write_verdict(study, answers, verdict, now)
+    for answers, verdict, done in zip(raters, screened.verdicts, finished, strict=True):
+        _write_verdict(study, answers, verdict, done or answers.rater.pk in looked, now)
     _write_reliability(study, seq, raters, evidence, screened.theta, now)
     return QualityReport.objects.create(
         study=study, ledger_seq=seq, version=VERSION, created_at=now, report=_report(raters, screened)
@@ -134,6 +135,14 @@ def _has_finished(answers, study, now):
     return any(end and n_ranked >= end for end in ends)
 
 
+def _looked_at_the_end(study):
+    """The raters for whom the look at the end has been taken: it is one look, or its chance of error is not one."""
+    looked = Screening.objects.filter(
+        study=study, screen=SCREEN, version=VERSION, detail__looked_at_the_end=True
+    ).exclude(result=Screening.Result.UNKNOWN)
+    return set(looked.values_list("rater_id", flat=True))
+
+
 def _fit(a, b, outcome, n_systems):
     return bradley_terry.fit(a, b, outcome, n_systems, l2=boards.CONFIG["l2"]).theta
 
@@ -141,9 +150,10 @@ def _fit(a, b, outcome, n_systems):
 # ---- results to rows ----------------------------------------------------------------------------------
 
 
-def _write_verdict(study, answers, verdict, now):
+def _write_verdict(study, answers, verdict, looked, now):
     _note(study, answers, SCREEN, VERSION, verdict.result, now, detail={
         "reason": verdict.reason,
+        "looked_at_the_end": looked,
         "log_e": {rule: round(found.log_e, 3) for rule, found in verdict.evidence.items()},
     })  # fmt: skip
     details = {

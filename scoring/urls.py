@@ -5,7 +5,11 @@ from . import api, views
 urlpatterns = [
     path("", views.index, name="index"),
     path("boards/<slug:slug>/", views.board, name="board"),
+    path("me/", views.me, name="own-page"),
+    path("boards/<slug:slug>/exclusions/", views.exclusions, name="exclusions"),
+    path("api/exclusions/", api.exclusions, name="api-exclusions"),
     path("api/leaderboard/", api.leaderboard, name="leaderboard"),
+    path("api/raters/me/history/", api.history, name="history"),
     path("api/battles/<uuid:battle_id>/insight/", api.insight, name="insight"),
     re_path(r"^api/exports/(?P<content>votes|pairs)/$", api.exports, name="exports"),
 ]

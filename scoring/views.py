@@ -1,4 +1,4 @@
-"""The jury's pages: the front page with its boards, and a board of its own."""
+"""The jury's pages: the front page with its boards, a board of its own, a listener's own page."""
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404, render
@@ -6,9 +6,12 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from arena.models import Study
+from arena.rater_cookie import read_rater
 from arena.refusals import NotFound
 
 from .board import board_json, find_edition
+from .exclusions import exclusions as exclusions_of
+from .history import own_page
 
 
 @require_safe
@@ -29,3 +32,26 @@ def board(request, slug):
     except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
     return render(request, "scoring/board.html", {"study": study, "board": board_json(study, edition)})
+
+
+@require_safe
+def exclusions(request, slug):
+    study = get_object_or_404(Study, slug=slug)
+    before = request.GET.get("before", "")
+    if before and not before.isdecimal():
+        raise Http404("before is a place in the ledger.")
+    return render(
+        request,
+        "scoring/exclusions.html",
+        {"study": study, "exclusions": exclusions_of(study, int(before) if before else None)},
+    )
+
+
+@require_safe
+@ensure_csrf_cookie
+def me(request):
+    """The listener's own page: what they said, and how to take it back."""
+    rater = read_rater(request)
+    response = render(request, "scoring/me.html", own_page(rater, request.GET.get("page")) if rater else {})
+    response["Cache-Control"] = "private, no-store"
+    return response

@@ -12,8 +12,8 @@ from .between import Consensus, inter_rater, intra_rater, krippendorff
 from .checks import Golds, Repeats, gold, repeats
 from .evidence import ANSWERS, Evidence
 from .habits import DecisionTimes, SlotBias, StraightLining, decision_times, slot_bias, straight_lining
-from .skills import Skills, reliability
 from .screening import Screening, leave_rater_out, screen
+from .skills import Skills, reliability
 from .verdict import (
     AGAINST_BOARD,
     ALPHA,

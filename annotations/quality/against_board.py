@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import log_expit, logit
+from scipy.special import log_expit
 
 from . import bets
 from .evidence import Evidence, Floats, mixture, of_path
@@ -111,6 +111,7 @@ def log_e_path(votes: Heard) -> Floats:
     chance_b = np.array(bets.LEANS)[:, None]
     leans = np.cumsum(np.log(np.where(votes.chose_b, chance_b, 1 - chance_b)), axis=1)
     alternatives = np.stack([mixture(leans, bets.LEAN_WEIGHTS), votes.log_path(-votes.logit)])
-    toward = np.where(votes.chose_b, 1, -1) * logit(votes.chance_b)
+    theta, _ = votes.ratings
+    toward = np.where(votes.chose_b, 1, -1) * (theta[votes.b] - theta[votes.a])
     exact = np.cumsum(log_expit(SHARPNESS[:, None] * toward), axis=1)
     return mixture(alternatives, [0.5, 0.5]) - np.maximum(votes.log_path(votes.logit), exact.max(axis=0))

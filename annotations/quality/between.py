@@ -9,9 +9,7 @@ the value moves. A bootstrap of raters would draw a rater twice and count the tw
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import evalica
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
@@ -115,6 +113,9 @@ def _alpha(table: np.ndarray) -> float | None:
     table = table[:, (table >= 0).sum(axis=0) >= 2] if table.size else table
     if not table.size or np.unique(table[table >= 0]).size < 2:
         return None  # nothing to expect disagreement of: evalica would call it 1
+    import evalica  # with pandas a second and 60 MB: not for every process that asks for a rater's interval
+    import pandas as pd
+
     return float(evalica.alpha(pd.DataFrame(np.where(table >= 0, table, np.nan)), distance="nominal").alpha)
 
 

@@ -37,11 +37,17 @@ def screen(
     alpha: float = ALPHA,
     finished: ArrayLike | None = None,
 ) -> Screening:
-    """fit(a, b, outcome, n_systems) -> theta [n], with outcome the credit to a, and ridge `l2`. Each rater is
-    judged by a board without their own votes (`leave_rater_out`). Raises ValueError if no rater has a usable vote."""
+    """Judge all raters of a study, `rounds` times.
+
+    fit(a, b, outcome, n_systems) -> theta [n], with outcome the credit to a, and ridge `l2`. Each rater is judged
+    by a board without their own votes (`leave_rater_out`). finished: bool [R], see `judge`; None: all have. Raises
+    ValueError if no rater has a vote that a board can use.
+    """
     a, b, outcome, rater = pooled(raters, n_systems)
-    done = np.ones(len(raters), dtype=bool) if finished is None else np.asarray(finished, dtype=bool)
     flagged = np.zeros(len(raters), dtype=bool)
+    done = np.ones(len(raters), dtype=bool) if finished is None else np.asarray(finished, dtype=bool)
+    if rounds < 1 or done.shape != flagged.shape:
+        raise ValueError(f"{rounds} rounds and {done.size} marks of being finished, for {len(raters)} raters")
     for _ in range(rounds):
         used = ~flagged[rater]
         theta = np.asarray(fit(a[used], b[used], outcome[used], n_systems), dtype=float)
@@ -84,16 +90,21 @@ def leave_rater_out(
     """
     if l2 <= 0:
         raise ValueError(f"l2 is {l2}: without a ridge, what is left without a rater may have no estimate")
-    theta, rater, n = np.asarray(theta, dtype=float), np.asarray(rater), np.size(theta)
+    theta, a, b, n = np.asarray(theta, dtype=float), np.asarray(a), np.asarray(b), np.size(theta)
     p = expit(theta[a] - theta[b])
-    x = np.zeros((p.size, n))
-    x[np.arange(p.size), a], x[np.arange(p.size), b] = 1, -1
-    curved, centre = x * (p * (1 - p))[:, None], np.eye(n) - 1 / n
-    curvature = x.T @ curved + 2 * l2 * np.eye(n)
-    without, errors = np.tile(theta, (n_raters, 1)), np.empty((n_raters, n))
-    for r in range(n_raters):
-        own = rater == r
-        inverse = np.linalg.inv(curvature - x[own].T @ curved[own])
-        without[r] += inverse @ (x[own].T @ (p - np.asarray(outcome, dtype=float))[own])
+    slope, weight = p - np.asarray(outcome, dtype=float), p * (1 - p)
+    votes_of = np.split(np.argsort(rater, kind="stable"), np.cumsum(np.bincount(rater, minlength=n_raters))[:-1])
+    curvature = _laplacian(a, b, weight, n) + 2 * l2 * np.eye(n)
+    without, errors, centre = np.tile(theta, (n_raters, 1)), np.empty((n_raters, n)), np.eye(n) - 1 / n
+    for r, own in enumerate(votes_of):
+        inverse = np.linalg.inv(curvature - _laplacian(a[own], b[own], weight[own], n))
+        without[r] += inverse @ (np.bincount(a[own], slope[own], n) - np.bincount(b[own], slope[own], n))
         errors[r] = np.sqrt(np.diagonal(centre @ inverse @ centre))
     return without, errors
+
+
+def _laplacian(a: np.ndarray, b: np.ndarray, weight: Floats, n: int) -> Floats:
+    """[n, n] sum of weight x x' with x = e_a - e_b."""
+    between = np.bincount(a * n + b, weight, n * n).reshape(n, n)
+    between += between.T
+    return np.diag(between.sum(axis=1)) - between

@@ -3,8 +3,10 @@
 Each rule bets against the rater. While the rater is at work a rule fires if its e-value reaches 1 / (alpha times
 the rule's share), at whatever look. When the rater has finished there is one more look, at the two strongest
 rules: the same bets, held against what honest raters, simulated in the same battles, would have made of them.
-That is an exact test where 1 / alpha is only a bound, and finds twice as many. All shares sum to 1, so an honest
-rater is flagged by any rule at any look with a chance of at most alpha (Bonferroni over rules, Ville over looks).
+That is an exact test where 1 / alpha is only a bound, and finds far more. All shares sum to 1, so an honest rater
+is flagged by any rule at any look with a chance of at most alpha (Bonferroni over rules, Ville over looks). That
+holds for raters as `honest.py` describes them, on a board that is right; the dullest of them are flagged more often
+than the others (half as sharp as the board, over 30 votes: about one in seven).
 
 The rule `careless` multiplies the evidence of votes, repeats, golds and times. That is valid: given that a rater
 is honest these are independent, and a product of independent e-values is an e-value.
@@ -33,7 +35,7 @@ SHARE = dict.fromkeys(RULES, 0.01)  # of alpha, at any look
 SHARE_FINISHED = {CARELESS: 0.54, FAVOURS_SYSTEM: 0.38}  # of alpha, at the one look when the rater has finished
 MIN_VOTES = 15
 MIN_BOARD_RATERS = 8
-HONEST_CONSISTENCY = 0.6  # an honest rater's chance to make the same choice again, at the least
+HONEST_CONSISTENCY = 0.6  # assumed: an honest rater's chance to make the same choice again is at least this
 SIMULATED = 299  # honest raters per p-value
 _SEED = 240304132
 

@@ -5,9 +5,13 @@ import os
 import platform
 from pathlib import Path
 
-from tests.bench import fit, votes
+from tests.bench import fit, raters, votes
 
-BENCHMARKS = {"fit: the board's fit against evalica's point estimate": fit, "votes: a battle and a vote": votes}
+BENCHMARKS = {
+    "fit: the board's fit against evalica's point estimate": fit,
+    "votes: a battle and a vote": votes,
+    "raters: 60 simulated raters, 15 of them bad, judged by the quality rules": raters,
+}
 
 
 def main():
