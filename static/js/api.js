@@ -1,10 +1,18 @@
 /** Requests to this site: JSON both ways, with the CSRF token. An answer is {status, body}; no answer is TryLater. */
 
-/** Nobody answered, or the server cannot just now: sending the same again later is right. */
-export class TryLater extends Error {}
+/** Nobody answered, or the server cannot just now (`busy`): sending the same again later is right. */
+export class TryLater extends Error {
+  constructor(message, { cause, busy = false } = {}) {
+    super(message, { cause });
+    this.busy = busy;
+  }
+}
 
 const TIMEOUT_MS = 20_000;
 const DOWNLOAD_MS = 90_000; // a minute of excerpt over a slow phone
+
+/** Busy, overloaded or out of order: nothing that the same request would meet again tomorrow. */
+const later = ({ status }) => status >= 500 || status === 429 || status === 408;
 
 function csrfToken() {
   return document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? '';
@@ -27,9 +35,7 @@ async function once(method, url, body, headers) {
   } catch (error) {
     throw new TryLater(`no answer from ${url}`, { cause: error });
   }
-  if (response.status >= 500 || response.status === 429 || response.status === 408) {
-    throw new TryLater(`${url} answered ${response.status}`);
-  }
+  if (later(response)) throw new TryLater(`${url} answered ${response.status}`, { busy: true });
   try {
     const text = await response.text();
     return { status: response.status, body: text ? JSON.parse(text) : {} };
@@ -46,7 +52,7 @@ export async function call(method, url, body, headers = {}) {
   return once(method, url, body, headers);
 }
 
-/** The bytes at `url`. Throws TryLater, or Error when the server says that they are not to be had. */
+/** The bytes at `url`. Throws TryLater, or Error with `status` when the server says that they are not to be had. */
 export async function bytes(url) {
   let response;
   try {
@@ -55,8 +61,8 @@ export async function bytes(url) {
   } catch (error) {
     throw new TryLater(`no answer from ${url}`, { cause: error });
   }
-  if (response.status >= 500) throw new TryLater(`${url} answered ${response.status}`);
-  throw new Error(`${url} answered ${response.status}`);
+  if (later(response)) throw new TryLater(`${url} answered ${response.status}`, { busy: true });
+  throw Object.assign(new Error(`${url} answered ${response.status}`), { status: response.status });
 }
 
 const sleep = (seconds) => new Promise((done) => {
@@ -69,16 +75,18 @@ const sleep = (seconds) => new Promise((done) => {
   addEventListener('online', finish);
 });
 
-/** Do `work` until somebody answers; `onWait(seconds)` before each pause. Back online ends a pause at once. */
+/** Do `work` until somebody answers; `onWait(seconds, TryLater)` before each pause. Back online ends a pause at once. */
 export async function persist(work, onWait = () => {}) {
   for (let attempt = 0; ; attempt += 1) {
+    let reason;
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof TryLater)) throw error;
+      reason = error;
     }
     const seconds = Math.min(30, 2 ** attempt);
-    onWait(seconds);
+    onWait(seconds, reason);
     await sleep(seconds);
   }
 }

@@ -1,24 +1,39 @@
-/** Keyboard shortcuts: off while typing, with a modifier held, or while a dialog is open. */
+/** Keyboard shortcuts: off while typing, with a modifier held, while a dialog is open, and when the listener says so. */
 
-const TYPING = 'input, textarea, select, [contenteditable]';
-const OWN_ENTER = 'button, a, summary';
+const POINTED_AT = ['button', 'checkbox', 'color', 'file', 'image', 'radio', 'range', 'reset', 'submit'];
+const TYPED_INTO = `input${POINTED_AT.map((type) => `:not([type="${type}"])`).join('')}`;
+const TYPING = `${TYPED_INTO}, textarea, select, [contenteditable], [role="textbox"]`;
+const OWN_ARROWS = '[role="slider"], input[type="range"], input[type="radio"]';
+const OWN_ENTER = 'button, a, summary, [role="button"]';
+const OWN_SPACE = `${OWN_ENTER}, input`;
+const ARROWS = /^(Arrow|Home$|End$|Page)/;
 
-/** `bindings`: {key: action}; a key is as in KeyboardEvent.key, letters in lower case, the space bar "Space". */
-export function bindKeys(bindings) {
+const element = ({ target }) => (target instanceof Element ? target : document.body);
+const ownsSpace = (target) => target.closest(OWN_SPACE) && !target.closest('.clips'); // the player's: there it means play
+
+/** Whether the focused control does something of its own with this key. */
+function taken(key, target) {
+  if (key === 'Enter') return target.closest(OWN_ENTER);
+  if (key === 'Space') return ownsSpace(target);
+  return ARROWS.test(key) && target.closest(OWN_ARROWS);
+}
+
+/** `bindings`: {key: action}; a key is as in KeyboardEvent.key, letters in lower case, the space bar "Space". An action
+    that returns false leaves the key to the browser. While `enabled()` is false only Escape is bound. */
+export function bindKeys(bindings, { enabled = () => true } = {}) {
   addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const target = event.target instanceof Element ? event.target : document.body;
-    if (target.closest(TYPING) || document.querySelector('dialog[open]')) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
+    if (document.querySelector('dialog[open]')) return; // Escape closes it without us
     const key = event.key === ' ' ? 'Space' : event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    // Enter, and the space bar outside the player, do what the focused control does.
-    if (key === 'Enter' && target.closest(OWN_ENTER)) return;
-    if (key === 'Space' && target.closest(OWN_ENTER) && !target.closest('.clips')) return;
+    const target = element(event);
+    if (key !== 'Escape' && (!enabled() || target.closest(TYPING) || taken(key, target))) return;
     if (event.repeat && !key.startsWith('Arrow')) return;
-    if (bindings[key]?.() === false || !bindings[key]) return;
+    if (!Object.hasOwn(bindings, key) || bindings[key]() === false) return;
     event.preventDefault();
   });
-  // A button also reacts to the space bar's release: not those of the player, where it means play.
+  // A button also reacts to the space bar's release: not those of the player, where it has meant play.
   addEventListener('keyup', (event) => {
-    if (event.key === ' ' && event.target instanceof Element && event.target.closest('.clips')) event.preventDefault();
+    const ours = event.key === ' ' && 'Space' in bindings && enabled() && !document.querySelector('dialog[open]');
+    if (ours && element(event).closest('.clips button')) event.preventDefault();
   });
 }

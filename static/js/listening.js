@@ -1,18 +1,33 @@
-/** What was heard of two clips, in whole milliseconds of clip time: the same sums as the server makes.
+/** What was heard of two clips, in whole milliseconds of clip time: the same sums as the server makes. And what the
+    listener did, with its times.
 
     An interval opens when a clip becomes audible and closes when it stops being so; repeats stay separate. */
 
+const MAX_INTERVALS = 5000; // per clip in one report
+const MAX_EVENTS = 2000;
+const SAME_MOMENT_MS = 30;
+
+/** Sorted, disjoint intervals covering the same milliseconds. */
 function union(intervals) {
-  let covered = 0;
-  let reached = 0;
+  const covered = [];
   for (const [start, end] of [...intervals].sort((x, y) => x[0] - y[0])) {
-    covered += Math.max(0, end - Math.max(start, reached));
-    reached = Math.max(reached, end);
+    const last = covered.at(-1);
+    if (last && start <= last[1]) last[1] = Math.max(last[1], end);
+    else covered.push([start, end]);
   }
   return covered;
 }
 
-const MAX_EVENTS = 2000;
+const length = ([start, end]) => end - start;
+const total = (intervals) => intervals.reduce((sum, interval) => sum + length(interval), 0);
+
+/** Fewer intervals: the older half gives way to its union, so that repeats count once; if that is not enough, its
+    shortest go. Nothing is added that was not heard. */
+function fold(intervals) {
+  const half = MAX_INTERVALS / 2;
+  const older = union(intervals.slice(0, -half)).sort((x, y) => length(y) - length(x)).slice(0, half - 1);
+  return [...older, ...intervals.slice(-half)];
+}
 
 export class Listening {
   constructor(gateMs) {
@@ -26,28 +41,40 @@ export class Listening {
   reset() {
     this.closed = { A: [], B: [] };
     this.open = null; // {slot, start}
+    this.latest = null; // {slot, at} of the interval closed last
     this.firstPlayed = null;
     this.switches = 0;
   }
 
-  note(kind) {
-    if (this.events.length < MAX_EVENTS) this.events.push({ t: Math.round(performance.now() - this.began), kind });
+  /** Keep that something happened: {t, kind, value?}, t in ms since the battle appeared. The last place is kept free
+      for what the others lead to: `decided`. */
+  note(kind, value) {
+    const event = { t: Math.round(performance.now() - this.began), kind, ...(value === undefined ? {} : { value }) };
+    if (this.events.length < MAX_EVENTS - 1) this.events.push(event);
+    else if (kind === 'decided') this.events[MAX_EVENTS - 1] = event;
   }
 
   audible(slot, seconds) {
     this.firstPlayed ??= slot;
-    this.open = { slot, start: Math.round(seconds * 1000) };
+    const start = Math.round(seconds * 1000);
+    const last = this.closed[slot].at(-1);
+    const goesOn = this.latest?.slot === slot && last?.[1] === start && performance.now() - this.latest.at < SAME_MOMENT_MS;
+    this.open = { slot, start: goesOn ? this.closed[slot].pop()[0] : start };
   }
 
   silent(seconds) {
     if (!this.open) return;
     const { slot, start } = this.open;
     const end = Math.round(seconds * 1000);
-    if (end > start) this.closed[slot].push([start, end]);
+    if (end > start) {
+      this.closed[slot].push([start, end]);
+      this.latest = { slot, at: performance.now() };
+    }
+    if (this.closed[slot].length >= MAX_INTERVALS) this.closed[slot] = fold(this.closed[slot]);
     this.open = null;
   }
 
-  /** {A: [[start, end], ...], B: [...]}, including what sounds now, at `seconds`. */
+  /** {A: [[start, end], ...], B: [...]}, including what sounds now, at `seconds`: the player's position, read just now. */
   heard(seconds) {
     const all = { A: [...this.closed.A], B: [...this.closed.B] };
     const end = Math.round(seconds * 1000);
@@ -59,8 +86,8 @@ export class Listening {
   missing(seconds) {
     const heard = this.heard(seconds);
     return {
-      A: Math.max(0, this.gateMs - union(heard.A)),
-      B: Math.max(0, this.gateMs - union(heard.B)),
+      A: Math.max(0, this.gateMs - total(union(heard.A))),
+      B: Math.max(0, this.gateMs - total(union(heard.B))),
     };
   }
 }

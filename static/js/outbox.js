@@ -1,61 +1,117 @@
 /** Votes on their way: written down before they are sent, and sent until the server has decided.
 
-    One record per battle, so that two tabs never overwrite each other's. The same record may be sent twice (two
-    tabs, a lost answer): its idempotency key makes that one vote. */
-import { call, persist } from './api.js';
+    They are kept in IndexedDB, one record per battle; where that is blocked, full or too slow, in the memory of the
+    tab. The same record may be sent twice (two tabs, a lost answer): its idempotency key makes that one vote. */
+import { call, persist, TryLater } from './api.js';
+import * as store from './store.js';
 
-const PREFIX = 'arena.vote.';
-const unsaved = new Map(); // where storage is blocked or full, the record lives as long as the tab
+const LOCK_MS = 60_000; // longer than any attempt takes
+const unsaved = new Map(); // battle -> record
+const listeners = new Set();
+let askedToPersist = false;
+let channel = null;
+
+try {
+  channel = new BroadcastChannel('arena.outbox');
+  channel.onmessage = () => tell();
+} catch { /* other tabs will see it when they next look */ }
+
+function tell() {
+  for (const callback of listeners) callback();
+}
+
+function changed() {
+  tell();
+  channel?.postMessage('changed');
+}
+
+/** Call back whenever the queue has changed, here or in another tab. Returns a function that ends this. */
+export function onChange(callback) {
+  listeners.add(callback);
+  return () => listeners.delete(callback);
+}
 
 function newKey() {
   if (crypto.randomUUID) return crypto.randomUUID(); // absent outside secure contexts
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Write an answer down. `durable` is false when the browser refuses to keep it across a reload. */
-export function put(battle, study, body) {
-  const record = { battle, study, body, key: newKey() };
-  try {
-    localStorage.setItem(PREFIX + battle, JSON.stringify(record));
-    return { ...record, durable: true };
-  } catch {
-    unsaved.set(battle, record);
-    return { ...record, durable: false };
+/** Write an answer down, at most a second long. The record is {battle, study, body, key, at, durable}; `durable` is
+    false when the browser has not confirmed that it keeps it across a reload. */
+export async function put(battle, study, body) {
+  const record = { battle, study, body, key: newKey(), at: Date.now() };
+  unsaved.set(battle, record);
+  const durable = await store.write(record);
+  if (durable) unsaved.delete(battle);
+  if (!askedToPersist) {
+    askedToPersist = true;
+    navigator.storage?.persist?.().catch(() => {}); // a favour that need not be granted
   }
+  changed();
+  return { ...record, durable };
 }
 
-/** Every answer that the server has not decided on yet. */
-export function waiting() {
-  let names = [];
-  try {
-    names = Object.keys(localStorage).filter((name) => name.startsWith(PREFIX));
-  } catch { /* storage is blocked: nothing can be waiting in it */ }
-  return [...unsaved.values(), ...names.map(read).filter(Boolean)];
+/** Every answer that the server has not decided on yet, the oldest first. */
+export async function waiting() {
+  const records = new Map((await store.all()).map((record) => [record.battle, { ...record, durable: true }]));
+  for (const record of unsaved.values()) records.set(record.battle, { ...record, durable: false });
+  return [...records.values()].sort((x, y) => (x.at ?? 0) - (y.at ?? 0));
 }
 
-/** The record kept under that name; null, and gone, if it cannot be read: it must not keep the others from being sent. */
-function read(name) {
-  try {
-    return JSON.parse(localStorage.getItem(name));
-  } catch {
-    localStorage.removeItem(name);
-    return null;
-  }
+export async function count() {
+  return (await waiting()).length;
 }
 
-function remove(battle) {
-  unsaved.delete(battle);
-  try {
-    localStorage.removeItem(PREFIX + battle);
-  } catch { /* as above */ }
+async function remove({ battle, key }) {
+  if (unsaved.get(battle)?.key === key) unsaved.delete(battle);
+  await store.remove(battle, key);
+  changed();
 }
 
-/** Send until decided. Resolves to the server's {status, body}, whatever it decided; only then is the record gone. */
-export async function send(record, onWait) {
-  const answer = await persist(
-    () => call('POST', `/api/battles/${record.battle}/vote/`, record.body, { 'Idempotency-Key': record.key }),
-    onWait,
-  );
-  remove(record.battle);
+/** Only 201, or a refusal with its reason, is the server's word: a hotel's login page is not, nor is a refused token. */
+function decided({ status, body }) {
+  if (status === 403 && body.code === 'csrf_failed') return false;
+  return status === 201 || (status >= 400 && Object.keys(body).length > 0);
+}
+
+/** One attempt; afterwards the record is gone. Throws TryLater when the server has not decided. */
+async function deliver(record) {
+  const url = `/api/battles/${record.battle}/vote/`;
+  const answer = await call('POST', url, record.body, { 'Idempotency-Key': record.key });
+  if (!decided(answer)) throw new TryLater(`${url} answered ${answer.status}, which decides nothing`, { busy: true });
+  await remove(record);
   return answer;
+}
+
+/** Do `work` while no other tab is at the same record. Without locks, or with one held too long, do it all the same:
+    the key makes it one vote. */
+async function alone({ battle }, work) {
+  let began = false;
+  const options = { signal: AbortSignal.timeout(LOCK_MS) };
+  try {
+    return await navigator.locks.request(`arena.vote.${battle}`, options, () => {
+      began = true;
+      return work();
+    });
+  } catch (error) {
+    if (began) throw error;
+    return work();
+  }
+}
+
+/** Send until decided. Resolves to the server's {status, body}, whatever it decided; only then is the record gone.
+    `onWait(seconds, TryLater)` before each pause. */
+export function send(record, onWait) {
+  return persist(() => alone(record, () => deliver(record)), onWait);
+}
+
+/** Send everything that waits, one after the other, for a page that shows nothing of it. What another tab has sent
+    meanwhile is left alone. */
+export async function sendAll() {
+  for (const record of await waiting()) {
+    await persist(() => alone(record, async () => {
+      const still = (await waiting()).some(({ key }) => key === record.key);
+      return still ? deliver(record) : null;
+    }));
+  }
 }
