@@ -1,0 +1,66 @@
+/** The listener's own page: withdrawing everything, being deleted, and what this browser keeps going with it. */
+import { call, TryLater } from './api.js';
+import { gettext } from './i18n.js';
+import { whyRefused } from './words.js';
+
+const $ = (id) => document.getElementById(id);
+const FORGET_MS = 2000; // another tab may hold the database open; then it goes when that one closes
+
+const local = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: 'long', timeStyle: 'short' });
+for (const time of document.querySelectorAll('time')) time.textContent = local.format(new Date(time.dateTime));
+for (const button of document.querySelectorAll('[data-open]')) {
+  button.addEventListener('click', () => $(button.dataset.open).showModal());
+}
+for (const dialog of document.querySelectorAll('dialog.confirm')) {
+  dialog.querySelector('[data-confirm]').addEventListener('click', () => confirmed(dialog));
+}
+
+async function confirmed(dialog) {
+  const button = dialog.querySelector('[data-confirm]');
+  const say = (sentence) => { dialog.querySelector('.confirm-say').textContent = sentence; };
+  button.disabled = true;
+  try {
+    const reply = await call(dialog.dataset.method, dialog.dataset.url, {});
+    if (reply.status < 300) await done(dialog);
+    else if (reply.status === 401) location.reload(); // gone already, in another tab
+    else say(whyRefused(reply));
+  } catch (error) {
+    if (!(error instanceof TryLater)) throw error;
+    say(gettext('No connection, so nothing has been changed. Please try again.'));
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function done(dialog) {
+  await forgetHere();
+  dialog.close();
+  if (dialog.dataset.method !== 'DELETE') {
+    location.reload();
+    return;
+  }
+  $('own').hidden = true;
+  $('gone').hidden = false;
+  $('gone-title').focus();
+}
+
+/** Everything this site keeps in this browser: answers on their way, settings, notes. The cookie went with the answer. */
+async function forgetHere() {
+  for (const storage of ['localStorage', 'sessionStorage']) {
+    try {
+      globalThis[storage].clear();
+    } catch { /* blocked: nothing is in it */ }
+  }
+  try {
+    const databases = await indexedDB.databases();
+    const gone = Promise.all(databases.map(({ name }) => deleted(name)));
+    await Promise.race([gone, new Promise((resolve) => { setTimeout(resolve, FORGET_MS); })]);
+  } catch { /* as above */ }
+}
+
+function deleted(name) {
+  return new Promise((resolve) => {
+    const request = indexedDB.deleteDatabase(name);
+    request.onsuccess = request.onerror = resolve;
+  });
+}
