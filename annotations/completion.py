@@ -23,5 +23,11 @@ def outcome_of(rater, study, now=None):
     if open_battles or (study.accepts_battles and so_far["done"] < so_far["total"]):
         left = max(open_battles, so_far["total"] - so_far["done"])
         raise Conflict("This listening test is not finished yet.", code="not_finished", open=left)
+    served = rater.battles.filter(study=study)
+    if not served.exists():
+        return "screened_out"  # the quotas were full before this rater had their turn
     passed, given = attention(rater, study)
-    return "failed_checks" if given >= FEWEST_CHECKS and passed < given / 2 else "completed"
+    answered = served.filter(close_reason="voted").count()
+    if answered < served.count() / 2 or (given >= FEWEST_CHECKS and passed < given / 2):
+        return "failed_checks"
+    return "completed"

@@ -83,11 +83,7 @@ def needed_checks(study):
     refused = set(
         Excerpt.objects.filter(codec=study.codec, status=Status.REJECTED).values_list("clip_id", "length_ms", "variant")
     )
-    everything = sorted(
-        (hashlib.sha256(f"{study.pk}:{clip}".encode()).digest(), clip, length)
-        for clips in clips_by_prompt(study).values()
-        for clip, _, length in clips
-    )
+    everything = _spread_over_prompts(study)
     for wanted, variants in ((study.practice + _in_blocks(study.golds, study), DEGRADED),
                              (_in_blocks(study.traps, study), (Excerpt.Variant.TONES,))):  # fmt: skip
         found = 0
@@ -99,6 +95,15 @@ def needed_checks(study):
                 needed |= {(clip, length, variant), (clip, length, "")}
                 found += 1
     return needed
+
+
+def _spread_over_prompts(study):
+    """[(hash, clip, length)], one clip of every prompt before the second of any: a prompt must not hint at a check."""
+    by_prompt = (
+        sorted((hashlib.sha256(f"{study.pk}:{clip}".encode()).digest(), clip, length) for clip, _, length in clips)
+        for clips in clips_by_prompt(study).values()
+    )
+    return [entry for _, entry in sorted(pair for clips in by_prompt for pair in enumerate(clips))]
 
 
 def _in_blocks(per_block, study):

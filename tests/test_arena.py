@@ -178,3 +178,12 @@ def test_votes_succeed_without_redis_and_are_counted_when_it_is_back(arena):
     arena.supervisor.startProcess("redis")
     assert status == 201
     arena.wait_for(lambda: arena.leaderboard("open")["n_votes"] == before + 1, 120, "the board to count the vote")
+
+
+def test_no_log_remembers_where_a_listener_came_from(arena):
+    listener = HttpListener(arena.address)
+    came = "/listen/open/?PROLIFIC_PID=somebody"
+    assert listener.send("GET", came, **{"User-Agent": "a-browser", "Referer": arena.address + came})[0] == 200
+    logs = [path for path in (arena.home / "log").rglob("*") if path.is_file()]
+    arena.wait_for(lambda: any(b"/listen/open/" in path.read_bytes() for path in logs), 20, "the request in the log")
+    assert not [path for path in logs if b"somebody" in path.read_bytes() or b"a-browser" in path.read_bytes()]
