@@ -6,6 +6,7 @@ from random import Random
 from .study_settings import REPEAT_DISTANCE
 
 RANKED, GOLD, TRAP, REPEAT, PRACTICE = "ranked", "gold", "trap", "repeat", "practice"
+CHECKS = (GOLD, TRAP, REPEAT)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,9 @@ class _Turn:
             drawn = self._check(kind)
         else:
             drawn = None
-        return drawn or self._ranked(prompt)  # a check that cannot be had gives way to an ordinary battle
+        if kind == schedule.PRACTICE and not drawn:  # what is announced as practice must not count
+            raise Conflict("The clips to practise on are still being made. Try again soon.", code="not_ready")
+        return drawn or self._ranked(prompt)  # another check that cannot be had gives way to an ordinary battle
 
     def _ranked(self, prompt):
         pairs = _unheard(self.rater, self.study, self.past, self.now)
@@ -132,7 +134,9 @@ class _Turn:
         repeat, their answered battles of some time ago."""
         if kind != schedule.REPEAT:
             met = {battle.clip_a_id for battle in self.past if battle.kind in Battle.ONE_CLIP}
-            return [check for check in ready_checks(self.study, kind == schedule.TRAP) if check.clip_id not in met]
+            ready = ready_checks(self.study, kind == schedule.TRAP)
+            unmet = [check for check in ready if check.clip_id not in met]
+            return unmet or (ready if kind == schedule.PRACTICE else [])
         repeated = {battle.repeats_id for battle in self.past}
         long_ago = self.past[: max(0, len(self.past) - schedule.REPEAT_DISTANCE + 1)]
         return [
@@ -247,7 +251,7 @@ def _scheduled(turn, ranked_left):
     plan, seed = schedule.Schedule.of(turn.study), schedule_seed(turn.rater, turn.study)
     for count in range(MANY):
         kind = plan.kind_at(len(turn.past) + count, seed)
-        if count == 0 and kind not in (None, schedule.RANKED) and not turn.options(kind):
+        if count == 0 and kind in schedule.CHECKS and not turn.options(kind):
             kind = schedule.RANKED
         if kind is None or (kind == schedule.RANKED and not ranked_left):
             return count
