@@ -5,6 +5,7 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from arena import audio
@@ -83,6 +84,65 @@ def build_study(excerpts, media):
     return study
 
 
+def add_checks(study, media):
+    """A degraded and a signalling variant of every clip: the same sound, for who looks and does not listen."""
+    for excerpt in Excerpt.objects.filter(variant=""):
+        for variant in ("lowpass", "tones"):
+            name = f"excerpts/{excerpt.clip_id}-{variant}.wav"
+            shutil.copy(media / excerpt.file.name, media / name)
+            Excerpt.objects.create(
+                clip=excerpt.clip, length_ms=LENGTH_MS, codec="wav", variant=variant, status="ready", file=name,
+                size=excerpt.size, gain_db=excerpt.gain_db, loudness_lufs=excerpt.loudness_lufs,
+                true_peak_dbtp=excerpt.true_peak_dbtp, peaks=excerpt.peaks,
+            )  # fmt: skip
+
+
+# ---- fixtures, for a module that imports them ----
+
+
+@pytest.fixture(scope="module", name="chromium")
+def a_chromium():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module", name="excerpts")
+def some_excerpts(tmp_path_factory):
+    return cut_excerpts(tmp_path_factory.mktemp("excerpts"))
+
+
+@pytest.fixture(name="study")
+def the_stage(transactional_db, excerpts, settings):
+    return build_study(excerpts, settings.MEDIA_ROOT)
+
+
+@pytest.fixture(name="context")
+def a_context(chromium, study):
+    context = chromium.new_context(viewport={"width": 1024, "height": 900})
+    under_way = set()
+    context.on("request", lambda request: under_way.add(request))
+    context.on("requestfinished", lambda request: under_way.discard(request))
+    context.on("requestfailed", lambda request: under_way.discard(request))
+    yield context
+    for _ in range(40):  # the database is about to be emptied: not under a request
+        if under_way:
+            context.pages[0].wait_for_timeout(50)
+    context.close()
+
+
+@pytest.fixture(name="visitor")
+def a_visitor(context, live_server):
+    visitor = Visitor(context.new_page(), live_server.url)
+    yield visitor
+    assert visitor.faults == [], "the page raised errors"
+
+
+@pytest.fixture(name="listener")
+def a_listener(visitor):
+    """A visitor who has agreed and has a battle before them."""
+    return visitor.open().agree()
+
+
 class Visitor:
     """Somebody at the listening page: does what a hand does, and knows what the page should then show."""
 
@@ -101,7 +161,9 @@ class Visitor:
         return self.wait_for_battle()
 
     def wait_for_battle(self):
+        """Until its clips can be played."""
         self.page.get_by_text("Which one is better?").wait_for()
+        self.page.locator('#deck[aria-busy="false"]').wait_for()
         return self
 
     def press(self, key, then_wait_ms=0):
@@ -109,9 +171,26 @@ class Visitor:
         self.page.wait_for_timeout(then_wait_ms)
         return self
 
+    def tab_to(self, name):
+        """Press Tab until the control of that name has the focus."""
+        focused = "(({ ariaLabel, textContent }) => (ariaLabel ?? textContent).trim())(document.activeElement)"
+        for _ in range(40):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate(focused) == name:
+                return self
+        return pytest.fail(f"Tab does not reach {name!r}")
+
+    def click(self, name):
+        self.page.get_by_role("button", name=name).click()
+        return self
+
     def hear_both(self):
-        self.press("1", GATE_MS + 150).press("2")
+        self.press("1").heard("A").press("2")
         return self.sees("Both heard.")
+
+    def heard(self, slot):
+        self.page.locator(f'[data-clip="{slot}"] .gate', has_text="heard").wait_for()
+        return self
 
     def answer(self, name):
         return self.page.get_by_role("group", name="Which one is better?").get_by_role("button", name=name)
@@ -128,6 +207,17 @@ class Visitor:
                 return (await call('POST', '/api/battles/', { study: 'stage' })).body.id;
             }"""
         )
+
+    def axe(self):
+        """What axe-core finds that is serious or worse: [(rule, element), ...]."""
+        self.page.wait_for_timeout(200)  # fading in is no lack of contrast
+        found = Axe().run(self.page).response["violations"]
+        return [
+            (violation["id"], node["html"][:200])
+            for violation in found
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"]
+        ]
 
     def fits_phones(self):
         """Whether nothing makes the page itself scroll sideways on a small and on a usual phone."""

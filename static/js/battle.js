@@ -1,54 +1,61 @@
-/** One battle on the page: the deck that plays it, the gate, the answers. What becomes of an answer is not its affair. */
-import { audioContext } from './excerpts.js';
+/** One battle on the page: its prompt, the gate, the answers. What becomes of an answer is not its affair. */
+import { Deck, SLOTS } from './deck.js';
+import { gettext, interpolate } from './i18n.js';
 import { Listening } from './listening.js';
-import { Player } from './player.js';
-import { Waveform } from './waveform.js';
-import { ANSWERS, ANSWER_KEYS, clock, seconds, stillToHear } from './words.js';
+import { Questions } from './questions.js';
+import { status } from './states.js';
+import { ANSWERS, ANSWER_KEYS, other, stillToHear, wholeSeconds } from './words.js';
 
 const $ = (id) => document.getElementById(id);
-const SLOTS = ['A', 'B'];
 
 export class BattleView {
   /** `on` has answered(preference, report) and opened(): the gate has just opened. */
-  constructor(on) {
+  constructor(mode, on) {
     this.on = on;
-    this.player = null;
-    this.locked = true;
-    this.clips = Object.fromEntries(SLOTS.map((slot) => [slot, document.querySelector(`[data-clip="${slot}"]`)]));
-    this.wave = new Waveform($('wave'), (position) => this.seek(position));
-    $('play').addEventListener('click', () => this.toggle());
-    for (const slot of SLOTS) this.clips[slot].addEventListener('click', () => this.hear(slot));
+    this.deck = new Deck(mode, {
+      tick: (position) => this.#gate(position),
+      silent: () => status('attention', gettext('This browser lets no sound out. Check that this page may play sound, then press play again.')),
+    });
+    this.questions = new Questions();
+    this.listening = null;
+    this.answering = false; // whether answers are taken at all
+    this.chosen = null;
+    $('ask').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.send();
+    });
   }
 
-  /** Put a loaded battle on the page. Returns once it can be played. */
-  show({ battle, buffers }) {
-    this.player?.pause();
+  /** Show a battle whose clips are still on their way. */
+  announce(battle) {
+    this.answering = false;
+    this.listening = null;
     this.battle = battle;
-    this.duration = battle.clips.A.duration_ms / 1000;
-    this.peaks = { A: battle.clips.A.peaks, B: battle.clips.B.peaks };
-    this.listening = new Listening(battle.min_listen_ms);
-    this.player = new Player(audioContext(), buffers, this.duration, {
-      audible: (slot, at) => this.listening.audible(slot, at),
-      silent: (at) => this.listening.silent(at),
-      changed: () => this.#changed(),
-    });
     this.#showPrompt();
     this.#showAnswers();
-    $('duration').textContent = clock(this.duration);
-    $('wave').setAttribute('aria-valuemax', Math.round(this.duration));
-    audioContext().onstatechange = () => { // a phone call takes the sound away: what follows is not heard
-      if (audioContext().state !== 'running') this.player.pause();
-    };
-    this.revealed = false;
-    document.querySelector('.clips').classList.remove('revealed');
-    this.answering = true;
+    this.deck.announce(battle);
+    this.deck.showGate({ A: battle.min_listen_ms, B: battle.min_listen_ms }, battle.min_listen_ms);
+    status('loading', gettext('Fetching two clips…'));
+  }
+
+  /** Its clips are here: it can be played, and once both are heard, answered. */
+  show({ battle, buffers }) {
+    this.listening = new Listening(battle.min_listen_ms);
     this.wasMissing = null;
-    this.#changed();
+    this.answering = true;
+    this.deck.load(buffers, this.listening);
+  }
+
+  /** Nothing more is played or answered: another battle is on its way. */
+  rest() {
+    this.answering = false;
+    this.listening = null;
+    this.deck.rest();
   }
 
   #showPrompt() {
     const { text, lyrics } = this.battle.prompt;
-    $('prompt-text').textContent = text || 'these lyrics';
+    $('prompt-text').textContent = text || gettext('these lyrics');
     $('lyrics').textContent = lyrics;
     $('lyrics-box').hidden = !lyrics;
     $('lyrics-box').open = !text;
@@ -56,169 +63,141 @@ export class BattleView {
 
   #showAnswers() {
     const asked = Object.keys(ANSWERS).filter((answer) => this.battle.answers.includes(answer));
-    $('answers').classList.toggle('two', asked.length === 2);
+    $('answers').dataset.n = asked.length;
     $('answers').replaceChildren(...asked.map((answer) => {
       const button = document.createElement('button');
       Object.assign(button, { type: 'button', className: 'button answer' });
       button.dataset.answer = answer;
       button.setAttribute('aria-keyshortcuts', ANSWER_KEYS[answer]);
+      button.setAttribute('aria-disabled', 'true');
       button.append(ANSWERS[answer], Object.assign(document.createElement('kbd'), { textContent: ANSWER_KEYS[answer] }));
       button.addEventListener('click', () => this.answer(answer));
       return button;
     }));
+    this.questions.show(this.battle);
+    this.chosen = null;
+    $('send').hidden = !this.questions.any;
+    $('send').disabled = false;
     $('comment').value = '';
     $('comment-box').hidden = !this.battle.questions.comment;
     $('comment-box').open = $('skip-box').open = false;
-  }
-
-  // ---- playing ----
-
-  toggle() {
-    audioContext().resume();
-    this.listening.note(this.player.playing ? 'pause' : 'play');
-    this.player.toggle();
-  }
-
-  /** Switch to a clip, and play if nothing plays. */
-  hear(slot) {
-    audioContext().resume();
-    this.#switch(slot);
-    this.player.play();
-  }
-
-  swap() {
-    this.#switch(this.player.slot === 'A' ? 'B' : 'A');
-  }
-
-  #switch(slot) {
-    if (slot === this.player.slot) return;
-    if (this.listening.firstPlayed) this.listening.switches += 1;
-    this.listening.note(`switch ${slot}`);
-    this.player.switchTo(slot);
-  }
-
-  seek(position) {
-    this.listening.note('seek');
-    this.player.seek(position);
-  }
-
-  nudge(by) {
-    this.seek(this.player.position + by);
-  }
-
-  #label(slot, text) {
-    this.clips[slot].querySelector('.now').textContent = text;
-  }
-
-  #changed() {
-    const { playing } = this.player;
-    $('play').dataset.playing = playing;
-    $('play').setAttribute('aria-label', playing ? 'Pause' : 'Play');
-    for (const slot of SLOTS) {
-      const active = slot === this.player.slot;
-      this.clips[slot].setAttribute('aria-pressed', String(active));
-      if (!this.revealed) this.#label(slot, active ? (playing ? 'playing' : 'selected') : 'switch');
-    }
-    cancelAnimationFrame(this.frame);
-    this.#tick();
-  }
-
-  /** Everything that follows the playhead; once per frame while playing. */
-  #tick() {
-    const { position, playing, slot } = this.player;
-    const whole = clock(position);
-    if ($('position').textContent !== whole) {
-      $('position').textContent = whole;
-      $('wave').setAttribute('aria-valuenow', Math.round(position));
-      $('wave').setAttribute('aria-valuetext', `${whole} of ${clock(this.duration)}`);
-    }
-    this.wave.draw({ peaks: this.peaks, heard: this.listening.heard(position), slot, position, duration: this.duration });
-    if (this.answering) this.#gate(this.listening.missing(position));
-    if (playing) this.frame = requestAnimationFrame(() => this.#tick());
+    $('waiting').hidden = true;
   }
 
   // ---- the gate ----
 
-  #gate(missing) {
-    for (const slot of SLOTS) {
-      const ms = missing[slot];
-      const label = ms ? `${seconds(ms)} to go` : 'heard ✓';
-      const gate = this.clips[slot].querySelector('.gate');
-      if (gate.textContent !== label) gate.textContent = label;
-      this.clips[slot].querySelector('i').style.width = `${100 * (1 - ms / this.battle.min_listen_ms)}%`;
-    }
+  #gate(position) {
+    if (!this.answering || !this.listening) return;
+    const missing = this.listening.missing(position);
+    this.deck.showGate(missing, this.battle.min_listen_ms);
     const still = SLOTS.filter((slot) => missing[slot]).join('');
     if (still === this.wasMissing) return;
     this.wasMissing = still; // only now is there something new to announce
-    this.locked = still !== '';
     for (const button of $('answers').children) button.setAttribute('aria-disabled', String(this.locked));
-    this.say(this.#gateSentence(still));
-    if (!this.locked) this.on.opened();
+    this.#sayGate(still);
+    if (this.locked) return;
+    this.listening.note('opened');
+    this.on.opened();
   }
 
-  #gateSentence(still) {
-    if (still === 'AB') return `Hear at least ${seconds(this.battle.min_listen_ms)} of each before you answer.`;
-    if (still) return `${still === 'A' ? 'B' : 'A'} is heard. Now listen to ${still}.`;
-    return 'Both heard. Your answer counts at once.';
+  get locked() {
+    return this.wasMissing !== '';
   }
 
-  /** The server wants more listening than we counted; with `reset` it did not believe the count at all. */
-  demand(sentence, reset) {
-    if (reset) {
-      this.player.pause();
-      this.listening.reset();
+  #sayGate(still) {
+    if (still === 'AB') {
+      const words = { seconds: wholeSeconds(this.battle.min_listen_ms) };
+      status('locked', interpolate(gettext('Hear at least %(seconds)s s of each before you answer.'), words));
+    } else if (still) {
+      status('locked', interpolate(gettext('%(heard)s is heard. Now listen to %(slot)s.'), { heard: other(still), slot: still }));
+    } else {
+      status('ready', this.questions.any
+        ? gettext('Both heard. Choose, answer the questions, then send.')
+        : gettext('Both heard. Your answer counts at once.'));
     }
-    this.reopen();
-    this.say(sentence);
-  }
-
-  say(sentence) {
-    $('status').textContent = sentence;
   }
 
   // ---- answering ----
 
+  /** The overall answer: sent at once where nothing more is asked, else chosen and changeable. */
   answer(preference) {
     if (!this.answering || !this.battle.answers.includes(preference)) return;
     if (this.locked) {
-      this.say(`Not yet: please listen to ${stillToHear(this.listening.missing(this.player.position))}.`);
+      this.#sayLocked();
       return;
     }
+    this.#choose(preference);
+    if (!this.questions.any) {
+      this.#decide();
+      return;
+    }
+    this.questions.allow(preference);
+    status('ready', gettext('Chosen; you can still change it. Answer the rest, then send.'));
+    if (!this.questions.focusOpen()) $('send').focus();
+  }
+
+  #sayLocked() {
+    status('locked', stillToHear(this.listening.missing(this.deck.position), {
+      one: gettext('Not yet: please listen to %(seconds)s s more of %(slot)s.'),
+      both: gettext('Not yet: please listen to %(a)s s more of A and %(b)s s more of B.'),
+    }));
+  }
+
+  /** Send what is chosen, once everything asked for is there. */
+  send() {
+    if (!this.answering || !this.questions.any) return;
+    if (this.locked) {
+      this.#sayLocked();
+    } else if (!this.chosen) {
+      status('attention', gettext('Please say first which one is better.'));
+      $('answers').querySelector('button').focus();
+    } else {
+      const complaint = this.questions.complain();
+      if (complaint) status('attention', complaint);
+      else this.#decide();
+    }
+  }
+
+  #decide() {
     this.answering = false;
-    this.player.pause(); // what is reported as heard ends here
+    this.deck.pause(); // what is reported as heard ends here
+    this.listening.note('decided');
+    this.questions.close();
+    this.#close(true);
     const comment = $('comment').value.trim();
-    this.#pressed(preference);
-    this.on.answered(preference, {
-      preference,
+    this.on.answered(this.chosen, {
+      preference: this.chosen,
+      ...this.questions.said(),
       ...(comment && this.battle.questions.comment ? { comment } : {}),
-      heard: this.listening.heard(this.player.position),
+      heard: this.listening.heard(this.deck.position),
       first_played: this.listening.firstPlayed,
       switches: this.listening.switches,
       events: this.listening.events,
     });
   }
 
-  /** Take answers again, after the server refused one. */
-  reopen() {
+  #choose(preference) {
+    this.chosen = preference;
+    for (const button of $('answers').children) button.setAttribute('aria-pressed', String(button.dataset.answer === preference));
+  }
+
+  #close(closed) {
+    $('send').disabled = closed;
+    for (const button of $('answers').children) button.disabled = closed;
+  }
+
+  /** Take answers again, after the server refused one, and say why; with `reset` the listening starts over. */
+  reopen(sentence, { reset = false } = {}) {
+    if (reset) {
+      this.deck.pause();
+      this.listening.reset();
+    }
+    this.#close(false);
+    if (this.questions.any) this.questions.allow(this.chosen);
+    else this.#choose(null);
     this.answering = true;
     this.wasMissing = null;
-    this.#pressed(null);
-    this.#changed();
-  }
-
-  #pressed(preference) {
-    for (const button of $('answers').children) {
-      button.disabled = preference !== null;
-      button.setAttribute('aria-pressed', String(button.dataset.answer === preference));
-    }
-  }
-
-  reveal(systems) {
-    this.revealed = true;
-    document.querySelector('.clips').classList.add('revealed');
-    for (const slot of SLOTS) {
-      this.#label(slot, systems[slot]);
-      this.clips[slot].querySelector('.gate').textContent = '';
-    }
+    this.#gate(this.deck.position);
+    status('attention', sentence);
   }
 }

@@ -1,231 +1,202 @@
 /** The listening page: from consent to battle to vote to the next, and every way this can go otherwise. */
-import { call, persist, TryLater } from './api.js';
+import { arrival } from './arrival.js';
+import { TryLater } from './api.js';
 import { BattleView } from './battle.js';
-import { CannotPlay, load } from './excerpts.js';
+import { agree, decline, incompatible } from './consent.js';
+import { cannotPlay, goodbye, refusedBattle, tellOfSignal } from './detours.js';
+import { CannotPlay } from './excerpts.js';
+import { bindHelp, openHelp } from './help.js';
+import { gettext, interpolate } from './i18n.js';
 import { bindKeys } from './keys.js';
-import * as outbox from './outbox.js';
-import { Reveal } from './reveal.js';
-import { seconds, whyRefused } from './words.js';
+import * as preferences from './preferences.js';
+import { Reveal, twoSystems } from './reveal.js';
+import { save, settle, watchQueue } from './saving.js';
+import { skip } from './skip.js';
+import { loading, notice, section, show, status } from './states.js';
+import { Supply } from './supply.js';
+import { Tray } from './tray.js';
+import { noAnswer, stillToHear, whyRefused } from './words.js';
 
 const $ = (id) => document.getElementById(id);
-const { study, consentVersion, open } = $('listen').dataset;
-const view = new BattleView({ answered, opened: prefetch });
-const reveal = new Reveal(next);
-let current = null; // {battle, buffers} on the page
-let ahead = null; // promise of the one after it, or of null
-let state = 'loading';
+const settings = JSON.parse($('study').textContent);
+const came = arrival(settings);
+const view = new BattleView(settings.switching, { answered, opened: () => supply.prefetch(current) });
+const reveal = new Reveal(settings, { next, like });
+const tray = settings.reveal ? null : new Tray();
+const supply = new Supply(settings.slug, (...why) => sayLoading(noAnswer(...why)));
+let current = null; // the battle on the page
 let turn = 0; // how often a next battle was asked for
-let skipping = false;
 let number = 0; // of the pair on the page
-
-// ---- what is on the page ----
-
-function show(name) {
-  state = name;
-  for (const section of document.querySelectorAll('[data-state]')) section.hidden = section.dataset.state !== name;
-  if (name !== 'battle') $('progress').textContent = '';
-  document.querySelector(`[data-state="${name}"] [tabindex="-1"]`)?.focus({ preventScroll: true });
-}
-
-function notice(sentence) {
-  $('notice').hidden = !sentence;
-  $('notice').textContent = sentence;
-}
-
-function trouble(title, text, action, act) {
-  $('trouble-title').textContent = title;
-  $('trouble-text').textContent = text;
-  $('trouble-action').textContent = action;
-  $('trouble-action').onclick = act;
-  show('trouble');
-}
-
-const noConnection = (pause) => `No connection. Trying again within ${pause} s…`;
-const sayLoading = (sentence) => { $('loading').textContent = sentence; };
 
 // ---- getting a battle ----
 
-/** Ask for a battle; {status, body}. With `after`, for the one that follows. */
-function ask(after) {
-  return call('POST', '/api/battles/', after ? { study, after } : { study });
+function sayLoading(sentence) {
+  if (section() === 'battle') status('loading', sentence);
+  else loading(sentence);
 }
 
 /** Show the next battle, from wherever it comes. */
-async function next() {
+function next() {
+  return present((announced) => supply.next(announced));
+}
+
+/** Take a battle from `source(announced)` and put it on the page; asked twice, only the last is shown. */
+async function present(source) {
   turn += 1;
-  const mine = turn; // asked for twice, only the last answer is shown
-  const prepared = ahead;
+  const mine = turn;
+  const ours = () => mine === turn;
   current = null;
-  ahead = null;
-  view.player?.pause();
-  show('loading');
-  sayLoading('Fetching two clips…');
+  view.rest();
+  sayLoading(gettext('Fetching two clips…'));
   try {
-    const loaded = (await prepared) ?? (await fetchBattle());
-    if (loaded && mine === turn) put(loaded);
+    const { refused, ...loaded } = await source((battle) => ours() && (number || !settings.traps) && announce(battle));
+    if (!ours()) return;
+    if (refused) {
+      await refusedBattle(refused, { settings, came, next });
+      return;
+    }
+    await tellOfSignal(settings);
+    if (ours()) put(loaded);
   } catch (error) {
     if (!(error instanceof CannotPlay)) throw error;
-    if (mine === turn) cannotPlay(error.battle);
+    if (ours()) cannotPlay(error, () => skip(error.battle, 'cannot_play', next));
   }
 }
 
-async function fetchBattle() {
-  const { status, body } = await persist(() => ask(), (pause) => sayLoading(noConnection(pause)));
-  if (status === 200 || status === 201) {
-    sayLoading('Fetching two clips…');
-    try {
-      return await load(body, (pause) => sayLoading(noConnection(pause)));
-    } catch (error) {
-      throw Object.assign(error, { battle: body });
-    }
-  }
-  if (status === 401 || body.code === 'consent_needed') show(open === 'yes' ? 'consent' : 'closed');
-  else if (body.code === 'none_left') show('finished');
-  else if (body.code === 'closed') show('closed');
-  else trouble('No pair for you just now', body.detail ?? `The server answered ${status}.`, 'Try again', next);
-  return null;
+function announce(battle) {
+  reveal.hide();
+  view.announce(battle);
+  show('battle');
+  $('prompt-text').focus({ preventScroll: true });
+  scrollTo({ top: 0, behavior: 'instant' });
 }
 
 function put(loaded) {
-  current = loaded;
-  const { done, total } = loaded.battle.progress;
-  // A prefetched battle may have been counted before or after the one on the page was answered.
-  number = loaded.prefetched ? Math.max(done, number) + 1 : done + 1;
-  $('progress').textContent = `Pair ${Math.min(total, number)} of ${total}`;
-  reveal.hide();
-  show('battle');
+  if (view.battle !== loaded.battle || section() !== 'battle') announce(loaded.battle);
+  current = loaded.battle;
+  count(loaded);
   view.show(loaded);
+  if (preferences.get('autoplay') && navigator.userActivation?.hasBeenActive) view.deck.toggle();
 }
 
-/** With the gate open, fetch and decode the battle that follows, so that it can start at once. */
-function prefetch() {
-  const { battle } = current;
-  ahead ??= ask(battle.id)
-    .then(({ status, body }) => (status <= 201 ? load(body, (pause) => state === 'loading' && sayLoading(noConnection(pause))) : null))
-    .then((loaded) => loaded && { ...loaded, prefetched: true })
-    .catch(() => null); // it will be asked for again, and then the reason is told
+function count({ battle: { progress: { done, total } }, prefetched }) {
+  // A prefetched battle may have been counted before or after the one on the page was answered.
+  number = prefetched ? Math.max(done, number) + 1 : done + 1;
+  const { practice } = settings;
+  $('progress').textContent = number <= practice
+    ? interpolate(gettext('Practice %(number)s of %(total)s: it does not count'), { number, total: practice })
+    : interpolate(gettext('Pair %(number)s of %(total)s'), { number: Math.min(total, number) - practice, total: total - practice });
 }
 
-function cannotPlay(battle) {
-  trouble(
-    'This pair cannot be played here',
-    'One of the two clips could not be fetched or decoded in this browser. Reload the page to try again, or skip the pair: the skip is recorded with its reason.',
-    'Skip this pair',
-    () => skip('cannot_play', battle),
-  );
-}
-
-async function skip(reason, battle = current.battle) {
-  if (skipping) return;
-  skipping = true;
-  view.answering = false; // an answer that races the skip could lose against it
-  const { status, body } = await persist(
-    () => call('POST', `/api/battles/${battle.id}/skip/`, { reason }),
-    (pause) => notice(noConnection(pause)),
-  );
-  notice(status < 300 || status === 404 ? '' : body.detail);
-  skipping = false;
-  await next();
-}
-
-// ---- consent ----
-
-async function agree() {
-  $('agree').disabled = true;
+/** Another pair for the same prompt, if there is one. */
+async function like(battle) {
   try {
-    const { status, body } = await call('POST', '/api/raters/', { study, consent_version: Number(consentVersion) });
-    if (status === 201) {
-      notice('');
-      await next();
-    } else if (body.code === 'consent_outdated') {
-      trouble('The text has changed', 'Since you opened this page its consent text was revised. Please read it again.', 'Read it', () => location.reload());
-    } else {
-      notice(body.detail ?? `The server answered ${status}.`);
-    }
+    const found = await supply.like(battle, () => {});
+    if (reveal.battle !== battle) return;
+    if (found.refused) reveal.cannotLike(whyRefused(found.refused));
+    else await present(() => found);
   } catch (error) {
-    if (!(error instanceof TryLater)) throw error;
-    notice('No connection. Please try again.');
-  } finally {
-    $('agree').disabled = false;
+    if (error instanceof TryLater) reveal.cannotLike(gettext('No connection just now.'));
+    else if (error instanceof CannotPlay) cannotPlay(error, () => skip(error.battle, 'cannot_play', next));
+    else throw error;
   }
 }
 
 // ---- the vote ----
 
 async function answered(preference, report) {
-  const { battle } = current;
-  const record = outbox.put(battle.id, study, report);
-  view.say('Saving…');
-  const reply = await outbox.send(record, (pause) => view.say(
-    `No connection. Your answer is kept ${record.durable ? 'on this device' : 'in this tab, so leave it open,'} and will be sent again within ${pause} s.`,
-  ));
-  if (reply.status === 201) {
-    notice('');
-    view.reveal(reply.body.systems);
-    reveal.show(battle, preference, reply.body);
-  } else {
-    await refused(reply);
+  const battle = current;
+  status('saving', gettext('Saving…'));
+  const reply = await save(battle, settings.slug, report, (mark, sentence) => {
+    if (current !== battle) return;
+    status(mark, sentence);
+    $('waiting').hidden = !supply.ready; // the listener need not wait
+  });
+  if (current === battle) await decided(battle, preference, reply);
+  else if (reply.status === 201) tray?.saved(battle); // the listener has gone on
+  else notice(whyRefused(reply));
+}
+
+/** The server has decided about the vote that is on the page. */
+async function decided(battle, preference, reply) {
+  $('waiting').hidden = true;
+  if (reply.status !== 201) return refused(reply);
+  notice('');
+  status('saved', gettext('Saved.'));
+  if (!settings.reveal && !reply.body.check) {
+    tray.saved(battle);
+    return next();
   }
+  if (twoSystems(reply.body.systems)) view.deck.reveal(reply.body.systems);
+  reveal.show(battle, preference, reply.body);
+  return undefined;
 }
 
 /** The server has said no to a vote: say what became of it, and the way on. */
-async function refused(reply) {
-  const { status, body } = reply;
-  if (status === 422) {
-    const words = Object.entries(body.missing_ms ?? {}).filter(([, ms]) => ms).map(([slot, ms]) => `${seconds(ms)} more of ${slot}`);
-    const sentence = words.length
-      ? `The server has counted less than we did. Please listen to ${words.join(' and ')}, then answer again.`
-      : 'The server could not confirm what was heard. Please listen to both again, then answer once more.';
-    view.demand(sentence, !words.length);
-    return;
+function refused(reply) {
+  if (reply.status === 422) {
+    const missing = reply.body.missing_ms ?? {};
+    const counted = missing.A || missing.B;
+    view.reopen(counted ? stillToHear(missing, {
+      one: gettext('The server has counted less than we did. Please listen to %(seconds)s s more of %(slot)s, then answer again.'),
+      both: gettext('The server has counted less than we did. Please listen to %(a)s s more of A and %(b)s s more of B, then answer again.'),
+    }) : gettext('The server could not confirm what was heard. Please listen to both again, then answer once more.'), { reset: !counted });
+    return undefined;
+  }
+  if (reply.status === 400 || reply.status === 403) {
+    view.reopen(whyRefused(reply));
+    return undefined;
   }
   notice(whyRefused(reply));
-  if (status === 400 || status === 403) {
-    view.reopen();
-    return;
-  }
-  ahead = null; // whatever was prefetched: the server knows better than this page which battle is next
-  await next();
-}
-
-/** Votes that an earlier page could not send; they go before anything else is asked for. */
-async function settle() {
-  const records = outbox.waiting();
-  for (const record of records) {
-    sayLoading('Saving your last answer…');
-    const reply = await outbox.send(record, (pause) => sayLoading(
-      `Your last answer is kept on this device. No connection yet; trying again within ${pause} s…`,
-    ));
-    if (reply.status === 201) notice('Your last answer is saved.');
-    else if (reply.status === 422) notice('Your last answer could not be saved, because the server could not confirm what was heard. Please listen once more.');
-    else notice(whyRefused(reply));
-  }
+  supply.forget();
+  return next();
 }
 
 // ---- start ----
 
-const inBattle = (act) => () => (state === 'battle' ? act() : false);
+const inBattle = (act) => () => (section() === 'battle' ? act() : false);
+
+function enter() {
+  if (reveal.shown) return reveal.next();
+  return view.questions.any ? view.send() : false;
+}
+
 bindKeys({
-  Space: inBattle(() => view.toggle()),
-  1: inBattle(() => view.hear('A')),
-  2: inBattle(() => view.hear('B')),
-  x: inBattle(() => view.swap()),
-  ArrowLeft: inBattle(() => view.nudge(-5)),
-  ArrowRight: inBattle(() => view.nudge(5)),
-  Home: inBattle(() => view.seek(0)),
+  Space: inBattle(() => view.deck.toggle()),
+  1: inBattle(() => view.deck.hear('A')),
+  2: inBattle(() => view.deck.hear('B')),
+  x: inBattle(() => view.deck.swap()),
+  l: inBattle(() => view.deck.toggleLoop()),
+  ArrowLeft: inBattle(() => view.deck.nudge(-5)),
+  ArrowRight: inBattle(() => view.deck.nudge(5)),
+  Home: inBattle(() => view.deck.seek(0)),
   a: inBattle(() => view.answer('A')),
   b: inBattle(() => view.answer('B')),
   t: inBattle(() => view.answer('TIE')),
   n: inBattle(() => view.answer('BOTH_BAD')),
-  Enter: () => (reveal.shown ? reveal.next() : false),
-  '?': () => $('help').showModal(),
-});
-$('help-open').addEventListener('click', () => $('help').showModal());
-$('agree').addEventListener('click', agree);
+  Enter: inBattle(enter),
+  '?': openHelp,
+}, { enabled: () => preferences.get('shortcuts') });
+bindHelp();
+$('agree').addEventListener('click', () => agree(settings, came, next));
+$('decline').addEventListener('click', () => decline(settings, came, 'no_consent'));
+$('go-on').addEventListener('click', () => current && next());
 for (const button of document.querySelectorAll('[data-skip]')) {
-  button.addEventListener('click', () => view.answering && skip(button.dataset.skip));
+  button.addEventListener('click', () => view.answering && leave(button.dataset.skip));
 }
-document.addEventListener('visibilitychange', () => current && view.listening.note(document.hidden ? 'hidden' : 'visible'));
+document.addEventListener('visibilitychange', () => view.listening?.note(document.hidden ? 'hidden' : 'visible'));
+// A page that comes back from the browser's memory would show a battle as it was then.
+addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 
-await settle();
-await next();
+function leave(reason) {
+  view.answering = false; // an answer that races the skip could lose against it
+  return skip(current, reason, next);
+}
+
+if (incompatible()) {
+  await goodbye(settings, came, 'incompatible_device');
+} else {
+  await watchQueue();
+  await settle();
+  await next();
+}

@@ -1,42 +1,93 @@
-/** After the vote: who was who, what the model and the crowd say, ten seconds to take it back. */
+/** After the vote: who was who, what the model and the crowd say, how a check went, and where to from here. */
 import { call, TryLater } from './api.js';
-import { SAID } from './words.js';
+import { gettext, interpolate } from './i18n.js';
+import { insightSentences } from './insight.js';
+import { Undo } from './undo.js';
+import { other, SAID } from './words.js';
 
 const $ = (id) => document.getElementById(id);
-const UNDO_S = 10;
-const percent = (share) => `${Math.round(share * 100)} %`;
-const sure = (share) => (share > 0.99 ? 'over 99 %' : percent(share));
+
+const CHECKS = {
+  practice: degraded,
+  gold: degraded,
+  trap: ({ expected, passed }) => interpolate(passed
+    ? gettext('This pair was a check that somebody is listening: the signal was in %(slot)s. You heard it.')
+    : gettext('This pair was a check that somebody is listening: the signal was in %(slot)s.'), { slot: expected }),
+  repeat: ({ passed }) => {
+    if (passed === null) return gettext('You had met this pair before, with A and B swapped.');
+    return passed
+      ? gettext('You had met this pair before, with A and B swapped, and said the same.')
+      : gettext('You had met this pair before, with A and B swapped, and said otherwise. That happens when two clips are close.');
+  },
+};
+
+/** Whether there is something to tell: two names, not none, and not one clip against itself. */
+export const twoSystems = ({ A, B }) => Boolean(A) && A !== B;
+
+function degraded({ expected, passed }) {
+  return interpolate(passed
+    ? gettext('%(slot)s was the same clip, made worse on purpose. You heard it.')
+    : gettext('%(slot)s was the same clip, made worse on purpose. Listen for dullness, noise or distortion.'), { slot: other(expected) });
+}
 
 export class Reveal {
-  constructor(onNext) {
-    this.onNext = onNext;
+  /** `on` has next() and like(battle). */
+  constructor(settings, on) {
+    this.on = on;
+    this.settings = settings;
     this.battle = null;
+    this.undo = new Undo($('undo'), {
+      say: (sentence) => { $('undone').textContent = sentence; },
+      done: () => this.#tell(),
+      gone: (focused) => focused && $('next').focus(),
+    });
     $('next').addEventListener('click', () => this.next());
-    $('undo').addEventListener('click', () => this.undo());
+    $('like').addEventListener('click', () => this.battle && on.like(this.battle));
   }
 
   get shown() {
     return this.battle !== null;
   }
 
-  show(battle, preference, { systems }) {
+  show(battle, preference, { systems, check }) {
     this.battle = battle;
+    this.systems = systems;
     $('said').textContent = SAID[preference];
-    $('system-a').textContent = systems.A;
-    $('system-b').textContent = systems.B;
+    this.#showCheck(check);
+    this.#showWho(battle, systems);
     $('undone').textContent = '';
     $('insight').replaceChildren();
+    $('like').hidden = !systems.A || this.settings.has_checks;
+    $('like').disabled = false;
     $('ask').hidden = true;
     $('reveal').hidden = false;
-    this.#countDown(UNDO_S);
+    this.undo.offer(battle);
     $('said').focus({ preventScroll: true });
-    $('reveal').scrollIntoView({ block: 'nearest' });
-    this.#tell(battle, systems);
+    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    $('next').scrollIntoView({ block: 'nearest', behavior: still ? 'auto' : 'smooth' });
+    this.telling = Boolean(systems.A) && (!check || check.kind === 'repeat'); // of a clip against itself nobody thinks anything
+    this.#tell();
+  }
+
+  #showCheck(check) {
+    $('check').hidden = !check;
+    if (!check) return;
+    $('check-mark').setAttribute('href', check.passed ? '#mark-saved' : '#mark-calm');
+    $('check-text').textContent = CHECKS[check.kind](check);
+  }
+
+  #showWho(battle, systems) {
+    $('who').hidden = !twoSystems(systems);
+    if (!systems.A) return;
+    for (const slot of ['A', 'B']) {
+      $(`system-${slot.toLowerCase()}`).textContent = systems[slot];
+      $(`download-${slot.toLowerCase()}`).href = `/audio/${battle.id}/${slot}/download`;
+    }
   }
 
   hide() {
     this.battle = null;
-    clearInterval(this.timer);
+    this.undo.end();
     $('ask').hidden = false;
     $('reveal').hidden = true;
   }
@@ -44,76 +95,28 @@ export class Reveal {
   next() {
     if (!this.battle) return;
     this.hide();
-    this.onNext();
+    this.on.next();
   }
 
-  async #tell(battle, systems) {
+  /** No other pair for this prompt, or no connection: it stays where it is, and says why. */
+  cannotLike(sentence) {
+    $('undone').textContent = sentence;
+    $('like').disabled = true;
+    $('next').focus();
+  }
+
+  /** What the model and the crowd think; again after an undo, which changes the listener's agreement. */
+  async #tell() {
+    const { battle } = this;
+    if (!battle || !this.telling) return;
     let lines = [];
     try {
       const { status, body } = await call('GET', `/api/battles/${battle.id}/insight/`);
-      if (status === 200) lines = sentences(body, systems);
+      if (status === 200) lines = insightSentences(body, this.systems);
     } catch (error) {
       if (!(error instanceof TryLater)) throw error; // only the extra is missing: the vote is safe
     }
     if (this.battle !== battle) return;
     $('insight').replaceChildren(...lines.map((text) => Object.assign(document.createElement('li'), { textContent: text })));
   }
-
-  #countDown(left) {
-    clearInterval(this.timer);
-    $('undo').hidden = false;
-    const say = () => { $('undo').textContent = `Take it back (${left} s)`; };
-    say();
-    this.timer = setInterval(() => {
-      left -= 1;
-      if (left > 0) return say();
-      clearInterval(this.timer);
-      if (document.activeElement === $('undo')) $('next').focus();
-      $('undo').hidden = true;
-      return undefined;
-    }, 1000);
-  }
-
-  async undo() {
-    const { battle } = this;
-    let sentence;
-    try {
-      const { status, body } = await call('DELETE', `/api/battles/${battle.id}/vote/`);
-      sentence = status === 200 ? 'Taken back: your answer is marked as withdrawn and does not count.' : body.detail;
-    } catch (error) {
-      if (!(error instanceof TryLater)) throw error;
-      sentence = 'No connection, so it could not be taken back. Try again while the seconds last.';
-      if (this.battle === battle) $('undone').textContent = sentence;
-      return;
-    }
-    if (this.battle !== battle) return;
-    clearInterval(this.timer);
-    $('undo').hidden = true;
-    $('next').focus();
-    $('undone').textContent = sentence;
-  }
-}
-
-function sentences({ model, crowd, agreement }, systems) {
-  const lines = [];
-  if (model) {
-    const share = model.prefers === 'A' ? model.probability_a : 1 - model.probability_a;
-    lines.push(`The reward model ${model.reward_model} leans to ${model.prefers}, ${sure(share)} sure.`);
-  } else {
-    lines.push('No reward model has an opinion on these two yet.');
-  }
-  if (crowd) {
-    const side = crowd.share_a >= 0.5 ? 'A' : 'B';
-    const share = side === 'A' ? crowd.share_a : 1 - crowd.share_a;
-    if (share === 0.5) lines.push(`Others are split evenly between these two systems (${crowd.n_votes} so far).`);
-    else if (crowd.n_votes === 1) lines.push(`The one other vote between these two systems went to ${systems[side]}.`);
-    else lines.push(`Of ${crowd.n_votes} other votes between these two systems, ${percent(share)} went to ${systems[side]}.`);
-  } else {
-    lines.push('Nobody else has compared these two systems yet.');
-  }
-  const so = Object.entries({ 'the model': agreement.with_model, 'the crowd': agreement.with_crowd })
-    .filter(([, value]) => value)
-    .map(([who, { agreed, of }]) => `with ${who} in ${agreed} of ${of}`);
-  if (so.length) lines.push(`So far you agree ${so.join(' and ')}.`);
-  return lines;
 }

@@ -1,33 +1,72 @@
-/** The sentences that the page says in more than one place. */
+/** The sentences that the page says in more than one place, and those for the server's codes. */
+import { gettext, interpolate } from './i18n.js';
 
-export const ANSWERS = { A: 'A is better', TIE: 'Equally good', BOTH_BAD: 'Both bad', B: 'B is better' };
+export const ANSWERS = {
+  A: gettext('A is better'),
+  TIE: gettext('Equally good'),
+  BOTH_BAD: gettext('Both bad'),
+  B: gettext('B is better'),
+};
+export const SHORT = { A: 'A', TIE: gettext('Equal'), BOTH_BAD: gettext('Both bad'), B: 'B' };
 export const SAID = {
-  A: 'You preferred A.',
-  B: 'You preferred B.',
-  TIE: 'You heard them as equally good.',
-  BOTH_BAD: 'You found both bad.',
+  A: gettext('You preferred A.'),
+  B: gettext('You preferred B.'),
+  TIE: gettext('You heard them as equally good.'),
+  BOTH_BAD: gettext('You found both bad.'),
 };
 export const ANSWER_KEYS = { A: 'A', TIE: 'T', BOTH_BAD: 'N', B: 'B' };
 
-export const seconds = (ms) => `${Math.ceil(ms / 1000)} s`;
+const AXES = {
+  prompt_adherence: gettext('Which follows the prompt better?'),
+  musicality: gettext('Which is more musical?'),
+  audio_quality: gettext('Which has the better sound quality?'),
+  lyrics: gettext('Whose lyrics come across better?'),
+};
+
+/** The question of an axis; one that only this study has is asked as it is written. */
+export const axisQuestion = (name) => (Object.hasOwn(AXES, name) ? AXES[name] : name.replaceAll('_', ' '));
+
+export const wholeSeconds = (ms) => Math.ceil(ms / 1000);
 
 export const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, '0')}`;
 
-/** "4 s more of A and 2 s more of B", or "" when both have been heard. */
-export function stillToHear(missing) {
-  return ['A', 'B'].filter((slot) => missing[slot]).map((slot) => `${seconds(missing[slot])} more of ${slot}`).join(' and ');
+export const other = (slot) => (slot === 'A' ? 'B' : 'A');
+
+/** One of two sentences about what is still to be heard: `one` of a clip (%(seconds)s, %(slot)s) or `both` (%(a)s, %(b)s). */
+export function stillToHear(missing, { one, both }) {
+  const { A: a, B: b } = { A: wholeSeconds(missing.A ?? 0), B: wholeSeconds(missing.B ?? 0) };
+  if (a && b) return interpolate(both, { a, b });
+  return interpolate(one, a ? { seconds: a, slot: 'A' } : { seconds: b, slot: 'B' });
 }
 
-/** Why the server did not take a vote, and so what became of it: for {status, body} of a refused vote. */
+/** No answer came: whether nobody could be reached or the server said that it is busy. */
+export function noAnswer(seconds, reason) {
+  return interpolate(
+    reason?.busy
+      ? gettext('The server is busy. Trying again within %(seconds)s s…')
+      : gettext('No connection. Trying again within %(seconds)s s…'),
+    { seconds },
+  );
+}
+
+const REFUSED = {
+  already_voted: gettext('You have answered this one already, perhaps in another tab. The first answer stands; this one was not counted.'),
+  skipped: gettext('You have skipped this one already, perhaps in another tab, so this answer was not counted.'),
+  expired: gettext('This comparison is too old to be answered, so your answer was not counted. Here is a fresh one.'),
+  not_found: gettext('This comparison is no longer yours to answer, so your answer was not counted.'),
+  too_late_to_undo: gettext('The ten seconds are over: your answer stands.'),
+  none_left_like: gettext('You have heard everything there is for this prompt.'),
+};
+const BY_STATUS = {
+  401: gettext('This browser has forgotten who you are (its cookie is gone), so your last answer could not be counted. Agree again to go on.'),
+  404: REFUSED.not_found,
+  410: REFUSED.expired,
+};
+
+/** Why the server did not do what was asked, and so what became of it: for the {status, body} of a refusal. */
 export function whyRefused({ status, body }) {
-  if (body.code === 'already_voted') {
-    return 'You have answered this one already, perhaps in another tab. The first answer stands; this one was not counted.';
-  }
-  if (body.code === 'skipped') return 'You have skipped this one already, perhaps in another tab, so this answer was not counted.';
-  if (status === 410) return 'This comparison is too old to be answered, so your answer was not counted. Here is a fresh one.';
-  if (status === 404) return 'This comparison is no longer yours to answer, so your answer was not counted.';
-  if (status === 401) {
-    return 'This browser has forgotten who you are (its cookie is gone), so your last answer could not be counted. Agree again to go on.';
-  }
-  return `Your answer was not taken: ${body.detail ?? `the server said ${status}`}`;
+  if (Object.hasOwn(REFUSED, body.code ?? '')) return REFUSED[body.code];
+  if (Object.hasOwn(BY_STATUS, status)) return BY_STATUS[status];
+  const reason = body.detail ?? interpolate(gettext('the server answered %(status)s'), { status });
+  return interpolate(gettext('That was not taken: %(reason)s'), { reason });
 }

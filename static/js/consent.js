@@ -1,0 +1,48 @@
+/** The listener's yes or no to a study's text. */
+import { call, TryLater } from './api.js';
+import { goodbye, refusedEntry } from './detours.js';
+import { gettext } from './i18n.js';
+import { notice, trouble } from './states.js';
+import { whyRefused } from './words.js';
+
+const $ = (id) => document.getElementById(id);
+
+/** Whether this browser cannot play the clips at all. */
+export const incompatible = () => !('AudioContext' in globalThis && 'decodeAudioData' in AudioContext.prototype);
+
+async function withButtonsHeld(act) {
+  $('agree').disabled = $('decline').disabled = true;
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof TryLater)) throw error;
+    notice(gettext('No connection. Please try again.'));
+  } finally {
+    $('agree').disabled = $('decline').disabled = false;
+  }
+}
+
+/** Become a rater of this study, then `next()`. `came`: {platform?, invitation?}. */
+export function agree(settings, came, next) {
+  return withButtonsHeld(async () => {
+    const reply = await call('POST', '/api/raters/', { study: settings.slug, consent_version: settings.consent_version, ...came });
+    if (reply.status === 201) {
+      notice('');
+      await next();
+    } else if (reply.body.code === 'consent_outdated') {
+      trouble({
+        title: gettext('The text has changed'),
+        text: gettext('Since you opened this page its consent text was revised. Please read it again.'),
+        action: gettext('Read it'),
+        act: () => location.reload(),
+      });
+    } else if (!refusedEntry(reply)) {
+      notice(whyRefused(reply));
+    }
+  });
+}
+
+/** The listener would rather not: the study's own goodbye, with the way back to a platform. */
+export function decline(settings, came, reason) {
+  return withButtonsHeld(() => goodbye(settings, came, reason));
+}

@@ -1,0 +1,107 @@
+/** Where a listener goes in place of a battle: a step before the first, a page that says why not, or the end. */
+import { call, persist, TryLater } from './api.js';
+import { gettext } from './i18n.js';
+import { notice, section, show, trouble } from './states.js';
+import { noAnswer, whyRefused } from './words.js';
+
+const BEFORE = ['volume_needed', 'headphones_needed'];
+const ENDS = ['none_left', 'screened_out', 'failed', 'failed_checks'];
+
+/** The ways into a study that were not taken: {code: [title, text]}. */
+const ENTRY = {
+  platform_needed: [
+    gettext('Please come through the platform'),
+    gettext('This study takes listeners from a platform that tells it who is who. Open it with the link you were given there.'),
+  ],
+  invitation_needed: [
+    gettext('This study is by invitation'),
+    gettext('Open it with the link in your invitation. If you did, the link may have been used or mistyped: ask who sent it to you.'),
+  ],
+};
+
+/** Show the page for a refused way in; false when the code is not about that. */
+export function refusedEntry({ body }) {
+  if (!Object.hasOwn(ENTRY, body.code ?? '')) return false;
+  const [title, text] = ENTRY[body.code];
+  trouble({ title, text, as: 'calm' });
+  return true;
+}
+
+/** The server gave no battle: {status, body}. */
+export async function refusedBattle(reply, { settings, came, next }) {
+  const { status, body } = reply;
+  if (status === 401 || body.code === 'consent_needed') askConsent(settings);
+  else if (BEFORE.includes(body.code)) await beforehand(body.code, { settings, came, next });
+  else if (ENDS.includes(body.code)) await finish(settings, came);
+  else if (body.code === 'closed') show('closed');
+  else if (!refusedEntry(reply)) {
+    trouble({ title: gettext('No pair for you just now'), text: whyRefused(reply), action: gettext('Try again'), act: next });
+  }
+}
+
+function askConsent({ open }) {
+  if (section() === 'consent') { // it has just been given
+    notice(gettext('This browser keeps no cookies for this site, so it forgets who you are at once. Allow them, then agree again.'));
+  }
+  show(open ? 'consent' : 'closed');
+}
+
+async function beforehand(code, { settings, came, next }) {
+  const { before } = await import('./before.js');
+  show('before');
+  const outcome = await before(code, settings, document.querySelector('section[data-state="before"]'));
+  if (outcome === 'ended') await finish(settings, came);
+  else await next();
+}
+
+/** Tell of the attention signal, to who has not heard of it yet. */
+export async function tellOfSignal(settings) {
+  if (!settings.traps) return;
+  const { needsTrapInstructions, trapInstructions } = await import('./before.js');
+  if (!needsTrapInstructions(settings)) return;
+  show('before');
+  await trapInstructions(settings);
+}
+
+/** The end of the study: thanks, and the way back to where the listener came from. */
+async function finish(settings, came) {
+  const { showCompletion } = await import('./completion.js');
+  show('finished');
+  await showCompletion(settings, came.platform);
+}
+
+/** The study ends before it began, for `reason`: no_consent or incompatible_device. */
+export async function goodbye(settings, came, reason) {
+  const { renderOutcome } = await import('./completion.js');
+  const { platform } = came;
+  const tell = () => call('POST', `/api/studies/${settings.slug}/decline/`, { reason, ...(platform ? { platform } : {}) });
+  const nowhereToReturn = Object.keys(settings.platform).length === 0;
+  const reply = await (nowhereToReturn ? tell().catch(forgive) : persist(tell, (...why) => notice(noAnswer(...why))));
+  notice('');
+  show('finished');
+  renderOutcome(reply?.status === 200 ? reply.body : { outcome: reason, message: null, code: null, url: null });
+}
+
+function forgive(error) {
+  if (!(error instanceof TryLater)) throw error;
+}
+
+const CANNOT = {
+  gone: {
+    title: gettext('This clip has been withdrawn'),
+    text: gettext('One of the two clips is no longer there, so this pair cannot be compared. Skip it: the skip is recorded with its reason.'),
+  },
+  decode: {
+    title: gettext('This pair cannot be played here'),
+    text: gettext('One of the two clips could not be decoded in this browser. Reload the page to try again, or skip the pair: the skip is recorded with its reason.'),
+  },
+  fetch: {
+    title: gettext('This pair cannot be played here'),
+    text: gettext('One of the two clips could not be fetched. Reload the page to try again, or skip the pair: the skip is recorded with its reason.'),
+  },
+};
+
+/** A pair that does not play: say why, and offer to skip it. */
+export function cannotPlay({ stage }, skip) {
+  trouble({ ...CANNOT[stage], action: gettext('Skip this pair'), act: skip });
+}

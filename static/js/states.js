@@ -1,0 +1,58 @@
+/** What the page shows: one section, one status with its own words and mark, and what has to be said above both.
+
+    The status is told in words (announced), by a mark and by the root's `data-status`, never by colour alone. */
+import { gettext } from './i18n.js';
+
+const $ = (id) => document.getElementById(id);
+const MARKS = ['loading', 'locked', 'ready', 'saving', 'saved', 'offline', 'busy', 'attention', 'calm'];
+const sections = () => document.querySelectorAll('section[data-state]');
+
+let shown = 'loading';
+
+/** The section on the page. */
+export const section = () => shown;
+
+/** Show one section; its heading takes the focus, to be read out. */
+export function show(name) {
+  if (name === shown) return;
+  shown = name;
+  for (const each of sections()) each.hidden = each.dataset.state !== name;
+  if (name !== 'battle') $('progress').textContent = '';
+  const heading = document.querySelector(`section[data-state="${name}"] [tabindex="-1"]`);
+  heading?.focus({ preventScroll: true });
+  scrollTo({ top: 0, behavior: 'instant' });
+}
+
+function mark(use, name) {
+  if (!MARKS.includes(name)) throw new RangeError(`There is no mark ${name}; there are ${MARKS.join(', ')}.`);
+  use.setAttribute('href', `#mark-${name}`);
+}
+
+/** Where the battle stands: a mark's name and a sentence. */
+export function status(name, sentence) {
+  $('listen').dataset.status = name;
+  mark($('status-mark'), name);
+  if ($('status-text').textContent !== sentence) $('status-text').textContent = sentence;
+}
+
+/** Fetching, before there is anything to look at. */
+export function loading(sentence = gettext('Fetching two clips…')) {
+  $('loading-text').textContent = sentence;
+}
+
+/** Something to know that outlives the battle it is about; '' takes it away. */
+export function notice(sentence) {
+  $('notice').hidden = !sentence;
+  $('notice-text').textContent = sentence;
+}
+
+/** A page of its own for what stops the listening, with one way on. */
+export function trouble({ title, text, action, act, as = 'attention' }) {
+  mark($('trouble-mark'), as);
+  $('trouble-title').textContent = title;
+  $('trouble-text').textContent = text;
+  $('trouble-action').hidden = !action;
+  $('trouble-action').textContent = action ?? '';
+  $('trouble-action').onclick = act ?? null;
+  show('trouble');
+}
