@@ -20,7 +20,9 @@ function recall(key) {
   }
 }
 
-/** {platform?: {PARAMETER: value}, invitation?} for this study, taken from the address the first time. */
+/** How the listener came to this study: {came: {platform?: {PARAMETER: value}, invitation?}, isNew}.
+
+    `isNew`: with parameters that this tab has not seen: perhaps another person than the one this browser knows. */
 export function arrival({ slug, platform }) {
   const key = `arena.arrival.${slug}`;
   const address = new URL(location.href);
@@ -32,8 +34,9 @@ export function arrival({ slug, platform }) {
     ...(Object.keys(values).length ? { platform: values } : {}),
     ...(invitation ? { invitation } : {}),
   };
+  const isNew = Object.keys(came).length > 0 && JSON.stringify(came) !== JSON.stringify(known);
   remember(key, came);
   for (const name of [...Object.values(platform), 'invite']) address.searchParams.delete(name);
   if (address.href !== location.href) history.replaceState(history.state, '', address);
-  return came;
+  return { came, isNew };
 }

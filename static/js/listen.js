@@ -19,7 +19,7 @@ import { noAnswer, stillToHear, whyRefused } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const settings = JSON.parse($('study').textContent);
-const came = arrival(settings);
+const { came, isNew } = arrival(settings);
 const view = new BattleView(settings.switching, { answered, opened: () => supply.prefetch(current) });
 const reveal = new Reveal(settings, { next, like });
 const tray = settings.reveal ? null : new Tray();
@@ -198,5 +198,6 @@ if (incompatible()) {
 } else {
   await watchQueue();
   await settle();
-  await next();
+  if (isNew && settings.open) show('consent'); // only the server can tell whether this is the person it knows
+  else await next();
 }
