@@ -16,7 +16,7 @@ from arena.services import find_study
 
 from . import services
 from .checks import check_json
-from .completion import outcome_of
+from .completion import finish
 
 OPTIONAL = {"required": False, "allow_null": True}
 
@@ -152,4 +152,5 @@ def completion(request, slug):
     """How the listening test ended, with the code for the platform: only once the server has every vote."""
     asked = validated(CompletionRequest, request.data)
     study = find_study(slug)
-    return Response(outcome_json(study, outcome_of(request.user, study), asked.get("platform")))
+    outcome = finish(request.user, study, asked.get("platform"))
+    return Response(outcome_json(study, outcome, asked.get("platform")))

@@ -30,8 +30,10 @@ def check_json(vote):
 
 
 def attention(rater, study):
-    """(passed, given) over the rater's golds and traps in the study."""
-    votes = Vote.objects.filter(
-        rater=rater, battle__study=study, battle__kind__in=[Battle.Kind.GOLD, Battle.Kind.TRAP]
-    ).values_list("preference", "battle__expected")
+    """(passed, given) over the rater's standing golds and traps in the study."""
+    votes = (
+        Vote.objects.filter(rater=rater, battle__study=study, battle__kind__in=[Battle.Kind.GOLD, Battle.Kind.TRAP])
+        .exclude(flags__rule=Flag.WITHDRAWN)
+        .values_list("preference", "battle__expected")
+    )
     return sum(preference == expected for preference, expected in votes), len(votes)

@@ -2,32 +2,61 @@
 
 from django.utils import timezone
 
-from arena.refusals import Conflict
-from arena.services import progress, require_ready
+from arena.models import Battle, Participation
+from arena.participants import participant_of
+from arena.refusals import Conflict, Forbidden
+from arena.services import progress, require_ready, waits_for_clips
 
 from .checks import attention
+from .models import Flag, Vote
 
-FEWEST_CHECKS = 2  # one wrong answer may be a slip
+FEW_CHECKS = 4  # with fewer, half of them right may be two slips of a listener
 
 
-def outcome_of(rater, study, now=None):
-    """ "completed", "failed_checks" or "screened_out". Conflict `not_finished` while battles are open or to come."""
+def finish(rater, study, platform, now=None):
+    """The rater's outcome, noted in their participation: "completed", "failed_checks" (too many golds and traps wrong,
+    or too few answers that stand) or "screened_out" (by the headphone check, or nothing was left to serve).
+
+    platform: the parameters they came with, which must be theirs: the return URL will be signed. Conflict
+    `not_finished` while battles are open or to come; Forbidden for who is not ready, or somebody else.
+    """
+    now = now or timezone.now()
+    participation = Participation.objects.filter(rater=rater, study=study).first()
+    if study.platform and participation and participation.participant != participant_of(study, platform, None):
+        raise Forbidden("These are not the platform's parameters that you came with.", code="platform_needed")
+    outcome = _outcome(rater, study, now)
+    Participation.objects.filter(rater=rater, study=study).update(outcome=outcome, finished_at=now)
+    return outcome
+
+
+def _outcome(rater, study, now):
     try:
         require_ready(rater, study)
     except Conflict as refused:
         if refused.code == "screened_out":
             return "screened_out"
         raise
-    open_battles = rater.battles.filter(study=study).open(now or timezone.now()).count()
+    _require_finished(rater, study, now)
+    served = rater.battles.filter(study=study, kind=Battle.Kind.RANKED).count()
+    if not served:  # the quotas were full, or the study closed while they practised, which is not their fault
+        closed_on_them = not study.accepts_battles and rater.votes.filter(battle__study=study).exists()
+        return "completed" if closed_on_them else "screened_out"
+    passed, given = attention(rater, study)
+    too_few_answers = _standing(rater, study) < served / 2
+    too_many_wrong = (given >= 2 and passed < given / 2) or (given >= FEW_CHECKS and passed <= given / 2)
+    return "failed_checks" if too_few_answers or too_many_wrong else "completed"
+
+
+def _require_finished(rater, study, now):
+    open_battles = rater.battles.filter(study=study).open(now).count()
     so_far = progress(rater, study)
-    if open_battles or (study.accepts_battles and so_far["done"] < so_far["total"]):
+    to_come = study.accepts_battles and (so_far["done"] < so_far["total"] or waits_for_clips(rater, study))
+    if open_battles or to_come:
         left = max(open_battles, so_far["total"] - so_far["done"])
         raise Conflict("This listening test is not finished yet.", code="not_finished", open=left)
-    served = rater.battles.filter(study=study)
-    if not served.exists():
-        return "screened_out"  # the quotas were full before this rater had their turn
-    passed, given = attention(rater, study)
-    answered = served.filter(close_reason="voted").count()
-    if answered < served.count() / 2 or (given >= FEWEST_CHECKS and passed < given / 2):
-        return "failed_checks"
-    return "completed"
+
+
+def _standing(rater, study):
+    """Ordinary votes that were not taken back."""
+    votes = Vote.objects.filter(rater=rater, battle__study=study, battle__kind=Battle.Kind.RANKED)
+    return votes.exclude(flags__rule=Flag.WITHDRAWN).count()

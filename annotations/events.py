@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 KINDS = {"play", "pause", "switch", "seek", "loop", "volume", "hidden", "visible", "opened", "decided"}
-LONGEST_MS = 31 * 86_400_000  # no battle lives longer
+LONGEST_MS = 2**31 - 1  # 24 days, and what a column holds
 
 
 @dataclass(frozen=True)

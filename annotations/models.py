@@ -74,6 +74,7 @@ class Flag(models.Model):
     WITHDRAWN = "withdrawn"
     LATE = "late"
     IMPOSSIBLE = "impossible_times"  # the player's own events contradict what it says was heard
+    NO_HEADPHONES = "no_headphones"  # the study recommends them, and the check found none
     CLEARED = "cleared"  # a person's word: what the quality rules say of this vote is not to count
 
     vote = models.ForeignKey(Vote, models.PROTECT, related_name="flags")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from arena.models import Arrival, Battle, Consent, Participation, Rater, default_questions
+from arena.models import Arrival, Battle, Consent, Participation, Rater, Study, default_questions
 from arena.refusals import Conflict, Gone, NotFound, NotHeard, Refusal
 
 from .events import timeline
@@ -16,7 +16,7 @@ from .models import Flag, Screening, Vote, VoteDetails
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
 UNDO = timedelta(seconds=10)
-LATE_VERSION = WITHDRAWN_VERSION = IMPOSSIBLE_VERSION = CLEARED_VERSION = 1
+LATE_VERSION = WITHDRAWN_VERSION = IMPOSSIBLE_VERSION = CLEARED_VERSION = NO_HEADPHONES_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,16 @@ def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
     Battle.objects.filter(pk=battle.pk).update(closed_at=now, close_reason="voted")
     if now > battle.reserved_until:
         flag(vote, Flag.LATE, LATE_VERSION, {"reserved_until": battle.reserved_until.isoformat()}, now)
+    if battle.study.headphones != Study.Headphones.OFF and _without_headphones(rater, battle.study):
+        flag(vote, Flag.NO_HEADPHONES, NO_HEADPHONES_VERSION, {}, now)
     if times.contradicts(listening.total_ms):
         flag(vote, Flag.IMPOSSIBLE, IMPOSSIBLE_VERSION, {"heard_ms": listening.total_ms, **asdict(times)}, now)
     return vote, True
+
+
+def _without_headphones(rater, study):
+    failed = Participation.Headphones.FAIL
+    return Participation.objects.filter(rater=rater, study=study, headphones=failed).exists()
 
 
 def _standing_vote(rater, battle, answer, idempotency_key):

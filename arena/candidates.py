@@ -4,11 +4,10 @@ import hashlib
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
 
 from django.db.models import Q
 
-from .models import Clip, Excerpt, Status, Study
+from .models import Clip, Excerpt, Status
 
 FRESH_S = 5
 DEGRADED = (Excerpt.Variant.LOWPASS, Excerpt.Variant.CLIPPED, Excerpt.Variant.NOISY)
@@ -98,12 +97,21 @@ def needed_checks(study):
 
 
 def _spread_over_prompts(study):
-    """[(hash, clip, length)], one clip of every prompt before the second of any: a prompt must not hint at a check."""
+    """[(hash, clip, length)], one clip of every prompt before the second of any: a prompt must not hint at a check.
+    Nor must a length: those of ordinary battles only."""
+    lengths = defaultdict(list)
+    for clip, length in sorted(needed_excerpts(study)):
+        lengths[clip].append(length)
     by_prompt = (
-        sorted((hashlib.sha256(f"{study.pk}:{clip}".encode()).digest(), clip, length) for clip, _, length in clips)
+        sorted((_hash(study, clip), clip, lengths[clip]) for clip, _, _ in clips if clip in lengths)
         for clips in clips_by_prompt(study).values()
     )
-    return [entry for _, entry in sorted(pair for clips in by_prompt for pair in enumerate(clips))]
+    ranked = sorted(pair for clips in by_prompt for pair in enumerate(clips))
+    return [(order, clip, options[order[1] % len(options)]) for _, (order, clip, options) in ranked]
+
+
+def _hash(study, clip):
+    return hashlib.sha256(f"{study.pk}:{clip}".encode()).digest()
 
 
 def _in_blocks(per_block, study):
@@ -151,32 +159,48 @@ def candidates(study):
 
 def recent_candidates(study):
     """`candidates`, at most FRESH_S seconds old: every listener asks, and new clips may wait that long."""
-    return _candidates_at(study.pk, time.monotonic() // FRESH_S)
+    return _recent(("pairs", study.pk), lambda: candidates(study))
 
 
-@lru_cache(maxsize=4)
-def _candidates_at(study_id, _moment):
-    return candidates(Study.objects.get(pk=study_id))
+_remembered = {}
+
+
+def _recent(key, build):
+    """What `build` gave at most FRESH_S seconds ago; one copy per key is kept."""
+    moment = time.monotonic() // FRESH_S
+    if key not in _remembered or _remembered[key][0] != moment:
+        _remembered[key] = (moment, build())
+    return _remembered[key][1]
+
+
+def forget():
+    """Ask the database again at the next call."""
+    _remembered.clear()
 
 
 def ready_checks(study, tones):
     """The checks that can be served now, at most FRESH_S seconds old: attention traps, or clips to tell from their
     degraded selves."""
-    return _checks_at(study.pk, tones, time.monotonic() // FRESH_S)
+    return _recent(("checks", study.pk, tones), lambda: checks(study, tones))
 
 
-@lru_cache(maxsize=8)
-def _checks_at(study_id, tones, _moment):
-    study = Study.objects.get(pk=study_id)
+def checks(study, tones):
+    """Every clip that can be served against a variant of itself, at a length that ordinary battles have."""
     plain = ready_excerpts(study, [Excerpt.Variant.PLAIN])
     variants = ready_excerpts(study, [Excerpt.Variant.TONES] if tones else DEGRADED)
+    needed = needed_excerpts(study)
+    of_clip = {clip: (prompt, system) for prompt, clips in clips_by_prompt(study).items() for clip, system, _ in clips}
     return [
-        Check(prompt, length, system, clip, plain[clip, length][0][1], excerpt)
-        for prompt, clips in clips_by_prompt(study).items()
-        for clip, system, length in clips
-        for _, excerpt in variants.get((clip, length), ())
-        if (clip, length) in plain
+        Check(of_clip[clip][0], length, of_clip[clip][1], clip, plain[clip, length][0][1], excerpt)
+        for (clip, length), found in variants.items()
+        if (clip, length) in plain and (clip, length) in needed
+        for _, excerpt in found
     ]
+
+
+def still_being_cut(study):
+    """Whether excerpts of the study are on their way, so that there is more to serve in a moment."""
+    return Excerpt.objects.filter(codec=study.codec, status=Status.PENDING, clip__system__studies=study).exists()
 
 
 def _candidate(prompt, one, other, ready):

@@ -1,7 +1,7 @@
 """How a rater is known to where they came from, without our knowing who they are: HMACs, invitations, return URLs.
 
 Every key is derived from SECRET_KEY, for one purpose and one study: nobody can tell from what is stored who
-somebody is, nor that two studies had the same person.
+somebody is; and as each has a rater of its own in each study, nor that two studies had the same person.
 """
 
 import hashlib

@@ -219,6 +219,8 @@ def _return_url(url, platform):
     possible = {"code", "outcome", *(platform if isinstance(platform, dict) else ())}
     if any(name not in possible or spec or conversion for _, name, spec, conversion in blanks):
         return f"It can have the blanks {', '.join(f'{{{name}}}' for name in sorted(possible))}; not others."
+    if not {"code", "outcome"} & {name for _, name, _, _ in blanks}:
+        return "It must have {code} or {outcome} in it: its signature would say nothing of how it ended."
     return None
 
 

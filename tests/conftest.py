@@ -27,8 +27,7 @@ def quick_passwords(settings):
 @pytest.fixture(autouse=True)
 def fresh_candidates():
     """What one test's study could serve is nothing to the next."""
-    candidates._candidates_at.cache_clear()
-    candidates._checks_at.cache_clear()
+    candidates.forget()
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_who_consented_before_the_study_had_a_platform_has_to_come_from_it(study
     assert listener.post("/api/battles/").json()["code"] == "platform_needed"
     listener.agree(platform={"PROLIFIC_PID": PID})
     assert listener.battle()
-    assert Rater.objects.count() == 1
+    assert Rater.objects.count() == 2, "a participant has a rater of their own"
 
 
 def test_a_platform_may_call_its_parameters_anything(study):
@@ -393,9 +393,10 @@ def test_who_is_screened_out_gets_that_code_at_once(coded):
     coded.save()
     listener, _ = enter()
     hear(listener, coded, right=False)
-    assert listener.post("/api/studies/open/completion/").json()["code"] == "headphones_needed"
+    came = {"platform": {"PROLIFIC_PID": PID}}
+    assert listener.post("/api/studies/open/completion/", came).json()["code"] == "headphones_needed"
     hear(listener, coded, right=False)
-    answer = listener.post("/api/studies/open/completion/")
+    answer = listener.post("/api/studies/open/completion/", came)
     assert (answer.status_code, answer.json()["outcome"], answer.json()["code"]) == (200, "screened_out", "C-OUT")
 
 

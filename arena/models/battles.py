@@ -12,7 +12,9 @@ from .studies import Study
 
 class BattleQuerySet(models.QuerySet):
     def open(self, now):
-        return self.filter(closed_at__isnull=True, expires_at__gt=now)
+        """Still to be answered: what a vote would be taken for, also where the study's end was moved since."""
+        ends = Q(study__ends_at__isnull=True) | Q(study__ends_at__gt=now)
+        return self.filter(ends, closed_at__isnull=True, expires_at__gt=now)
 
     def counted(self, now):
         """What a pair's quota sees: answered battles, and those for which an answer is still expected."""

@@ -53,7 +53,7 @@ class Participation(models.Model):
     """A rater in a study: where they came from, the checks before the first battle, how it ended.
 
     Erased by a withdrawal. `participant` is how a platform or an invitation knows the rater, as an HMAC keyed per
-    study: nobody can tell from it who they are, nor that two studies had the same person.
+    study: nobody can tell from it who they are, nor, since each has a rater of its own, that two studies had the same.
     """
 
     class Headphones(models.TextChoices):
@@ -68,6 +68,8 @@ class Participation(models.Model):
     headphones = models.CharField(max_length=8, blank=True, choices=Headphones.choices)
     headphone_attempts = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField(default=timezone.now)
+    outcome = models.CharField(max_length=20, blank=True, help_text="As the rater was told at the end.")
+    finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [

@@ -38,7 +38,7 @@ class Study(models.Model):
 
     class Headphones(models.TextChoices):
         OFF = "off"
-        RECOMMENDED = "recommended", "recommended: who fails may go on, and is flagged"
+        RECOMMENDED = "recommended", "recommended: who fails may go on, and their votes are flagged"
         REQUIRED = "required", "required: who fails cannot go on"
 
     slug = models.SlugField(unique=True)

@@ -13,7 +13,7 @@ from .joining import (
     require_ready,
     set_volume,
 )
-from .serving import SKIP_REASONS, progress, serve_battle, skip_battle
+from .serving import SKIP_REASONS, progress, serve_battle, skip_battle, waits_for_clips
 
 __all__ = [
     "HEADPHONE_ATTEMPTS",
@@ -34,4 +34,5 @@ __all__ = [
     "serve_battle",
     "set_volume",
     "skip_battle",
+    "waits_for_clips",
 ]

@@ -26,8 +26,9 @@ def find_study(slug=None):
 def give_consent(rater, study, version, now=None, kind="listener", participant=None, connection=None):
     """Record a rater's consent to the study's current text; without a rater, make one. Returns the rater.
 
-    participant: of `participants.participant_of`; who comes with one that is known already is that rater, whatever
-    the browser. connection: of `participants.connection_of`, noted when a rater is new.
+    participant: of `participants.participant_of`. Each has a rater of its own, whatever the browser; who comes back
+    with it is that rater, and gets at nothing but what that rater did in this study. connection: of
+    `participants.connection_of`, noted when a rater is new.
     """
     now = now or timezone.now()
     if version != study.consent_version:
@@ -39,8 +40,7 @@ def give_consent(rater, study, version, now=None, kind="listener", participant=N
     if participant:
         Study.objects.select_for_update(no_key=True).get(pk=study.pk)  # one person in two tabs is one rater
         known = Participation.objects.filter(study=study, participant=participant).first()
-        taken = rater and Participation.objects.filter(study=study, rater=rater, participant__isnull=False).exists()
-        rater = known.rater if known else None if taken else rater
+        rater = known and known.rater  # a rater of this study alone: the browser may be somebody else's, or shared
     if rater:  # one who withdraws at this moment stays withdrawn, and a new one is made
         rater = Rater.objects.select_for_update(no_key=True).filter(pk=rater.pk, withdrawn_at=None).first()
     if not rater:
@@ -69,6 +69,13 @@ def participation_of(rater, study):
     return Participation.objects.get_or_create(rater=rater, study=study)[0]
 
 
+def _participation_to_change(rater, study):
+    """The participation, locked; a withdrawal either comes first, and refuses this, or erases what is written here."""
+    if not Rater.objects.select_for_update(no_key=True).filter(pk=rater.pk, withdrawn_at=None).exists():
+        raise Forbidden("You have withdrawn.", code="consent_needed")
+    return Participation.objects.select_for_update().get(pk=participation_of(rater, study).pk)
+
+
 def require_ready(rater, study):
     """Refuse whoever still has something to do before a battle, with a code that says what."""
     participation = participation_of(rater, study)
@@ -92,9 +99,10 @@ def _require_headphones(participation, study):
     raise Forbidden("Please do the headphone check first.", code="headphones_needed")
 
 
+@transaction.atomic
 def set_volume(rater, study, level):
     """Note the volume, 0 to 1, at which the rater found the reference sound comfortable."""
-    participation = participation_of(rater, study)
+    participation = _participation_to_change(rater, study)
     participation.volume = level
     participation.save(update_fields=["volume"])
 
@@ -102,7 +110,7 @@ def set_volume(rater, study, level):
 @transaction.atomic
 def begin_headphones(rater, study):
     """The number of the attempt that is open now: the first, or the second after a failed first."""
-    participation = _locked(participation_of(rater, study))
+    participation = _participation_to_change(rater, study)
     failed_once = participation.headphones == "fail" and participation.headphone_attempts < HEADPHONE_ATTEMPTS
     if participation.headphones and not failed_once:
         raise Conflict("The headphone check is done.", code="headphones_done")
@@ -124,15 +132,17 @@ def headphone_targets(rater, study, attempt):
 @transaction.atomic
 def answer_headphones(rater, study, attempt, answers):
     """Judge an attempt, once. answers: an interval (1 to 3) per trial, or None where it could not be played, which
-    counts as unknown and excludes nobody. Returns {"result", "correct", "of", "attempts_left"}."""
+    counts as unknown and excludes nobody; not after an attempt that could be, and failed.
+    Returns {"result", "correct", "of", "attempts_left"}."""
     from arena.audio.headphones import PASS_AT
 
-    participation = _locked(participation_of(rater, study))
+    participation = _participation_to_change(rater, study)
     if attempt != participation.headphone_attempts or participation.headphones:
         raise Conflict("This attempt is not open.", code="headphones_done")
     targets = [target for target, _ in headphone_targets(rater, study, attempt)]
     if answers is None:
-        correct, result = None, Participation.Headphones.UNKNOWN
+        correct = None
+        result = Participation.Headphones.UNKNOWN if attempt == 1 else Participation.Headphones.FAIL
     elif len(answers) != len(targets):
         raise Refusal(f"answers: {len(targets)} are needed, not {len(answers)}.")
     else:
@@ -142,7 +152,3 @@ def answer_headphones(rater, study, attempt, answers):
     participation.save(update_fields=["headphones"])
     left = HEADPHONE_ATTEMPTS - attempt if result == Participation.Headphones.FAIL else 0
     return {"result": str(result), "correct": correct, "of": len(targets), "attempts_left": left}
-
-
-def _locked(participation):
-    return Participation.objects.select_for_update().get(pk=participation.pk)

@@ -9,7 +9,7 @@ from django.db.models import Count, Max
 from django.utils import timezone
 
 from arena import schedule
-from arena.candidates import ready_checks, recent_candidates
+from arena.candidates import ready_checks, recent_candidates, still_being_cut
 from arena.models import Battle, Rater, Study
 from arena.pairing import draw_least_voted, draw_uniform
 from arena.participants import schedule_seed
@@ -42,7 +42,7 @@ def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random |
         if waiting:
             return waiting[0], False
     else:
-        prompt = _prompt_of(rater, study, like)
+        prompt = _prompt_of(rater, study, like, now)
     if not study.accepts_battles:
         raise Conflict("This study is closed; no new battles are served.", code="closed")
     return _Turn(rater, study, now, rng).draw(prompt), True
@@ -58,7 +58,7 @@ def _following(rater, study, after, waiting):
     return following
 
 
-def _prompt_of(rater, study, like):
+def _prompt_of(rater, study, like, now):
     """The prompt of an answered battle, for who asks for more of it; where checks are to come unforeseen, or nothing
     is revealed, the order of battles is not the rater's to choose."""
     liked = rater.battles.filter(pk=like, study=study, close_reason="voted").first()
@@ -66,6 +66,8 @@ def _prompt_of(rater, study, like):
         raise NotFound("You have answered no such battle in this study.")
     if study.has_checks or not study.reveal:
         raise Conflict("This study serves its battles in its own order.", code="none_left_like")
+    if rater.battles.filter(study=study).open(now).count() >= 2:
+        raise Conflict("One battle ahead is enough: answer the open ones first.", code="too_far_ahead")
     return liked.prompt_id
 
 
@@ -236,13 +238,35 @@ def progress(rater, study):
     past, now = turn.past, turn.now
     done = sum(battle.closed_at is not None for battle in past)
     live = done + sum(battle.closed_at is None and battle.expires_at > now for battle in past)
-    left = sum(len(options) for options in _unheard(rater, study, past, now).values())
+    left = _left(study, _unheard(rater, study, past, now), now)
     ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
     if study.battles_per_rater:
         left = max(0, min(left, study.battles_per_rater - ranked))
     if study.has_checks or study.blocks:
         left = _scheduled(turn, left)
     return {"done": done, "total": live + left}
+
+
+def waits_for_clips(rater, study):
+    """Whether there may be more for the rater in a moment: their schedule goes on, and excerpts are being cut."""
+    past = list(rater.battles.filter(study=study))
+    ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
+    if study.battles_per_rater and ranked >= study.battles_per_rater:
+        return False
+    if study.has_checks or study.blocks:
+        goes_on = schedule.Schedule.of(study).kind_at(len(past), schedule_seed(rater, study))
+    else:
+        goes_on = schedule.RANKED
+    return goes_on is not None and still_being_cut(study)
+
+
+def _left(study, unheard, now):
+    """How many of the unheard candidates their pairs' quotas leave room for. A battle served takes one off, whatever
+    its pair: a total that moved with ordinary battles alone would tell them from checks."""
+    if not study.votes_per_pair:
+        return sum(len(options) for options in unheard.values())
+    counts = _pair_counts(study, now)
+    return sum(min(len(options), study.votes_per_pair - counts[pair]) for pair, options in unheard.items())
 
 
 def _scheduled(turn, ranked_left):

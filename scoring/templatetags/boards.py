@@ -30,6 +30,7 @@ EXCLUDED = {
     "slot_bias": gettext_lazy("The listener chose one side, whatever was playing there"),
     "straight_lining": gettext_lazy("The listener gave the same answer again and again"),
     "too_fast": gettext_lazy("The listener answered faster than anyone can decide"),
+    "no_headphones": gettext_lazy("Heard without headphones, where the study asks for them"),
     "impossible_times": gettext_lazy("The times recorded contradict what is said to have been heard"),
     "late": gettext_lazy("Arrived late, and counted all the same"),
     "cleared": gettext_lazy("Looked at by a person, who found nothing wrong"),
