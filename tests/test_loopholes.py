@@ -3,7 +3,8 @@
 from django.utils import timezone
 
 from annotations.models import Flag
-from arena.models import Battle, Clip, Participation, Rater, Study
+from arena import candidates
+from arena.models import Battle, Clip, Excerpt, Participation, Rater, Study
 
 from .conftest import Listener
 from .test_checks import add_variant, checked, right  # noqa: F401 - fixtures among them
@@ -83,3 +84,13 @@ def test_the_total_does_not_tell_a_check_from_an_ordinary_battle(study, time_pas
         listener.vote(answer.json(), key=str(len(totals)))
     assert Battle.objects.filter(kind="gold").exists()
     assert len(set(totals)) == 1, totals
+
+
+def test_who_asks_while_clips_are_being_cut_has_not_finished(study, listener, time_passes):
+    battle = listener.battle()
+    time_passes(9)
+    listener.vote(battle)
+    Excerpt.objects.update(status="pending")
+    candidates.forget()
+    assert listener.post("/api/battles/").json()["code"] == "not_ready"
+    assert listener.post("/api/studies/open/completion/").json()["code"] == "not_finished"

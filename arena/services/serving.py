@@ -23,6 +23,10 @@ SKIP_REASONS = ("cannot_play", "cannot_decide", "heard_before", "other")
 MANY = 500  # a progress bar needs no larger total
 
 
+def not_ready():
+    return Conflict("Clips of this study are still being made ready. Try again soon.", code="not_ready")
+
+
 @transaction.atomic
 def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random | None = None):
     """The rater's oldest open battle, else a new one. Returns (battle, created).
@@ -93,7 +97,7 @@ class _Turn:
         else:
             drawn = None
         if kind == schedule.PRACTICE and not drawn:  # what is announced as practice must not count
-            raise Conflict("The clips to practise on are still being made. Try again soon.", code="not_ready")
+            raise not_ready()
         return drawn or self._ranked(prompt)  # another check that cannot be had gives way to an ordinary battle
 
     def _ranked(self, prompt):
@@ -104,10 +108,12 @@ class _Turn:
                 for systems, options in pairs.items()
                 if (kept := [option for option in options if option.prompt_id == prompt])
             }
+        if not pairs and prompt:
+            raise Conflict("You have heard every pair for this prompt.", code="none_left_like")
+        if not pairs and still_being_cut(self.study):
+            raise not_ready()
         if not pairs:
-            raise Conflict(
-                "You have heard every pair there is. Thank you!", code="none_left_like" if prompt else "none_left"
-            )
+            raise Conflict("You have heard every pair there is. Thank you!", code="none_left")
         systems = sorted(pairs)
         counts = _pair_counts(self.study, self.now)
         epsilon = 1 if self.study.pairing == Study.Pairing.UNIFORM else self.study.epsilon
