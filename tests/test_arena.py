@@ -13,12 +13,14 @@ import xmlrpc.client
 from hashlib import sha256
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from supervisor.xmlrpc import SupervisorTransport
 
 from arena.run.home import make_run_folder
 
+from . import browser
 from .http_listener import HttpListener
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -81,6 +83,11 @@ class RunningArena:
         for process in self.supervisor.getAllProcessInfo():
             if process["name"] in names and process["pid"]:
                 os.kill(process["pid"], signal.SIGKILL)
+
+    def kill_web_and_its_children(self):
+        (web,) = [process["pid"] for process in self.supervisor.getAllProcessInfo() if process["name"] == "web"]
+        for process in [*psutil.Process(web).children(recursive=True), psutil.Process(web)]:
+            process.kill()
 
     def leaderboard(self, study):
         return HttpListener(self.address).until_answered("GET", f"/api/leaderboard/?study={study}")[1]
@@ -149,6 +156,38 @@ def test_no_vote_is_lost_or_counted_twice_while_everything_is_killed(arena):
     )
     assert sorted(stored) == sorted(acknowledged)
     arena.wait_for(lambda: arena.leaderboard("open")["n_votes"] == 200, 90, "the board to count 200 votes")
+
+
+SLOW_COMMIT = """
+    CREATE FUNCTION take_your_time() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(3); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON annotations_vote DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION take_your_time();
+"""
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+VOTES_OF = (
+    "SELECT count(*) FROM annotations_vote vote JOIN arena_battle b ON b.id = vote.battle_id WHERE b.rater_id = %s"
+)
+
+
+def test_a_page_whose_server_is_killed_between_vote_and_answer_casts_one_vote(arena):
+    with browser.chromium() as chromium:
+        visitor = browser.Visitor(chromium.new_context().new_page(), arena.address)
+        with visitor.page.expect_response("**/api/raters/") as joined:
+            visitor.open("/listen/open/").agree()
+        rater = joined.value.json()["id"]
+        visitor.hear_both()
+        arena.query(SLOW_COMMIT)
+        try:
+            visitor.press("a")
+            arena.wait_for(lambda: arena.query(SLEEPING)[0][0] == 1, 20, "the vote to be committing")
+            arena.kill_web_and_its_children()
+            arena.wait_for(lambda: arena.query(VOTES_OF, rater)[0][0] == 1, 20, "the vote that nobody acknowledged")
+        finally:
+            arena.query("DROP FUNCTION take_your_time() CASCADE")
+        visitor.page.set_default_timeout(60_000)
+        visitor.sees("You preferred A.")
+    assert arena.query(VOTES_OF, rater) == [(1,)]
 
 
 def test_clips_that_come_in_while_workers_die_all_end_up_scored(arena, tmp_path):
