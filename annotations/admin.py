@@ -7,6 +7,7 @@ from arena.admin import ReadOnlyAdmin, link_to, list_of
 
 from . import services
 from .models import Alarm, Flag, Ledger, Reliability, Screening, Vote, VoteDetails
+from .quality import QUALITY_RULES
 
 
 @admin.register(Vote)
@@ -43,11 +44,15 @@ class FlagAdmin(ReadOnlyAdmin):
     actions = ["clear"]
     vote_link = link_to("vote")
 
-    @admin.action(description="Count the votes of the selected flags after all", permissions=["clear"])
+    @admin.action(description="Count all votes of the raters of the selected quality flags", permissions=["clear"])
     def clear(self, request, queryset):
-        votes = Vote.objects.filter(flags__in=queryset).distinct()
+        votes = Vote.objects.filter(flags__in=queryset.filter(rule__in=QUALITY_RULES)).distinct()
         cleared = services.clear(votes, by=request.user.get_username())
-        self.message_user(request, f"{cleared} votes will be counted in spite of a rule; withdrawn ones stay out.")
+        self.message_user(
+            request,
+            f"{cleared} votes will be counted in spite of a quality rule; withdrawn ones stay out. "
+            "Flags of other rules are not to be cleared.",
+        )
 
     def has_clear_permission(self, request):
         return request.user.has_perm("annotations.change_flag")

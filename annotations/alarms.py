@@ -1,7 +1,8 @@
-"""Ring when the pass rate of a screen moves: either the raters have changed, or the screen has broken."""
+"""Ring when the pass rate of a screen moves, or it no longer finds results: the raters have changed, or it broke."""
 
 import logging
 from datetime import timedelta
+from functools import partial
 
 from django.db.models import Count, F, Q
 from django.utils import timezone
@@ -14,21 +15,35 @@ from .models import Alarm, Screening, Vote
 logger = logging.getLogger(__name__)
 
 NOW, BEFORE = timedelta(days=1), timedelta(days=15)
+SCREENINGS = ("risk", "quality")
+FEWEST = {"quality": quality.MIN_VOTES}
 
 
 def watch_pass_rates(study, now=None):
-    """Compare each screen's pass rate of the last day with that of the two weeks before. Returns the new alarms."""
+    """Compare each screen's pass rate of the last day with that of the two weeks before, and its share of raters with
+    a result, which may rise. Returns the new alarms."""
     now = now or timezone.now()
     alarms = []
     for screen, passed_at in _screens(study).items():
-        before = passed_at(now - BEFORE, now - NOW)
-        today = passed_at(now - NOW, now)
-        rate = quality.pass_rate_moved(*before, *today)
+        rate, detail = _compare(passed_at, now)
         if rate.moved:
-            message = f"{screen}: {rate.now:.0%} passed in the last day, {rate.before:.0%} in the two weeks before."
-            detail = {"before": before, "now": today, "p": rate.p}
-            alarms.append(raise_alarm(study, screen, message, detail, now))
+            alarms.append(_ring(study, screen, "passed", rate, detail, now))
+    for screen in SCREENINGS:
+        rate, detail = _compare(partial(_known, study, screen), now)
+        if rate.moved and rate.now < rate.before:
+            alarms.append(_ring(study, f"{screen} known", "had a result", rate, detail, now))
     return [alarm for alarm in alarms if alarm]
+
+
+def _compare(share_at, now):
+    before, today = share_at(now - BEFORE, now - NOW), share_at(now - NOW, now)
+    rate = quality.pass_rate_moved(*before, *today)
+    return rate, {"before": before, "now": today, "p": rate.p}
+
+
+def _ring(study, screen, what, rate, detail, now):
+    message = f"{screen}: {rate.now:.0%} {what} in the last day, {rate.before:.0%} in the two weeks before."
+    return raise_alarm(study, screen, message, detail, now)
 
 
 def raise_alarm(study, screen, message, detail, now):
@@ -48,7 +63,7 @@ def _screens(study):
     return {
         **checks,
         "headphones": lambda since, until: _headphones(study, since, until),
-        "risk": lambda since, until: _screenings(study, "risk", since, until),
+        **{screen: partial(_screenings, study, screen) for screen in SCREENINGS},
     }
 
 
@@ -65,6 +80,14 @@ def _headphones(study, since, until):
 def _screenings(study, screen, since, until):
     done = Screening.objects.filter(study=study, screen=screen, at__range=(since, until), result__in=["pass", "fail"])
     return _pair(done, Q(result="pass"))
+
+
+def _known(study, screen, since, until):
+    """Of those with enough answers for any result: a newcomer's is unknown, and says nothing of the screen."""
+    done = Screening.objects.filter(study=study, screen=screen, at__range=(since, until))
+    if screen in FEWEST:
+        done = done.filter(n_votes__gte=FEWEST[screen])
+    return _pair(done, ~Q(result="unknown"))
 
 
 def _pair(rows, passed):

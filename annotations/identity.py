@@ -8,15 +8,15 @@ from collections import defaultdict
 from datetime import timedelta
 from statistics import median
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from arena.models import Arrival, Battle
+from arena.models import Arrival, Battle, Rater
 
 from . import quality
 from .alarms import raise_alarm
 from .checks import MIRRORED
-from .models import Screening, Vote
+from .models import Flag, Screening, Vote
 from .services import flag_votes
 
 logger = logging.getLogger(__name__)
@@ -37,19 +37,29 @@ def screen_identities(study, now=None):
             logger.exception("the screen %s does not run", SCREEN)
             raise_alarm(study, SCREEN, f"The screen does not run: {error}", {}, now)
             risk = quality.Risk("unknown", None, {})
-        found = {"result": risk.result, "score": risk.score, "detail": risk.signals, "n_votes": len(own), "at": now}
-        Screening.objects.update_or_create(rater_id=rater, study=study, screen=SCREEN, version=VERSION, defaults=found)
-        if risk.result == "fail":
-            flag_votes([vote.pk for vote in own], SCREEN, VERSION, {"score": risk.score, **risk.signals}, now)
+        _write(study, rater, own, risk, now)
         results[rater] = risk.result
     return results
+
+
+@transaction.atomic
+def _write(study, rater, votes, risk, now):
+    """Nothing of a rater who has withdrawn meanwhile; the lock makes a withdrawal wait, or be seen."""
+    if not Rater.objects.select_for_update(no_key=True).filter(pk=rater, withdrawn_at__isnull=True).first():
+        return
+    found = {"result": risk.result, "score": risk.score, "detail": risk.signals, "n_votes": len(votes), "at": now}
+    Screening.objects.update_or_create(rater_id=rater, study=study, screen=SCREEN, version=VERSION, defaults=found)
+    cleared = Flag.objects.filter(vote__rater=rater, vote__battle__study=study, rule=Flag.CLEARED)
+    if risk.result == "fail" and not cleared.exists():
+        flag_votes([vote.pk for vote in votes], SCREEN, VERSION, {"score": risk.score, **risk.signals}, now)
 
 
 def _recent_votes(study, now):
     by_rater = defaultdict(list)
     recent = Vote.objects.filter(
-        battle__study=study, battle__kind=Battle.Kind.RANKED, received_at__gt=now - HOUR, rater__isnull=False
-    )
+        battle__study=study, battle__kind=Battle.Kind.RANKED, received_at__gt=now - HOUR, rater__isnull=False,
+        rater__withdrawn_at__isnull=True,
+    ).exclude(flags__rule=Flag.WITHDRAWN)  # fmt: skip
     for vote in recent.select_related("battle").order_by("pk"):
         by_rater[vote.rater_id].append(vote)
     return by_rater
@@ -58,10 +68,9 @@ def _recent_votes(study, now):
 def _risk(study, rater, votes, now):
     others = _same_connection(rater)
     agreement, pairs = _closest_twin(study, rater, others or ())
-    times = [vote.decided_ms - vote.opened_ms for vote in votes if None not in (vote.opened_ms, vote.decided_ms)]
+    known = [vote for vote in votes if None not in (vote.opened_ms, vote.decided_ms)]
+    times = [vote.decided_ms - vote.opened_ms for vote in known if vote.decided_ms >= vote.opened_ms]
     return quality.risk(
-        votes_per_hour=len(votes),
-        listening_s=2 * study.min_listen_ms / 1000,
         arrivals_same_connection=None if others is None else len(others) + 1,
         twin_agreement=agreement,
         twin_pairs=pairs,
@@ -79,13 +88,14 @@ def _same_connection(rater):
 
 
 def _closest_twin(study, rater, others):
-    """(largest share of equal answers with one of the others, on so many clip pairs that both judged)."""
+    """(largest share of equal answers with one of the others, on so many clip pairs that both judged), of those with
+    whom enough pairs are shared to tell."""
     own = _answers(study, rater)
     best = (None, 0)
     for other in others:
         theirs = _answers(study, other)
         shared = own.keys() & theirs.keys()
-        if shared:
+        if len(shared) >= quality.TWIN_PAIRS:
             share = sum(own[pair] == theirs[pair] for pair in shared) / len(shared)
             best = max(best, (share, len(shared)), key=lambda found: (found[0] or 0, found[1]))
     return best

@@ -132,6 +132,7 @@ class Screening(models.Model):
     score = models.FloatField(null=True, blank=True)
     detail = models.JSONField(default=dict, blank=True)
     n_votes = models.PositiveIntegerField(default=0, help_text="Votes it looked at.")
+    looked_at_end = models.BooleanField(default=False, help_text="The one look when the rater had finished is taken.")
     at = models.DateTimeField()
 
     class Meta:

@@ -13,6 +13,7 @@ from arena.refusals import Conflict, Gone, NotFound, NotHeard, Refusal
 from .events import timeline
 from .listening import clip_intervals, listening_ends
 from .models import Flag, Screening, Vote, VoteDetails
+from .quality import QUALITY_RULES
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
 UNDO = timedelta(seconds=10)
@@ -172,9 +173,18 @@ def flag_votes(vote_ids, rule, version, detail, now=None):
     return len(new)
 
 
+@transaction.atomic
 def clear(votes, by, now=None):
-    """A person's word that what the quality rules say of these votes is not to count. Returns how many are new."""
-    return flag_votes([vote.pk for vote in votes], Flag.CLEARED, CLEARED_VERSION, {"by": by}, now)
+    """A person's word that what the quality rules say of the raters of these votes is not to count, in this study and
+    from now on: it clears all of a rater's votes, or some would stay out. A vote that no quality rule has flagged
+    clears nothing. Returns how many votes are new."""
+    flagged = Flag.objects.filter(vote__in=votes, rule__in=QUALITY_RULES, vote__rater__isnull=False)
+    cleared = 0
+    for rater, study in sorted(set(flagged.values_list("vote__rater", "vote__battle__study"))):
+        Rater.objects.select_for_update(no_key=True).get(pk=rater)  # the screens see this word, or come after it
+        theirs = Vote.objects.filter(rater=rater, battle__study=study).values_list("pk", flat=True)
+        cleared += flag_votes(theirs, Flag.CLEARED, CLEARED_VERSION, {"by": by}, now)
+    return cleared
 
 
 @transaction.atomic

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from annotations import quality
+from annotations.quality import QUALITY_RULES
 
 from . import bradley_terry
 
@@ -18,7 +18,6 @@ CONFIG = {
     "cluster": "rater; a vote without rater is a cluster of its own",
     "categories": ["overall"],
 }
-QUALITY_RULES = ("risk", *quality.RULES)
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
@@ -26,6 +25,11 @@ def config_for(study, reliability=None):
     """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes."""
     weighting = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
     return {**CONFIG, "excluded_flags": excluded_flags(study), **weighting}
+
+
+def settings_of(config):
+    """What of a configuration somebody has set: all but which reliabilities were the last."""
+    return {**config, "reliability": "reliability" in config}
 
 
 def excluded_flags(study):
@@ -107,7 +111,7 @@ def canonical_json(result):
 def is_due(*, n_counted, n_new_entries, n_votes, oldest_wait_s, since_last_s):
     """Whether a board should be computed again.
 
-    n_counted: votes in the ledger at the last edition; n_votes: now; n_new_entries: votes and flags since;
+    n_counted: votes in the ledger at the last edition; n_votes: now; n_new_entries: votes, flags and new weights since;
     oldest_wait_s: age of the oldest uncounted one; since_last_s: age of the edition.
     """
     if not n_new_entries:

@@ -11,11 +11,13 @@ PAGE = 100
 
 def exclusions(study, before=None):
     """What GET /api/exclusions/ answers: every rule that has flagged votes of the study, with how many votes of how
-    many raters, whether the board leaves them out, and the flags themselves, newest first, PAGE at a time.
+    many raters, whether the board leaves them out (the last edition's; before the first, the study's settings say),
+    and the flags themselves, newest first, PAGE at a time.
 
     A flag that excludes nothing is listed too: nothing that was found out about a vote is kept back. No rater is named.
     """
-    leaves_out = set(excluded_flags(study))
+    last = study.editions.order_by("-number").first()
+    leaves_out = set(last.config["excluded_flags"] if last else excluded_flags(study))
     flags = Flag.objects.filter(vote__battle__study=study)
     cleared = Flag.objects.filter(vote__battle__study=study, rule=Flag.CLEARED).values("vote")
     by_rule = (

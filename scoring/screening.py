@@ -1,196 +1,310 @@
 """Judge the raters of a study against its board: rows to `annotations.quality`, and what it finds to flags.
 
-Nothing is deleted. A rule that has once fired on a rater goes on holding for what they answer later, unless a person
-has cleared them; a rule that cannot be computed finds `unknown`, and excludes nobody.
+Nothing is deleted. A rule that has once fired on a rater goes on holding for what they answer later, and keeps them out
+of the board that others are judged by, unless a person has cleared them; whom a person has cleared is judged no more.
+A rule that cannot be computed finds `unknown`, and excludes nobody.
+
+One worker at a time screens a study. What it finds is written for some raters at a time, so that votes wait for
+moments only; the report comes last, and without one the study is due again.
 """
 
 import logging
-from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 import numpy as np
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from annotations import quality
 from annotations.alarms import raise_alarm
 from annotations.models import Flag, Ledger, Reliability, Screening, Vote
 from annotations.services import flag_votes
-from arena.models import Battle
+from arena.models import Rater
 
-from . import boards, bradley_terry, inputs
+from . import boards, bradley_terry, inputs, quality_report
 from .models import QualityReport
+from .rater_answers import SILENT, Answers, is_over, is_through, rater_votes, standing, systems_of
 
 logger = logging.getLogger(__name__)
 
 VERSION = 1
-SCREEN = "quality"
-SILENT = timedelta(days=1)  # who has answered nothing for so long has finished
+SCREEN, AGREEMENT = "quality", "agreement"  # what rings if it does not run
 EVERY = timedelta(seconds=60)
+COST = 20  # a screening that takes a minute runs every twenty
+AFTER_OUTAGE = timedelta(minutes=10)
 NOTICEABLE = 0.02  # a skill that moved by less is not written down again
-
-
-@dataclass
-class _Answers:
-    """One rater's standing votes in a study, in the order of the ledger."""
-
-    rater: object
-    votes: list[Vote] = field(default_factory=list)
-
-    def of(self, *kinds):
-        return [vote for vote in self.votes if vote.battle.kind in kinds]
-
-    @property
-    def ranked(self):
-        return self.of(Battle.Kind.RANKED)
+MOVED = 0.1  # logits; while no rating has moved by more, raters without new votes are not judged again
+AT_ONCE = 500  # raters whose rows are locked together
+LOCK = 0x5C2EE2  # advisory lock; any constant
+IDENTITY = ["rater", "study", "screen", "version"]
 
 
 def screening_is_due(study, now=None):
-    """Whether votes have come since the last report, and enough time has gone by."""
+    """Whether there is something new to judge, and enough time has gone by since the last report."""
     now = now or timezone.now()
     last = study.quality_reports.order_by("-pk").first()
-    if last and now - last.created_at < EVERY:
+    if last and now - last.created_at < _pause(last):
         return False
+    judged = _last_judged(study)
     votes = Ledger.objects.filter(study=study, seq__isnull=False, vote__rater__isnull=False)
-    return votes.filter(seq__gt=last.ledger_seq if last else 0).exists()
+    return votes.filter(seq__gt=judged.ledger_seq if judged else 0).exists() or _owed_a_look(study, now).exists()
 
 
-@transaction.atomic
-def screen_study(study, now=None):
-    """Judge every rater of the study on its votes so far. Returns the QualityReport, None before there is a
-    board to judge by."""
-    now = now or timezone.now()
-    seq = Ledger.objects.filter(study=study).order_by("-seq").exclude(seq=None).values_list("seq", flat=True).first()
-    raters = [answers for answers in _standing(study, seq or 0) if answers.ranked]
-    if not any(vote.preference in inputs.CREDIT_TO_A for answers in raters for vote in answers.ranked):
-        return None
-    battles = [vote.battle for answers in raters for vote in answers.ranked]
-    systems = sorted({pk for battle in battles for pk in (battle.system_a_id, battle.system_b_id)})
-    index = {pk: position for position, pk in enumerate(systems)}
-    evidence = [_rater_votes(answers, index) for answers in raters]
-    looked = _looked_at_the_end(study)
-    finished = [answers.rater.pk not in looked and _has_finished(answers, study, now) for answers in raters]
+def screen_study(study, now=None, only_if_due=False):
+    """Judge the raters of the study on their votes so far. Returns the QualityReport; None before there are votes,
+    while another worker is at it, or, with `only_if_due`, where another has just done so."""
+    with _alone(study) as alone:
+        if not alone or (only_if_due and not screening_is_due(study, now)):
+            return None
+        return _screen(study, now or timezone.now())
+
+
+def _pause(report):
+    if "outage" in report.report:
+        return AFTER_OUTAGE
+    return max(EVERY, COST * timedelta(seconds=report.report.get("seconds", 0)))
+
+
+def _last_judged(study):
+    """The last report that is not of an outage."""
+    return study.quality_reports.exclude(report__has_key="outage").order_by("-pk").first()
+
+
+def _owed_a_look(study, now):
+    """The screenings of raters who have finished without a vote to tell, and had no look at the end."""
+    waiting = _screenings(study).filter(result=Screening.Result.PASS, looked_at_end=False)
+    if not study.accepts_battles:
+        return waiting
+    lately = Vote.objects.filter(rater=OuterRef("rater"), battle__study=study, received_at__gte=now - SILENT)
+    return waiting.filter(~Exists(lately))
+
+
+@contextmanager
+def _alone(study):
+    """Hold the study's lock over several transactions; False where another worker holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, study.pk])
+        (held,) = cursor.fetchone()
     try:
-        screened = quality.screen(evidence, len(systems), _fit, l2=boards.CONFIG["l2"], finished=finished)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        yield held
+    finally:
+        if held:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, study.pk])
+
+
+def _screen(study, now):
+    began = monotonic()
+    seq = Ledger.objects.filter(study=study).exclude(seq=None).order_by("-seq").values_list("seq", flat=True).first()
+    if seq is None:
+        return None
+    raters = standing(study, seq)
+    try:
+        board = _judge_and_write(study, seq, raters, now)
+    except Exception as error:  # whatever breaks: a study must not look as if nothing had been found in it
+        logger.exception("the screen %s does not run", SCREEN)
         return _outage(study, seq, raters, error, now)
-    for answers, verdict, done in zip(raters, screened.verdicts, finished, strict=True):
-        _write_verdict(study, answers, verdict, done or answers.rater.pk in looked, now)
-    _write_reliability(study, seq, raters, evidence, screened.theta, now)
-    return QualityReport.objects.create(
-        study=study, ledger_seq=seq, version=VERSION, created_at=now, report=_report(raters, screened)
-    )
+    report = {
+        **quality_report.findings(study, raters, SCREEN, VERSION),
+        **_agreement(study, raters, now),
+        "board": board,
+        "seconds": round(monotonic() - began, 1),
+    }
+    return _write_report(study, seq, report, now)
+
+
+def _agreement(study, raters, now):
+    try:
+        return quality_report.agreement(raters)
+    except Exception as error:  # whatever breaks: the verdicts stand, and what is missing has a reason
+        logger.exception("the agreement of %s cannot be computed", study.slug)
+        raise_alarm(study, AGREEMENT, f"The agreement of raters cannot be computed: {error}", {}, now)
+        return quality_report.no_agreement(str(error))
 
 
 def _outage(study, seq, raters, error, now):
-    """The rules do not run: everybody's result is `unknown`, nobody is flagged, and an alarm rings."""
-    logger.exception("the screen %s does not run", SCREEN)
+    """The rules do not run: everybody's result is `unknown`, nobody is flagged, and an alarm rings. What was known
+    (how many votes had been looked at, whether the look at the end was taken) stays."""
     raise_alarm(study, SCREEN, f"The screen does not run: {error}", {}, now)
-    for answers in raters:
-        _note(study, answers, SCREEN, VERSION, Screening.Result.UNKNOWN, now, detail={"reason": str(error)})
-    return QualityReport.objects.create(
-        study=study, ledger_seq=seq, version=VERSION, created_at=now, report={"outage": str(error)}
-    )
-
-
-def _standing(study, seq):
-    withdrawn = Flag.objects.filter(rule=Flag.WITHDRAWN).values("vote")
-    votes = (
-        Vote.objects.filter(battle__study=study, rater__isnull=False, entry__seq__lte=seq)
-        .exclude(pk__in=withdrawn)
-        .select_related("battle", "rater")
-        .order_by("entry__seq")
-    )
-    by_rater = {}
-    for vote in votes.iterator(chunk_size=5000):
-        by_rater.setdefault(vote.rater_id, _Answers(vote.rater)).votes.append(vote)
-    return list(by_rater.values())
-
-
-def _rater_votes(answers, index):
-    ranked, attention = answers.ranked, answers.of(Battle.Kind.GOLD, Battle.Kind.TRAP)
-    first = {vote.battle_id: vote.preference for vote in ranked}
-    repeats = [vote for vote in answers.of(Battle.Kind.REPEAT) if vote.battle.repeats_id in first]
-    times = [
-        np.nan if None in (vote.opened_ms, vote.decided_ms) else vote.decided_ms - vote.opened_ms for vote in ranked
+    unknown = [
+        _Found(answers, _row(study, answers, Screening.Result.UNKNOWN, now, {"reason": str(error)}))
+        for answers in raters
     ]
-    return quality.RaterVotes(
-        a=np.array([index[vote.battle.system_a_id] for vote in ranked], dtype=int),
-        b=np.array([index[vote.battle.system_b_id] for vote in ranked], dtype=int),
-        preference=np.array([vote.preference for vote in ranked], dtype=str),
-        gold_passed=np.array([vote.preference == vote.battle.expected for vote in attention]) if attention else None,
-        repeat_first=np.array([first[vote.battle.repeats_id] for vote in repeats]) if repeats else None,
-        repeat_second=np.array([vote.preference for vote in repeats]) if repeats else None,
-        decision_ms=np.array(times, dtype=float) if np.isfinite(times).any() else None,
+    _write(study, unknown, now, ["result", "detail", "at"])
+    return _write_report(study, seq, {"outage": str(error)}, now)
+
+
+# ---- judging ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A rater's new Screening, and the (rule, version): detail that hold for all their votes."""
+
+    answers: Answers
+    row: Screening
+    rules: dict | None = None
+
+
+def _judge_and_write(study, seq, raters, now):
+    """Judge those of whom there is something new to say. Returns {system id: rating}, the board by which all have been
+    judged; empty where there is none to judge by."""
+    systems = systems_of(raters)
+    evidence = [rater_votes(answers, systems) for answers in raters]
+    if not any(preference in inputs.CREDIT_TO_A for votes in evidence for preference in votes.preference):
+        return {}
+    rows = {row.rater_id: row for row in _screenings(study)}
+    cleared, flags = _cleared(study), _standing_flags(study)
+    before = _last_judged(study)
+    before = before.report["board"] if before else {}
+    flagged = np.array([answers.rater.pk in flags for answers in raters])
+    free = np.array([answers.rater.pk in cleared for answers in raters])
+    moved = _has_moved(before, systems, _board(evidence, len(systems), flagged))
+    changed = [
+        _is_new(rows.get(answers.rater.pk), answers, caught, pardoned)
+        for answers, caught, pardoned in zip(raters, flagged, free, strict=True)
+    ]
+    finished = np.array(
+        [_has_just_finished(rows, answers, study, new, now) for answers, new in zip(raters, changed, strict=True)]
     )
+    judged = ~free & ~flagged & (np.array(changed) | finished | moved)
+    screened = quality.screen(
+        evidence, len(systems), _fit, l2=boards.CONFIG["l2"], finished=finished, flagged=flagged, judged=judged
+    )
+    found = [
+        _found(study, answers, verdict, rows.get(answers.rater.pk), flags.get(answers.rater.pk, {}), done, now)
+        for answers, verdict, done, new in zip(raters, screened.verdicts, finished, changed, strict=True)
+        if new or (verdict and verdict is not quality.FLAGGED_BEFORE)
+    ]
+    _write(study, found, now, ["result", "detail", "at", "n_votes", "looked_at_end"])
+    _screenings(study).exclude(rater__in=[answers.rater.pk for answers in raters]).update(
+        result=Screening.Result.UNKNOWN, at=now
+    )
+    _write_reliability(study, seq, raters, evidence, screened.own, now)
+    ratings = dict(zip(map(str, systems), np.round(screened.theta, 3).tolist(), strict=True))
+    return ratings if moved else before
 
 
-def _has_finished(answers, study, now):
-    """Whether the rater will answer no more: then the rules may take their one look at the end."""
-    if not study.accepts_battles or answers.votes[-1].received_at < now - SILENT:
+def _screenings(study):
+    return Screening.objects.filter(study=study, screen=SCREEN, version=VERSION)
+
+
+def _cleared(study):
+    flags = Flag.objects.filter(vote__battle__study=study, rule=Flag.CLEARED)
+    return set(flags.values_list("vote__rater", flat=True))
+
+
+def _standing_flags(study):
+    """{rater: {(rule, version): detail}} of those whom a quality rule has flagged and no person cleared."""
+    flags = Flag.objects.filter(vote__battle__study=study, rule__in=boards.QUALITY_RULES)
+    one_each = flags.order_by("vote__rater", "rule", "rule_version", "pk").distinct(
+        "vote__rater", "rule", "rule_version"
+    )
+    cleared, standing_flags = _cleared(study), {}
+    for rater, rule, version, detail in one_each.values_list("vote__rater", "rule", "rule_version", "detail"):
+        if rater not in cleared:
+            standing_flags.setdefault(rater, {})[rule, version] = detail
+    return standing_flags
+
+
+def _is_new(row, answers, flagged, cleared):
+    """Whether the rater's votes, or what is known of them, are not those of the last time."""
+    if not row or row.n_votes != len(answers.votes) or row.result == Screening.Result.UNKNOWN:
         return True
-    n_ranked = len(answers.ranked)
-    ends = [study.battles_per_rater, study.blocks and study.blocks * study.block_length]
-    return any(end and n_ranked >= end for end in ends)
+    if cleared:
+        return row.result != Screening.Result.PASS or not row.looked_at_end
+    return bool(flagged and row.result != Screening.Result.FAIL)
 
 
-def _looked_at_the_end(study):
-    """The raters for whom the look at the end has been taken: it is one look, or its chance of error is not one."""
-    looked = Screening.objects.filter(
-        study=study, screen=SCREEN, version=VERSION, detail__looked_at_the_end=True
-    ).exclude(result=Screening.Result.UNKNOWN)
-    return set(looked.values_list("rater_id", flat=True))
+def _has_just_finished(rows, answers, study, new, now):
+    """Whether the rules may take their one look at the end. It is one look, or its chance of error is not one."""
+    row = rows.get(answers.rater.pk)
+    if row and row.looked_at_end:
+        return False
+    return is_over(answers, study, now) or (new and is_through(answers, study))
+
+
+def _has_moved(before, systems, theta):
+    """Whether the board is not the one by which everybody was last judged."""
+    if before.keys() != set(map(str, systems)):
+        return True
+    return bool(np.abs(theta - [before[str(pk)] for pk in systems]).max() > MOVED)
+
+
+def _board(evidence, n_systems, flagged):
+    a, b, outcome, rater = quality.pooled(evidence, n_systems)
+    used = ~flagged[rater]
+    return quality.board(a[used], b[used], outcome[used], n_systems, _fit)
 
 
 def _fit(a, b, outcome, n_systems):
     return bradley_terry.fit(a, b, outcome, n_systems, l2=boards.CONFIG["l2"]).theta
 
 
-# ---- results to rows ----------------------------------------------------------------------------------
-
-
-def _write_verdict(study, answers, verdict, looked, now):
-    _note(study, answers, SCREEN, VERSION, verdict.result, now, detail={
+def _found(study, answers, verdict, row, flags, finished, now):
+    looked = bool(row and row.looked_at_end)
+    if verdict is None:  # a person has cleared them: there is no look left to take
+        reason = {"reason": "cleared by a person"}
+        return _Found(answers, _row(study, answers, Screening.Result.PASS, now, reason, looked=True))
+    if verdict is quality.FLAGGED_BEFORE:
+        detail = row.detail if row and row.result == Screening.Result.FAIL else {"reason": verdict.reason}
+        return _Found(answers, _row(study, answers, verdict.result, now, detail, looked), flags)
+    detail = {
         "reason": verdict.reason,
-        "looked_at_the_end": looked,
         "log_e": {rule: round(found.log_e, 3) for rule, found in verdict.evidence.items()},
-    })  # fmt: skip
-    details = {
+    }
+    rules = {
         (fired.rule, fired.version): {"e": round(fired.e, 3), "p": fired.p, **fired.detail} for fired in verdict.rules
     }
-    _flag(study, answers, details, now)
+    looked = looked or bool(finished and verdict.result != Screening.Result.UNKNOWN)
+    return _Found(answers, _row(study, answers, verdict.result, now, detail, looked), rules)
 
 
-def _flag(study, answers, details, now):
-    """Flag all of a rater's votes under the rules that have fired, now or before; not of one whom a person cleared."""
-    flags = Flag.objects.filter(vote__battle__study=study, vote__rater=answers.rater)
-    if flags.filter(rule=Flag.CLEARED).exists():
-        return
-    for rule, version, detail in flags.filter(rule__in=boards.QUALITY_RULES).values_list(
-        "rule", "rule_version", "detail"
-    ):
-        details.setdefault((rule, version), detail)
-    for (rule, version), detail in details.items():
-        flag_votes([vote.pk for vote in answers.votes], rule, version, detail, now)
+def _row(study, answers, result, now, detail, looked=False):
+    return Screening(
+        rater=answers.rater, study=study, screen=SCREEN, version=VERSION, result=result, detail=detail,
+        n_votes=len(answers.votes), looked_at_end=looked, at=now,
+    )  # fmt: skip
 
 
-def _note(study, answers, screen, version, result, now, score=None, detail=None):
-    Screening.objects.update_or_create(
-        rater=answers.rater,
-        study=study,
-        screen=screen,
-        version=version,
-        defaults={"result": result, "score": score, "detail": detail or {}, "n_votes": len(answers.votes), "at": now},
+# ---- writing ------------------------------------------------------------------------------------------
+
+
+def _write(study, found, now, fields):
+    """Write screenings and flags, some raters at a time."""
+    for start in range(0, len(found), AT_ONCE):
+        _write_some(study, found[start : start + AT_ONCE], now, fields)
+
+
+@transaction.atomic
+def _write_some(study, found, now, fields):
+    """Their rows are locked, so that a withdrawal or a person's word comes before, and counts, or after."""
+    raters = Rater.objects.select_for_update(no_key=True).filter(
+        pk__in=[one.row.rater_id for one in found], withdrawn_at__isnull=True
     )
+    here = set(raters.order_by("pk").values_list("pk", flat=True))
+    cleared = _cleared(study)
+    found = [one for one in found if one.row.rater_id in here]
+    Screening.objects.bulk_create(
+        [one.row for one in found], update_conflicts=True, unique_fields=IDENTITY, update_fields=fields
+    )
+    for one in found:
+        if one.rules and one.row.rater_id not in cleared:
+            votes = [vote.pk for vote in one.answers.votes]
+            for (rule, version), detail in one.rules.items():
+                flag_votes(votes, rule, version, detail, now)
 
 
-def _write_reliability(study, seq, raters, evidence, theta, now):
-    """Write down every rater's skill that is new or has moved noticeably."""
+def _write_reliability(study, seq, raters, evidence, own, now):
+    """Write down every rater's skill, by the board without them, that is new or has moved noticeably."""
     skills = quality.reliability(
         *(np.concatenate([getattr(votes, name) for votes in evidence]) for name in ("a", "b", "preference")),
         np.repeat(np.arange(len(raters)), [len(votes.preference) for votes in evidence]),
-        theta,
+        own,
         len(raters),
     )
     last = dict(Reliability.objects.filter(study=study).order_by("pk").values_list("rater_id", "skill"))
@@ -209,37 +323,5 @@ def _write_reliability(study, seq, raters, evidence, theta, now):
     )  # fmt: skip
 
 
-def _report(raters, screened):
-    """How many raters passed which rule, and how well they agree with each other and with themselves."""
-    ranked = [(number, vote) for number, answers in enumerate(raters) for vote in answers.ranked]
-    heard = (
-        [vote.battle.clip_a_id for _, vote in ranked],
-        [vote.battle.clip_b_id for _, vote in ranked],
-        [vote.preference for _, vote in ranked],
-        [number for number, _ in ranked],
-    )
-    first = {vote.battle_id: vote.preference for _, vote in ranked}
-    repeats = [
-        (first[vote.battle.repeats_id], vote.preference, number)
-        for number, answers in enumerate(raters)
-        for vote in answers.of(Battle.Kind.REPEAT)
-        if vote.battle.repeats_id in first
-    ]
-    before, again, by = zip(*repeats, strict=True) if repeats else ([], [], [])
-    rules = Counter(fired.rule for verdict in screened.verdicts for fired in verdict.rules)
-    return {
-        "raters": len(raters),
-        "votes": sum(len(answers.votes) for answers in raters),
-        "results": dict(sorted(Counter(verdict.result for verdict in screened.verdicts).items())),
-        "rules": dict(sorted(rules.items())),
-        "krippendorff_alpha": _consensus(quality.krippendorff(*heard)),
-        "inter_rater": _consensus(quality.inter_rater(*heard)),
-        "intra_rater": _consensus(quality.intra_rater(before, again, by)),
-    }
-
-
-def _consensus(found):
-    low, high = found.interval or (None, None)
-    figures = {"value": found.value, "low": low, "high": high}
-    rounded = {name: None if figure is None else round(figure, 4) for name, figure in figures.items()}
-    return {**rounded, "n": found.n, "n_raters": found.n_raters, "reason": found.reason}
+def _write_report(study, seq, report, now):
+    return QualityReport.objects.create(study=study, ledger_seq=seq, version=VERSION, created_at=now, report=report)

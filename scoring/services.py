@@ -30,21 +30,25 @@ def _lock(kind, study=None):
 
 
 def board_is_due(study, now=None):
-    """Whether the study's ledger has run far enough ahead of its last edition."""
+    """Whether the study's ledger has run far enough ahead of its last edition, the study's settings are not those of
+    that edition, or votes weigh as much as raters are reliable and reliabilities are new."""
     now = now or timezone.now()
     entries = Ledger.objects.filter(study=study, seq__isnull=False)
     votes = entries.filter(vote__isnull=False)
     last = study.editions.order_by("-number").first()
     if not last:
         return votes.exists()
+    config = boards.config_for(study, _last_reliability(study))
+    if boards.settings_of(config) != boards.settings_of(last.config):
+        return True
     new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
-    oldest = new.first()
-    if not oldest:
+    oldest, reweighed = new.first(), config != last.config
+    if not oldest and not reweighed:
         return False
-    came_at = oldest.vote.received_at if oldest.vote else oldest.flag.created_at
+    came_at = (oldest.vote.received_at if oldest.vote else oldest.flag.created_at) if oldest else now
     return boards.is_due(
         n_counted=votes.filter(seq__lte=last.ledger_seq).count(),
-        n_new_entries=new.count(),
+        n_new_entries=new.count() + reweighed,
         n_votes=votes.count(),
         oldest_wait_s=(now - came_at).total_seconds(),
         since_last_s=(now - last.created_at).total_seconds(),
@@ -100,6 +104,8 @@ def anchors_are_due(study, model):
     last = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
     if not last or last.ledger_seq < edition.ledger_seq:
         return True
+    if last.config.get("excluded_flags") != edition.config["excluded_flags"]:
+        return True
     return last.n_unscored > 0 and model.rewards.count() != last.config["n_rewards"]
 
 
@@ -110,8 +116,9 @@ def refit_anchors(study, model, now=None, only_if_due=False):
     if only_if_due and not anchors_are_due(study, model):
         return None
     n_rewards = model.rewards.count()  # before the rewards are read: one that comes meanwhile is seen as new
-    seq = study.editions.order_by("-number").values_list("ledger_seq", flat=True)[0]
-    votes = inputs.study_votes(study, seq, boards.excluded_flags(study))
+    edition = study.editions.order_by("-number")[0]
+    seq, excluded_flags = edition.ledger_seq, edition.config["excluded_flags"]
+    votes = inputs.study_votes(study, seq, excluded_flags)
     rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b))
     scored = np.array(
         [a in rewards and b in rewards for a, b in zip(votes.clip_a, votes.clip_b, strict=True)], dtype=bool
@@ -134,7 +141,7 @@ def refit_anchors(study, model, now=None, only_if_due=False):
         study,
         model,
         ledger_seq=seq,
-        config={**ANCHOR_CONFIG, "n_rewards": n_rewards},
+        config={**ANCHOR_CONFIG, "n_rewards": n_rewards, "excluded_flags": excluded_flags},
         anchors=fit,
         n_pairs=int(used.sum()),
         n_unscored=int((on_clips & ~scored).sum()),

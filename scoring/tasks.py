@@ -6,7 +6,9 @@ import threading
 from contextlib import contextmanager
 
 from celery import shared_task
+from django.utils import timezone
 
+from annotations.alarms import raise_alarm
 from arena.models import Study
 
 from . import services
@@ -34,12 +36,17 @@ def refit_anchors():
 
 @shared_task(time_limit=600)
 def screen_raters():
-    """Judge the raters of every study that has new votes, and flag what does not look like listening."""
+    """Judge the raters of every study where there is something new, and flag what does not look like listening."""
     from . import screening
 
     for study in Study.objects.all():
-        if screening.screening_is_due(study):
-            screening.screen_study(study)
+        try:
+            if screening.screening_is_due(study):
+                screening.screen_study(study, only_if_due=True)
+        except Exception as error:  # whatever breaks in one study must ring, and must not stop the others
+            logger.exception("the raters of %s cannot be screened", study.slug)
+            message = f"The raters cannot be screened: {error}"
+            raise_alarm(study, screening.SCREEN, message, {}, timezone.now())
 
 
 @shared_task

@@ -10,8 +10,8 @@ from scipy.stats import chi2
 from annotations import quality
 from annotations.quality import bets, honest
 from annotations.quality.against_board import CALIBRATORS, favours_system, log_calibrated, log_e_path
-from annotations.quality.evidence import wilson
-from annotations.quality.habits import chance_of_run
+from annotations.quality.evidence import bernoulli, wilson
+from annotations.quality.habits import UNDECIDED, chance_of_run, undecided_at_most
 from annotations.quality.verdict import _careless, _Counts
 
 THETA = np.array([-1.5, -0.8, -0.3, 0.0, 0.2, 0.5, 0.8, 1.1])
@@ -49,6 +49,28 @@ def log_favours(a, b, preference):
 def test_of_honest_raters_looked_at_after_each_of_300_votes_few_are_ever_suspected(sharpness):
     paths = [log_e_path(heard(*rater)) for rater in honest_raters(200, 300, ratings=sharpness * THETA)]
     assert np.mean([path.max() >= np.log(1 / LEVEL) for path in paths]) <= LEVEL
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
+def test_the_rule_against_the_board_is_the_mean_of_two_bets_and_rarely_suspects_honest_raters(sharpness):
+    suspected = []
+    for rater in honest_raters(150, 300, ratings=sharpness * THETA):
+        found = quality.agreement(*rater, THETA)
+        path = np.logaddexp(found.log_e, found.log_e_p) - np.log(2)
+        assert found.against_board.log_e == pytest.approx(path[-1])
+        suspected.append(path.max() >= np.log(1 / LEVEL))
+    assert np.mean(suspected) <= LEVEL
+
+
+def test_the_product_of_p_values_has_expectation_at_most_one_under_the_population_and_at_every_sharpness():
+    a, b = np.array([0, 3, 7]), np.array([7, 0, 4])
+    totals = np.zeros(4)
+    for row in product("AB", repeat=3):
+        votes = honest.heard(a, b, row, THETA, None)
+        toward = np.where(np.array(row) == "B", 1, -1) * (THETA[b] - THETA[a])
+        chances = [np.exp(votes.log_path(votes.logit)[-1]), *(np.prod(expit(s * toward)) for s in (0.5, 1, 2))]
+        totals += np.array(chances) * np.exp(quality.agreement(a, b, row, THETA).log_e_p[-1])
+    assert (totals > 0.1).all() and (totals <= 1 + 1e-9).all()
 
 
 def test_the_product_of_calibrated_p_values_rarely_ever_crosses_under_the_board():
@@ -107,9 +129,11 @@ def test_each_bet_has_expectation_one_under_the_honest_population():
     assert np.exp(log_null + _careless(votes, answers, none)).sum() == pytest.approx(1)
 
 
-def test_the_vote_p_value_is_the_boards_chance_of_an_answer_no_likelier():
+def test_the_vote_p_value_is_the_honest_populations_chance_of_an_answer_no_likelier():
     one = quality.agreement([0, 0], [7, 7], ["A", "B"], THETA)
-    assert one.p_values == pytest.approx([expit(THETA[0] - THETA[7]), 1.0])
+    unlikely = np.exp(honest.log_probability(honest.heard([0], [7], ["A"], THETA, None).logit, False)).mean()
+    assert unlikely == pytest.approx(expit(THETA[0] - THETA[7]), abs=0.04), "near the board's own"
+    assert one.p_values == pytest.approx([unlikely, 1.0])
     assert one.agreed == 0.5
     assert one.expected == pytest.approx(expit(THETA[7] - THETA[0]))
 
@@ -221,6 +245,27 @@ def test_straight_lines_and_taking_turns_are_patterns_and_tosses_are_not():
     assert tosses.entropy == pytest.approx(1, abs=0.1)
     assert quality.straight_lining(["TIE"] * 40).evidence.n == 0
     assert quality.straight_lining([]).longest_run == 0
+
+
+@pytest.mark.parametrize("answer", ["TIE", "BOTH_BAD"])
+def test_who_always_prefers_neither_is_found_where_the_others_do_not(answer):
+    enough = 1 / (quality.ALPHA * 0.01)
+    always = [answer] * 28 + ["A", "B"]
+    assert quality.straight_lining(always, 0.1).evidence.e > enough
+    assert quality.straight_lining(always, 0.6).evidence.e < 20, "where the music is alike, it is an honest answer"
+    often = [answer] * 15 + ["A", "B", "B"] * 5
+    assert quality.straight_lining(often, 0.02).evidence.e < 1
+
+
+def test_who_is_undecided_as_often_as_is_honest_is_rarely_ever_suspected():
+    rng = np.random.default_rng(8)
+    for others in (0.1, 0.3, 0.9):
+        undecided = rng.random((2000, 100)) < undecided_at_most(others)
+        n, k = np.arange(1, 101), np.cumsum(undecided, axis=1)
+        path = bernoulli(np.broadcast_to(n, k.shape), k, undecided_at_most(others), UNDECIDED)
+        assert np.mean(path.max(axis=1) >= np.log(1 / LEVEL)) <= LEVEL
+    with pytest.raises(ValueError, match="not a share"):
+        undecided_at_most(1.2)
 
 
 # --- the verdict ---

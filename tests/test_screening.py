@@ -10,7 +10,7 @@ from scipy.special import expit
 from annotations import identity, ledger, quality
 from annotations.alarms import watch_pass_rates
 from annotations.models import Alarm, Flag, Reliability, Screening, Vote
-from annotations.services import Answer, cast_vote, clear
+from annotations.services import Answer, cast_vote, clear, flag, withdraw_rater
 from arena import candidates
 from arena.models import Battle, Participation, Prompt, Study, System
 from arena.services import give_consent, serve_battle
@@ -145,12 +145,29 @@ def test_what_a_rater_was_flagged_for_holds_for_their_later_votes_until_a_person
     assert set(vote.flags.values_list("rule", flat=True)) >= rules
 
 
-def test_a_cleared_rater_is_not_flagged_again(study, raters):
+def test_a_person_clears_all_votes_of_a_rater_who_is_not_flagged_again(study, raters):
     _, bad = raters
-    clear(Vote.objects.filter(rater=bad)[:1], by="ada")
+    screen_study(study)
+    flags = Flag.objects.count()
+    assert clear(Vote.objects.filter(rater=bad)[:1], by="ada") == 24
+    battle, _ = serve_battle(bad, study)
+    vote, _ = cast_vote(
+        bad, battle.pk, Answer("A", HEARD, first_played="A"), "on", timezone.now() + timedelta(seconds=9)
+    )
     ledger.catch_up()
     screen_study(study)
-    assert set(Flag.objects.values_list("rule", flat=True)) == {Flag.CLEARED}
+    assert (Flag.objects.count(), vote.flags.count()) == (flags + 24, 0)
+    assert Screening.objects.get(rater=bad).result == "pass"
+    assert refit_board(study).n_votes == 265
+
+
+def test_clearing_what_no_quality_rule_has_flagged_does_nothing(study, raters):
+    _, bad = raters
+    vote = Vote.objects.filter(rater=bad).first()
+    flag(vote, Flag.LATE, 1)
+    assert clear([vote], by="ada") == 0
+    screen_study(study)
+    assert flagged(study) == {bad.pk}
 
 
 def test_the_report_says_how_well_raters_agree(study, raters):
@@ -222,6 +239,17 @@ def test_exclusions_are_public_by_reason_and_name_no_rater(study, raters, client
     assert "24" in page and str(bad.pk) not in page
 
 
+def test_exclusions_say_what_the_last_edition_leaves_out_not_what_the_settings_would(study, raters):
+    screen_study(study)
+    ledger.catch_up()
+    refit_board(study)
+    Study.objects.update(exclude_flagged=False)
+    study.refresh_from_db()
+    assert all(rule["excludes"] for rule in exclusions(study)["rules"])
+    refit_board(study)
+    assert not any(rule["excludes"] for rule in exclusions(study)["rules"])
+
+
 def test_exclusions_are_paged(study, raters):
     for number, rule in enumerate(("late", "one", "two", "three", "four")):
         for vote in Vote.objects.filter(rater=raters[0][number]):
@@ -263,6 +291,39 @@ def test_a_screen_of_identities_that_fails_is_unknown_and_rings(study, monkeypat
     assert "no arrivals today" in Alarm.objects.get().message
 
 
+def test_who_has_withdrawn_is_not_screened_and_nothing_of_theirs_comes_back(study):
+    rater = rate(study, 3, contrary, Random(2), began=timezone.now() - timedelta(minutes=10))
+    withdraw_rater(rater)
+    assert identity.screen_identities(study) == {}
+    assert not Screening.objects.exists()
+
+
+def test_a_withdrawal_while_identities_are_screened_leaves_nothing(study, monkeypatch):
+    rater = rate(study, 3, contrary, Random(2), began=timezone.now() - timedelta(minutes=10))
+    real = quality.risk
+
+    def meanwhile(**facts):
+        withdraw_rater(rater)
+        return real(**facts)
+
+    monkeypatch.setattr(quality, "risk", meanwhile)
+    identity.screen_identities(study)
+    assert not Screening.objects.exists()
+
+
+def test_a_twin_is_found_beside_a_stranger_who_agreed_once(study):
+    rng = Random(1)
+    came = {"began": timezone.now() - timedelta(minutes=30), "connection": "same"}
+    by_number = lambda battle: "A" if battle.clip_a_id < battle.clip_b_id else "B"  # noqa: E731
+    answered = iter(range(36))
+    nearly = lambda battle: by_number(battle) if next(answered) else contrary(battle)  # noqa: E731
+    one = rate(study, 36, by_number, rng, **came)
+    rate(study, 36, nearly, rng, **came)
+    rate(study, 1, by_number, rng, **came)
+    _, pairs = identity._closest_twin(study, one, identity._same_connection(one))
+    assert pairs >= quality.TWIN_PAIRS
+
+
 # ---- alarms ----
 
 
@@ -284,3 +345,15 @@ def test_no_alarm_rings_while_pass_rates_stay(study):
         Participation.objects.filter(rater=rater).update(headphones="fail" if number % 8 < 2 else "pass")
     assert watch_pass_rates(study) == []
     assert not Battle.objects.exists()
+
+
+def test_an_alarm_rings_when_a_screen_no_longer_finds_results(study):
+    now = timezone.now()
+    for number in range(80):
+        recent = number >= 40
+        Screening.objects.create(
+            rater=give_consent(None, study, 1), study=study, screen="risk", version=1, n_votes=20,
+            result="unknown" if recent else "pass", at=now - timedelta(hours=2 if recent else 72),
+        )  # fmt: skip
+    (alarm,) = watch_pass_rates(study)
+    assert "0% had a result" in alarm.message

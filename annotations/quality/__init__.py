@@ -7,12 +7,12 @@ with a board freed of bad raters: `screening`. A weight per rater: `skills`. Agr
 """
 
 from .against_board import Agreement, agreement, vote_p_values
-from .arrivals import PassRate, Risk, pass_rate_moved, risk
+from .arrivals import TWIN_PAIRS, PassRate, Risk, pass_rate_moved, risk
 from .between import Consensus, inter_rater, intra_rater, krippendorff
 from .checks import Golds, Repeats, gold, repeats
 from .evidence import ANSWERS, Evidence
 from .habits import DecisionTimes, SlotBias, StraightLining, decision_times, slot_bias, straight_lining
-from .screening import Screening, leave_rater_out, screen
+from .screening import FLAGGED_BEFORE, Screening, board, leave_rater_out, pooled, screen
 from .skills import Skills, reliability
 from .verdict import (
     AGAINST_BOARD,
@@ -35,6 +35,9 @@ from .verdict import (
     weigh,
 )
 
+# What they say of a rater holds for all the rater's votes, and a person may clear it.
+QUALITY_RULES = ("risk", *RULES)
+
 __all__ = [
     "AGAINST_BOARD",
     "ALPHA",
@@ -42,13 +45,16 @@ __all__ = [
     "CARELESS",
     "FAILED_GOLDS",
     "FAVOURS_SYSTEM",
+    "FLAGGED_BEFORE",
     "INCONSISTENT",
     "MIN_BOARD_RATERS",
     "MIN_VOTES",
+    "QUALITY_RULES",
     "RULES",
     "SLOT_BIAS",
     "STRAIGHT_LINING",
     "TOO_FAST",
+    "TWIN_PAIRS",
     "VERSION",
     "Agreement",
     "Consensus",
@@ -66,6 +72,7 @@ __all__ = [
     "StraightLining",
     "Verdict",
     "agreement",
+    "board",
     "decision_times",
     "gold",
     "inter_rater",
@@ -74,6 +81,7 @@ __all__ = [
     "krippendorff",
     "leave_rater_out",
     "pass_rate_moved",
+    "pooled",
     "reliability",
     "repeats",
     "risk",

@@ -1,11 +1,12 @@
 """Does a rater vote as honest listeners of this board would?
 
 Two tests, both valid when looked at after every vote. The named one takes the per-vote p-value of Chatbot Arena
-(Chiang et al. 2024, arXiv 2403.04132, section 5.1) with the board's model in place of the pair's history, and
-multiplies calibrated p-values where the paper combines them by Fisher's method at five checkpoints; its null is
-the board itself. The stronger one bets on what bad raters do, and its null is composite: the honest population of
-`honest.py`, and also every sharpness of SHARPNESS exactly. The likeliest of them all stands in the denominator,
-so that the chance of ever being suspected is bounded for each.
+(Chiang et al. 2024, arXiv 2403.04132, section 5.1) with what honest raters would answer in place of the pair's
+history, and multiplies calibrated p-values where the paper combines them by Fisher's method at five checkpoints. The
+stronger one bets on what bad raters do. The null of both is composite: the honest population of `honest.py`, and
+also every sharpness of SHARPNESS exactly. Each test counts against whichever of them it does worst, so that the
+chance of ever being suspected is bounded for each. The rule's evidence is the mean of the two: a mean of e-values is
+an e-value.
 """
 
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ CALIBRATORS = (0.2, 0.4, 0.6, 0.8)
 class Agreement:
     """n: decisive votes. agreed: the share for the board's favourite; expected: what the board itself would have.
 
-    p_values, log_e_p: [n], each vote's p-value, and the log of the product of their calibrated e-values so far.
-    log_e: [n] log e-value so far of "careless or contrary" against "honest"; against_board: the same as evidence.
+    p_values: [n], each vote's under the honest population, given the earlier votes. log_e_p: [n], the log of the
+    product of calibrated p-values so far, under the honest raters whom it suspects least.
+    log_e: [n] log e-value so far of "careless or contrary" against "honest". against_board: the mean of both e-values.
     favours_system: the same for "honest but for one system"; its detail names the likeliest system by index.
     """
 
@@ -55,23 +57,25 @@ def agreement(
 
 def agreement_of(votes: Heard) -> Agreement:
     n, chance = votes.a.size, np.where(votes.chose_b, votes.chance_b, 1 - votes.chance_b)
-    p_values = vote_p_values(chance)
-    log_e = log_e_path(votes)
+    predicted = votes.predicted()
+    log_e_p, log_e = log_e_p_path(votes, predicted), log_e_path(votes)
     agreeing = int((chance >= 0.5).sum())
     return Agreement(
         n=n,
         agreed=agreeing / n if n else None,
         expected=float(np.maximum(votes.chance_b, 1 - votes.chance_b).mean()) if n else None,
-        p_values=p_values,
-        log_e_p=log_calibrated(chance),
+        p_values=vote_p_values(predicted),
+        log_e_p=log_e_p,
         log_e=log_e,
-        against_board=of_path(log_e, {"votes": n, "for_the_boards_favourite": agreeing}),
+        against_board=of_path(
+            mixture(np.stack([log_e, log_e_p]), [0.5, 0.5]), {"votes": n, "for_the_boards_favourite": agreeing}
+        ),
         favours_system=favours_system(votes),
     )
 
 
 def vote_p_values(chance: ArrayLike) -> Floats:
-    """[D] from the board's probability of each decisive answer: that of an answer no likelier than the one given.
+    """[D] from the null's probability of each decisive answer: that of an answer no likelier than the one given.
 
     Chatbot Arena's equation 10 ranks the answer among the pair's earlier ones; here the model supplies their
     distribution. Of two answers the unlikelier has its own probability, the other 1, so P(p <= u) <= u.
@@ -96,6 +100,12 @@ def log_calibrated(chance: ArrayLike) -> Floats:
     return mixture(np.cumsum(steps, axis=1), np.ones(len(CALIBRATORS)))
 
 
+def log_e_p_path(votes: Heard, predicted: Floats) -> Floats:
+    """[D] The least of the products of calibrated p-values: by the population's chances, and by each sharpness's."""
+    exact = np.exp(log_expit(SHARPNESS[:, None] * _toward(votes)))
+    return np.min([log_calibrated(chance) for chance in (predicted, *exact)], axis=0)
+
+
 def favours_system(votes: Heard) -> Evidence:
     """Honest but for one system, which is favoured or put down; a mean over all the board's systems."""
     log_e = bets.favours(votes, votes.chose_b[None])[0]
@@ -111,7 +121,11 @@ def log_e_path(votes: Heard) -> Floats:
     chance_b = np.array(bets.LEANS)[:, None]
     leans = np.cumsum(np.log(np.where(votes.chose_b, chance_b, 1 - chance_b)), axis=1)
     alternatives = np.stack([mixture(leans, bets.LEAN_WEIGHTS), votes.log_path(-votes.logit)])
-    theta, _ = votes.ratings
-    toward = np.where(votes.chose_b, 1, -1) * (theta[votes.b] - theta[votes.a])
-    exact = np.cumsum(log_expit(SHARPNESS[:, None] * toward), axis=1)
+    exact = np.cumsum(log_expit(SHARPNESS[:, None] * _toward(votes)), axis=1)
     return mixture(alternatives, [0.5, 0.5]) - np.maximum(votes.log_path(votes.logit), exact.max(axis=0))
+
+
+def _toward(votes: Heard) -> Floats:
+    """[D] how much better, in logits, the board holds what was chosen."""
+    theta, _ = votes.ratings
+    return np.where(votes.chose_b, 1, -1) * (theta[votes.b] - theta[votes.a])

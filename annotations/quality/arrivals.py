@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from scipy.stats import fisher_exact
 
 FAIL_AT = 0.8
-PACE = 0.6  # voting faster than the clips can be heard
 CROWDED = 0.3  # several raters from one connection within the hour: a classroom does that too
 TWINS = 0.6  # their answers on shared clip pairs are nearly the same
 HASTE = 0.3  # half of the answers come faster than a person reacts
@@ -42,8 +41,6 @@ class PassRate:
 
 def risk(
     *,
-    votes_per_hour: float,
-    listening_s: float,
     arrivals_same_connection: int | None,
     twin_agreement: float | None = None,
     twin_pairs: int = 0,
@@ -51,23 +48,21 @@ def risk(
 ) -> Risk:
     """Risk that a rater is a script or a second identity: a noisy-or of the signals above.
 
-    votes_per_hour: of this rater, in the hour. listening_s: the least a vote of this study takes, both gates.
     arrivals_same_connection: raters, this one included, that arrived over the same hashed connection within the
     hour; None where the connection is not known. twin_agreement: the largest share of the same answers with one of
     them, over twin_pairs clip pairs that both judged. median_decision_ms: since the gate opened.
 
-    1 - product of (1 - signal). No one signal reaches FAIL_AT: a shared connection needs twins or an impossible
-    pace beside it, and alike answers count only between raters of one connection.
+    1 - product of (1 - signal). No one signal reaches FAIL_AT: a shared connection needs twins in a hurry beside it,
+    and alike answers count only between raters of one connection. An impossible pace is no signal: the server takes
+    no vote that says more was heard than there was time to hear.
     """
-    for name, value in (("votes_per_hour", votes_per_hour), ("listening_s", listening_s), ("twin_pairs", twin_pairs)):
-        if not value >= 0:
-            raise ValueError(f"{name} is a number of at least 0, not {value}")
+    if not twin_pairs >= 0:
+        raise ValueError(f"twin_pairs is a number of at least 0, not {twin_pairs}")
     if arrivals_same_connection is None:
         return Risk("unknown", None, {})
     crowded = arrivals_same_connection >= CROWD
     alike = twin_agreement is not None and twin_pairs >= TWIN_PAIRS and twin_agreement >= TWIN_SHARE
     present = {
-        "pace": PACE if votes_per_hour * listening_s > 3600 else 0.0,
         "crowded": CROWDED if crowded else 0.0,
         "twins": TWINS if alike and arrivals_same_connection > 1 else 0.0,
         "haste": HASTE if median_decision_ms is not None and median_decision_ms < REACTION_MS else 0.0,

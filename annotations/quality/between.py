@@ -39,25 +39,22 @@ def krippendorff(clip_a: ArrayLike, clip_b: ArrayLike, preference: ArrayLike, ra
     clip_a, clip_b: int [V], the clips in slots A and B. preference: [V]. rater: [V] labels. A rater's first answer
     on a pair counts; repeats are for `intra_rater`. n: answers on pairs that two raters or more judged.
     """
-    table = _table(clip_a, clip_b, preference, rater)
-    shared = table[:, (table >= 0).sum(axis=0) >= 2] if table.size else table
-    n, n_raters = int((shared >= 0).sum()), int((shared >= 0).any(axis=1).sum())
-    value = _alpha(shared)
+    shared = _shared(clip_a, clip_b, preference, rater)
+    value = _alpha(shared.counts())
     if value is None:
-        reason = "every answer is the same" if n else "no clip pair was judged by two raters"
-        return Consensus(None, None, n, n_raters, reason)
-    return Consensus(value, _jackknife(_alpha, shared, value, (-1.0, 1.0)), n, n_raters)
+        reason = "every answer is the same" if shared.code.size else "no clip pair was judged by two raters"
+        return Consensus(None, None, shared.code.size, shared.n_raters, reason)
+    return Consensus(value, shared.interval(_alpha, value, (-1.0, 1.0)), shared.code.size, shared.n_raters)
 
 
 def inter_rater(clip_a: ArrayLike, clip_b: ArrayLike, preference: ArrayLike, rater: ArrayLike) -> Consensus:
     """The share of equal answers among all pairs of raters on the same clip pair. Arguments as `krippendorff`;
     n: comparisons of two answers."""
-    table = _table(clip_a, clip_b, preference, rater)
-    equal, n = _equal_pairs(table)
-    n_raters = int((table >= 0).any(axis=1).sum()) if table.size else 0
+    shared = _shared(clip_a, clip_b, preference, rater)
+    equal, n = _equal_pairs(shared.counts())
     if not n:
-        return Consensus(None, None, 0, n_raters, "no clip pair was judged by two raters")
-    return Consensus(equal / n, _jackknife(_agreeing, table, equal / n, (0.0, 1.0)), n, n_raters)
+        return Consensus(None, None, 0, shared.n_raters, "no clip pair was judged by two raters")
+    return Consensus(equal / n, shared.interval(_agreeing, equal / n, (0.0, 1.0)), n, shared.n_raters)
 
 
 def intra_rater(first: ArrayLike, second: ArrayLike, rater: ArrayLike) -> Consensus:
@@ -69,30 +66,56 @@ def intra_rater(first: ArrayLike, second: ArrayLike, rater: ArrayLike) -> Consen
         raise ValueError(f"{before.size} first answers, but {after.size} second ones: a repeat has one of each")
     if not before.size:
         return Consensus(None, None, 0, 0, "there are no repeats")
-    same = before == _SWAPPED[after]
-    counts = np.stack([np.bincount(rater, same), np.bincount(rater)], axis=1)
+    same, n_raters = before == _SWAPPED[after], int(rater.max()) + 1
     value = float(same.mean())
-    interval = _jackknife(lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()), counts, value, (0.0, 1.0))
-    return Consensus(value, interval, before.size, len(counts))
+    kept = (same[rater % GROUPS != group] for group in range(min(n_raters, GROUPS)))
+    left_out = [float(rest.mean()) if rest.size else None for rest in kept]
+    return Consensus(value, _jackknife(left_out, value, (0.0, 1.0), n_raters), before.size, n_raters)
 
 
-# --- one row per rater ---
+# --- the answers on pairs that two raters or more judged ---
 
 
-def _table(clip_a: ArrayLike, clip_b: ArrayLike, preference: ArrayLike, rater: ArrayLike) -> np.ndarray:
-    """int [raters, clip pairs]: the answer, the lower clip id in slot A; -1 where there is none."""
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """One entry per answer: the clip pair [N] (0 to n_pairs - 1), what it says as a code [N], and the rater [N]."""
+
+    pair: np.ndarray
+    code: np.ndarray
+    rater: np.ndarray
+
+    @property
+    def n_raters(self) -> int:
+        return int(self.rater.max(initial=-1)) + 1
+
+    def counts(self, used: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """[pairs, 4] how often each answer was given on each pair, over the answers `used`."""
+        n_pairs = int(self.pair.max(initial=-1)) + 1
+        return np.bincount(self.pair[used] * 4 + self.code[used], minlength=n_pairs * 4).reshape(n_pairs, 4)
+
+    def interval(
+        self, value_of: Callable[[np.ndarray], float | None], value: float, limits: tuple[float, float]
+    ) -> tuple[float, float] | None:
+        counts, group = self.counts(), self.rater % GROUPS
+        left_out = [value_of(counts - self.counts(group == one)) for one in range(min(self.n_raters, GROUPS))]
+        return _jackknife(left_out, value, limits, self.n_raters)
+
+
+def _shared(clip_a: ArrayLike, clip_b: ArrayLike, preference: ArrayLike, rater: ArrayLike) -> _Shared:
+    """The answers, turned so that the lower clip id is in slot A. Counts per pair are all that is ever needed: a
+    table of raters by pairs would be nearly empty, and of gigabytes."""
     code = _codes("preference", preference)
     rater, clip_a, clip_b = _labels(rater, code.size), np.asarray(clip_a), np.asarray(clip_b)
     if clip_a.shape != code.shape or clip_b.shape != code.shape:
         raise ValueError(f"{code.size} answers, but {clip_a.size} and {clip_b.size} clips")
     if not code.size:
-        return np.empty((0, 0), dtype=int)
+        return _Shared(*np.empty((3, 0), dtype=int))
     code = np.where(clip_a <= clip_b, code, _SWAPPED[code])
     ends = np.stack([np.minimum(clip_a, clip_b), np.maximum(clip_a, clip_b)])
     pair = np.unique(ends, axis=1, return_inverse=True)[1].ravel()
-    table = np.full((rater.max() + 1, pair.max() + 1), -1)
-    table[rater[::-1], pair[::-1]] = code[::-1]  # backwards, so that the first answer is the one that stays
-    return table
+    first = np.unique(pair * (rater.max() + 1) + rater, return_index=True)[1]  # a rater's first answer on a pair
+    first = first[np.bincount(pair[first])[pair[first]] >= 2]
+    return _Shared(_labels(pair[first], first.size), code[first], _labels(rater[first], first.size))
 
 
 def _codes(name: str, preference: ArrayLike) -> np.ndarray:
@@ -106,45 +129,42 @@ def _labels(rater: ArrayLike, size: int) -> np.ndarray:
     return np.unique(rater, return_inverse=True)[1]
 
 
-# --- values, from the rows of some raters ---
+# --- values, from counts [pairs, 4] ---
 
 
-def _alpha(table: np.ndarray) -> float | None:
-    table = table[:, (table >= 0).sum(axis=0) >= 2] if table.size else table
-    if not table.size or np.unique(table[table >= 0]).size < 2:
-        return None  # nothing to expect disagreement of: evalica would call it 1
-    import evalica  # with pandas a second and 60 MB: not for every process that asks for a rater's interval
-    import pandas as pd
-
-    return float(evalica.alpha(pd.DataFrame(np.where(table >= 0, table, np.nan)), distance="nominal").alpha)
-
-
-def _equal_pairs(table: np.ndarray) -> tuple[int, int]:
-    """(pairs of equal answers, pairs of answers) over the columns."""
-    of_kind = np.stack([(table == code).sum(axis=0) for code in _CODE.values()])
-    answered = of_kind.sum(axis=0)
-    return int((of_kind * (of_kind - 1)).sum() // 2), int((answered * (answered - 1)).sum() // 2)
+def _alpha(counts: np.ndarray) -> float | None:
+    """1 - observed / expected disagreement; None where all answers are the same, and nothing is to be expected."""
+    counts = counts[counts.sum(axis=1) >= 2]
+    of_kind, answered = counts.sum(axis=0), counts.sum(axis=1)
+    n = int(answered.sum())
+    expected = n * (n - 1) - (of_kind * (of_kind - 1)).sum()
+    if not expected:
+        return None
+    apart = answered * (answered - 1) - (counts * (counts - 1)).sum(axis=1)
+    return float(1 - (apart / (answered - 1)).sum() * (n - 1) / expected)
 
 
-def _agreeing(table: np.ndarray) -> float | None:
-    equal, n = _equal_pairs(table)
+def _equal_pairs(counts: np.ndarray) -> tuple[int, int]:
+    """(pairs of equal answers, pairs of answers) over the clip pairs."""
+    answered = counts.sum(axis=1)
+    return int((counts * (counts - 1)).sum() // 2), int((answered * (answered - 1)).sum() // 2)
+
+
+def _agreeing(counts: np.ndarray) -> float | None:
+    equal, n = _equal_pairs(counts)
     return equal / n if n else None
 
 
 def _jackknife(
-    value_of: Callable[[np.ndarray], float | None], rows: np.ndarray, value: float, limits: tuple[float, float]
+    left_out: list[float | None], value: float, limits: tuple[float, float], n_raters: int
 ) -> tuple[float, float] | None:
-    """Interval of a value by leaving out groups of rows (Efron & Stein 1981, Annals of Statistics 9), with Student
-    t. A share that never moves gets the interval of as many coin tosses as there are raters."""
-    group = np.arange(len(rows)) % GROUPS
-    n_groups = int(group.max()) + 1
-    if n_groups < 3:
-        return None
-    left_out: list[float | None] = [value_of(rows[group != one]) for one in range(n_groups)]
-    if any(one is None for one in left_out):
+    """Interval of a value from those without each group of raters (Efron & Stein 1981, Annals of Statistics 9), with
+    Student t. A share that never moves gets the interval of as many coin tosses as there are raters."""
+    n_groups = len(left_out)
+    if n_groups < 3 or any(one is None for one in left_out):
         return None
     moved: Floats = np.array(left_out) - np.mean(left_out)
     if not moved.any() and limits == (0.0, 1.0):
-        return wilson(round(value * len(rows)), len(rows), LEVEL)
+        return wilson(round(value * n_raters), n_raters, LEVEL)
     reach = float(stdtrit(n_groups - 1, (1 + LEVEL) / 2) * np.sqrt((n_groups - 1) / n_groups * (moved @ moved)))
     return max(value - reach, limits[0]), min(value + reach, limits[1])

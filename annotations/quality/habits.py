@@ -17,6 +17,9 @@ REACTION_MS = 200  # nobody sees the gate open, decides to press and presses wit
 HONEST_FAST = 0.1  # share of answers that fast which is forgiven: a finger that was waiting
 FAST = (0.3, 0.6, 0.9)
 PATTERN = (0.05, 0.2, 0.8, 0.95)  # chances to repeat the last decisive answer: alternating, or the same again
+UNDECIDED = (0.97, 0.995)  # chances to prefer neither clip, of somebody who always says so
+MORE_UNDECIDED = 9.0  # an honest rater's odds to prefer neither are at most so many times those of the others
+HALF, MOST = 0.5, 0.9  # and half the answers are forgiven everywhere; above so many nobody is suspected
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,14 @@ def fast_log_e(n: ArrayLike, fast: ArrayLike) -> Floats:
     return bernoulli(n, fast, HONEST_FAST, FAST)
 
 
-def straight_lining(preference: ArrayLike) -> StraightLining:
+def straight_lining(preference: ArrayLike, others_undecided: float | None = None) -> StraightLining:
     """Are the answers a pattern: always the same, or in turns? preference: [V], as shown on the page.
+    others_undecided: the share of TIE and BOTH_BAD among the other raters' answers; None: not asked.
 
-    Null: decisive answers are a fair coin, since the slots were drawn. Alternative: each repeats the last one with
-    a chance from PATTERN. Ties are passed over: to hear no difference many times running is an honest answer.
+    Two bets, each half of the stake. Null of the first: decisive answers are a fair coin, since the slots were drawn;
+    alternative: each repeats the last one with a chance from PATTERN, undecided answers passed over. Null of the
+    second: each answer is undecided with a chance of at most `undecided_at_most`, whatever else; alternative: one of
+    UNDECIDED. To hear no difference many times running is an honest answer where others hear none either.
     """
     preference = answers("preference", preference)
     called = preference[decisive(preference)]
@@ -105,7 +111,19 @@ def straight_lining(preference: ArrayLike) -> StraightLining:
     run_p = chance_of_run(called.size, run)
     detail = {"votes": int(called.size), "longest_run": run, "run_p": run_p, "repeated": int(repeated.sum())}
     evidence = of_path(bernoulli(*running(repeated), 0.5, PATTERN), detail)
+    if others_undecided is not None:
+        undecided = preference.size - called.size
+        always = bernoulli(preference.size, undecided, undecided_at_most(others_undecided), UNDECIDED)
+        both = float(mixture(np.array([evidence.log_e, float(always)]), [0.5, 0.5]))
+        evidence = Evidence(preference.size, both, detail | {"undecided": undecided})
     return StraightLining(called.size, run, run_p, _entropy(preference), evidence)
+
+
+def undecided_at_most(others: float) -> float:
+    """The largest chance of an undecided answer that is still honest, where the others' share of them is `others`."""
+    if not 0 <= others <= 1:
+        raise ValueError(f"the others' share of undecided answers is {others}, not a share")
+    return float(np.clip(MORE_UNDECIDED * others / (1 + (MORE_UNDECIDED - 1) * others), HALF, MOST))
 
 
 def chance_of_run(n: int, length: int) -> float:

@@ -46,6 +46,10 @@ class Heard:
         """[D] log likelihood up to each vote of a population with these logits, [DRAWS, D]."""
         return log_mean(np.cumsum(log_probability(logit, self.chose_b), axis=1).T)
 
+    def predicted(self) -> Floats:
+        """[D] the population's probability of each answer given, knowing the rater's earlier ones."""
+        return np.minimum(np.exp(np.diff(self.log_path(self.logit), prepend=0.0)), 1.0)
+
     def simulate(self, size: int, rng: np.random.Generator) -> np.ndarray:
         """bool [size, D]: what `size` honest raters, drawn anew, would have chosen in these battles."""
         theta, spread = self.ratings

@@ -93,11 +93,12 @@ def judge(
     theta_se: ArrayLike | None = None,
     finished: bool = False,
     alpha: float = ALPHA,
+    others_undecided: float | None = None,
 ) -> Verdict:
     """Judge one rater. theta: [n] board's ratings in logits, better without the rater's own votes, and theta_se
     their standard errors (`leave_rater_out` gives both). board_raters: how many raters made it. finished: the rater
     will answer no more, or has reached a number of votes fixed in advance; take the look at the end. alpha: the
-    chance to flag an honest rater.
+    chance to flag an honest rater. others_undecided: see `straight_lining`.
 
     With fewer than MIN_VOTES answers, or MIN_BOARD_RATERS raters, the result is "unknown".
     """
@@ -108,7 +109,7 @@ def judge(
     if board_raters < MIN_BOARD_RATERS:
         return Verdict("unknown", (), {}, f"a board of {board_raters} raters; a verdict needs {MIN_BOARD_RATERS}")
     votes, counts = heard(rater.a, rater.b, rater.preference, theta, theta_se), _Counts.of(rater)
-    evidence = _weigh(rater, votes, counts)
+    evidence = _weigh(rater, votes, counts, others_undecided)
     p_values = _calibrate(votes, counts, evidence) if finished else {}
     fired = tuple(
         Fired(rule, VERSION[rule], found.e, p_values.get(rule), found.detail)
@@ -123,14 +124,16 @@ def weigh(rater: RaterVotes, theta: ArrayLike, *, theta_se: ArrayLike | None = N
     return _weigh(rater, heard(rater.a, rater.b, rater.preference, theta, theta_se), _Counts.of(rater))
 
 
-def _weigh(rater: RaterVotes, votes: Heard, counts: "_Counts") -> dict[str, Evidence]:
+def _weigh(
+    rater: RaterVotes, votes: Heard, counts: "_Counts", others_undecided: float | None = None
+) -> dict[str, Evidence]:
     board = agreement_of(votes)
     found = {
         CARELESS: _careless_evidence(votes, counts),
         FAVOURS_SYSTEM: board.favours_system,
         AGAINST_BOARD: board.against_board,
         SLOT_BIAS: slot_bias_of(votes).evidence,
-        STRAIGHT_LINING: straight_lining(rater.preference).evidence,
+        STRAIGHT_LINING: straight_lining(rater.preference, others_undecided).evidence,
     }
     if rater.gold_passed is not None:
         found[FAILED_GOLDS] = gold(rater.gold_passed).evidence
