@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 KINDS = {"play", "pause", "switch", "seek", "loop", "volume", "hidden", "visible", "opened", "decided"}
+OF_ITSELF = ("end", "vote")  # pauses that nobody pressed: the clip ended, or the answer was given
 LONGEST_MS = 2**31 - 1  # 24 days, and what a column holds
 
 
@@ -42,7 +43,7 @@ def timeline(events: Sequence) -> Timeline:
         first_play_ms=first.get("play"),
         opened_ms=first.get("opened"),
         decided_ms=decided[-1] if decided else None,
-        pauses=sum(event["kind"] == "pause" for event in events),
+        pauses=sum(event["kind"] == "pause" and event.get("value") not in OF_ITSELF for event in events),
         hidden=sum(event["kind"] == "hidden" for event in events),
         volume=volumes[-1] if volumes else None,
     )

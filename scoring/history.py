@@ -16,6 +16,7 @@ from arena.services import progress
 from .insight import Opinions, agrees, comparable_votes
 
 PER_PAGE = 25
+LISTENING = ("first_played", "switches", "first_play_ms", "opened_ms", "decided_ms", "pauses", "hidden", "volume")
 
 
 def own_page(rater, number=1):
@@ -37,8 +38,9 @@ def own_page(rater, number=1):
 
 
 def download(rater):
-    """All that is kept of a listener and theirs to know, as JSON."""
-    votes = list(votes_of(rater))
+    """All that is kept of a listener and theirs to know, as JSON. What the rules found of them is theirs once it can
+    no longer tell a check from an ordinary battle: where the study reveals, or has ended."""
+    votes = list(votes_of(rater).prefetch_related("flags"))
     comparable = list(comparable_votes(rater))
     opinions = Opinions(rater, comparable + votes)
     consents = Prefetch("consent_set", Consent.objects.filter(rater=rater).order_by("version"), to_attr="agreed")
@@ -50,8 +52,39 @@ def download(rater):
         "studies": [
             _study(study, participations.get(study.pk)) for study in studies_of(rater).prefetch_related(consents)
         ],
-        "votes": entries(votes, opinions),
+        "screenings": [
+            _screening(screening) for screening in rater.screenings.select_related("study") if _told(screening.study)
+        ],
+        "votes": [{**entry, **_listening(vote)} for entry, vote in zip(entries(votes, opinions), votes, strict=True)],
     }
+
+
+def _listening(vote):
+    """How it was listened to and what the rules found of it; the page has no use for these."""
+    details = getattr(vote, "details", None)
+    flags = [
+        {"rule": flag.rule, "version": flag.rule_version, "at": flag.created_at}
+        for flag in vote.flags.all()
+        if flag.rule == Flag.WITHDRAWN or _told(vote.battle.study)
+    ]
+    return {
+        "device": details.user_agent if details else "",
+        "language": details.language if details else "",
+        "events": details.events if details else [],
+        "heard": vote.heard,
+        "flags": flags,
+        **{name: getattr(vote, name) for name in LISTENING},
+    }
+
+
+def _told(study):
+    return study.reveal or not study.accepts_battles
+
+
+def _screening(screening):
+    """Without its `detail`, which may name other listeners or tell the checks."""
+    found = ("screen", "version", "result", "score", "n_votes", "at")
+    return {"study": screening.study.slug, **{name: getattr(screening, name) for name in found}}
 
 
 def votes_of(rater):
@@ -118,8 +151,6 @@ def _entry(vote, opinions, first):
         "axes": vote.axes,
         "tags": vote.tags,
         "comment": details.comment if details else "",
-        "device": details.user_agent if details else "",
-        "language": details.language if details else "",
         "heard_ms": {"A": vote.heard_a_ms, "B": vote.heard_b_ms},
         "withdrawn": vote.is_withdrawn,
         "systems": {"A": battle.system_a.name, "B": battle.system_b.name} if told else None,

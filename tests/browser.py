@@ -27,6 +27,18 @@ SWITCHES = [
 ]
 
 
+# What is wider than the screen, or holds more than its width while it cuts off or scrolls what overflows it.
+TOO_WIDE = """() => {
+    const cuts = (e) => getComputedStyle(e).overflowX !== 'visible' && !e.matches('input, .visually-hidden');
+    const outside = ({ left, right }) => left < 0 || right > innerWidth;
+    const root = document.documentElement;
+    return [root, ...document.querySelectorAll('body, body *')]
+        .filter((e) => e.checkVisibility() && ((e === root || cuts(e)) && e.scrollWidth > e.clientWidth + 1
+            || e.matches('dialog[open]') && outside(e.getBoundingClientRect())))
+        .map((e) => `${e.tagName} ${e.id || e.className}: ${e.scrollWidth} in ${e.clientWidth}`);
+}"""
+
+
 def find_chromium():
     """The machine's Chromium. Without one the test is skipped with the reason; under CI=true it fails."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
@@ -219,10 +231,23 @@ class Visitor:
             for node in violation["nodes"]
         ]
 
+    def small_targets(self):
+        """What is to be touched but smaller than a finger, 44 px either way."""
+        return self.page.evaluate(
+            """() => [...document.querySelectorAll(
+                    'a, button, input, label:has(input), summary, textarea, [role=slider]')]
+                .filter((e) => e.checkVisibility() && !e.classList.contains('skip-link'))
+                .map((e) => [e.id || e.textContent.trim() || e.type, e.getBoundingClientRect()])
+                .filter(([, box]) => box.height < 44 || box.width < 44).map(([name]) => name)"""
+        )
+
     def fits_phones(self):
-        """Whether nothing makes the page itself scroll sideways on a small and on a usual phone."""
+        """Whether on a small and on a usual phone nothing makes the page or an open dialog scroll sideways, and nothing
+        is cut off at its side."""
         for width in (320, 360):
             self.page.set_viewport_size({"width": width, "height": 700})
-            if self.page.evaluate("document.documentElement.scrollWidth") > width:
+            self.page.wait_for_timeout(100)  # what is drawn is drawn anew
+            if wide := self.page.evaluate(TOO_WIDE):
+                print(f"too wide at {width} px: {wide}")
                 return False
         return True

@@ -25,6 +25,7 @@ def page_of(study):
         f'<section data-state="{state}" class="stack">{render_to_string(template, {"study": study})}</section>'
         for state, template in (("before", "arena/_before.html"), ("finished", "arena/_completion.html"))
     ]
+    sections.append('<section data-state="loading" hidden><p id="loading-text" tabindex="-1"></p></section>')
     styles = [f'<link rel="stylesheet" href="/static/css/{name}.css">' for name in ("base", "listen", "before")]
     return (
         '<!doctype html><html lang="en"><meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -76,15 +77,6 @@ class Guest(stage.Visitor):
             [call, arguments],
         )
         return self
-
-    def small_targets(self):
-        """What is to be touched but smaller than a finger."""
-        return self.page.evaluate(
-            """() => [...document.querySelectorAll('a, button, input')]
-                .filter((e) => e.checkVisibility())
-                .map((e) => [e.id || e.textContent.trim(), e.getBoundingClientRect()])
-                .filter(([, box]) => box.height < 44 || box.width < 44).map(([name]) => name)"""
-        )
 
     def result(self):
         return self.page.wait_for_function("window.result").json_value()
@@ -176,6 +168,13 @@ def test_the_volume_is_set_by_a_sound_and_told_to_the_server(guest):
     assert guest.page.evaluate("import('/static/js/preferences.js').then((all) => all.get('volume'))") == 0.99
 
 
+def test_a_page_that_was_silent_is_as_loud_as_the_slider_says(reader):
+    level = "(await import('/static/js/volume.js')).level()"
+    reader.page.evaluate("import('/static/js/volume.js').then((volume) => volume.setLevel(0))")
+    reader.begins("volume_needed").sees("5 %")
+    assert reader.page.evaluate(f"(async () => {level})()") == 0.05
+
+
 def test_the_reference_sound_is_as_loud_as_the_excerpts_and_loops_without_a_seam(reader):
     encoded = reader.page.evaluate(
         """async () => {
@@ -215,6 +214,15 @@ def test_an_answer_counts_only_after_the_whole_sound_which_may_be_repeated_once(
     reader.press("Space").sees("Playing…").press("1").sees("Not yet: hear all three noises first.")
     reader.sees("Play once more").press("Space").sees("Playing…").sees("Played twice")
     reader.press("Space", 100).sees("Played twice").press("1").sees("Sound 2 of 6")
+
+
+def test_an_answer_during_the_replay_leaves_the_next_sound_as_it_was(reader):
+    trials_are_given(reader).hears_short_sounds(0.8).begins("headphones_needed")
+    reader.click("My headphones are on").sees("Sound 1 of 6")
+    reader.press("Space").sees("Play once more").press("Space").sees("Playing…").press("2").sees("Sound 2 of 6")
+    reader.page.wait_for_timeout(1200)  # the replay has ended
+    reader.sees("Press Play, then choose").press("1").sees("Not yet: hear all three noises first.")
+    reader.press("Space").sees("Playing…").sees("Play once more")
 
 
 def test_the_number_whose_noise_sounds_is_marked_not_by_colour_alone(reader):
@@ -355,7 +363,7 @@ def test_open_pairs_are_named_and_led_back_to(reader):
     reader.click("Back to the pairs").page.wait_for_url("**/partials/")
 
 
-def test_the_code_is_asked_for_only_when_every_answer_has_been_sent(reader):
+def test_the_last_answers_are_sent_from_here_before_the_code_is_asked_for(reader):
     asked = []
     reader.page.route(
         "**/completion/", lambda route: (asked.append(1), route.fulfill(status=409, body='{"code": "x"}'))
@@ -363,10 +371,11 @@ def test_the_code_is_asked_for_only_when_every_answer_has_been_sent(reader):
     reader.page.evaluate(
         "import('/static/js/outbox.js').then((outbox) => outbox.put('some-battle', 'stage', { preference: 'A' }))"
     )
+    reader.page.route("**/vote/", lambda route: route.abort())
     reader.finishes("showCompletion", reader.settings, {}).sees("1 answer is on its way.")
     assert not asked
+    reader.page.unroute("**/vote/")
     reader.page.route("**/vote/", lambda route: route.fulfill(status=404, body='{"code": "not_found"}'))
-    reader.page.evaluate("import('/static/js/outbox.js').then((outbox) => outbox.sendAll())")
     reader.sees("We cannot say yet how it ended")
     assert asked
 

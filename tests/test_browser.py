@@ -112,6 +112,7 @@ def test_an_answer_can_be_changed_until_everything_asked_for_is_sent(asking):
     page.get_by_label("Slightly better").check()
     page.get_by_role("group", name="Which has the better sound quality?").get_by_label("Both bad").check()
     page.get_by_role("group", name="bass line").get_by_label("A", exact=True).check()
+    asking.sees("Everything needed is answered.")
     page.get_by_label("cleaner mix").check()
     page.get_by_text("Add a comment").click()
     page.get_by_label("Comment").fill("the snare")
@@ -123,10 +124,15 @@ def test_an_answer_can_be_changed_until_everything_asked_for_is_sent(asking):
 
 
 def test_what_is_missing_is_said_and_has_the_focus(asking):
+    send = asking.page.get_by_role("button", name="Send answer")
+    assert send.get_attribute("aria-disabled") == "true"
     asking.hear_both().press("Enter").sees("Please say first which one is better.")
     asking.press("a").press("s").press("Enter").sees("One more, please: Which has the better sound quality?")
     assert asking.page.evaluate("document.activeElement.name") == "axis:audio_quality"
     assert asking.page.get_by_text("please answer").filter(visible=True).count() == 2
+    assert send.get_attribute("aria-disabled") == "false"
+    asking.press("a").press("b").sees("Everything needed is answered.")
+    assert asking.page.evaluate("document.activeElement.id") == "send"
     assert not Vote.objects.exists()
 
 

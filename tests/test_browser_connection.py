@@ -70,6 +70,96 @@ def test_a_vote_whose_acknowledgement_was_lost_counts_once(listener):
     assert Vote.objects.count() == 1
 
 
+def test_what_is_sent_again_is_what_was_decided(listener):
+    sent = []
+
+    def lose_the_first(route):
+        sent.append(route.request.post_data)
+        if len(sent) == 1:
+            listener.page.get_by_label("Volume", exact=True).fill("40")
+            route.abort()
+        else:
+            route.continue_()
+
+    listener.page.route("**/vote/", lose_the_first)
+    listener.hear_both().press("a").sees("You preferred A.")
+    assert sent == [sent[0]] * 2
+
+
+def test_a_listening_page_sends_what_a_closed_tab_has_left(listener, context, live_server):
+    with listener.page.expect_response(lambda answer: answer.url.endswith("/B")):
+        listener.hear_both()  # the second battle is served ahead
+    other = context.new_page()
+    other.goto(live_server.url + "/healthz")
+    other.evaluate(
+        """async ([after, heard]) => {
+        const { call } = await import('/static/js/api.js');
+        const { put } = await import('/static/js/outbox.js');
+        const { body } = await call('POST', '/api/battles/', { study: 'stage', after });
+        await put(body.id, 'stage', { preference: 'B', heard, first_played: 'A', switches: 1 });
+    }""",
+        [listener.battle_id(), {"A": [[0, 300]], "B": [[0, 300]]}],
+    )
+    other.close()
+    listener.sees("1 answer waiting")
+    with listener.page.expect_response(
+        lambda answer: answer.url.endswith("/vote/") and "B" in answer.request.post_data
+    ):
+        listener.press("a").sees("You preferred A.")
+    listener.page.locator("#queue:empty").wait_for(state="attached")
+
+
+def test_a_server_that_does_not_answer_need_not_be_waited_for(listener):
+    with listener.page.expect_response(lambda answer: answer.url.endswith("/B")):
+        listener.hear_both()
+    listener.page.wait_for_timeout(200)
+    held = []
+    listener.page.route("**/vote/", lambda route: held.append(route))
+    listener.press("a").sees("The server has not answered yet. Your answer is kept on this device")
+    listener.click("Go on with the next pair meanwhile").sees("Pair 2 of 3").sees("1 answer waiting")
+    held[0].continue_()
+    listener.page.locator("#queue:empty").wait_for(state="attached")
+    assert Vote.objects.count() == 1
+
+
+def test_an_undo_is_one_request_and_its_outcome_is_told_after_the_seconds_too(visitor):
+    visitor.page.clock.install()
+    listener = visitor.open().agree()
+    listener.hear_both().press("a").sees("You preferred A.")
+    held = []
+    listener.page.route("**/vote/", lambda route: held.append(route))
+    undo = listener.page.get_by_role("button", name="Take it back")
+    undo.click()
+    undo.click(force=True)
+    listener.page.clock.fast_forward(12_000)
+    assert undo.is_visible(), "the seconds wait for the outcome"
+    assert len(held) == 1
+    held[0].continue_()
+    listener.sees("Taken back: your answer is marked as withdrawn")
+    assert listener.page.evaluate("document.activeElement.id") == "said"
+    assert listener.page.locator("#said").inner_text() == "Taken back"
+    assert not listener.page.get_by_text("Saved", exact=True).is_visible()
+
+
+def test_asking_for_more_like_this_is_one_request_and_does_not_bring_back_who_has_gone_on(listener):
+    ahead, likes = [], []
+    listener.page.route(
+        "**/api/battles/", lambda route: (likes if "like" in route.request.post_data else ahead).append(route)
+    )
+    listener.hear_both().press("a").sees("You preferred A.")
+    like = listener.page.locator("#like")
+    like.click()
+    assert like.inner_text() == "Fetching two clips…"
+    like.click(force=True)
+    listener.click("Next pair")
+    ahead[0].continue_()
+    listener.sees("Pair 2 of 3").wait_for_battle()
+    assert len(likes) == 1
+    likes[0].fulfill(status=201, json={"id": "liked", "clips": {slot: {"url": "/nowhere"} for slot in "AB"}})
+    listener.page.wait_for_timeout(300)
+    assert listener.page.get_by_text("Which one is better?").is_visible()
+
+
 def test_a_busy_server_is_told_apart_from_no_connection(listener):
     listener.page.route("**/vote/", lambda route: route.fulfill(status=503))
     listener.hear_both().press("a").sees("The server is busy. Your answer is kept on this device")
@@ -121,6 +211,46 @@ def test_a_stale_csrf_token_is_renewed_unnoticed(listener, context):
     listener.hear_both()
     context.clear_cookies(name="csrftoken")
     listener.press("a").sees("You preferred A.")
+
+
+def test_what_is_waited_for_is_said_where_it_can_be_seen_and_every_trouble_has_the_focus(visitor):
+    held = []
+    visitor.open().sees("What is kept")
+    visitor.page.route("**/api/battles/", lambda route: held.append(route))
+    visitor.click("Agree and start listening").sees("Fetching two clips…")
+    for number in (0, 1):
+        held[number].fulfill(status=409, json={"code": "new_to_this_page", "detail": "Some English"})
+        visitor.sees("The server did not take that.")
+        assert visitor.page.evaluate("document.activeElement.id") == "trouble-title"
+        visitor.click("Try again").sees("Fetching two clips…")
+    held[2].continue_()
+    visitor.wait_for_battle()
+
+
+def test_who_leaves_a_battle_behind_hears_no_more_of_it(listener):
+    ahead = []
+    listener.page.route(
+        "**/api/battles/",
+        lambda route: route.continue_() if "like" in route.request.post_data else ahead.append(route),
+    )
+    listener.hear_both().press("a").sees("You preferred A.").press("Space")
+    listener.page.locator('#play[data-playing="true"]').wait_for()
+    listener.page.route("**/audio/**", lambda route: route.fulfill(status=200, body=b"not audio"))
+    listener.page.locator("#like").click()
+    listener.sees("This pair cannot be played here")
+    assert listener.page.locator('#play[data-playing="false"]').count() == 1
+
+
+def test_a_skip_without_a_connection_takes_no_answer_meanwhile(listener, context):
+    with listener.page.expect_response(lambda answer: answer.url.endswith("/B")):
+        listener.hear_both()
+    listener.page.get_by_text("Skip this one").click()
+    context.set_offline(True)
+    listener.click("I cannot decide").sees("Saving…").sees("No connection. Trying again")
+    assert listener.answer("A is better").is_disabled()
+    context.set_offline(False)
+    listener.sees("Pair 2 of 3")
+    assert Battle.objects.get(close_reason="skipped").skip_reason == "cannot_decide"
 
 
 # ---- the clips ----

@@ -38,6 +38,9 @@ def test_the_clip_ends_and_starts_again(listener):
     assert listener.page.get_by_role("button", name="Play", exact=True).is_visible()
     listener.press("Space", 200)
     assert listener.page.get_by_role("button", name="Pause", exact=True).is_visible()
+    listener.hear_both().press("a").sees("You preferred A.")
+    pauses = [event["value"] for event in VoteDetails.objects.get().events if event["kind"] == "pause"]
+    assert pauses == ["end", "vote"]
 
 
 def test_a_loop_repeats_from_the_playhead_and_its_ends_move_by_key_and_by_hand(listener):
@@ -69,7 +72,7 @@ def test_the_volume_is_kept_and_noted(listener):
     events = VoteDetails.objects.get().events
     kinds = [event["kind"] for event in events]
     assert {"kind": "volume", "value": 0.4}.items() <= events[kinds.index("volume")].items()
-    assert kinds[-2:] == ["opened", "decided"]
+    assert kinds[-3:] == ["opened", "pause", "decided"] and events[-2]["value"] == "vote"
     listener.page.reload()
     assert listener.wait_for_battle().page.get_by_label("Volume", exact=True).input_value() == "40"
 

@@ -87,14 +87,33 @@ def test_no_page_is_wider_than_a_phone(visitor, study, board):
 def test_everything_to_touch_is_at_least_44_pixels_high(visitor, study):
     study.questions = EVERYTHING
     study.save()
-    listener = visitor.open().agree().press("l")
-    small = listener.page.evaluate(
-        """() => [...document.querySelectorAll('a, button, summary, label, [role=slider]')]
-            .filter((e) => e.checkVisibility() && !e.classList.contains('skip-link'))
-            .map((e) => [e.textContent.trim(), e.getBoundingClientRect()])
-            .filter(([, box]) => box.height < 44 || box.width < 44).map(([text]) => text)"""
-    )
-    assert small == []
+    visitor.open().agree().press("l").page.get_by_text("Add a comment").click()
+    assert visitor.small_targets() == []
+    visitor.press("?").sees("Help and settings")
+    assert visitor.small_targets() == []
+
+
+@pytest.mark.parametrize("path", ["/", "/boards/stage/", "/listen/stage/"])
+def test_longer_words_need_no_more_room(visitor, board, path):
+    """German, whose words are the longest."""
+    visitor.page.context.set_extra_http_headers({"Accept-Language": "de"})
+    visitor.open(path).page.wait_for_load_state("networkidle")
+    assert visitor.page.locator("html").get_attribute("lang") == "de"
+    assert visitor.fits_phones()
+    assert visitor.axe() == []
+
+
+def test_after_the_last_step_the_page_says_what_it_waits_for(visitor, study):
+    study.volume_check = True
+    study.save()
+    visitor.open().click("Agree and start listening").click("Play the sound")
+    held = []
+    visitor.page.route("**/api/battles/", lambda route: held.append(route))
+    visitor.click("This is comfortable").sees("Fetching two clips…")
+    assert visitor.page.evaluate("document.activeElement.closest('section').dataset.state") == "loading"
+    visitor.page.wait_for_timeout(100)
+    held[0].continue_()
+    visitor.wait_for_battle()
 
 
 def test_nothing_jumps_while_a_pair_is_heard_and_answered(listener):
@@ -129,6 +148,7 @@ def test_axe_finds_nothing_serious_in_any_state(visitor, study, scheme):
     visitor.agree().press("l")
     look("locked")
     visitor.press("?")
+    assert visitor.fits_phones()
     look("help")
     visitor.press("Escape").press("l").hear_both()
     look("ready")

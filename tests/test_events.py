@@ -99,3 +99,9 @@ def test_events_of_any_shape_are_stored_and_believed_only_in_theirs(listener, ti
     odd = [at(1e300, "play"), "play", at(1, {"play": 1}), [], at(3, "play", value={"deep": [1]})]
     assert listener.vote(battle, events=odd).status_code == 201
     assert Vote.objects.get().first_play_ms == 3
+
+
+def test_a_pause_at_the_end_of_a_clip_or_at_the_vote_is_nobodys():
+    pressed = {"t": 5, "kind": "pause"}
+    events = [pressed, {**pressed, "value": "end"}, {**pressed, "value": "vote"}, {**pressed, "value": "interrupted"}]
+    assert timeline(events).pauses == 2

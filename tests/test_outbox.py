@@ -28,11 +28,11 @@ SEND = """async () => {
     const { send, waiting } = await import('/static/js/outbox.js');
     const statuses = [], pauses = [];
     for (const record of await waiting()) {
-        const { status } = await send(record, (seconds, { busy }) => {
+        const reply = await send(record, (seconds, { busy }) => {
             pauses.push([seconds, busy]);
             setTimeout(() => dispatchEvent(new Event('online')));
         });
-        statuses.push(status);
+        statuses.push(reply?.status);
     }
     return { statuses, pauses };
 }"""
@@ -250,10 +250,50 @@ def test_answers_go_out_in_the_order_they_were_given(tab, site):
     assert site.keys == keys
 
 
-def test_an_answer_replaced_by_a_newer_one_does_not_take_that_along(tab):
-    old, new = tab.evaluate(PUT, ["b1", BODY]), tab.evaluate(PUT, ["b1", {**BODY, "preference": "B"}])
-    tab.evaluate("async (old) => { await (await import('/static/js/outbox.js')).send(old); }", old)
-    assert tab.evaluate(WAITING) == [new]
+@pytest.mark.parametrize("stored", [True, False])
+def test_of_two_answers_to_one_battle_the_first_is_sent_from_whichever_tab(context, site, stored):
+    if not stored:
+        context.add_init_script(BLOCKED)
+    tab = site.open(context)
+    first = tab.evaluate(PUT, ["b1", BODY])
+    second = (site.open(context) if stored else tab).evaluate(PUT, ["b1", {**BODY, "preference": "B"}])
+    assert second == {**first, "earlier": True}
+    assert tab.evaluate(WAITING) == [first]
+
+
+# One attempt, after which it waits for the next.
+SEND_UNTIL_PAUSE = """async () => {
+    const { send, waiting } = await import('/static/js/outbox.js');
+    const [record] = await waiting();
+    await new Promise((paused) => { window.sending = send(record, paused); });
+}"""
+FORGET = """() => {
+    new BroadcastChannel('arena.outbox').postMessage('forget');
+    indexedDB.deleteDatabase('arena');
+}"""
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_an_answer_forgotten_on_another_page_is_not_sent_again(context, site, stored):
+    if not stored:
+        context.add_init_script(BLOCKED)
+    site.answers = [{"status": 503, "body": ""}]
+    tab, other = site.open(context), site.open(context)
+    tab.evaluate(PUT, ["b1", BODY])
+    tab.evaluate(SEND_UNTIL_PAUSE)
+    other.evaluate(FORGET if stored else FORGET.replace("indexedDB.deleteDatabase('arena');", ""))
+    assert tab.evaluate("window.sending") is None
+    assert len(site.keys) == 1 and tab.evaluate(WAITING) == []
+
+
+def test_who_waits_to_send_what_another_tab_has_sent_learns_what_became_of_it(context, site):
+    site.answers = [{"status": 503, "body": ""}]
+    tab, other = site.open(context), site.open(context)
+    tab.evaluate(PUT, ["b1", BODY])
+    tab.evaluate(SEND_UNTIL_PAUSE)
+    other.evaluate(SEND)
+    assert tab.evaluate("window.sending.then(({ status }) => status)") == 201
+    assert len(site.keys) == 2
 
 
 BLOCKED = "IDBFactory.prototype.open = () => { throw new DOMException('blocked', 'SecurityError'); };"

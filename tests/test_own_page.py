@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from annotations.models import Flag, Vote
-from annotations.services import Answer, cast_vote, withdraw_vote
+from annotations.models import Flag, Screening, Vote
+from annotations.services import Answer, cast_vote, flag, withdraw_vote
 from arena.models import Battle, Clip, Excerpt, Participation, Rater, Study
 from arena.rater_cookie import SALT
 from arena.services import give_consent, serve_battle
@@ -194,11 +194,28 @@ def test_the_download_is_a_file_with_everything_that_is_kept(listener, study, ti
     time_passes(60)
     assert listener.vote(battle, comment="a better bass").status_code == 201
     Participation.objects.update(volume=0.5)
+    found = {"screen": "pace", "version": 1, "result": "pass", "n_votes": 1, "at": timezone.now()}
+    Screening.objects.create(rater=Rater.objects.get(), study=study, **found)
+    Screening.objects.create(rater=Rater.objects.create(), study=study, **found)
     answer = listener.get("/api/raters/me/history/")
     assert "attachment" in answer["Content-Disposition"] and answer["Cache-Control"] == "private, no-store"
-    (vote,), (of_study,) = answer.json()["votes"], answer.json()["studies"]
+    (vote,), (of_study,), (screening,) = (answer.json()[part] for part in ("votes", "studies", "screenings"))
     assert (vote["battle"], vote["comment"]) == (battle["id"], "a better bass")
     assert (of_study["study"], of_study["volume"], of_study["agreed"][0]["version"]) == ("open", 0.5, 1)
+    assert (screening["study"], screening["screen"], screening["result"]) == ("open", "pace", "pass")
+
+
+def test_the_download_tells_how_every_clip_was_listened_to_and_what_rules_found_of_it(rater, study):
+    played = [{"t": 900, "kind": "play"}, {"t": 5000, "kind": "decided"}]
+    (cast,) = votes(rater, study, ["A"], events=played, user_agent="a browser", language="de")
+    flag(cast, "pace", 3, detail={"twin": "somebody else"})
+    (vote,) = download(rater)["votes"]
+    kept = {field.name for field in Vote._meta.concrete_fields} - {"id", "rater", "idempotency_key", "received_at"}
+    assert kept - {"heard_a_ms", "heard_b_ms"} <= vote.keys()
+    assert (vote["heard"], vote["first_played"], vote["switches"]) == (HEARD, "A", 1)
+    assert (vote["events"], vote["device"], vote["language"]) == (cast.details.events, "a browser", "de")
+    assert ("pace", 3) in [(found["rule"], found["version"]) for found in vote["flags"]]
+    assert "somebody else" not in json.dumps(vote, default=str)
 
 
 def test_the_page_goes_on_to_older_answers(rater, study, client, monkeypatch):
@@ -281,6 +298,40 @@ def test_who_deletes_themselves_is_gone_here_and_there(visitor):
     assert Rater.objects.get().withdrawn_at
     assert what_is_left(visitor) == [0, 0]
     visitor.open("/me/").sees("This browser has no answers of yours")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["Delete me", "Withdraw all my answers"])
+def test_a_key_held_down_opens_the_question_and_answers_nothing(visitor, name):
+    visitor.page.get_by_role("button", name=name, exact=True).filter(visible=True).focus()
+    for _ in range(3):
+        visitor.page.keyboard.down("Enter")  # again and again is what a held key says
+    title = visitor.page.locator("dialog[open] h2")
+    assert title.evaluate("(title) => title === document.activeElement")
+    visitor.page.locator("dialog[open] [data-confirm]").focus()
+    visitor.page.keyboard.down("Enter")
+    visitor.page.wait_for_timeout(200)
+    assert title.is_visible() and Flag.objects.count() == 1 and not Rater.objects.get().withdrawn_at
+    visitor.page.keyboard.up("Enter")
+    visitor.press("Shift+Tab").press("Enter")
+    assert not title.is_visible(), "the safe answer comes first"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("name", "sure"), [("Delete me", "Delete me"), ("Withdraw all my answers", "Withdraw them")])
+def test_other_tabs_are_told_to_drop_what_waits_in_them(visitor, name, sure):
+    tab = visitor.page.context.new_page()
+    tab.goto(visitor.address + "/me/")
+    tab.evaluate(
+        """() => {
+            window.told = [];
+            window.channel = new BroadcastChannel('arena.outbox');
+            window.channel.onmessage = ({ data }) => { window.told.push(data); };
+        }"""
+    )
+    press(visitor, name).sees("What happens:")
+    press(visitor, sure)
+    tab.wait_for_function("window.told.includes('forget')")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -154,7 +154,9 @@ def test_keys_work_wherever_they_mean_nothing_else(press):
     every = ("a", "1", "Shift+?", "Space", "Enter", "ArrowLeft", "Home")
     assert press("plain", *every) == ["a", "1", "?", "Space", "Enter", "ArrowLeft", "Home"]
     assert press("button", *every) == ["a", "1", "?", "ArrowLeft", "Home"]
-    assert press("clip", "Space", "Enter") == ["Space"]
+    press.page.evaluate("clip.onclick = () => pressed.push('clicked')")
+    assert press("clip", "Space", "Enter") == ["clicked", "clicked"], "to hear that clip"
+    assert press("range", "Space") == ["Space"]
     assert press("slider", "a", "ArrowLeft", "Home") == ["a"]
     assert press("range", "a", "ArrowLeft", "Home") == ["a"]
     assert press("radio", "1", "ArrowLeft", "Space") == ["1"]
@@ -217,6 +219,64 @@ def test_the_buffers_of_two_battles_live_and_these_are_not_fetched_again(page, t
     }""")
     assert alive == [[1, 0], [2, 2], [2, 2], [3, 2]]
     assert sorted(fetched) == ["audio-1"] * 2 + ["audio-2"] * 2 + ["audio-3"] * 2
+
+
+KEEPING = """async () => {
+    const { audioContext, keep, load } = await import('/static/js/excerpts.js');
+    const { Player } = await import('/static/js/player.js');
+    const battle = (n) => ({ id: n, clips: { A: { url: `/audio-${n}` }, B: { url: `/audio-${n}` } } });
+    const first = await load(battle(1));
+    keep(first.battle);
+    const second = await load(battle(2));
+    await load(battle(3));
+    const told = [];
+    const listener = { audible: (slot) => told.push(slot), silent: () => {}, changed: () => {} };
+    const played = [first, second].map(({ buffers }) => {
+        const player = new Player(audioContext(), buffers, 0.5, listener);
+        player.play();
+        player.switchTo('B');
+        return [player.playing, Object.keys(buffers).length];
+    });
+    return [played, told];
+}"""
+
+
+def test_the_battle_on_the_page_keeps_its_clips_and_one_without_them_is_not_played(page, tmp_path):
+    file = tmp_path / "clip.wav"
+    audio_files.write(file, audio_files.music(0.5), 48_000, "pcm_s16le")
+    page.route("**/audio-*", lambda route: route.fulfill(body=file.read_bytes(), content_type="audio/wav"))
+    played, told = page.evaluate(KEEPING)
+    assert played == [[True, 2], [False, 0]]
+    assert told == ["A", "B"], "silence is not reported as heard"
+
+
+def test_a_battle_fetched_ahead_whose_clips_were_let_go_gets_them_again(page, tmp_path):
+    file = tmp_path / "clip.wav"
+    audio_files.write(file, audio_files.music(0.5), 48_000, "pcm_s16le")
+    page.route("**/audio-*", lambda route: route.fulfill(body=file.read_bytes(), content_type="audio/wav"))
+
+    def serve(route):
+        n = {"after": 2, "like": 3}.get(next((key for key in route.request.post_data_json if key != "study"), ""), 1)
+        clips = {slot: {"url": f"/audio-{n}"} for slot in "AB"}
+        route.fulfill(status=201, json={"id": n, "clips": clips, "prompt": {"text": f"prompt {n}", "lyrics": ""}})
+
+    page.route("**/api/battles/", serve)
+    assert page.evaluate("""async () => {
+        const { keep } = await import('/static/js/excerpts.js');
+        const { Supply } = await import('/static/js/supply.js');
+        const supply = new Supply('stage', () => {});
+        const nothing = () => {};
+        const first = await supply.next(nothing);
+        keep(first.battle);
+        supply.prefetch(first.battle);
+        await supply.ahead;
+        const liked = await supply.like(first.battle, nothing);
+        keep(liked.battle);
+        const wasReady = supply.ready;
+        const next = await supply.next(nothing);
+        const alive = [next, liked].map(({ buffers }) => Object.keys(buffers).length);
+        return [wasReady, next.battle.id, next.prefetched, ...alive];
+    }""") == [False, 2, True, 2, 2]
 
 
 # ---- the waveform ----

@@ -16,7 +16,7 @@ export class BattleView {
       tick: (position) => this.#gate(position),
       silent: () => status('attention', gettext('This browser lets no sound out. Check that this page may play sound, then press play again.')),
     });
-    this.questions = new Questions();
+    this.questions = new Questions({ complete: () => this.#sayComplete() });
     this.listening = null;
     this.answering = false; // whether answers are taken at all
     this.chosen = null;
@@ -35,7 +35,7 @@ export class BattleView {
     this.#showAnswers();
     this.deck.announce(battle);
     this.deck.showGate({ A: battle.min_listen_ms, B: battle.min_listen_ms }, battle.min_listen_ms);
-    status('loading', gettext('Fetching two clips…'));
+    status('loading', ''); // who waits long is told
   }
 
   /** Its clips are here: it can be played, and once both are heard, answered. */
@@ -75,7 +75,7 @@ export class BattleView {
       return button;
     }));
     this.questions.show(this.battle);
-    this.chosen = null;
+    this.#choose(null);
     $('send').hidden = !this.questions.any;
     $('send').disabled = false;
     $('comment').value = '';
@@ -132,8 +132,16 @@ export class BattleView {
       return;
     }
     this.questions.allow(preference);
-    status('ready', gettext('Chosen; you can still change it. Answer the rest, then send.'));
-    if (!this.questions.focusOpen()) $('send').focus();
+    if (this.questions.focusOpen()) {
+      status('ready', gettext('Chosen; you can still change it. Answer the rest, then send.'));
+    } else {
+      this.#sayComplete();
+      $('send').focus();
+    }
+  }
+
+  #sayComplete() {
+    status('ready', gettext('Everything needed is answered. Send it, or change something first.'));
   }
 
   #sayLocked() {
@@ -159,13 +167,11 @@ export class BattleView {
   }
 
   #decide() {
-    this.answering = false;
-    this.deck.pause(); // what is reported as heard ends here
+    this.deck.pause('vote'); // what is reported as heard ends here
     this.listening.note('decided');
-    this.questions.close();
-    this.#close(true);
+    this.close();
     const comment = $('comment').value.trim();
-    this.on.answered(this.chosen, {
+    this.on.answered(this.chosen, structuredClone({ // what is sent again is what was decided, whatever happens since
       preference: this.chosen,
       ...this.questions.said(),
       ...(comment && this.battle.questions.comment ? { comment } : {}),
@@ -173,12 +179,20 @@ export class BattleView {
       first_played: this.listening.firstPlayed,
       switches: this.listening.switches,
       events: this.listening.events,
-    });
+    }));
   }
 
   #choose(preference) {
     this.chosen = preference;
+    $('send').setAttribute('aria-disabled', String(preference === null));
     for (const button of $('answers').children) button.setAttribute('aria-pressed', String(button.dataset.answer === preference));
+  }
+
+  /** Take no answers any more: one is on its way, or a skip. */
+  close() {
+    this.answering = false;
+    this.questions.close();
+    this.#close(true);
   }
 
   #close(closed) {

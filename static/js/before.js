@@ -3,6 +3,7 @@ import { bytes, call, persist } from './api.js';
 import { audioContext } from './excerpts.js';
 import { gettext, interpolate } from './i18n.js';
 import { headphoneCheck } from './headphones.js';
+import { loading } from './states.js';
 import { level, play, referenceSound, setLevel } from './volume.js';
 import { noAnswer, whyRefused } from './words.js';
 
@@ -18,8 +19,14 @@ export async function before(code, settings) {
   try {
     return await STEPS[code](settings);
   } finally {
-    show(null);
+    leave();
   }
+}
+
+/** Between the last step and what comes next, which may have to be fetched. */
+function leave() {
+  show(null);
+  loading(gettext('Fetching two clips…'));
 }
 
 function show(name) {
@@ -71,6 +78,7 @@ class Reference {
     Object.assign(this, { say, sound: null, heard: false, rendered: referenceSound() });
     this.rendered.catch(() => {}); // told when it is asked for
     $('volume-level').value = Math.round(level() * 100);
+    setLevel($('volume-level').value / 100); // the slider has a least level: what it shows is what is heard
     $('volume-level').oninput = () => {
       setLevel($('volume-level').value / 100);
       this.sound?.loudness(level());
@@ -100,7 +108,7 @@ class Reference {
 
   #draw() {
     const playing = this.sound !== null;
-    $('volume-shown').textContent = interpolate(gettext('%(percent)s %'), { percent: $('volume-level').value }, true);
+    $('volume-shown').textContent = interpolate(gettext('%(percent)s %'), { percent: $('volume-level').value });
     $('volume-play').classList.toggle('playing', playing); // its words say so: pressed and "Stop" would say it twice
     $('volume-play').querySelector('.label').textContent = playing ? gettext('Stop the sound') : gettext('Play the sound');
   }
@@ -134,13 +142,13 @@ export function needsTrapInstructions(settings) {
 /** Tell of the signal and let it be heard. Resolves when the listener goes on. */
 export async function trapInstructions(settings) {
   const say = (sentence) => { $('signal-say').textContent = sentence; };
-  const loading = persist(() => bytes(SIGNAL)).then((data) => audioContext().decodeAudioData(data));
-  loading.catch(() => {}); // told below, when it is asked for
+  const signal = persist(() => bytes(SIGNAL)).then((data) => audioContext().decodeAudioData(data));
+  signal.catch(() => {}); // told below, when it is asked for
   let heard = false;
   $('signal-play').onclick = async () => {
     say(gettext('Listen…'));
     try {
-      await play(await loading).ended;
+      await play(await signal).ended;
       say(gettext('That was the signal. You can hear it again as often as you like.'));
     } catch { // a signal that cannot be played must not hold anybody up
       say(gettext('The signal cannot be played here: it is three short rising beeps.'));
@@ -158,5 +166,5 @@ export async function trapInstructions(settings) {
   try {
     sessionStorage.setItem(note(settings), 'told');
   } catch { /* storage is blocked: `told` remembers */ }
-  show(null);
+  leave();
 }

@@ -5,7 +5,6 @@ import * as outbox from './outbox.js';
 import { noAnswer, whyRefused } from './words.js';
 
 const $ = (id) => document.getElementById(id);
-const LOOK_AGAIN_MS = 400;
 const COPIED_MS = 4000;
 
 /** Ask how it ended and show it. `platform`: the page's own URL parameters that the study names, or {}. */
@@ -77,7 +76,7 @@ function unfinished(open) {
     '%(open)s pairs are still open. Answer them, then this study is done.',
     open,
   );
-  put(gettext('Not quite finished'), interpolate(text, { open }, true), {
+  put(gettext('Not quite finished'), interpolate(text, { open }), {
     action: gettext('Back to the pairs'), act: () => location.reload(),
   });
 }
@@ -89,20 +88,22 @@ function whyNot(reply) {
   return whyRefused(reply);
 }
 
-/** Resolves when no answer waits in this browser any more; whoever put it there sends it. */
+/** Resolves when all that waits in this browser has been sent: from here, as the tab of an answer may be closed. */
 async function everythingSent() {
-  for (let said = 0; ;) {
-    const left = await outbox.count();
-    if (!left) return;
-    if (said !== left) {
-      said = left;
-      put(gettext('Sending your last answers…'), interpolate(
-        ngettext('%(left)s answer is on its way. Please leave this page open.', '%(left)s answers are on their way. Please leave this page open.', left),
-        { left }, true,
-      ));
-    }
-    await new Promise((done) => { setTimeout(done, LOOK_AGAIN_MS); });
+  const stop = outbox.onChange(sayWhatIsLeft);
+  if (await sayWhatIsLeft()) await outbox.sendAll();
+  stop();
+}
+
+async function sayWhatIsLeft() {
+  const left = await outbox.count();
+  if (left) {
+    put(gettext('Sending your last answers…'), interpolate(
+      ngettext('%(left)s answer is on its way. Please leave this page open.', '%(left)s answers are on their way. Please leave this page open.', left),
+      { left },
+    ));
   }
+  return left;
 }
 
 async function copy() {

@@ -1,5 +1,5 @@
 /** The deck: two clips under one playhead, with their waveform, loop and volume. What sounds is told to `listening`. */
-import { audioContext, unlock } from './excerpts.js';
+import { audioContext, keep, unlock } from './excerpts.js';
 import { gettext, interpolate } from './i18n.js';
 import { LoopControl } from './loop.js';
 import { Player } from './player.js';
@@ -45,17 +45,19 @@ export class Deck {
 
   /** Its clips are decoded: from now on they can be played. */
   load(buffers, listening) {
+    keep(this.battle);
     this.listening = listening;
     const player = new Player(audioContext(), buffers, this.duration, {
       audible: (slot, at) => listening.audible(slot, at),
       silent: (at) => listening.silent(at),
+      ended: () => listening.note('pause', 'end'),
       changed: () => this.player === player && this.#changed(),
     }, { mode: this.mode });
     this.player = player;
     player.volume = preferences.get('volume');
     $('volume').value = Math.round(player.volume * 100);
     audioContext().onstatechange = () => { // a phone call takes the sound away: what follows is not heard
-      if (audioContext().state !== 'running') player.pause();
+      if (audioContext().state !== 'running' && this.player === player) this.pause('interrupted');
     };
     this.#ready(true);
     this.#changed();
@@ -86,8 +88,11 @@ export class Deck {
 
   // ---- what a listener does ----
 
-  pause() {
-    this.player?.pause();
+  /** `why` nobody pressed pause: interrupted, vote. */
+  pause(why) {
+    if (!this.player?.playing) return;
+    this.listening.note('pause', why);
+    this.player.pause();
   }
 
   toggle() {
@@ -111,8 +116,9 @@ export class Deck {
   async #unlock() {
     const { player } = this;
     if (await unlock()) return;
-    player.pause();
-    if (player === this.player) this.on.silent();
+    if (player !== this.player) return;
+    this.pause('interrupted');
+    this.on.silent();
   }
 
   swap() {

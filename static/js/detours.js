@@ -1,7 +1,9 @@
 /** Where a listener goes in place of a battle: a step before the first, a page that says why not, or the end. */
 import { call, persist, TryLater } from './api.js';
+import { before, needsTrapInstructions, trapInstructions } from './before.js';
+import { renderOutcome, showCompletion } from './completion.js';
 import { gettext } from './i18n.js';
-import { notice, section, show, trouble } from './states.js';
+import { notice, show, trouble } from './states.js';
 import { noAnswer, whyRefused } from './words.js';
 
 const BEFORE = ['volume_needed', 'headphones_needed'];
@@ -27,10 +29,10 @@ export function refusedEntry({ body }) {
   return true;
 }
 
-/** The server gave no battle: {status, body}. */
-export async function refusedBattle(reply, { settings, came, next }) {
+/** The server gave no battle: {status, body}. `agreed`: whether the listener has agreed only just now. */
+export async function refusedBattle(reply, { settings, came, next, agreed }) {
   const { status, body } = reply;
-  if (status === 401 || body.code === 'consent_needed') askConsent(settings);
+  if (status === 401 || body.code === 'consent_needed') askConsent(settings, agreed);
   else if (BEFORE.includes(body.code)) await beforehand(body.code, { settings, came, next });
   else if (ENDS.includes(body.code)) await finish(settings, came);
   else if (body.code === 'closed') show('closed');
@@ -39,17 +41,16 @@ export async function refusedBattle(reply, { settings, came, next }) {
   }
 }
 
-function askConsent({ open }) {
-  if (section() === 'consent') { // it has just been given
+function askConsent({ open }, agreed) {
+  if (agreed) {
     notice(gettext('This browser keeps no cookies for this site, so it forgets who you are at once. Allow them, then agree again.'));
   }
   show(open ? 'consent' : 'closed');
 }
 
 async function beforehand(code, { settings, came, next }) {
-  const { before } = await import('./before.js');
   show('before');
-  const outcome = await before(code, settings, document.querySelector('section[data-state="before"]'));
+  const outcome = await before(code, settings);
   if (outcome === 'ended') await finish(settings, came);
   else await next();
 }
@@ -57,7 +58,6 @@ async function beforehand(code, { settings, came, next }) {
 /** Tell of the attention signal, to who has not heard of it yet. */
 export async function tellOfSignal(settings) {
   if (!settings.traps) return;
-  const { needsTrapInstructions, trapInstructions } = await import('./before.js');
   if (!needsTrapInstructions(settings)) return;
   show('before');
   await trapInstructions(settings);
@@ -65,14 +65,12 @@ export async function tellOfSignal(settings) {
 
 /** The end of the study: thanks, and the way back to where the listener came from. */
 async function finish(settings, came) {
-  const { showCompletion } = await import('./completion.js');
   show('finished');
   await showCompletion(settings, came.platform);
 }
 
 /** The study ends before it began, for `reason`: no_consent or incompatible_device. */
 export async function goodbye(settings, came, reason) {
-  const { renderOutcome } = await import('./completion.js');
   const { platform } = came;
   const tell = () => call('POST', `/api/studies/${settings.slug}/decline/`, { reason, ...(platform ? { platform } : {}) });
   const nowhereToReturn = Object.keys(settings.platform).length === 0;

@@ -38,11 +38,17 @@ export async function unlock() {
 }
 
 const kept = []; // {id, buffers}, the oldest first
+let onPage = null; // id of the battle whose buffers are never let go
 
-/** A place for one more battle's buffers; the oldest battle's are let go, also by a player that still has them. */
+/** This battle is on the page now, in place of the one before: its buffers stay. */
+export function keep(battle) {
+  onPage = battle.id;
+}
+
+/** A place for one more battle's buffers; the oldest other battle's are let go, also by a player that still has them. */
 function makeRoom(id) {
   while (kept.length >= KEPT) {
-    const { buffers } = kept.shift();
+    const [{ buffers }] = kept.splice(kept.findIndex((each) => each.id !== onPage), 1);
     delete buffers.A;
     delete buffers.B;
   }
@@ -68,7 +74,7 @@ async function decoded(data) {
 }
 
 /** {battle, buffers: {A, B}}. `onWait(seconds, TryLater)` before each pause without a connection. Throws CannotPlay. The buffers
-    of the last two battles asked for live; a battle among them is not fetched again. */
+    of two battles live: that on the page and the last one asked for. Such a battle is not fetched again. */
 export async function load(battle, onWait) {
   const known = kept.find(({ id, buffers }) => id === battle.id && buffers.A && buffers.B);
   if (known) return { battle, buffers: known.buffers };

@@ -97,7 +97,7 @@ class Trial {
   constructor(buffer, number, of) {
     Object.assign(this, { buffer, plays: 0, heard: false, sound: null });
     this.answer = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-    $('trial-number').textContent = interpolate(gettext('Sound %(number)s of %(of)s'), { number, of }, true);
+    $('trial-number').textContent = interpolate(gettext('Sound %(number)s of %(of)s'), { number, of });
     $('trial-done').value = number - 1;
     $('trial-done').max = of;
     this.#say(gettext('Press Play, then choose the noise with the faint tone.'));
@@ -118,10 +118,11 @@ class Trial {
       this.reject(error);
       return;
     }
+    if (trial !== this) return; // answered during the replay: the page shows the next one
     this.heard = true;
     this.sound = null;
     this.#draw();
-    if (trial === this) this.#say(gettext('Which of the three held the faint tone? If in doubt, guess.'));
+    this.#say(gettext('Which of the three held the faint tone? If in doubt, guess.'));
   }
 
   choose(choice) {
@@ -162,7 +163,7 @@ function tell({ result, correct, of }, { again, mayGoOn }) {
   $('verdict-title').textContent = title;
   $('verdict-text').textContent = text;
   $('verdict-score').textContent = result === 'unknown'
-    ? '' : interpolate(gettext('You found the tone in %(correct)s of %(of)s.'), { correct, of }, true);
+    ? '' : interpolate(gettext('You found the tone in %(correct)s of %(of)s.'), { correct, of });
   $('verdict-help').hidden = $('verdict-again').hidden = !again;
   $('verdict-go').hidden = !mayGoOn;
   $('verdict-go').classList.toggle('primary', !again);

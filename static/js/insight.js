@@ -16,7 +16,11 @@ function modelSentence(model) {
 function crowdSentence(crowd, systems) {
   if (!crowd) return gettext('Nobody else has compared these two systems yet.');
   const { share_a: shareA, n_votes: n } = crowd;
-  if (shareA === 0.5) return interpolate(gettext('Others are split evenly between these two systems (%(n)s so far).'), { n });
+  if (shareA === 0.5) return interpolate(ngettext(
+    'The one other vote between these two systems was a tie.',
+    'Others are split evenly between these two systems (%(n)s so far).',
+    n,
+  ), { n });
   const system = systems[shareA > 0.5 ? 'A' : 'B'];
   return interpolate(ngettext(
     'The one other vote between these two systems went to %(system)s.',

@@ -5,16 +5,15 @@ const TYPED_INTO = `input${POINTED_AT.map((type) => `:not([type="${type}"])`).jo
 const TYPING = `${TYPED_INTO}, textarea, select, [contenteditable], [role="textbox"]`;
 const OWN_ARROWS = '[role="slider"], input[type="range"], input[type="radio"]';
 const OWN_ENTER = 'button, a, summary, [role="button"]';
-const OWN_SPACE = `${OWN_ENTER}, input`;
+const OWN_SPACE = `${OWN_ENTER}, input:not([type="range"])`;
 const ARROWS = /^(Arrow|Home$|End$|Page)/;
 
 const element = ({ target }) => (target instanceof Element ? target : document.body);
-const ownsSpace = (target) => target.closest(OWN_SPACE) && !target.closest('.clips'); // the player's: there it means play
 
 /** Whether the focused control does something of its own with this key. */
 function taken(key, target) {
   if (key === 'Enter') return target.closest(OWN_ENTER);
-  if (key === 'Space') return ownsSpace(target);
+  if (key === 'Space') return target.closest(OWN_SPACE);
   return ARROWS.test(key) && target.closest(OWN_ARROWS);
 }
 
@@ -30,10 +29,5 @@ export function bindKeys(bindings, { enabled = () => true } = {}) {
     if (event.repeat && !key.startsWith('Arrow')) return;
     if (!Object.hasOwn(bindings, key) || bindings[key]() === false) return;
     event.preventDefault();
-  });
-  // A button also reacts to the space bar's release: not those of the player, where it has meant play.
-  addEventListener('keyup', (event) => {
-    const ours = event.key === ' ' && 'Space' in bindings && enabled() && !document.querySelector('dialog[open]');
-    if (ours && element(event).closest('.clips button')) event.preventDefault();
   });
 }

@@ -10,9 +10,9 @@ import { gettext, interpolate } from './i18n.js';
 import { bindKeys } from './keys.js';
 import * as preferences from './preferences.js';
 import { Reveal, twoSystems } from './reveal.js';
-import { save, settle, watchQueue } from './saving.js';
+import { save, sendRest, settle, watchQueue, whatBecame } from './saving.js';
 import { skip } from './skip.js';
-import { loading, notice, section, show, status } from './states.js';
+import { loading, notice, onLeavingBattle, section, show, status, trouble } from './states.js';
 import { Supply } from './supply.js';
 import { Tray } from './tray.js';
 import { noAnswer, stillToHear, whyRefused } from './words.js';
@@ -22,11 +22,13 @@ const settings = JSON.parse($('study').textContent);
 const { came, isNew } = arrival(settings);
 const view = new BattleView(settings.switching, { answered, opened: () => supply.prefetch(current) });
 const reveal = new Reveal(settings, { next, like });
+const SLOW_MS = 150; // below that "Fetching…" would only be noise
 const tray = settings.reveal ? null : new Tray();
 const supply = new Supply(settings.slug, (...why) => sayLoading(noAnswer(...why)));
 let current = null; // the battle on the page
 let turn = 0; // how often a next battle was asked for
 let number = 0; // of the pair on the page
+let agreed = false; // just now, with no battle since
 
 // ---- getting a battle ----
 
@@ -47,20 +49,50 @@ async function present(source) {
   const ours = () => mine === turn;
   current = null;
   view.rest();
-  sayLoading(gettext('Fetching two clips…'));
   try {
-    const { refused, ...loaded } = await source((battle) => ours() && (number || !settings.traps) && announce(battle));
+    const { refused, ...loaded } = await patiently(source, ours);
     if (!ours()) return;
     if (refused) {
-      await refusedBattle(refused, { settings, came, next });
+      await refusedBattle(refused, { settings, came, next, agreed });
       return;
     }
     await tellOfSignal(settings);
     if (ours()) put(loaded);
   } catch (error) {
-    if (!(error instanceof CannotPlay)) throw error;
-    if (ours()) cannotPlay(error, () => skip(error.battle, 'cannot_play', next));
+    if (ours()) stopped(error);
+    else if (!(error instanceof CannotPlay)) throw error;
   }
+}
+
+/** What `source` has, saying that it is fetched where that takes a while. */
+async function patiently(source, ours) {
+  let slow = false;
+  const say = () => slow && ours() && sayLoading(gettext('Fetching two clips…'));
+  const timer = setTimeout(() => { slow = true; say(); }, SLOW_MS);
+  try {
+    return await source((battle) => {
+      if (!ours() || !(number || !settings.traps)) return;
+      announce(battle);
+      say();
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** There is no battle to show: a page that says so, with a way on. */
+function stopped(error) {
+  if (error instanceof CannotPlay) {
+    cannotPlay(error, () => skip(error.battle, 'cannot_play', next));
+    return;
+  }
+  trouble({
+    title: gettext('Something went wrong here'),
+    text: gettext('This page met an error that it did not expect. What you have answered is safe.'),
+    action: gettext('Try again'),
+    act: next,
+  });
+  throw error; // for the browser's console
 }
 
 function announce(battle) {
@@ -74,6 +106,7 @@ function announce(battle) {
 function put(loaded) {
   if (view.battle !== loaded.battle || section() !== 'battle') announce(loaded.battle);
   current = loaded.battle;
+  agreed = false;
   count(loaded);
   view.show(loaded);
   if (preferences.get('autoplay') && navigator.userActivation?.hasBeenActive) view.deck.toggle();
@@ -92,13 +125,17 @@ function count({ battle: { progress: { done, total } }, prefetched }) {
 async function like(battle) {
   try {
     const found = await supply.like(battle, () => {});
-    if (reveal.battle !== battle) return;
+    if (reveal.battle !== battle) return; // the listener has gone on
     if (found.refused) reveal.cannotLike(whyRefused(found.refused));
     else await present(() => found);
   } catch (error) {
-    if (error instanceof TryLater) reveal.cannotLike(gettext('No connection just now.'));
-    else if (error instanceof CannotPlay) cannotPlay(error, () => skip(error.battle, 'cannot_play', next));
-    else throw error;
+    if (reveal.battle !== battle) {
+      if (!(error instanceof TryLater || error instanceof CannotPlay)) throw error;
+    } else if (error instanceof TryLater) {
+      reveal.cannotLike(gettext('No connection just now.'), { again: true });
+    } else {
+      stopped(error);
+    }
   }
 }
 
@@ -112,14 +149,16 @@ async function answered(preference, report) {
     status(mark, sentence);
     $('waiting').hidden = !supply.ready; // the listener need not wait
   });
+  sendRest(); // the server is there
   if (current === battle) await decided(battle, preference, reply);
-  else if (reply.status === 201) tray?.saved(battle); // the listener has gone on
-  else notice(whyRefused(reply));
+  else if (reply?.status === 201) tray?.saved(battle); // the listener has gone on
+  else notice(whatBecame(reply));
 }
 
 /** The server has decided about the vote that is on the page. */
 async function decided(battle, preference, reply) {
   $('waiting').hidden = true;
+  if (!reply) return next(); // forgotten, as the listener asked on another page
   if (reply.status !== 201) return refused(reply);
   notice('');
   status('saved', gettext('Saved.'));
@@ -178,18 +217,24 @@ bindKeys({
   '?': openHelp,
 }, { enabled: () => preferences.get('shortcuts') });
 bindHelp();
-$('agree').addEventListener('click', () => agree(settings, came, next));
+onLeavingBattle(() => view.deck.pause());
+$('agree').addEventListener('click', () => agree(settings, came, () => {
+  agreed = true;
+  return next();
+}));
 $('decline').addEventListener('click', () => decline(settings, came, 'no_consent'));
 $('go-on').addEventListener('click', () => current && next());
 for (const button of document.querySelectorAll('[data-skip]')) {
   button.addEventListener('click', () => view.answering && leave(button.dataset.skip));
 }
 document.addEventListener('visibilitychange', () => view.listening?.note(document.hidden ? 'hidden' : 'visible'));
+addEventListener('online', sendRest);
 // A page that comes back from the browser's memory would show a battle as it was then.
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 
 function leave(reason) {
-  view.answering = false; // an answer that races the skip could lose against it
+  view.close(); // an answer that races the skip could lose against it
+  status('saving', gettext('Saving…'));
   return skip(current, reason, next);
 }
 

@@ -47,7 +47,7 @@ export class Listening {
   }
 
   /** Keep that something happened: {t, kind, value?}, t in ms since the battle appeared. The last place is kept free
-      for what the others lead to: `decided`. */
+      for what the others lead to: `decided`. A pause that nobody pressed says why: end, interrupted, vote. */
   note(kind, value) {
     const event = { t: Math.round(performance.now() - this.began), kind, ...(value === undefined ? {} : { value }) };
     if (this.events.length < MAX_EVENTS - 1) this.events.push(event);

@@ -1,12 +1,12 @@
 /** The loop on the page: a button and a handle at each end. What it sounds like is the player's affair. */
 import { gettext, interpolate } from './i18n.js';
 import { MIN_LOOP_S } from './looping.js';
+import { LABEL } from './waveform.js';
 import { clock } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const LENGTH_S = 5;
 const STEP_S = 0.5;
-const LABEL = 26; // CSS pixels at the waveform's left that belong to the letters
 const HANDLE = 44;
 const SLACK = 12; // how far a handle may stand out of the waveform
 

@@ -12,7 +12,10 @@ for (const button of document.querySelectorAll('[data-open]')) {
   button.addEventListener('click', () => $(button.dataset.open).showModal());
 }
 for (const dialog of document.querySelectorAll('dialog.confirm')) {
-  dialog.querySelector('[data-confirm]').addEventListener('click', () => confirmed(dialog));
+  const button = dialog.querySelector('[data-confirm]');
+  button.addEventListener('click', () => confirmed(dialog));
+  // A key held down presses again and again: only a press of its own confirms.
+  button.addEventListener('keydown', (event) => { if (event.repeat) event.preventDefault(); });
 }
 
 async function confirmed(dialog) {
@@ -46,6 +49,7 @@ async function done(dialog) {
 
 /** Everything this site keeps in this browser: answers on their way, settings, notes. The cookie went with the answer. */
 async function forgetHere() {
+  tellOtherTabs();
   for (const storage of ['localStorage', 'sessionStorage']) {
     try {
       globalThis[storage].clear();
@@ -56,6 +60,15 @@ async function forgetHere() {
     const gone = Promise.all(databases.map(({ name }) => deleted(name)));
     await Promise.race([gone, new Promise((resolve) => { setTimeout(resolve, FORGET_MS); })]);
   } catch { /* as above */ }
+}
+
+/** They drop what waits in their memory, and send no more of it. */
+function tellOtherTabs() {
+  try {
+    const channel = new BroadcastChannel('arena.outbox');
+    channel.postMessage('forget');
+    channel.close();
+  } catch { /* blocked, as the storage is then */ }
 }
 
 function deleted(name) {

@@ -7,14 +7,26 @@ import * as store from './store.js';
 
 const LOCK_MS = 60_000; // longer than any attempt takes
 const unsaved = new Map(); // battle -> record
+const answers = new Map(); // key -> what the server decided, here or in another tab
+let forgottenAt = -Infinity; // when the listener last had everything in this browser forgotten
 const listeners = new Set();
 let askedToPersist = false;
 let channel = null;
 
 try {
   channel = new BroadcastChannel('arena.outbox');
-  channel.onmessage = () => tell();
+  channel.onmessage = ({ data }) => {
+    if (data === 'forget') forget();
+    else if (data.key) answers.set(data.key, data.answer);
+    tell();
+  };
 } catch { /* other tabs will see it when they next look */ }
+
+/** Their page has removed what is on the disk; what only this tab has goes with it. */
+function forget() {
+  forgottenAt = Date.now();
+  unsaved.clear();
+}
 
 function tell() {
   for (const callback of listeners) callback();
@@ -37,18 +49,22 @@ function newKey() {
 }
 
 /** Write an answer down, at most a second long. The record is {battle, study, body, key, at, durable}; `durable` is
-    false when the browser has not confirmed that it keeps it across a reload. */
+    false when the browser has not confirmed that it keeps it across a reload. Where an answer to this battle waits
+    already it is that one, with `earlier` true: the first stands. */
 export async function put(battle, study, body) {
+  const waits = unsaved.get(battle);
+  if (waits) return { ...waits, durable: false, earlier: true };
   const record = { battle, study, body, key: newKey(), at: Date.now() };
   unsaved.set(battle, record);
-  const durable = await store.write(record);
-  if (durable) unsaved.delete(battle);
+  const kept = await store.write(record);
+  if (kept) unsaved.delete(battle);
   if (!askedToPersist) {
     askedToPersist = true;
     navigator.storage?.persist?.().catch(() => {}); // a favour that need not be granted
   }
   changed();
-  return { ...record, durable };
+  if (!kept || kept.key === record.key) return { ...record, durable: kept !== null };
+  return { ...kept, durable: true, earlier: true };
 }
 
 /** Every answer that the server has not decided on yet, the oldest first. */
@@ -79,8 +95,18 @@ async function deliver(record) {
   const url = `/api/battles/${record.battle}/vote/`;
   const answer = await call('POST', url, record.body, { 'Idempotency-Key': record.key });
   if (!decided(answer)) throw new TryLater(`${url} answered ${answer.status}, which decides nothing`, { busy: true });
+  answers.set(record.key, answer);
+  channel?.postMessage({ key: record.key, answer }); // a tab that waits to send it shows what became of it
   await remove(record);
   return answer;
+}
+
+/** One attempt at a record that still waits. Of one that does not: what was decided, or null when it was forgotten. */
+async function attempt(record) {
+  const forgotten = (record.at ?? 0) <= forgottenAt;
+  const waits = !forgotten && (await waiting()).some(({ key }) => key === record.key);
+  if (waits) return deliver(record);
+  return answers.get(record.key) ?? null;
 }
 
 /** Do `work` while no other tab is at the same record. Without locks, or with one held too long, do it all the same:
@@ -99,19 +125,14 @@ async function alone({ battle }, work) {
   }
 }
 
-/** Send until decided. Resolves to the server's {status, body}, whatever it decided; only then is the record gone.
+/** Send until decided. Resolves to the server's {status, body}, whatever it decided and whichever tab it told; only
+    then is the record gone. To null when it is gone without that: the listener had it forgotten.
     `onWait(seconds, TryLater)` before each pause. */
 export function send(record, onWait) {
-  return persist(() => alone(record, () => deliver(record)), onWait);
+  return persist(() => alone(record, () => attempt(record)), onWait);
 }
 
-/** Send everything that waits, one after the other, for a page that shows nothing of it. What another tab has sent
-    meanwhile is left alone. */
+/** Send everything that waits, one after the other, for a page that shows nothing of it. */
 export async function sendAll() {
-  for (const record of await waiting()) {
-    await persist(() => alone(record, async () => {
-      const still = (await waiting()).some(({ key }) => key === record.key);
-      return still ? deliver(record) : null;
-    }));
-  }
+  for (const record of await waiting()) await send(record);
 }

@@ -20,7 +20,7 @@ export class Player {
 
   /** `buffers`: {A, B}; `duration` of both in seconds. `mode`, what a switch does: `sync` goes on at the same place,
       `restart` from the start (or the loop's), `resume` where that clip was left.
-      `listener` has audible(slot, seconds), silent(seconds), changed(). */
+      `listener` has audible(slot, seconds), silent(seconds), changed(), and ended() if it likes. */
   constructor(context, buffers, duration, listener, { mode = 'sync' } = {}) {
     if (!MODES.includes(mode)) throw new RangeError(`There is no switching mode ${mode}; there are ${MODES.join(', ')}.`);
     Object.assign(this, { context, buffers, duration, listener, mode, slot: 'A' });
@@ -49,7 +49,7 @@ export class Player {
   // ---- what a listener does ----
 
   play() {
-    if (this.playing || !this.buffers) return;
+    if (this.playing || !this.#playable) return;
     const offset = this.#beginning(this.rests[this.slot]);
     this.#start(offset, this.#soon(), { curve: EQUAL_POWER, seconds: EDGE_S });
     this.listener.audible(this.slot, offset);
@@ -149,6 +149,11 @@ export class Player {
 
   // ---- voices ----
 
+  /** Clips may be let go to make room for another battle's: silence must never be told as heard. */
+  get #playable() {
+    return SLOTS.every((slot) => this.buffers?.[slot]);
+  }
+
   get #voice() {
     return this.voices.find(({ slot }) => slot === this.slot);
   }
@@ -187,6 +192,11 @@ export class Player {
 
   /** From here to where `place(position)` says, in `slot`. */
   #splice(slot, place) {
+    if (!this.#playable) {
+      this.pause();
+      this.slot = slot;
+      return;
+    }
     const before = this.position;
     const goesOn = slot === this.slot && place(before) === before;
     const { at, entrance } = this.#leave(goesOn ? EQUAL_GAIN : EQUAL_POWER, CROSSFADE_S);
@@ -234,6 +244,7 @@ export class Player {
   #over(voice) {
     this.#alive.delete(voice);
     if (this.voices.includes(voice)) {
+      this.listener.ended?.();
       this.#rest(this.duration);
       this.#silence();
     }

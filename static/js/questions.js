@@ -27,11 +27,15 @@ function row(name, question, choices, className = '') {
 }
 
 export class Questions {
-  constructor() {
+  /** `on` has complete(): the last question that needs an answer has one. */
+  constructor(on) {
     this.box = $('questions');
     this.asked = { degree: false, axes: [], tags: [] };
     this.box.addEventListener('keydown', (event) => this.#key(event));
-    this.box.addEventListener('change', ({ target }) => this.#mark(target.closest('fieldset'), false));
+    this.box.addEventListener('change', ({ target }) => {
+      this.#mark(target.closest('fieldset'), false);
+      if (!this.open) on.complete();
+    });
   }
 
   /** Ask what `battle` asks. */
@@ -81,20 +85,20 @@ export class Questions {
   }
 
   /** The first row without an answer, or nothing. */
-  get #open() {
+  get open() {
     return this.#required().find((each) => !each.querySelector(':checked'));
   }
 
   /** Focus the first question that has no answer; false when there is none. */
   focusOpen() {
-    const next = this.#open;
+    const next = this.open;
     next?.querySelector('input').focus();
     return next !== undefined;
   }
 
   /** What keeps the answer from being sent, as a sentence, with the focus on it; '' when nothing does. */
   complain() {
-    const open = this.#open;
+    const { open } = this;
     if (!open) return '';
     for (const each of this.#required()) this.#mark(each, !each.querySelector(':checked'));
     this.focusOpen();
@@ -128,6 +132,6 @@ export class Questions {
     input.checked = true;
     input.dispatchEvent(new Event('change', { bubbles: true }));
     input.focus();
-    this.focusOpen();
+    if (!this.focusOpen()) $('send').focus();
   }
 }

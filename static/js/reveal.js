@@ -38,11 +38,12 @@ export class Reveal {
     this.battle = null;
     this.undo = new Undo($('undo'), {
       say: (sentence) => { $('undone').textContent = sentence; },
-      done: () => this.#tell(),
-      gone: (focused) => focused && $('next').focus(),
+      done: (battle) => this.#takenBack(battle),
+      gone: (focused) => focused && $('said').focus({ preventScroll: true }), // on "Next pair" Enter would leave unasked
     });
     $('next').addEventListener('click', () => this.next());
-    $('like').addEventListener('click', () => this.battle && on.like(this.battle));
+    this.likeLabel = $('like').textContent;
+    $('like').addEventListener('click', () => this.#like());
   }
 
   get shown() {
@@ -53,12 +54,13 @@ export class Reveal {
     this.battle = battle;
     this.systems = systems;
     $('said').textContent = SAID[preference];
+    $('said-saved').hidden = false;
     this.#showCheck(check);
     this.#showWho(battle, systems);
     $('undone').textContent = '';
     $('insight').replaceChildren();
     $('like').hidden = !systems.A || this.settings.has_checks;
-    $('like').disabled = false;
+    this.#canLike(true);
     $('ask').hidden = true;
     $('reveal').hidden = false;
     this.undo.offer(battle);
@@ -98,11 +100,29 @@ export class Reveal {
     this.on.next();
   }
 
-  /** No other pair for this prompt, or no connection: it stays where it is, and says why. */
-  cannotLike(sentence) {
+  #canLike(can, label = this.likeLabel) {
+    $('like').setAttribute('aria-disabled', String(!can));
+    $('like').textContent = label;
+  }
+
+  #like() {
+    if (!this.battle || $('like').getAttribute('aria-disabled') === 'true') return;
+    this.#canLike(false, gettext('Fetching two clips…'));
+    this.on.like(this.battle);
+  }
+
+  /** No other pair for this prompt, or no connection (`again`: it may come back): it stays where it is, and says why. */
+  cannotLike(sentence, { again = false } = {}) {
     $('undone').textContent = sentence;
-    $('like').disabled = true;
-    $('next').focus();
+    this.#canLike(again);
+  }
+
+  /** The answer no longer counts, and so the listener's agreement changes. */
+  #takenBack(battle) {
+    if (this.battle !== battle) return;
+    $('said-saved').hidden = true;
+    $('said').textContent = gettext('Taken back');
+    this.#tell();
   }
 
   /** What the model and the crowd think; again after an undo, which changes the listener's agreement. */

@@ -4,9 +4,12 @@ import * as outbox from './outbox.js';
 import { loading, notice } from './states.js';
 import { whyRefused } from './words.js';
 
+const PATIENCE_MS = 3000;
+
 const $ = (id) => document.getElementById(id);
 let sending = null; // the battle whose answer has only just been given
 let atRisk = 0; // answers that only this tab has
+let sendingRest = null; // promise
 
 async function showQueue() {
   const records = await outbox.waiting();
@@ -34,23 +37,43 @@ function whyWaiting(durable, busy) {
     : gettext('No connection. Your answer is kept on this device and will be sent again within %(seconds)s s.');
 }
 
-/** Write an answer down and send it until the server has decided: {status, body}.
-    `onWait(mark, sentence)` while it cannot be sent. */
+/** No word from the server for seconds, neither yes nor no. */
+const whereMeanwhile = (durable) => (durable
+  ? gettext('The server has not answered yet. Your answer is kept on this device until it does.')
+  : gettext('The server has not answered yet. Your answer is kept in this tab, so leave it open.'));
+
+/** Write an answer down and send it until the server has decided: {status, body}; null when the listener had it
+    forgotten meanwhile. `onWait(mark, sentence)` while it cannot be sent, or nobody answers. */
 export async function save(battle, study, body, onWait) {
   sending = battle.id;
   const record = await outbox.put(battle.id, study, body);
-  const reply = await outbox.send(record, (seconds, reason) => {
+  const release = () => {
     if (sending === battle.id) sending = null;
-    showQueue();
-    const busy = Boolean(reason?.busy);
-    onWait(busy ? 'busy' : 'offline', interpolate(whyWaiting(record.durable, busy), { seconds }));
+    return showQueue();
+  };
+  const wait = (mark, sentence) => {
+    clearTimeout(patience);
+    release();
+    onWait(mark, sentence);
+  };
+  const patience = setTimeout(() => wait('saving', whereMeanwhile(record.durable)), PATIENCE_MS);
+  const reply = await outbox.send(record, (seconds, { busy }) => {
+    wait(busy ? 'busy' : 'offline', interpolate(whyWaiting(record.durable, busy), { seconds }));
   });
-  if (sending === battle.id) sending = null;
-  await showQueue();
-  return reply;
+  clearTimeout(patience);
+  await release();
+  return record.earlier && reply?.status === 201 ? { status: 409, body: { code: 'already_voted' } } : reply;
 }
 
-function whatBecame(reply) {
+/** Send what tabs that are closed by now have left. Asked again meanwhile it is the same round. */
+export function sendRest() {
+  sendingRest ??= outbox.sendAll().finally(() => { sendingRest = null; });
+  return sendingRest;
+}
+
+/** What became of an answer that is no longer on the page, as a sentence. */
+export function whatBecame(reply) {
+  if (!reply) return '';
   if (reply.status === 201) return gettext('Your last answer is saved.');
   if (reply.status !== 422) return whyRefused(reply);
   return gettext('Your last answer could not be saved, because the server could not confirm what was heard. Please listen once more.');
@@ -58,12 +81,15 @@ function whatBecame(reply) {
 
 /** Votes that an earlier page could not send; they go before anything else is asked for. */
 export async function settle() {
+  const refusals = new Set();
   for (const record of await outbox.waiting()) {
     loading(gettext('Saving your last answer…'));
-    const reply = await outbox.send(record, (seconds) => {
-      const kept = gettext('Your last answer is kept on this device. No connection yet; trying again within %(seconds)s s…');
-      loading(interpolate(kept, { seconds }));
+    const reply = await outbox.send(record, (seconds, { busy }) => {
+      loading(interpolate(busy
+        ? gettext('Your last answer is kept on this device. The server is busy; trying again within %(seconds)s s…')
+        : gettext('Your last answer is kept on this device. No connection yet; trying again within %(seconds)s s…'), { seconds }));
     });
-    notice(whatBecame(reply));
+    if (reply && reply.status !== 201) refusals.add(whatBecame(reply));
+    notice([...refusals].join(' ') || whatBecame(reply));
   }
 }

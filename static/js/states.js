@@ -1,20 +1,26 @@
 /** What the page shows: one section, one status with its own words and mark, and what has to be said above both.
 
     The status is told in words (announced), by a mark and by the root's `data-status`, never by colour alone. */
-import { gettext } from './i18n.js';
 
 const $ = (id) => document.getElementById(id);
 const MARKS = ['loading', 'locked', 'ready', 'saving', 'saved', 'offline', 'busy', 'attention', 'calm'];
 const sections = () => document.querySelectorAll('section[data-state]');
 
 let shown = 'loading';
+let leaving = () => {};
 
 /** The section on the page. */
 export const section = () => shown;
 
+/** Do this whenever the battle goes out of sight. */
+export function onLeavingBattle(act) {
+  leaving = act;
+}
+
 /** Show one section; its heading takes the focus, to be read out. */
 export function show(name) {
   if (name === shown) return;
+  if (shown === 'battle') leaving();
   shown = name;
   for (const each of sections()) each.hidden = each.dataset.state !== name;
   if (name !== 'battle') $('progress').textContent = '';
@@ -35,8 +41,9 @@ export function status(name, sentence) {
   if ($('status-text').textContent !== sentence) $('status-text').textContent = sentence;
 }
 
-/** Fetching, before there is anything to look at. */
-export function loading(sentence = gettext('Fetching two clips…')) {
+/** What is waited for, while there is nothing to look at. */
+export function loading(sentence) {
+  show('loading');
   $('loading-text').textContent = sentence;
 }
 
@@ -55,4 +62,5 @@ export function trouble({ title, text, action, act, as = 'attention' }) {
   $('trouble-action').textContent = action ?? '';
   $('trouble-action').onclick = act ?? null;
   show('trouble');
+  $('trouble-title').focus({ preventScroll: true }); // also when one trouble follows another
 }

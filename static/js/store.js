@@ -59,10 +59,14 @@ async function quickly(mode, act, fallback) {
   }
 }
 
-/** Whether the record is on the disk. */
+/** Keep the record, unless one for its battle is there already. The record on the disk now; null if that is not known. */
 export async function write(record) {
-  const key = await quickly('readwrite', (votes) => votes.put(record), null);
-  return key !== null;
+  const before = await quickly('readwrite', (votes) => {
+    const request = votes.get(record.battle);
+    request.onsuccess = () => request.result ?? votes.put(record);
+    return request;
+  }, null);
+  return before === null ? null : before ?? record;
 }
 
 /** Every record, also those that an earlier version kept and that could not be moved here. */

@@ -25,7 +25,8 @@ export class Supply {
     this.wanted = true;
     try {
       const loaded = await prepared;
-      if (loaded) return loaded;
+      if (loaded?.buffers.A) return loaded;
+      if (loaded) return { ...(await this.#load(loaded.battle, announced)), prefetched: true }; // its clips were let go
       const reply = await persist(() => this.#ask(), this.onWait);
       return served(reply) ? await this.#load(reply.body, announced) : { refused: reply };
     } finally {
@@ -35,10 +36,12 @@ export class Supply {
 
   /** Another battle for the prompt of an answered one: the one fetched ahead, if it is such, else that stays the next. */
   async like(battle, announced) {
-    const ahead = this.ready ? (await this.ahead).battle.prompt : null;
+    const ahead = this.ready ? (await this.ahead)?.battle.prompt : null;
     if (ahead && ahead.text === battle.prompt.text && ahead.lyrics === battle.prompt.lyrics) return this.next(announced);
     const reply = await this.#ask({ like: battle.id });
-    return served(reply) ? this.#load(reply.body, announced) : { refused: reply };
+    if (!served(reply)) return { refused: reply };
+    this.ready = false; // its clips make room for these
+    return this.#load(reply.body, announced);
   }
 
   async #load(battle, announced) {
@@ -52,13 +55,23 @@ export class Supply {
 
   /** Fetch and decode the battle that follows, so that it can start at once. */
   prefetch(battle) {
-    this.ahead ??= this.#ask({ after: battle.id })
-      .then((reply) => (served(reply) ? load(reply.body, (...why) => this.wanted && this.onWait(...why)) : null))
+    const following = this.ahead?.then((loaded) => loaded?.battle) ?? this.#after(battle);
+    const ahead = following
+      .then((coming) => coming && load(coming, (...why) => this.wanted && this.onWait(...why)))
       .then((loaded) => {
-        this.ready = loaded !== null;
+        if (this.ahead === ahead) this.ready = Boolean(loaded);
         return loaded && { ...loaded, prefetched: true };
       })
-      .catch(() => null); // it will be asked for again, and then the reason is told
+      .catch(() => { // it will be asked for again, and then the reason is told
+        if (this.ahead === ahead) this.forget();
+        return null;
+      });
+    this.ahead = ahead;
+  }
+
+  async #after(battle) {
+    const reply = await this.#ask({ after: battle.id });
+    return served(reply) ? reply.body : null;
   }
 
   /** The server knows better than this page which battle is next. */

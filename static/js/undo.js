@@ -1,29 +1,39 @@
 /** Ten seconds to take an answer back. Recorded as a withdrawal: the vote stays, marked, and counts nowhere. */
 import { call, TryLater } from './api.js';
 import { gettext, interpolate } from './i18n.js';
+import { notice } from './states.js';
 import { whyRefused } from './words.js';
 
-const UNDO_S = 10;
+const UNDO_MS = 10_000;
 
 export class Undo {
   /** `say(sentence)` tells the outcome; `done()` after the vote is withdrawn; `gone()` when the button goes. */
   constructor(button, { say, done = () => {}, gone = () => {} }) {
-    Object.assign(this, { button, say, done, gone, battle: null });
+    Object.assign(this, { button, say, done, gone, battle: null, asking: null });
+    button.setAttribute('aria-label', gettext('Take it back')); // without the seconds, which nobody wants read out
     button.addEventListener('click', () => this.take());
   }
 
   offer(battle) {
-    clearInterval(this.timer);
     this.battle = battle;
-    let left = UNDO_S;
-    const count = () => { this.button.textContent = interpolate(gettext('Take it back (%(seconds)s s)'), { seconds: left }); };
-    count();
+    this.until = performance.now() + UNDO_MS;
     this.button.hidden = false;
-    this.timer = setInterval(() => {
-      left -= 1;
-      if (left > 0) count();
-      else this.end();
-    }, 1000);
+    this.#countDown();
+  }
+
+  #countDown() {
+    clearInterval(this.timer);
+    this.button.removeAttribute('aria-disabled');
+    this.#count();
+    this.timer = setInterval(() => (this.#left > 0 ? this.#count() : this.end()), 1000);
+  }
+
+  get #left() {
+    return Math.round((this.until - performance.now()) / 1000);
+  }
+
+  #count() {
+    this.button.textContent = interpolate(gettext('Take it back (%(seconds)s s)'), { seconds: this.#left });
   }
 
   end() {
@@ -35,20 +45,38 @@ export class Undo {
     this.gone(focused);
   }
 
+  /** Pressed twice it is one request; the seconds wait for its outcome, which is told wherever the listener is then. */
   async take() {
     const { battle } = this;
-    let answer;
+    if (!battle || this.asking === battle) return;
+    this.asking = battle;
+    clearInterval(this.timer);
+    this.button.setAttribute('aria-disabled', 'true');
+    const answer = await this.#ask(battle);
+    if (this.asking === battle) this.asking = null;
+    const here = this.battle === battle;
+    if (here && !answer && this.#left > 0) this.#countDown();
+    else if (here) this.end();
+    const say = here ? this.say : notice;
+    say(this.#outcome(answer, here));
+    if (answer?.status === 200) this.done(battle);
+  }
+
+  /** {status, body}, or null when nobody answers. */
+  async #ask(battle) {
     try {
-      answer = await call('DELETE', `/api/battles/${battle.id}/vote/`);
+      return await call('DELETE', `/api/battles/${battle.id}/vote/`);
     } catch (error) {
       if (!(error instanceof TryLater)) throw error;
-      if (this.battle === battle) this.say(gettext('No connection, so it could not be taken back. Try again while the seconds last.'));
-      return;
+      return null;
     }
-    const withdrawn = answer.status === 200;
-    if (withdrawn) this.done(battle);
-    if (this.battle !== null && this.battle !== battle) return; // another answer has been given meanwhile
-    this.end();
-    this.say(withdrawn ? gettext('Taken back: your answer is marked as withdrawn and does not count.') : whyRefused(answer));
+  }
+
+  #outcome(answer, here) {
+    if (answer?.status === 200) return gettext('Taken back: your answer is marked as withdrawn and does not count.');
+    if (answer) return whyRefused(answer);
+    return here && this.battle
+      ? gettext('No connection, so it could not be taken back. Try again while the seconds last.')
+      : gettext('No connection, so we cannot tell whether it was taken back. Your own page says which answers count.');
   }
 }

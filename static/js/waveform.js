@@ -1,7 +1,7 @@
 /** Both clips drawn one above the other from their peaks; what has been heard is filled in. Also where to seek. */
 import { Bars, heardBars } from './bars.js';
 
-const LABEL = 26; // CSS pixels for the letter at the left
+export const LABEL = 26; // CSS pixels for the letter at the left
 const SLOTS = ['A', 'B'];
 const STEP_S = 5;
 const SCRUB_PX = 6; // a finger that has moved so far sideways means it

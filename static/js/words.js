@@ -67,6 +67,5 @@ const BY_STATUS = {
 export function whyRefused({ status, body }) {
   if (Object.hasOwn(REFUSED, body.code ?? '')) return REFUSED[body.code];
   if (Object.hasOwn(BY_STATUS, status)) return BY_STATUS[status];
-  const reason = body.detail ?? interpolate(gettext('the server answered %(status)s'), { status });
-  return interpolate(gettext('That was not taken: %(reason)s'), { reason });
+  return gettext('The server did not take that. Reload the page, then try once more.');
 }
