@@ -170,7 +170,7 @@ def test_it_starts_everything_and_ctrl_c_leaves_no_process_and_a_second_start_fi
     assert runner.said().index("manage.py migrate") < runner.said().index("manage.py create_admin")
     assert "The demo could not be made" in runner.said()
     for part in ("postgres", "redis-server", "gunicorn", "-Q default", "-Q gpu", "beat"):
-        assert runner.child(part), part
+        assert wait_until(lambda part=part: runner.child(part), 30), part  # a worker may take longer than the page
     with runner.database() as database:
         database.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     secret = (runner.home / "secret_key").read_text()
