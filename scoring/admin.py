@@ -5,7 +5,7 @@ from django.contrib import admin
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
 from . import services
-from .models import AnchorBias, AnchorFit, Edition, Embedding, Rating, Release, Reward, RewardModel
+from .models import AnchorBias, AnchorFit, Edition, Embedding, QualityReport, Rating, Release, Reward, RewardModel
 
 
 @admin.register(Embedding)
@@ -85,6 +85,35 @@ class RatingAdmin(ReadOnlyAdmin):
     list_select_related = ["edition__study", "system"]
     search_fields = ["system__name", "=edition__number"]
     edition_link, system_link = link_to("edition"), link_to("system")
+
+
+def agreement(name, label):
+    """A column with one of a report's agreements: value, 95 % interval, and what it rests on."""
+
+    @admin.display(description=label)
+    def column(self, obj):
+        found = obj.report.get(name)
+        if not found or found["value"] is None:
+            return found["reason"] if found else "-"
+        interval = "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
+        return f"{found['value']:.2f}{interval}, n = {found['n']} of {found['n_raters']} raters"
+
+    return column
+
+
+@admin.register(QualityReport)
+class QualityReportAdmin(ReadOnlyAdmin):
+    list_display = ["study", "ledger_seq", "created_at", "results", "alpha", "inter", "intra"]
+    list_filter = ["study"]
+    list_select_related = ["study"]
+    alpha = agreement("krippendorff_alpha", "Krippendorff's alpha")
+    inter = agreement("inter_rater", "agreement between raters")
+    intra = agreement("intra_rater", "agreement with themselves")
+
+    @admin.display(description="raters")
+    def results(self, obj):
+        found = obj.report.get("results", {})
+        return ", ".join(f"{n} {result}" for result, n in found.items()) or obj.report.get("outage", "-")
 
 
 @admin.register(AnchorFit)

@@ -357,3 +357,11 @@ def test_an_alarm_rings_when_a_screen_no_longer_finds_results(study):
         )  # fmt: skip
     (alarm,) = watch_pass_rates(study)
     assert "0% had a result" in alarm.message
+
+
+def test_an_admin_sees_how_well_raters_agree(study, raters, admin_client):
+    report = screen_study(study).report
+    page = admin_client.get("/admin/scoring/qualityreport/").content.decode()
+    assert f"{report['krippendorff_alpha']['value']:.2f} [" in page
+    assert "1 fail, 10 pass" in page
+    assert report["intra_rater"]["reason"] in page

@@ -379,6 +379,12 @@ def test_a_study_takes_only_the_answers_it_offers(study, listener, time_passes):
     assert "TIE" in listener.vote(battle, "TIE").json()["detail"]
 
 
+def test_a_skip_because_a_clip_does_not_play_is_logged_with_its_clips(listener, caplog):
+    battle = Battle.objects.get(pk=listener.battle()["id"])
+    listener.post(f"/api/battles/{battle.pk}/skip/", {"reason": "cannot_play"})
+    assert f"clip {battle.clip_a_id} or {battle.clip_b_id} could not be played" in caplog.text
+
+
 # ---- taking back ----
 
 

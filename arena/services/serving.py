@@ -1,5 +1,6 @@
 """Battles out: the rater's open one, else the next by the study's schedule; progress; skips."""
 
+import logging
 from collections import Counter
 from datetime import timedelta
 from random import Random, SystemRandom
@@ -16,6 +17,8 @@ from arena.participants import schedule_seed
 from arena.refusals import Conflict, NotFound, Refusal
 
 from .joining import require_ready
+
+logger = logging.getLogger(__name__)
 
 BATTLE_LIFETIME = timedelta(days=30)
 RESERVATION = timedelta(minutes=30)
@@ -303,4 +306,6 @@ def skip_battle(rater, battle_id, reason, now=None):
     if not battle.closed_at:
         battle.closed_at, battle.close_reason, battle.skip_reason = now or timezone.now(), "skipped", reason
         battle.save(update_fields=["closed_at", "close_reason", "skip_reason"])
+        if reason == "cannot_play":
+            logger.warning("%s: clip %s or %s could not be played", battle, battle.clip_a_id, battle.clip_b_id)
     return battle
