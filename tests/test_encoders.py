@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scoring.reward.encoders import SpectralEncoder, UnknownEncoder, get_encoder, resample, to_mono
+from scoring.reward.encoders import UnknownEncoder, get_encoder, resample, to_mono
+from scoring.reward.encoders.spectral import SpectralEncoder
 
 RATE = SpectralEncoder.sample_rate
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from scoring.reward.encoders import SpectralEncoder, UnknownEncoder, resample
+from scoring.reward.encoders import UnknownEncoder, resample
+from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.reward.head import BadCheckpoint, RankNetHead, save_head
 from scoring.reward.scorer import Scorer, encoder_metadata
 

@@ -1,89 +1,15 @@
-"""Encoders: frozen maps from a clip (or, later, a prompt) to a vector, each one named and versioned.
+"""The spectral encoder: fixed arithmetic on log-mel, rhythm, pitch and wave shape. Nothing learnt, no download."""
 
-An embedding is stored by (clip, encoder key, encoder revision): whatever changes a number an encoder gives
-must change its revision. An encoder that needs weights loads them when it is first asked for, never at
-import.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from math import gcd
-from typing import Literal, Protocol
 
 import numpy as np
 from scipy.fft import irfft, rfft
-from scipy.signal import resample_poly
-
-MAX_CHANNELS = 8
-
-
-class Encoder(Protocol):
-    """What the scorer needs of an encoder block.
-
-    `kind` says what `embed` takes: "audio" float32 [n] mono waveforms at `sample_rate` Hz, full scale +-1, as
-    many as the batch holds and of any length; "text" strings. It returns float32 [B, dimension], finite, each
-    row independent of the other rows. Raises ValueError that names the place in the batch for an input it
-    cannot embed.
-    """
-
-    key: str
-    revision: str
-    kind: Literal["audio", "text"]
-    dimension: int
-    sample_rate: int  # Hz; 0 for text
-    licence: str
-
-    def embed(self, batch: Sequence) -> np.ndarray: ...
-
-
-class UnknownEncoder(ValueError):
-    """No encoder of that key here, or only another revision of it."""
-
-
-def get_encoder(key: str, revision: str | None = None) -> Encoder:
-    """The encoder of that key, built once per process; `revision`, if given, must be the one we have."""
-    if key not in _FACTORIES:
-        raise UnknownEncoder(f"unknown encoder {key!r}; there are: {', '.join(sorted(_FACTORIES))}")
-    encoder = _build(key)
-    if revision is not None and revision != encoder.revision:
-        raise UnknownEncoder(
-            f"encoder {key!r} is revision {encoder.revision!r} here, but revision {revision!r} is wanted: "
-            "a head trained on one revision cannot read embeddings of another; train a head on the new ones"
-        )
-    return encoder
-
-
-@cache
-def _build(key: str) -> Encoder:
-    return _FACTORIES[key]()
-
-
-def to_mono(waveform: np.ndarray) -> np.ndarray:
-    """Mean over channels: [n] or [channels, n] -> float32 [n]."""
-    waveform = np.asarray(waveform)
-    if waveform.ndim == 2 and 1 <= waveform.shape[0] <= MAX_CHANNELS:
-        return waveform.mean(axis=0, dtype=np.float32)
-    if waveform.ndim != 1:
-        shape = list(waveform.shape)
-        raise ValueError(f"a waveform is [n] or [channels, n] with 1 to {MAX_CHANNELS} channels, not {shape}")
-    return waveform.astype(np.float32, copy=False)
-
-
-def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """float32 [n] at from_rate Hz -> float32 [ceil(n * to_rate / from_rate)], polyphase with an anti-alias
-    filter.
-    """
-    if from_rate <= 0 or to_rate <= 0:
-        raise ValueError(f"sample rates must be positive, not {from_rate} and {to_rate} Hz")
-    if from_rate == to_rate:
-        return waveform
-    divisor = gcd(from_rate, to_rate)
-    return resample_poly(waveform, to_rate // divisor, from_rate // divisor).astype(np.float32, copy=False)
 
 
 class SpectralEncoder:
-    """Statistics of log-mel, rhythm, pitch and wave shape: fixed arithmetic, nothing learnt, no download.
+    """Statistics of log-mel, rhythm, pitch and wave shape.
 
     It hears what separates pleasing from plainly worse music: noise (floors, flatness), clipping (crest,
     amplitude distribution), timing (modulation spectrum, onset autocorrelation), tuning (pitch-class
@@ -112,6 +38,9 @@ class SpectralEncoder:
     sample_rate = 24_000
     licence = "Apache-2.0"
     dimension = 451
+    differentiable = False
+    windows = "the whole clip"
+    weights = None
 
     def embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         rows = np.empty((len(batch), self.dimension), dtype=np.float32)
@@ -121,9 +50,6 @@ class SpectralEncoder:
             except ValueError as error:
                 raise ValueError(f"waveform {i} of the batch: {error}") from error
         return rows
-
-
-_FACTORIES: dict[str, Callable[[], Encoder]] = {SpectralEncoder.key: SpectralEncoder}
 
 
 # --- the spectral encoder's arithmetic; change a number, change the revision --------------------------------
