@@ -1,0 +1,39 @@
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+
+from scoring import services
+from scoring.models import RewardModel
+from scoring.reward.weights import WeightsError
+
+
+class Command(BaseCommand):
+    help = "Store a published head (.pt of weights only, or .safetensors) as a candidate reward model."
+
+    def add_arguments(self, parser):
+        parser.add_argument("path", type=Path)
+        parser.add_argument(
+            "--encoders",
+            default="",
+            help="keys of the encoders it reads, comma-separated and in order; text blocks may be left out: they come "
+            "last. Default: as its sidecar (NAME.json beside NAME.pt) says",
+        )
+        parser.add_argument("--name", help="default: the file's")
+        parser.add_argument("--activate", action="store_true", help="make it the live model")
+
+    def handle(self, path, encoders, name, activate, **options):
+        from scoring.importing import import_model
+
+        keys = [key.strip() for key in encoders.split(",") if key.strip()]
+        if name and RewardModel.objects.filter(name=name).exists():
+            raise CommandError(f"There is a reward model {name!r} already; choose another --name.")
+        try:
+            model = import_model(path, encoder_keys=keys, name=name)
+        except (ValueError, FileNotFoundError, WeightsError) as error:
+            raise CommandError(str(error)) from error
+        blocks = ", ".join(f"{block['key']} {block['dimension']} ({block['revision']})" for block in model.encoders)
+        self.stdout.write(f"{model.name}: reads {blocks}, in this order. Imported, not measured here.")
+        self.stdout.write(f"Licence of the head: {model.config['imported']['licence']}")
+        if activate:
+            services.activate_model(model)
+            self.stdout.write(f"{model.name} is live.")
