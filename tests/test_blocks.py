@@ -107,7 +107,9 @@ def test_a_width_that_does_not_fit_names_the_heads_and_every_blocks(published, n
 
 def test_a_sidecar_that_says_otherwise_is_told(published):
     path = published(1536, exclude=["text"])
-    with pytest.raises(BadCheckpoint, match="reads clap-music, mert-330m, in this order.*asked for were mert-330m, cl"):
+    with pytest.raises(
+        BadCheckpoint, match=r"reads clap-music, mert-330m, in this order.*asked for were mert-330m, cl"
+    ):
         find_encoders(path, 1536, ["mert-330m", "clap-music"])
 
 

@@ -158,7 +158,7 @@ def test_optional_files_and_files_of_inner_networks_come_along(tmp_path):
     for name in ("config.json", "model.safetensors", "muq/config.json"):
         (mine / name).parent.mkdir(parents=True, exist_ok=True)
         (mine / name).write_text(name)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+    for name in ("config.json", "tokenizer.json"):
         (mine / "xlm-roberta").mkdir(exist_ok=True)
         (mine / "xlm-roberta" / name).write_text(name)
     here = weights.install("muq-mulan", mine)

@@ -73,7 +73,6 @@ SETS = {
                 File(MUQ, ("config.json",), folder="muq"),
                 File(XLM_ROBERTA, ("config.json",), folder="xlm-roberta", licence="MIT"),
                 File(XLM_ROBERTA, ("tokenizer.json",), folder="xlm-roberta", licence="MIT"),
-                File(XLM_ROBERTA, ("tokenizer_config.json",), folder="xlm-roberta", licence="MIT"),
             ),
         ),
         WeightSet(
