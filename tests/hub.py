@@ -15,11 +15,12 @@ class Hub:
 
     def __init__(self, large=1000):
         self.files, self.large = {}, large
-        self.gated = set()  # repositories
+        self.gated = set()  # repositories that want the token "let-me-in"
         self.damaged = set()  # names whose content is not what the checksum says
         self.cut_at = None  # bytes after which the connection ends; then the hub is down until it is None
         self.stalls_at = None  # bytes after which nothing more comes
         self.requests = []  # (method, path, range)
+        self.tokens = []  # (path, authorization), where there was one
         self.released = threading.Event()
 
     def __enter__(self):
@@ -62,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self):
         self.hub.requests.append((self.command, self.path, self.headers.get("Range")))
+        if token := self.headers.get("Authorization"):
+            self.hub.tokens.append((self.path, token))
         store, _, digest = self.path.partition("/store/")
         if not store and digest:
             name, content = next(
@@ -72,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_content(name, content, {"ETag": '"of-the-store"'})
         repository, _, rest = self.path[1:].partition("/resolve/")
         name = rest.partition("/")[2]
-        if repository in self.hub.gated:
+        if repository in self.hub.gated and self.headers.get("Authorization") != "Bearer let-me-in":
             return self.refuse(401, "GatedRepo")
         if repository not in {known for known, _ in self.hub.files}:
             return self.refuse(401, "RepoNotFound")

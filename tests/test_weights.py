@@ -229,16 +229,13 @@ def got():
 
 
 def test_content_that_is_not_what_the_hub_says_is_thrown_away(hub):
-    hub.damaged = {"pytorch_model.bin"}
-    with pytest.raises(weights.BadWeights, match=r"pytorch_model\.bin of m-a-p/.*: expected checksum \w{64}, found"):
-        weights.download("mert-330m")
-    assert nothing_installed() and got() == 0
+    for name, digits in (("config.json", 40), ("pytorch_model.bin", 64)):  # of a git blob, and SHA-256
+        hub.damaged = {name}
+        with pytest.raises(weights.BadWeights, match=rf"{name} of m-a-p/.*: expected checksum \w{{{digits}}}, found"):
+            weights.download("mert-330m")
+        assert nothing_installed() and got() == 0
     hub.damaged = set()
     weights.download("mert-330m").verify()
-    hub.damaged = {"config.json"}
-    with pytest.raises(weights.BadWeights, match=r"config\.json of .*: expected checksum \w{40}, found"):
-        weights.download("mert-330m")
-    weights.installed("mert-330m").verify()
 
 
 def test_a_gated_set_says_how_to_get_in(hub):
@@ -246,6 +243,24 @@ def test_a_gated_set_says_how_to_get_in(hub):
     with pytest.raises(weights.CannotFetch, match=rf"gated \(CC-BY-NC-4\.0\): accept .*/{MERT}, log in .* HF_TOKEN"):
         weights.download("mert-330m")
     assert nothing_installed() and not [path for method, path, _ in hub.requests if method == "GET"]
+
+
+def test_a_token_opens_a_gated_set_and_is_told_to_the_hub_alone(hub, monkeypatch):
+    hub.gated = {MERT}
+    monkeypatch.setenv("HF_TOKEN", "let-me-in")
+    weights.download("mert-330m").verify()
+    assert {token for _, token in hub.tokens} == {"Bearer let-me-in"}
+    assert not [path for path, _ in hub.tokens if path.startswith("/store/")] and hub.ranges() == [None]
+
+
+def test_what_is_installed_is_not_fetched_again(hub):
+    weights.download("mert-330m")
+    hub.add(MERT, config__json=b'{"another": "network"}')
+    hub.requests.clear()
+    here = weights.download("mert-330m")
+    assert (here.path / "config.json").read_text() == '{"another": "network"}'
+    here.verify()
+    assert [path.rpartition("/")[2] for method, path, _ in hub.requests if method == "GET"] == ["config.json"]
 
 
 def test_a_hub_that_hides_a_repository_or_lacks_a_file_is_told(hub):

@@ -210,7 +210,7 @@ def download(name: str, *, say: Callable[[str], None] = print) -> Installed:
         _check_room(name, staged, offers)
         for offer in offers:
             say(f"{offer.place}: {offer.size / 1e6:,.1f} MB from {offer.repository}")
-            _fetch(offer, staged)
+            _fetch(offer, staged, folder() / name)
         for stray in _files(staged) - {offer.place for offer in offers}:  # of an earlier, other attempt
             (staged / stray).unlink()
         origins = {offer.place: {"repository": offer.repository, "commit": offer.commit} for offer in offers}
@@ -262,8 +262,10 @@ def _check_room(name: str, staged: Path, offers: list[_Offer]) -> None:
         raise OSError(errno.ENOSPC, f"{lacking / 1e9:.1f} GB too little for {name}")
 
 
-def _fetch(offer: _Offer, staged: Path) -> None:
-    """Put one file of an offer where it belongs in the staged folder, going on from what an earlier attempt got."""
+def _fetch(offer: _Offer, staged: Path, installed_at: Path) -> None:
+    """Put one file of an offer where it belongs in the staged folder, going on from what an earlier attempt got, and
+    fetching nothing that is installed already.
+    """
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
@@ -271,6 +273,10 @@ def _fetch(offer: _Offer, staged: Path) -> None:
     part = whole.with_name(f"{whole.name}.{offer.etag[:16]}.part")
     whole.parent.mkdir(parents=True, exist_ok=True)
     if whole.is_file() and _checksum(whole, offer.etag) == offer.etag:
+        return
+    if (here := installed_at / offer.place).is_file() and _checksum(here, offer.etag) == offer.etag:
+        whole.unlink(missing_ok=True)
+        whole.hardlink_to(here)
         return
     # hf_hub_download throws a partial file away when its process ends; this part of it takes the place to go on from.
     with part.open("ab") as target:
