@@ -164,6 +164,23 @@ def test_a_prompt_passes_the_network_once_while_it_is_remembered(text, monkeypat
     assert seen[3:] == ["two"]
 
 
+def test_prompts_that_do_not_fit_in_memory_together_are_embedded_in_parts(text, monkeypatch):
+    network, tried = text.network(), []
+    compute = network._text_rows
+
+    def small(prompts):
+        tried.append(len(prompts))
+        if len(prompts) > 2:
+            raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+        return compute(prompts)
+
+    monkeypatch.setattr(network, "_text_rows", small)
+    network._texts.clear()
+    x = text.embed(["a", "b", "c", "d", "e"])
+    assert tried == [5, 2, 2, 1]
+    np.testing.assert_allclose(x[4], text.embed(["e"])[0], atol=1e-6)
+
+
 def test_a_prompt_that_is_no_string_is_named(text):
     with pytest.raises(ValueError, match="prompt 1 of the batch is a NoneType"):
         text.embed(["a", None])

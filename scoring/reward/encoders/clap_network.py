@@ -168,7 +168,7 @@ def _tokenizer(folder: Path, config) -> RobertaTokenizer:
     vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
     try:
         ids = json.loads(vocabulary.read_text("utf-8"))
-        lines = merges.read_text("utf-8").splitlines()
+        lines = merges.read_text("utf-8").split("\n")
         pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
         tokenizer = RobertaTokenizer(vocab=ids, merges=pairs)
     except Exception as error:  # the tokenizers library raises plain Exception for files that contradict each other
@@ -208,7 +208,7 @@ _BLOCKS = {
 }
 # AudioSet's classifier, CLAP's training-only projections, and tables that the network makes itself
 _UNUSED = ("audio_branch.tscam_conv.", "audio_branch.head.", "audio_transform.", "text_transform.")
-_UNUSED_TABLES = ("text_branch.embeddings.position_ids", ".attn_mask")
+_UNUSED_TABLES = (".embeddings.position_ids", ".embeddings.token_type_ids", ".attn_mask")
 
 
 def published_name(name: str) -> str:
