@@ -27,6 +27,9 @@ class Encoder(Protocol):
 
     `revision` names the numbers it gives: its arithmetic and, where it has weights, their content. Reading it
     loads no network; where the weights are not here it raises weights.WeightsMissing, which says what to do.
+
+    A differentiable one also has `forward`: a torch tensor of waveforms [B, n] to one of embeddings [B, dimension], of
+    the values that `embed` gives, with gradients to the waveforms. Encoders with networks are in network.py.
     """
 
     key: str
