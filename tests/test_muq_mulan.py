@@ -14,7 +14,7 @@ from scoring.reward.encoders import get_encoder, muq_mulan
 from scoring.reward.encoders.muq_mulan import PackageMissing
 from scoring.reward.head import BadCheckpoint, RankNetHead
 from scoring.reward.scorer import Scorer
-from tests.goldens.inputs import TEXTS, music
+from tests.tiny_muq import TEXTS, install_tiny_muq, sound, waveforms
 from tests.tiny_networks import GOLDENS
 
 KEYS = ("muq-mulan", "muq-mulan-text")
@@ -23,8 +23,6 @@ KEYS = ("muq-mulan", "muq-mulan-text")
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     pytest.importorskip("muq", reason="muq is not installed: see requirements-muq.txt")
-    from tests.tiny_muq import install_tiny_muq
-
     folder = tmp_path_factory.mktemp("muq")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WEIGHTS_DIR", str(folder / "weights"))
@@ -73,8 +71,6 @@ def test_a_package_that_does_not_load_says_why(monkeypatch, tmp_path):
 
 
 def test_clips_of_any_length_embed_as_the_package_embeds_them(tiny, golden):
-    from tests.tiny_muq import waveforms
-
     clips = waveforms()
     rows = get_encoder("muq-mulan").embed(list(clips.values()))
     expected = np.array([golden["audio"][name] for name in clips])
@@ -84,7 +80,7 @@ def test_clips_of_any_length_embed_as_the_package_embeds_them(tiny, golden):
 
 def test_a_clip_embeds_alike_alone_and_in_a_batch(tiny):
     encoder = get_encoder("muq-mulan")
-    clips = [music(n, n, 24_000) for n in (600, 24_000, 130_000, 240_000, 250_000)]
+    clips = [sound(seconds, i) for i, seconds in enumerate((0.025, 1, 5.4, 10, 10.4))]
     together = encoder.embed(clips)
     for i in range(len(clips)):
         np.testing.assert_allclose(encoder.embed(clips[i : i + 1])[0], together[i], atol=1e-5)
@@ -114,7 +110,7 @@ def test_an_empty_prompt_is_zeros_and_a_long_one_is_cut(tiny):
 )
 def test_a_clip_it_cannot_embed_is_named(tiny, clip, says):
     with pytest.raises(ValueError, match=rf"waveform 1 of the batch: .*{says}"):
-        get_encoder("muq-mulan").embed([music(24_000, 1, 24_000), clip])
+        get_encoder("muq-mulan").embed([sound(1, 1), clip])
 
 
 def test_both_towers_are_one_network_of_one_revision(tiny):
@@ -162,7 +158,7 @@ def test_what_only_the_training_read_may_be_left_out(tiny, tmp_path):
     for name in of_training:
         del state[name]
     torch.save(state, folder / "pytorch_model.bin")
-    clip = music(24_000, 1, 24_000)
+    clip = sound(1, 1)
     rows = get_encoder("muq-mulan").load(folder).eval()(torch.from_numpy(clip).repeat(2)[None])
     np.testing.assert_allclose(rows[0].detach().numpy(), get_encoder("muq-mulan").embed([clip])[0], atol=1e-5)
 
@@ -192,7 +188,7 @@ def test_the_published_muq_head_is_imported_over_both_towers(tiny, tmp_path):
     call_command("import_model", tmp_path / "tunejury_muq_leave_MA.pt", encoders="muq-mulan")
     model = RewardModel.objects.get()
     assert [block["key"] for block in model.encoders] == list(KEYS)
-    clip = music(48_000, 1, 24_000)
+    clip = sound(2, 1)
     row = np.concatenate([get_encoder(KEYS[0]).embed([clip]), get_encoder(KEYS[1]).embed(["calm"])], axis=1)
     expected = head(torch.from_numpy(row)).item()
     assert Scorer.load(model.weights.path).score([clip], [24_000], ["calm"])[0] == pytest.approx(expected, abs=1e-5)

@@ -146,11 +146,9 @@ def load(folder: Path) -> MuQMuLanNetwork:
     config = _config(folder / "config.json")
     muq, xlm_roberta = folder / "muq" / "config.json", folder / "xlm-roberta" / "config.json"
     try:
+        tokenizer = Tokenizer.from_file(str(folder / "xlm-roberta" / "tokenizer.json"))
         network = MuQMuLanNetwork(
-            config,
-            MuQConfig(**_read_json(muq)),
-            XLMRobertaConfig(**_read_json(xlm_roberta)),
-            Tokenizer.from_file(str(folder / "xlm-roberta" / "tokenizer.json")),
+            config, MuQConfig(**_read_json(muq)), XLMRobertaConfig(**_read_json(xlm_roberta)), tokenizer
         )
     except BadCheckpoint:
         raise
@@ -170,8 +168,21 @@ def load(folder: Path) -> MuQMuLanNetwork:
         return name.startswith(_UNREAD) or name.endswith(_COMPUTED)
 
     own = {name: tensor for name, tensor in network.state_dict().items() if unused(name) and name not in tensors}
+    _forget(network)
     fill(path, network, tensors, called=called, unused=unused, own=own)
     return network
+
+
+def _forget(network: nn.Module) -> None:
+    """Let go of the values that the network was built with, all but those that no file holds. muq cannot be built on
+    the meta device; without this, memory would hold the network twice.
+    """
+    in_files = network.state_dict().keys()
+    kept = [(name, buffer) for name, buffer in network.named_buffers() if name not in in_files]
+    network.to("meta")
+    for name, buffer in kept:
+        module, _, leaf = name.rpartition(".")
+        setattr(network.get_submodule(module), leaf, buffer)
 
 
 def _config(path: Path) -> Mapping:
