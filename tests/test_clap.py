@@ -1,6 +1,7 @@
 """clap-music: laion_clap's own numbers, whatever the batch; a checkpoint that does not fit is refused by name."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,8 +67,10 @@ def test_a_prompt_has_the_embedding_that_laion_clap_gives_it(text, golden):
 
 def test_every_tensor_of_the_published_network_has_its_place():
     """The names and shapes are those of laion_clap's HTSAT-base with roberta-base; without config.json ours is that."""
+    config = ClapConfig.from_dict(clap_network.PUBLISHED)
+    assert config.text_config.layer_norm_eps == 1e-5  # roberta-base's; ClapConfig's own default is 1e-12
     with torch.device("meta"):
-        wanted = Clap(ClapConfig.from_dict(clap_network.PUBLISHED), None).state_dict()
+        wanted = Clap(config, None).state_dict()
         published = {name: torch.empty(shape) for name, shape in clap_shapes("published").items()}
     tables = ("model.text_model.embeddings.position_ids", "model.text_model.embeddings.token_type_ids")
     wanted = {name: tensor for name, tensor in wanted.items() if name not in tables}
@@ -120,7 +123,7 @@ def test_for_a_gradient_the_rounding_is_not_there_but_the_clipping_is():
 
 
 def test_an_embedding_does_not_depend_on_the_rest_of_the_batch(audio, text):
-    clips = [music(n, seed) for seed, n in enumerate([3 * RATE, 12 * RATE, 10 * RATE, 1234, 30 * RATE])]
+    clips = [music(n, seed) for seed, n in enumerate([3 * RATE, 12 * RATE, 10 * RATE, 1234])]
     np.testing.assert_allclose(audio.embed(clips), [audio.embed([c])[0] for c in clips], atol=1e-5)
     fresh = [f"{prompt} again" for prompt in TEXTS]
     together = text.embed(fresh)
@@ -129,7 +132,7 @@ def test_an_embedding_does_not_depend_on_the_rest_of_the_batch(audio, text):
 
 
 def test_a_tensor_goes_through_to_the_same_embedding_with_a_gradient(audio):
-    x = np.stack([music(12 * RATE, 1), music(12 * RATE, 2)])
+    x = np.stack([music(3 * RATE, 1), music(3 * RATE, 2)])
     waveform = torch.from_numpy(x).requires_grad_()
     embedding = audio.forward(waveform)
     np.testing.assert_allclose(embedding.detach(), audio.embed(x), atol=1e-5)
@@ -282,23 +285,26 @@ def test_what_no_embedding_depends_on_may_be_absent(spoilt, audio):
 
 class Hostile:
     def __reduce__(self):
-        return Path.touch, (Path("it_ran"),)
+        return os.mkdir, ("it_ran",)
 
 
 def test_code_in_a_checkpoint_is_refused_and_not_run(weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_clap(tmp_path)
     torch.save({"state_dict": Hostile()}, tmp_path / CLAP_FILE)
-    with pytest.raises(BadCheckpoint, match=f"{CLAP_FILE}: refused.*code in a checkpoint is never run"):
+    with pytest.raises(BadCheckpoint, match=rf"{CLAP_FILE}: refused.*code in a checkpoint is never run .*mkdir"):
         load(tmp_path)
     assert not Path("it_ran").exists()
 
 
-def test_a_truncated_checkpoint_and_one_that_is_not_there_are_refused(weights, tmp_path):
+def test_a_checkpoint_that_is_truncated_empty_or_not_there_is_refused(weights, tmp_path):
     write_clap(tmp_path)
     path = tmp_path / CLAP_FILE
     path.write_bytes(path.read_bytes()[:100_000])
     with pytest.raises(BadCheckpoint, match=f"{CLAP_FILE}: refused, because it is damaged"):
+        load(tmp_path)
+    torch.save({"state_dict": 3}, path)
+    with pytest.raises(BadCheckpoint, match=f"{CLAP_FILE}: holds no named tensors"):
         load(tmp_path)
     path.unlink()
     with pytest.raises(BadCheckpoint, match=f"{CLAP_FILE}: there is no such file"):

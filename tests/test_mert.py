@@ -1,6 +1,7 @@
 """mert-330m: transformers' own numbers, whichever way the weights are named; a network it is not is refused."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -208,13 +209,13 @@ def test_what_only_training_reads_changes_nothing(encoder, tmp_path):
 
 class Hostile:
     def __reduce__(self):
-        return Path.touch, (Path("it_ran"),)
+        return os.mkdir, ("it_ran",)
 
 
 def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_mert(tmp_path)
     torch.save({"encoder.layer_norm.bias": Hostile()}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(BadCheckpoint, match=r"pytorch_model\.bin: refused.*code in a checkpoint is never run"):
+    with pytest.raises(BadCheckpoint, match=r"pytorch_model\.bin: refused.*code in a checkpoint is never run .*mkdir"):
         load(tmp_path)
     assert not Path("it_ran").exists()

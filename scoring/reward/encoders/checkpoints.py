@@ -31,18 +31,21 @@ def read_checkpoint(path: str | os.PathLike, allowed: Sequence = ()) -> Mapping:
     except SafetensorError as error:
         raise BadCheckpoint(f"{path}: not a readable safetensors file ({error})") from error
     except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # torch's own message tells people to run the code; what it wanted stands in the error under that
+        reason = str(error.__context__ or error).strip().partition("\n")[0].partition(". Please")[0]
         raise BadCheckpoint(
             f"{path}: refused, because it is damaged or holds more than weights; "
-            f"code in a checkpoint is never run ({reason})"
+            f"code in a checkpoint is never run ({reason or type(error).__name__})"
         ) from error
     if not isinstance(content, Mapping):
         raise BadCheckpoint(f"{path}: holds no named tensors (found {type(content).__name__})")
     return content
 
 
-def named_tensors(path: Path, content: Mapping, prefix: str = "") -> dict[str, Tensor]:
+def named_tensors(path: Path, content: object, prefix: str = "") -> dict[str, Tensor]:
     """`content` as name -> tensor, without `prefix` where a name has it; BadCheckpoint if it holds anything else."""
+    if not isinstance(content, Mapping):
+        raise BadCheckpoint(f"{path}: holds no named tensors (found {type(content).__name__})")
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise BadCheckpoint(f"{path}: entry {name!r} is a {type(tensor).__name__}, not a tensor")
@@ -50,7 +53,10 @@ def named_tensors(path: Path, content: Mapping, prefix: str = "") -> dict[str, T
             raise BadCheckpoint(f"{path}: tensor {name} is {tensor.dtype}, {tensor.layout}; expected dense numbers")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise BadCheckpoint(f"{path}: tensor {name} holds NaN or infinite values")
-    return {name.removeprefix(prefix): tensor for name, tensor in content.items()}
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in content.items()}
+    if len(tensors) < len(content):
+        raise BadCheckpoint(f"{path}: holds tensors of one name with and without {prefix!r}")
+    return tensors
 
 
 def fill(

@@ -171,11 +171,12 @@ def _tokenizer(folder: Path, config) -> RobertaTokenizer:
         lines = merges.read_text("utf-8").split("\n")
         pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
         tokenizer = RobertaTokenizer(vocab=ids, merges=pairs)
+        largest, padding = max(ids.values()), ids["<pad>"]
     except Exception as error:  # the tokenizers library raises plain Exception for files that contradict each other
-        raise BadCheckpoint(f"{folder}: vocab.json and merges.txt are no tokenizer of roberta's ({error})") from error
-    if max(ids.values()) >= config.vocab_size or ids.get("<pad>") != config.pad_token_id:
+        raise BadCheckpoint(f"{folder}: vocab.json and merges.txt are no tokenizer of roberta's ({error!r})") from error
+    if largest >= config.vocab_size or padding != config.pad_token_id:
         raise BadCheckpoint(
-            f"{vocabulary}: {len(ids)} tokens, <pad> {ids.get('<pad>')}, do not fit a network of "
+            f"{vocabulary}: tokens up to {largest}, <pad> {padding}, do not fit a network of "
             f"{config.vocab_size} tokens, <pad> {config.pad_token_id}"
         )
     return tokenizer

@@ -213,6 +213,7 @@ def _load_once(name: str, load: Callable[[Path], nn.Module]) -> nn.Module:
         if name not in _loaded or _loaded[name][0] != identity:
             import torch
 
+            _loaded.pop(name, None)  # so that two of them never fill a device
             installed.verify()
             torch.backends.cudnn.allow_tf32 = False  # torch's default, for convolutions only, is 10 bits of mantissa
             network = load(installed.path).eval().requires_grad_(False)
