@@ -16,7 +16,7 @@ from arena.models import Clip, Excerpt, Study, System
 from scoring import jury
 from scoring.demo.synth import write_wav
 from scoring.models import Embedding, Reward, RewardModel
-from scoring.services import activate_model, claim_unembedded
+from scoring.services import activate_model
 
 RATE = 16_000
 
