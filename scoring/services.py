@@ -12,8 +12,8 @@ from annotations.models import Ledger
 from arena.models import Clip, Status
 from arena.refusals import NotFound
 
-from . import anchors, boards, inputs, outputs
-from .models import Embedding, Reward, RewardModel
+from . import anchors, boards, inputs, outputs, registry
+from .models import Embedding, Reward
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
 CLAIM = timedelta(seconds=45)  # a clip takes a second; one that takes longer may be done twice, and is stored once
@@ -152,14 +152,9 @@ def refit_anchors(study, model, now=None, only_if_due=False):
 # ---- the live model and its rewards -------------------------------------------------------------------
 
 
-@transaction.atomic
-def activate_model(model):
-    """Make a reward model the live one; the one before retires, and its rewards stay."""
-    RewardModel.objects.filter(status=RewardModel.Status.LIVE).exclude(pk=model.pk).update(
-        status=RewardModel.Status.RETIRED
-    )
-    model.status, model.activated_at = RewardModel.Status.LIVE, timezone.now()
-    model.save(update_fields=["status", "activated_at"])
+def activate_model(model, by="manage.py"):
+    """Make a reward model the live one; the one before retires, and its rewards stay. Returns the model."""
+    registry.activate(model, by)
     return model
 
 
