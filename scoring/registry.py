@@ -9,7 +9,7 @@ from django.utils import timezone
 from arena.refusals import Conflict
 
 from .models import Decision, RewardModel
-from .reward.encoders import UnknownEncoder, get_encoder
+from .reward.encoders import get_encoder
 
 LOCK = 0x11FE0D  # any constant: the advisory lock that makes acts on the live model follow one another
 ANY = object()
@@ -73,7 +73,7 @@ def problems(model):
     for block in model.encoders:
         try:
             get_encoder(block["key"], block["revision"])
-        except UnknownEncoder as error:
+        except (ValueError, OSError) as error:  # no such encoder or revision here; no weights for it, or bad ones
             found.append(f"{str(error)[:1].upper()}{str(error)[1:]}.")
     return found
 
