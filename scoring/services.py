@@ -9,8 +9,8 @@ from annotations import ledger
 from annotations.models import Ledger
 from arena.refusals import NotFound
 
-from . import anchors, boards, inputs, outputs
-from .models import Reward, RewardModel
+from . import anchors, boards, inputs, outputs, registry
+from .models import Reward
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
 BOARD_LOCK, ANCHOR_LOCK, REWARD_LOCK = 0xB0A2D, 0xA2C402, 0x2E3A2D  # advisory locks; any constants
@@ -148,14 +148,9 @@ def refit_anchors(study, model, now=None, only_if_due=False):
 # ---- the live model and its rewards -------------------------------------------------------------------
 
 
-@transaction.atomic
-def activate_model(model):
-    """Make a reward model the live one; the one before retires, and its rewards stay."""
-    RewardModel.objects.filter(status=RewardModel.Status.LIVE).exclude(pk=model.pk).update(
-        status=RewardModel.Status.RETIRED
-    )
-    model.status, model.activated_at = RewardModel.Status.LIVE, timezone.now()
-    model.save(update_fields=["status", "activated_at"])
+def activate_model(model, by="manage.py"):
+    """Make a reward model the live one; the one before retires, and its rewards stay. Returns the model."""
+    registry.activate(model, by)
     return model
 
 
