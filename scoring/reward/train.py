@@ -328,10 +328,8 @@ def _used_blocks(x: Tensor, blocks: Mapping[str, int] | None, use: Sequence[str]
         return x
     if blocks is None or sum(blocks.values()) != x.shape[1]:
         raise ValueError(f"blocks {blocks and dict(blocks)} do not add up to the {x.shape[1]} columns of features")
-    if not use or (unknown := set(use) - blocks.keys()):
-        raise ValueError(
-            f"there is no block {', '.join(sorted(unknown)) if use else 'left'}; there are: {', '.join(blocks)}"
-        )
+    if not use or set(use) - blocks.keys():
+        raise ValueError(f"the blocks to use are {', '.join(use) or 'none'}; name some of: {', '.join(blocks)}")
     columns = [block for name, block in zip(blocks, x.split(list(blocks.values()), dim=1), strict=True) if name in use]
     return torch.cat(columns, dim=1)
 
