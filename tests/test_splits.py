@@ -63,7 +63,7 @@ def test_no_two_sides_share_what_the_split_keeps_apart(split, kept_apart, seed):
 
 def test_a_split_by_time_tests_on_the_newest_votes_and_never_cuts_one_moment():
     labels = votes()
-    side, facts = cut(labels, "time", fractions=FRACTIONS, seed=0)
+    _, facts = cut(labels, "time", fractions=FRACTIONS, seed=0)
     assert facts["time"] == {"train": [0, 629], "validation": [630, 764], "test": [765, 899]}
     days = Labels(labels.a, labels.b, labels.prompt, time=labels.time // 300)
     _, facts = cut(days, "time", fractions=FRACTIONS, seed=0)
