@@ -53,7 +53,8 @@ def held_out(model, side):
     accuracy, decided = found.get("accuracy"), found.get("n_decided", 0)
     low, high = (wilson(accuracy * decided, decided) if accuracy is not None else None) or (None, None)
     return {
-        **{name: found.get(name) for name in ("n", "accuracy", "ece", "log_loss", "temperature")},
+        **{name: found.get(name) for name in ("n", "accuracy", "ece", "log_loss")},
+        "temperature": found.get("temperature") or dict.fromkeys(("value", "low", "high")),
         "n_decided": decided,
         "low": low,
         "high": high,

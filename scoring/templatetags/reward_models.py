@@ -140,11 +140,12 @@ def _path(entries, name, x, y):
 
 
 def nice_ticks(low, high):
-    """Three to six round numbers from `low` to `high`, the ends within a step of them."""
-    span = max(high - low, 1e-6)
+    """Two to seven round numbers that enclose `low` and `high`, the ends within a step of them."""
+    span = max(high - low, 1e-3)
     step = 10 ** math.floor(math.log10(span / 3))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 5)
-    return [round(n * step, 10) for n in range(math.floor(low / step), math.ceil(high / step) + 1)]
+    first = math.floor(low / step)
+    return [round(n * step, 10) for n in range(first, max(math.ceil(high / step), first + 1) + 1)]
 
 
 @register.inclusion_tag("scoring/_reliability.html")
