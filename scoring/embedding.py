@@ -46,11 +46,13 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
         try:
             while ahead:
                 batch, ahead = ahead, start_next()
-                with arithmetic():
-                    _embed(batch, by_block)
+                try:
+                    with arithmetic():
+                        _embed(batch, by_block)
+                finally:
+                    after_batch([one.clip.pk for one in batch])
                 lease.drop(batch)
                 done += len(batch)
-                after_batch([one.clip.pk for one in batch])
                 if not go_on():
                     break
         finally:

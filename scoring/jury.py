@@ -49,19 +49,14 @@ def score_pending(seconds=20):
     complaints.begin_sweep()
     while True:
         model = RewardModel.live()
-        try:
-            rewarded += _sweep(model, deadline)
-        except MACHINES_FAULT as fault:
-            complaints.say(f"scoring stops until a later sweep: {type(fault).__name__}: {fault}")
-            return rewarded
+        rewarded += _sweep(model, deadline)
         if time.monotonic() >= deadline or RewardModel.live() == model:
             return rewarded
 
 
 def _sweep(model, deadline):
     """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live."""
-    scorer = usable_scorer(model) if model else None
-    rewarded = 0
+    scorer, rewarded = None, 0
 
     def go_on():
         return time.monotonic() < deadline and RewardModel.live() == model
@@ -71,8 +66,12 @@ def _sweep(model, deadline):
         if scorer:
             rewarded += reward_embedded(model, scorer, complaints.say, only)
 
-    reward()
-    embed_batches(usable_encoders(model), go_on, model=model, scorer=scorer, after_batch=reward)
+    try:
+        scorer = usable_scorer(model) if model else None
+        reward()
+        embed_batches(usable_encoders(model), go_on, model=model, scorer=scorer, after_batch=reward)
+    except MACHINES_FAULT as fault:
+        complaints.say(f"scoring stops until a later sweep: {type(fault).__name__}: {fault}")
     return rewarded
 
 

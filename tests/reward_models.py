@@ -7,11 +7,11 @@ from scoring.reward.head import RankNetHead
 from scoring.training import store_model
 
 
-def make_model(name, seed=0, hidden=(8,), sharpness=1.0, **fields):
-    """A candidate with an untrained head over `spectral`; its margins are as many times as large as it is sharp."""
-    encoder = get_encoder("spectral")
+def make_model(name, seed=0, hidden=(8,), sharpness=1.0, encoder_keys=("spectral",), **fields):
+    """A candidate with an untrained head; its margins are as many times as large as it is sharp."""
+    encoders = [get_encoder(key) for key in encoder_keys]
     torch.manual_seed(seed)
-    head = RankNetHead(encoder.dimension, hidden)
+    head = RankNetHead(sum(encoder.dimension for encoder in encoders), hidden)
     with torch.no_grad():
         head.net[-1].weight *= sharpness
-    return store_model(head, [encoder], name, **fields)
+    return store_model(head, encoders, name, **fields)

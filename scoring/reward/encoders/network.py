@@ -195,8 +195,8 @@ def _precision(device, autocast: str | None) -> Iterator[None]:
     with ExitStack() as stack:
         if device.type == "cuda":
             stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
-            if autocast:
-                stack.enter_context(torch.autocast("cuda", dtype=getattr(torch, autocast)))
+        if autocast:
+            stack.enter_context(torch.autocast(device.type, dtype=getattr(torch, autocast)))
         yield
 
 
