@@ -73,7 +73,7 @@ class RewardModelAdmin(ReadOnlyAdmin):
 
     @admin.display(description="trained on")
     def trained_on(self, obj):
-        return facts({name: value for name, value in obj.config.items() if name != "split"})
+        return facts({name: value for name, value in obj.config.items() if name not in ("split", "seeds")})
 
     @admin.display(description="votes by side")
     def pairs(self, obj):

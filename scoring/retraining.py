@@ -7,6 +7,7 @@ workers have come to do has one outcome.
 """
 
 import logging
+import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -164,6 +165,7 @@ def do_step(run, progress=None):
     except Exception as error:  # whatever breaks in a run must ring, and must not come again every few seconds
         logger.exception("%s cannot %s", run, run.get_step_display())
         claim.fail(f"{type(error).__name__}: {error}"[:2000])
+        shutil.rmtree(_checkpoints(run), ignore_errors=True)
         return True
     logger.info("%s: %s", run, f"{step} is done" if moved else f"{step} waits")
     return moved
@@ -266,19 +268,19 @@ def _train(claim, progress=None):
 
     run = claim.run
     name = f"{'+'.join(run.config['encoders'])}-run-{run.pk}"
-    candidate = RewardModel.objects.filter(name=name).first()  # there, if a worker was killed right after
+    candidate = RewardModel.objects.filter(name=name, created_at__gte=run.started_at).first()  # a killed one's
     if not candidate:
         candidate = train_candidate(
             _studies(run),
             encoder_keys=run.config["encoders"],
-            seeds=range(run.config["seeds"]),
+            seeds=list(range(run.config["seeds"])),
             name=name,
             up_to_seq=run.train_seq,
-            checkpoint=_checkpoint(run),
+            checkpoint=_checkpoints(run) / "training",
             progress=partial(_show, claim, progress),
         )
     claim.advance(Step.JUDGE, candidate=candidate, test=_figures(candidate), pairs=candidate.config["split"]["pairs"])
-    _checkpoint(run).unlink(missing_ok=True)
+    shutil.rmtree(_checkpoints(run), ignore_errors=True)
     return True
 
 
@@ -361,9 +363,9 @@ def _figures(model):
     return {name: test.get(name) for name in ("n", "n_decided", "accuracy", "ece", "log_loss")}
 
 
-def _checkpoint(run):
-    """Where the training is kept from epoch to epoch, in the storage that the workers share."""
-    return Path(settings.MEDIA_ROOT) / "training" / f"run-{run.pk}.checkpoint"
+def _checkpoints(run):
+    """The folder in which the training is kept from epoch to epoch, in the storage that the workers share."""
+    return Path(settings.MEDIA_ROOT) / "training" / f"run-{run.pk}"
 
 
 def _iso(moment):
