@@ -93,6 +93,7 @@ def train(
     max_epochs: int = 1000,
     threads: int = 1,
     checkpoint: str | os.PathLike | None = None,
+    note: dict | None = None,
     progress: Callable[[dict], None] | None = None,
 ) -> Trained:
     """Fit a head to N votes over C clips, once per seed, and keep the one of least validation loss.
@@ -109,6 +110,7 @@ def train(
         where two cores are idle, and many times slower where they are not: each waits for the other after every layer
     checkpoint: a file written after every epoch. Where it is there, training goes on from it, and ends with the head
         that it would have ended with uninterrupted. The file is left there
+    note: plain JSON that the checkpoint is to carry, for `noted_in`
     progress: called with each epoch's entry of the history, those of a checkpoint included
 
     The same input, seeds and threads give the same head. Raises ValueError for no pairs, for labels that the split
@@ -200,7 +202,7 @@ def train(
                         "best_epoch": best_epoch,
                         "best_state": best_state,
                     }
-                    _write_checkpoint(checkpoint, fingerprint, runs, winner, at_this_epoch)
+                    _write_checkpoint(checkpoint, fingerprint, note, runs, winner, at_this_epoch)
                 if progress:
                     progress(entry)
 
@@ -218,7 +220,7 @@ def train(
             if winner is None or best_loss < winner["best_loss"]:
                 winner = {"seed": seed, "best_epoch": best_epoch, "best_loss": best_loss, "best_state": best_state}
             if checkpoint is not None:
-                _write_checkpoint(checkpoint, fingerprint, runs, winner, None)
+                _write_checkpoint(checkpoint, fingerprint, note, runs, winner, None)
 
         head = RankNetHead(x.shape[1], hidden, dropout)
         head.load_state_dict(winner["best_state"])
@@ -294,29 +296,43 @@ def _fingerprint(arrays: list[np.ndarray], settings: list) -> str:
     return digest.hexdigest()
 
 
-def _write_checkpoint(path, fingerprint, runs, winner, at) -> None:
+def noted_in(checkpoint: str | os.PathLike | None) -> dict | None:
+    """The note that the training of this checkpoint was called with; None where there is no such file (yet)."""
+    if checkpoint is None or not Path(checkpoint).exists():
+        return None
+    return _load_checkpoint(checkpoint)["note"]
+
+
+def _write_checkpoint(path, fingerprint, note, runs, winner, at) -> None:
     """All or nothing: a process killed while it writes leaves the checkpoint of the epoch before."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        torch.save({"fingerprint": fingerprint, "runs": runs, "winner": winner, "at": at}, unfinished)
+        content = {"fingerprint": fingerprint, "note": note, "runs": runs, "winner": winner, "at": at}
+        torch.save(content, unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def _read_checkpoint(path, fingerprint) -> tuple[list[dict], dict | None, dict | None]:
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        found = saved["fingerprint"], saved["runs"], saved["winner"], saved["at"]
-    except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
-        raise BadTrainingCheckpoint(f"{path}: not a checkpoint of a training ({type(error).__name__})") from error
-    if found[0] != fingerprint:
+    saved = _load_checkpoint(path)
+    if saved["fingerprint"] != fingerprint:
         raise BadTrainingCheckpoint(
             f"{path}: of a training on other votes, features or settings; start with the same ones, or delete it"
         )
-    return found[1:]
+    return saved["runs"], saved["winner"], saved["at"]
+
+
+def _load_checkpoint(path) -> dict:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
+        raise BadTrainingCheckpoint(f"{path}: not a checkpoint of a training ({type(error).__name__})") from error
+    if not isinstance(saved, dict) or saved.keys() != {"fingerprint", "note", "runs", "winner", "at"}:
+        raise BadTrainingCheckpoint(f"{path}: not a checkpoint of a training")
+    return saved
 
 
 # ---- the input ----------------------------------------------------------------------------------------
@@ -328,10 +344,8 @@ def _used_blocks(x: Tensor, blocks: Mapping[str, int] | None, use: Sequence[str]
         return x
     if blocks is None or sum(blocks.values()) != x.shape[1]:
         raise ValueError(f"blocks {blocks and dict(blocks)} do not add up to the {x.shape[1]} columns of features")
-    if not use or (unknown := set(use) - blocks.keys()):
-        raise ValueError(
-            f"there is no block {', '.join(sorted(unknown)) if use else 'left'}; there are: {', '.join(blocks)}"
-        )
+    if not use or set(use) - blocks.keys():
+        raise ValueError(f"the blocks to use are {', '.join(use) or 'none'}; name some of: {', '.join(blocks)}")
     columns = [block for name, block in zip(blocks, x.split(list(blocks.values()), dim=1), strict=True) if name in use]
     return torch.cat(columns, dim=1)
 
