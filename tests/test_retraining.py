@@ -194,6 +194,28 @@ def test_a_worker_killed_after_training_does_not_make_the_next_train_again(arena
     assert RewardModel.objects.filter(status="candidate").count() == 1
 
 
+def test_a_worker_killed_in_the_training_leaves_its_epochs_to_the_next(arena, time_passes, settings):
+    vote(arena, 120, taste())
+    switch_on()
+    run, seen = retraining.begin(), []
+
+    def killed_after_five(epoch):
+        seen.append(epoch)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retraining.do_step(run, progress=killed_after_five)
+    assert last_run().facts["train"]["epoch"] == 1
+    assert (settings.MEDIA_ROOT / "training" / f"run-{run.pk}" / "training").exists()
+    time_passes(retraining.LEASE.total_seconds() + 1)
+    again = []
+    retraining.do_step(last_run(), progress=again.append)
+    assert again[:5] == seen
+    assert last_run().candidate.history == again
+    assert not (settings.MEDIA_ROOT / "training" / f"run-{run.pk}").exists()
+
+
 def test_a_worker_killed_in_a_judgement_has_decided_nothing(arena, time_passes, monkeypatch):
     vote(arena, 300, taste())
     switch_on()
