@@ -56,14 +56,15 @@ class NetworkEncoder(WeightsOnDisk):
     go through the network together, and no clip is padded to the length of another, so an embedding does not depend
     on the batch it came in (to 1e-4).
 
-    `autocast` ("bfloat16" or "float16") lets cuda compute in that type where torch thinks it safe. None, the
+    `autocast` ("bfloat16" or "float16") lets the device compute in that type where torch thinks it safe. None, the
     default, is float32 throughout: what the revision stands for.
     """
 
     kind = "audio"
     differentiable = True
     window_s: float
-    batch_s = 320.0  # of audio that goes through the network at once, while memory lasts
+    batch_s = 320.0  # of audio that goes through the network at once on cuda, while memory lasts
+    batch_s_on_cpu = 40.0  # which gains nothing by more, and is killed when memory runs out
     autocast: Literal["bfloat16", "float16"] | None = None
 
     key: str
@@ -143,7 +144,8 @@ class NetworkEncoder(WeightsOnDisk):
         def name(window: tuple[int, Tensor]) -> str:
             return f"waveform {window[0]} of the batch, {length / self.sample_rate:.1f} s of it through {self.key}"
 
-        at_once = max(1, int(self.batch_s * self.sample_rate) // length)
+        seconds = self.batch_s if like.device.type == "cuda" else self.batch_s_on_cpu
+        at_once = max(1, int(seconds * self.sample_rate) // length)
         for (place, _), row in in_batches(windows, at_once, run, name):
             yield place, row
 
@@ -196,9 +198,7 @@ def _checked(place: int, waveform: np.ndarray) -> np.ndarray:
 def _autocast(device: torch.device, dtype: str | None) -> AbstractContextManager:
     import torch
 
-    if device.type != "cuda" or dtype is None:
-        return nullcontext()
-    return torch.autocast("cuda", dtype=getattr(torch, dtype))
+    return torch.autocast(device.type, dtype=getattr(torch, dtype)) if dtype else nullcontext()
 
 
 _loaded: dict[str, tuple[tuple[Path, str], nn.Module]] = {}
