@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import brentq
-from scipy.special import expit, logit
 
-from scoring.reward import metrics
 from scoring.reward.train import SIDES, BadTrainingCheckpoint, ranknet_loss, train
+
+from .planted import planted as planted_preference
 
 QUICK = {"hidden": (64, 32), "learning_rate": 3e-3, "max_epochs": 40}
 
@@ -154,31 +153,15 @@ def test_everything_but_the_head_is_json_and_only_ties_leave_none_not_nan():
 # ---- a planted preference ----
 
 
-def bradley_terry_votes(n_pairs, width, latent=16, wrong=0.25, seed=0):
-    """(features, a, b, target, prompt, probability that a wins). Features carry `latent` directions, as embeddings do,
-    under noise of a sixteenth of their variance; the reward is linear in them. A label is drawn from
-    sigmoid(reward(a) - reward(b)), scaled so that `wrong` of the labels contradict the reward.
-    """
-    rng = np.random.default_rng(seed)
-    mixing = rng.normal(size=(latent, width))
-    features = rng.normal(size=(2 * n_pairs, latent)) @ mixing + rng.normal(size=(2 * n_pairs, width))
-    reward = features @ np.linalg.pinv(mixing) @ rng.normal(size=latent)
-    a, b = np.arange(0, 2 * n_pairs, 2), np.arange(1, 2 * n_pairs, 2)
-    gap = reward[a] - reward[b]
-    scale = brentq(lambda scale: expit(-scale * np.abs(gap)).mean() - wrong, 1e-3, 1e3)
-    probability = expit(scale * gap)
-    target = (rng.random(n_pairs) < probability).astype(float)
-    return features.astype(np.float32), a, b, target, np.arange(n_pairs) // 5, probability
-
-
 def test_a_planted_preference_is_learnt_to_within_two_points_of_what_can_be_known_and_calibrated():
-    features, a, b, target, prompt, probability = bradley_terry_votes(n_pairs=6000, width=128)
-    result = train(features, a, b, target, prompt, fractions=(0.5, 0.1, 0.4), max_epochs=8, patience=4)
-    test = np.isin(prompt, result.split["prompts"]["test"])
-    bayes = np.maximum(probability, 1 - probability)[test].mean()
-    at_best = metrics.accuracy(logit(probability[test]), target[test])
-    assert bayes == pytest.approx(0.75, abs=0.01)
-    assert result.metrics["test"]["accuracy"] > max(bayes, at_best) - 0.02
+    data = planted_preference(n_pairs=6000, width=128)
+    result = train(
+        data.features, data.a, data.b, data.target, data.prompt,
+        fractions=(0.5, 0.1, 0.4), max_epochs=8, patience=4,
+    )  # fmt: skip
+    expected, best = data.bayes(np.isin(data.prompt, result.split["prompts"]["test"]))
+    assert expected == pytest.approx(0.75, abs=0.01)
+    assert result.metrics["test"]["accuracy"] > max(expected, best["accuracy"]) - 0.02
     assert result.metrics["test"]["ece"] < 0.05
 
 

@@ -13,8 +13,8 @@ from scoring.reward.splits import SIDES, SPLITS
 from scoring.reward.weights import WeightsError
 
 CHOICES = (  # what makes two trainings the same
-    "study", "up_to_seq", "from_export", "clips", "keep_flagged", "weight_by_reliability", "encoders", "blocks", "split",
-    "leave_out", "seeds", "threads",
+    "study", "up_to_seq", "from_export", "clips", "keep_flagged", "weight_by_reliability", "encoders", "blocks",
+    "split", "leave_out", "seeds", "threads",
 )  # fmt: skip
 FIGURES = {"accuracy": "accuracy", "ece": "ECE", "log_loss": "log loss"}
 
