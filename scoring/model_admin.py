@@ -13,6 +13,7 @@ from arena.refusals import Refusal
 from . import registry, retraining
 from .models import Decision, Retraining, RetrainingRun, RewardModel
 from .reward.encoders import KEYS, get_encoder
+from .wording import facts
 
 NOTHING = "-"
 
@@ -20,21 +21,6 @@ NOTHING = "-"
 def sentences(lines):
     """Lines of text, one below the other."""
     return format_html_join("", "<div>{}</div>", ((line,) for line in lines)) or NOTHING
-
-
-def facts(found):
-    """{name: value} as "name value" beside each other, numbers short."""
-    return ", ".join(f"{name.replace('_', ' ')} {short(value)}" for name, value in found.items()) or NOTHING
-
-
-def short(value):
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict):
-        return "(" + ", ".join(f"{name} {short(one)}" for name, one in value.items()) + ")"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(short, value)) or "none"
-    return str(value)
 
 
 def clock(iso):
@@ -79,7 +65,7 @@ class RewardModelAdmin(ReadOnlyAdmin):
 
     @admin.display(description="trained on")
     def trained_on(self, obj):
-        return facts({name: value for name, value in obj.config.items() if name not in ("split", "seeds")})
+        return facts({name: value for name, value in obj.config.items() if name not in ("split", "seeds")}) or NOTHING
 
     @admin.display(description="votes by side")
     def pairs(self, obj):
@@ -149,7 +135,7 @@ class DecisionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="figures")
     def figures(self, obj):
-        return facts({name: v for name, v in obj.reasons.items() if name not in ("reasons", "forced_over")})
+        return facts({name: v for name, v in obj.reasons.items() if name not in ("reasons", "forced_over")}) or NOTHING
 
 
 class RetrainingForm(forms.ModelForm):
@@ -244,11 +230,11 @@ class RetrainingRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="votes")
     def votes(self, obj):
-        return facts(obj.facts.get("votes", {}))
+        return facts(obj.facts.get("votes", {})) or NOTHING
 
     @admin.display(description="settings then")
     def settings(self, obj):
-        return facts(obj.config)
+        return facts(obj.config) or NOTHING
 
     @admin.display(description="steps")
     def steps(self, obj):

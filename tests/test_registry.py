@@ -120,10 +120,14 @@ def test_a_model_whose_weights_are_gone_does_not_go_live(models):
     ("block", "reason"),
     [
         ({"key": "spectral", "revision": "0", "dimension": 451}, "revision '0' is wanted"),
+        ({"key": "clap-music", "revision": "1-0a1b2c3d", "dimension": 512}, "fetch_weights clap-music"),
         ({"key": "cochlea", "revision": "1", "dimension": 64}, "Unknown encoder 'cochlea'"),
     ],
 )
-def test_a_model_of_an_encoder_that_is_not_here_goes_live_only_when_forced_and_the_act_keeps_why(models, block, reason):
+def test_a_model_of_an_encoder_that_is_not_here_goes_live_only_when_forced_and_the_act_keeps_why(
+    models, block, reason, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("WEIGHTS_DIR", str(tmp_path))
     RewardModel.objects.filter(name="second").update(encoders=[block])
     with pytest.raises(CommandError, match=reason):
         call_command("activate_model", "second")

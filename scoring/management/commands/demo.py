@@ -104,6 +104,6 @@ class Command(BaseCommand):
 
         with tqdm(desc="train reward model", unit=" epochs") as bar:
             model = train_candidate([study], progress=lambda _: bar.update())
-        services.activate_model(model)
+        services.activate_model(model, by="the demo")
         test = {name: model.metrics["test"][name] for name in ("n", "n_decided", "accuracy", "ece", "log_loss")}
         self.stdout.write(f"{model.name} is live; on held-out prompts: {test}")

@@ -7,6 +7,7 @@ from annotations import ledger
 from arena.refusals import Refusal
 from scoring import jury, retraining
 from scoring.models import RetrainingRun
+from scoring.wording import facts
 
 
 class Command(BaseCommand):
@@ -44,8 +45,9 @@ class Command(BaseCommand):
 
             return retraining.do_step(run, progress=show)
 
-    def describe(self, facts):
-        sentences = facts.get("reasons", [])
-        numbers = {name: value for name, value in facts.items() if name != "reasons" and not name.endswith("_at")}
-        said = ", ".join(f"{name} {value}" for name, value in numbers.items())
-        return "".join([said, *(f"\n    {sentence}" for sentence in sentences)])
+    def describe(self, found):
+        """A judgement in its sentences, any other step in its facts."""
+        if found.get("reasons"):
+            outcome = "promoted" if found["promoted"] else "kept out"
+            return "".join([outcome, *(f"\n    {sentence}" for sentence in found["reasons"])])
+        return facts({name: value for name, value in found.items() if not name.endswith("_at")})

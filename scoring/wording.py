@@ -1,0 +1,17 @@
+"""Facts as a line of text, for the admin and the commands."""
+
+
+def facts(found):
+    """{name: value} as "name value" beside each other."""
+    return ", ".join(f"{name.replace('_', ' ')} {short(value)}" for name, value in found.items())
+
+
+def short(value):
+    """A number with four digits, the content of lists and dicts in a row."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return f"({facts(value)})"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(short, value)) or "none"
+    return str(value)
