@@ -34,6 +34,8 @@ def lacking(blocks, *, after=0, model=None, free_at=None):
     With a `model`, of those that it has not rewarded: a clip with a reward lacks none of the model's blocks, and one
     question about rewards is cheaper than one for each block where there is nothing left to do.
     """
+    if not blocks:
+        return
     clips = Clip.objects.filter(status=Status.READY).order_by("pk")
     if model:
         clips = clips.filter(~Exists(rewards_of(model, clip=OuterRef("pk"))))

@@ -37,7 +37,7 @@ def run() -> list[dict]:
         rows += swap()
     with installed(full_size=True):
         rows += memory()
-        rows += compare("full-size networks", n_clips=4, repeats=1)
+        rows += compare("full-size networks", n_clips=4, repeats=2)
     return rows
 
 
