@@ -97,12 +97,13 @@ def _score_batch(scorer, rate, batch):
     if sound:
         try:
             rewards = iter([_rewarded(reward) for reward in _rewards(scorer, rate, sound)])
-        except Exception as failure:  # whatever an encoder raises is the story of one of the files
+        except Exception as failure:  # it may be the story of one of the files, and not of the others
             if len(sound) > 1:
                 rewards = iter([_score_batch(scorer, rate, [one])[0] for one in sound])
             else:
                 logger.exception("a file cannot be scored")
-                rewards = iter([Scored(error=_sentence(failure), again=isinstance(failure, jury.MACHINES_FAULT))])
+                is_files_fault = isinstance(failure, ValueError)  # as an encoder says that it cannot embed an input
+                rewards = iter([Scored(error=_sentence(failure), again=not is_files_fault)])
     return [content if isinstance(content, Scored) else next(rewards) for content, _ in batch]
 
 
