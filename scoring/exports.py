@@ -86,8 +86,9 @@ def _with_clips(rows, jury, excluded):
         won, lost = ("a", "b") if row["preference"] == "A" else ("b", "a")
         chosen, rejected = clips[row[f"clip_{won}"]], clips[row[f"clip_{lost}"]]
         scores = rewards.get(chosen.pk), rewards.get(rejected.pk)
-        margin = None if None in scores else scores[0] - scores[1]
-        if reason := jury.why_not(scores[0], margin):
+        margin = None if None in scores else round(scores[0] - scores[1], 6)
+        chosen_reward, rejected_reward = (None if score is None else round(score, 6) for score in scores)
+        if reason := jury.why_not(chosen_reward, margin):  # what is written decides: a reader filters to the same rows
             excluded[reason] += 1
             continue
         yield {
@@ -103,16 +104,12 @@ def _with_clips(rows, jury, excluded):
             "rejected": clip_json(rejected, row[f"system_{lost}"]),
             "degree": row["degree"],
             "flags": row["flags"],
-            "margin": _rounded(margin),
+            "margin": margin,
             "reward_model": jury.model.name if jury.model else None,
             "probability": probability(margin, jury.temperature),
-            "chosen_reward": _rounded(scores[0]),
-            "rejected_reward": _rounded(scores[1]),
+            "chosen_reward": chosen_reward,
+            "rejected_reward": rejected_reward,
         }
-
-
-def _rounded(value):
-    return None if value is None else round(value, 6)
 
 
 def clip_json(clip, system):
