@@ -19,8 +19,6 @@ def train_candidate(studies, *, encoder_keys=jury.DEFAULT_ENCODERS, seed=0, name
 
     Clips that lack an embedding get one first. Votes on clips that cannot be embedded are left out and counted.
     """
-    from .reward.head import save_head
-    from .reward.scorer import encoder_metadata
     from .reward.train import train
 
     if not studies:
@@ -36,16 +34,10 @@ def train_candidate(studies, *, encoder_keys=jury.DEFAULT_ENCODERS, seed=0, name
         raise Conflict(f"No usable votes on embedded clips in the studies ({slugs}): nothing to train on.")
     trained = train(data.features, data.a, data.b, data.target, data.prompt, seed=seed, progress=progress)
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "head.safetensors"
-        sha256 = save_head(trained.head, path, encoder_metadata(encoders))
-        with path.open("rb") as weights:
-            stored = default_storage.save(f"weights/{sha256}.safetensors", File(weights))
-    return RewardModel.objects.create(
-        name=name or _next_name(encoder_keys),
-        encoders=[{"key": e.key, "revision": e.revision, "dimension": e.dimension} for e in encoders],
-        weights=stored,
-        sha256=sha256,
+    return store_model(
+        trained.head,
+        encoders,
+        name or _next_name(encoder_keys),
         ledger_seq=seq,
         config={
             "recipe": "RankNet, arXiv 2606.17006",
@@ -57,6 +49,31 @@ def train_candidate(studies, *, encoder_keys=jury.DEFAULT_ENCODERS, seed=0, name
         },
         metrics=trained.metrics,
         history=trained.history,
+    )
+
+
+def store_model(head, encoders, name, *, ledger_seq=0, config=None, metrics=None, history=None):
+    """Keep a head, which reads the encoders' blocks in their order, as a candidate reward model with its file.
+
+    ledger_seq: the place up to which votes may have been seen; 0 for a head that saw none of this arena's.
+    """
+    from .reward.head import save_head
+    from .reward.scorer import encoder_metadata
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.safetensors"
+        sha256 = save_head(head, path, encoder_metadata(encoders))
+        with path.open("rb") as weights:
+            stored = default_storage.save(f"weights/{sha256}.safetensors", File(weights))
+    return RewardModel.objects.create(
+        name=name,
+        encoders=[{"key": e.key, "revision": e.revision, "dimension": e.dimension} for e in encoders],
+        weights=stored,
+        sha256=sha256,
+        ledger_seq=ledger_seq,
+        config=config or {},
+        metrics=metrics or {},
+        history=history or [],
     )
 
 
