@@ -15,9 +15,10 @@ import numpy as np
 from arena import audio
 
 from . import jury
+from .embedding import MACHINES_FAULT
 
 BATCH = 32  # files that are embedded together,
-BATCH_SECONDS = 600  # or fewer, of about this much sound: 115 MB at 48 kHz
+BATCH_SECONDS = 600  # or fewer, of about this much sound: 115 MB at 48 kHz, once for each rate that an encoder wants
 DECODERS = 2
 MIN_SECONDS, SILENT, OVERLOADED = 1.0, 1e-3, 10.0  # what a clip of the arena is held to: 1 s, -60 and +20 dBFS
 logger = logging.getLogger(__name__)
@@ -41,33 +42,38 @@ def score_files(files: Iterable[tuple[str | Path, str]], model) -> Iterator[Scor
     Raises what loading the model raises: BadCheckpoint, UnknownEncoder, WeightsMissing, OSError.
     """
     scorer = jury.load_scorer(model.pk)
-    rate = max(encoder.sample_rate for encoder in scorer.encoders) or 48_000  # 0: it reads nothing but the prompt
-    with ThreadPoolExecutor(DECODERS) as pool:
-        for batch in _batches(_ahead(pool, files, rate), rate):
-            yield from _score_batch(scorer, rate, batch)
+    with ThreadPoolExecutor(DECODERS, "decode") as threads:
+        for batch in _batches(_ahead(threads, files)):
+            yield from _score_batch(scorer, batch)
 
 
-def _ahead(pool, files, rate):
-    """(waveform or Scored, prompt) of each file, in order, with no more than a few decoded before they are needed."""
+@dataclass(frozen=True)
+class _Sound:
+    samples: np.ndarray
+    rate: int
+    prompt: str
+
+
+def _ahead(threads, files):
+    """A _Sound or Scored for each file, in order, with no more than a few decoded before they are needed."""
     started = deque()
     for path, prompt in files:
-        started.append((pool.submit(_waveform, path, rate), prompt))
+        started.append(threads.submit(_decoded, path, prompt))
         if len(started) > 2 * DECODERS:
-            future, prompt = started.popleft()
-            yield future.result(), prompt
-    for future, prompt in started:
-        yield future.result(), prompt
+            yield started.popleft().result()
+    for decoding in started:
+        yield decoding.result()
 
 
-def _waveform(path, rate):
-    """The file's samples, float32 [n] at `rate` Hz, or a Scored that says what is wrong."""
+def _decoded(path, prompt):
+    """The file's sound, or a Scored that says what is wrong."""
     try:
-        samples = audio.decode(path, sample_rate=rate, mono=True)
+        samples, rate = audio.decode_once(path)
     except audio.AudioRejected as refusal:
         return Scored(error=refusal.reason)
     except FileNotFoundError:
         return Scored(error="There is no such file.")
-    except jury.MACHINES_FAULT as failure:
+    except MACHINES_FAULT as failure:
         return Scored(error=_sentence(failure), again=True)
     seconds, peak = len(samples) / rate, float(np.abs(samples).max(initial=0.0))
     if seconds < MIN_SECONDS:
@@ -76,14 +82,14 @@ def _waveform(path, rate):
         return Scored(error="The audio is silent: mixed to mono, no sample is louder than -60 dBFS.")
     if peak > OVERLOADED:
         return Scored(error="Samples are over 20 dB above full scale: these look like integers stored as floats.")
-    return samples
+    return _Sound(samples, rate, prompt)
 
 
-def _batches(decoded, rate):
+def _batches(decoded):
     batch, seconds = [], 0.0
-    for content, prompt in decoded:
-        batch.append((content, prompt))
-        seconds += 0 if isinstance(content, Scored) else len(content) / rate
+    for one in decoded:
+        batch.append(one)
+        seconds += len(one.samples) / one.rate if isinstance(one, _Sound) else 0
         if len(batch) == BATCH or seconds >= BATCH_SECONDS:
             yield batch
             batch, seconds = [], 0.0
@@ -91,25 +97,33 @@ def _batches(decoded, rate):
         yield batch
 
 
-def _score_batch(scorer, rate, batch):
-    """One Scored for each (waveform or Scored, prompt). If the batch fails, its files are tried one by one."""
-    sound = [(content, prompt) for content, prompt in batch if not isinstance(content, Scored)]
-    if sound:
-        try:
-            rewards = iter([_rewarded(reward) for reward in _rewards(scorer, rate, sound)])
-        except Exception as failure:  # it may be the story of one of the files, and not of the others
-            if len(sound) > 1:
-                rewards = iter([_score_batch(scorer, rate, [one])[0] for one in sound])
-            else:
-                logger.exception("a file cannot be scored")
-                is_files_fault = isinstance(failure, ValueError)  # as an encoder says that it cannot embed an input
-                rewards = iter([Scored(error=_sentence(failure), again=not is_files_fault)])
-    return [content if isinstance(content, Scored) else next(rewards) for content, _ in batch]
+def _score_batch(scorer, batch):
+    """A Scored for each _Sound or Scored. If they fail together, they are tried one by one."""
+    sounds = [one for one in batch if isinstance(one, _Sound)]
+    scored = iter(_score_sounds(scorer, sounds))
+    return [next(scored) if isinstance(one, _Sound) else one for one in batch]
 
 
-def _rewards(scorer, rate, sound):
-    waveforms, prompts = zip(*sound, strict=True)
-    return scorer.score(waveforms, [rate] * len(sound), prompts)
+def _score_sounds(scorer, sounds):
+    if not sounds:
+        return []
+    try:
+        rewards = scorer.score(
+            [one.samples for one in sounds], [one.rate for one in sounds], [one.prompt for one in sounds]
+        )
+    except Exception as failure:  # it may be the story of one of the files, and not of the others
+        if len(sounds) > 1:
+            return [scored for one in sounds for scored in _score_sounds(scorer, [one])]
+        return [_failed(failure)]
+    return [_rewarded(reward) for reward in rewards]
+
+
+def _failed(failure):
+    from .reward.faults import of_the_machine
+
+    logger.exception("a file cannot be scored")
+    fault = failure if isinstance(failure, MACHINES_FAULT) else of_the_machine(failure)
+    return Scored(error=_sentence(fault or failure), again=fault is not None)
 
 
 def _rewarded(reward):

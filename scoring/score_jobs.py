@@ -96,14 +96,22 @@ def claim():
     live, now = RewardModel.live(), timezone.now()
     if not live:
         return None
-    free = ScoreJob.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now), done_at=None)
     with transaction.atomic():
-        job = free.order_by("created_at").select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
+        job = _free(now).order_by("created_at").select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
         if job:
             job.claimed_until, job.attempts = now + LEASE, job.attempts + 1
             job.reward_model = job.reward_model or live
             job.save(update_fields=["claimed_until", "attempts", "reward_model"])
     return job
+
+
+def are_waiting():
+    """Whether a worker could claim a job now: somebody waits, so work that can wait should make room."""
+    return RewardModel.live() is not None and _free(timezone.now()).exists()
+
+
+def _free(now):
+    return ScoreJob.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now), done_at=None)
 
 
 def score_some(job):

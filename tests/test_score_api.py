@@ -186,7 +186,7 @@ def test_the_machines_fault_is_tried_again_and_told_in_the_end(
     def full_disk(*args, **kwargs):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(score_files.audio, "decode", full_disk)
+    monkeypatch.setattr(score_files.audio, "decode_once", full_disk)
     for _ in range(2):
         assert score_jobs.work_off() == 0
         assert score_jobs.work_off() == 0, "not before a pause"
@@ -217,6 +217,16 @@ def test_all_files_of_a_job_are_scored_by_the_model_that_began(model, rosa, no_w
     score_jobs.work_off()
     assert rosa.get(url).json()["reward_model"] == "jury"
     assert RewardModel.live().name == "newer"
+
+
+def test_clips_wait_while_a_researcher_does(study, model, rosa, no_worker, tmp_path):
+    path = sound(tmp_path)
+    for clip in Clip.objects.all():
+        clip.original.save(f"originals/{clip.pk}.wav", ContentFile(path.read_bytes()))
+    rosa.send("/api/score/", path)
+    assert jury.score_pending() == 0
+    tasks.work_off_score_jobs()
+    assert jury.score_pending() == 6
 
 
 # ---- who may ask ----
