@@ -35,6 +35,7 @@ class _Judge:
     def __init__(self, manifest, model):
         self.manifest, self.model = manifest, model
         self.calibration = calibration_of(model)
+        self.scored = {}  # (content, prompt): Scored
         self.hashes = ("sha256_a", "sha256_b") if manifest.is_of_pairs else ("sha256",)
         self.identity = (*manifest.paths, *(["prompt"] if "prompt" in manifest.columns else []), *self.hashes)
 
@@ -66,19 +67,26 @@ class _Judge:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def score(self, rows):
-        """Put the results into the rows."""
-        paths = self.manifest.paths
-        files = [(self.manifest.folder / row[column], row.get("prompt", "")) for row in rows for column in paths]
-        scored = score_files(files, self.model)
+        """Put the results into the rows. A file that several rows name with one prompt is scored once a run."""
+        asked = {one: path for row in rows for one, path in self._files(row) if one not in self.scored}
+        files = [(path, prompt) for (_, prompt), path in asked.items()]
+        self.scored.update(zip(asked, score_files(files, self.model), strict=True))
         for row in rows:
-            found = [next(scored) for _ in paths]
+            found = [self.scored[one] for one, _ in self._files(row)]
             row["error"] = "; ".join(
                 f"{column}: {one.error}" if len(found) > 1 else one.error
-                for column, one in zip(paths, found, strict=True)
+                for column, one in zip(self.manifest.paths, found, strict=True)
                 if one.error
             )
             if not row["error"]:
                 row.update(self._results([one.reward for one in found]))
+
+    def _files(self, row):
+        """[((content, prompt), path)] of the row's files."""
+        return [
+            ((row[name], row.get("prompt", "")), self.manifest.folder / row[column])
+            for name, column in zip(self.hashes, self.manifest.paths, strict=True)
+        ]
 
     def _results(self, rewards):
         if len(rewards) == 1:

@@ -165,6 +165,12 @@ def test_pairs_get_rewards_margin_and_calibrated_probability(model, folder):
     assert [row["kept"] for row in scored(folder, "--min-margin", least)] == ["True", "True", "False"]
 
 
+def test_a_file_of_many_pairs_is_scored_once(model, folder, counted):
+    manifest(folder, "path_a,path_b", "0.wav,1.wav", "0.wav,2.wav", "1.wav,2.wav")
+    assert len(scored(folder)) == 3
+    assert sorted(counted) == ["0.wav", "1.wav", "2.wav"]
+
+
 def test_a_pair_names_the_file_that_is_bad(model, folder):
     silence(folder)
     manifest(folder, "path_a,path_b", "0.wav,silent.wav", "0.wav,none.wav")
