@@ -158,9 +158,11 @@ def _held(job):
     over = threading.Event()
 
     def renew():
-        while not over.wait(LEASE.total_seconds() / 3):
-            ScoreJob.objects.filter(pk=job.pk).update(claimed_until=timezone.now() + LEASE)
-        connection.close()  # this thread's own
+        try:
+            while not over.wait(LEASE.total_seconds() / 3):
+                ScoreJob.objects.filter(pk=job.pk).update(claimed_until=timezone.now() + LEASE)
+        finally:
+            connection.close()  # this thread's own
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()

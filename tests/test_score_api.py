@@ -149,6 +149,23 @@ def test_what_a_killed_worker_had_claimed_is_scored_by_the_next(model, rosa, no_
     assert rosa.get(url).status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_takes_long_keeps_its_claim(no_worker, monkeypatch, tmp_path):
+    make_model()
+    Researcher().send("/api/score/", sound(tmp_path))
+    monkeypatch.setattr(score_jobs, "LEASE", timedelta(seconds=0.6))
+    really, free_meanwhile = score_files.score_files, []
+
+    def slow(files, model):
+        time.sleep(1.5)
+        free_meanwhile.append(score_jobs.are_waiting())
+        return really(files, model)
+
+    monkeypatch.setattr(score_files, "score_files", slow)
+    assert score_jobs.work_off() == 1
+    assert free_meanwhile == [False]
+
+
 def test_a_file_that_ends_its_worker_every_time_is_given_up_and_the_others_are_not(
     model, rosa, no_worker, time_passes, monkeypatch, tmp_path
 ):
