@@ -92,7 +92,7 @@ def _embed(batch, by_block):
             for claim in theirs
         ]
         try:
-            outcomes = _vectors(encoder, heard)
+            outcomes = vectors_or_reasons(encoder, heard)
         except MACHINES_FAULT as fault:
             faults.append(fault)
             continue
@@ -107,7 +107,7 @@ def _embed(batch, by_block):
         raise faults[0]
 
 
-def _vectors(encoder, heard):
+def vectors_or_reasons(encoder, heard):
     """A vector, or the exception that says why there is none, for each; one that fails is found by halving the batch.
 
     Raises what is the machine's fault, as an OSError or a MemoryError.
@@ -126,7 +126,7 @@ def _vectors(encoder, heard):
         if len(heard) == 1:
             return [failure]
     half = len(heard) // 2
-    return _vectors(encoder, heard[:half]) + _vectors(encoder, heard[half:])
+    return vectors_or_reasons(encoder, heard[:half]) + vectors_or_reasons(encoder, heard[half:])
 
 
 def _checked(encoder, vectors, n):

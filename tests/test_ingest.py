@@ -170,7 +170,7 @@ def test_training_on_votes_gives_a_candidate_with_held_out_metrics(manifest):
     study = Study.objects.get()
     for _ in range(6):
         cast(study, "ABAB")
-    model = train_candidate([study], seed=1)
+    model = train_candidate([study], seeds=(1,))
     assert model.status == "candidate"
     assert model.metrics["test"]["n"] >= 1
     assert model.metrics["test"].keys() >= {"accuracy", "ece", "log_loss"}
