@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
+from scipy.special import expit
 
 from scoring.calibration import probability, sigmoid
 from scoring.models import RewardModel
+from scoring.reward import metrics
 
 from .score_cast import MEASURED, Researcher
 
@@ -17,8 +20,8 @@ def rosa(db):
     return Researcher()
 
 
-def live(metrics):
-    return RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live", metrics=metrics)
+def live(measured):
+    RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live", metrics=measured)
 
 
 def without(*names):
@@ -52,15 +55,15 @@ def test_the_live_models_calibration_has_its_interval_its_counts_and_the_plain_s
 
 
 @pytest.mark.parametrize(
-    ("metrics", "reason"),
+    ("measured", "reason"),
     [
         ({}, "jury was not measured on held-out votes"),
         (without("temperature", "reliability"), "before temperatures were fitted"),
         ({"test": {**MEASURED["test"], "temperature": None}}, "No temperature fits the 200 decided"),
     ],
 )
-def test_a_model_without_a_temperature_says_why_and_gives_no_probability(rosa, metrics, reason):
-    live(metrics)
+def test_a_model_without_a_temperature_says_why_and_gives_no_probability(rosa, measured, reason):
+    live(measured)
     body = rosa.get(URL).json()
     assert body["temperature"] is None
     assert reason in body["reason"]
@@ -73,3 +76,15 @@ def test_calibration_is_for_researchers_and_of_a_live_model(rosa, client):
     live(MEASURED)
     assert client.get(URL).status_code == 401
     assert Researcher("eve", group=None).get(URL).status_code == 403
+
+
+def test_what_training_measures_is_what_calibration_reads(rosa):
+    """800 votes whose log-odds are the margin over 1.7: a model that is overconfident by so much."""
+    rng = np.random.default_rng(0)
+    margin = rng.normal(0, 2, 800)
+    live({"test": metrics.report(margin, (rng.random(800) < expit(margin / 1.7)).astype(float))})
+    body = rosa.get(URL).json()
+    assert body["temperature"]["low"] < 1.7 < body["temperature"]["high"]
+    assert (body["temperature"]["n"], body["measured_on"]["n_decided"]) == (800, 800)
+    assert sum(one["n"] for one in body["bins"]) == 800
+    assert all(example["probability"] < example["sigmoid"] for example in body["examples"])
