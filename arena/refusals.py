@@ -28,17 +28,38 @@ class Gone(Refusal):
     status, code = 410, "gone"
 
 
+class TooLarge(Refusal):
+    status, code = 413, "too_large"
+
+
 class NotHeard(Refusal):
     status, code = 422, "not_heard"
 
 
+class BadAudio(Refusal):
+    status, code = 422, "bad_audio"
+
+
+class TooMany(Refusal):
+    status, code = 429, "too_many"
+
+
+class Unavailable(Refusal):
+    status, code = 503, "unavailable"
+
+
 def exception_handler(exc, context):
-    """REST framework's handler, with {"code", "detail", ...facts} for a Refusal and a code for its own."""
+    """REST framework's handler, with {"code", "detail", ...facts} for a Refusal and a code for its own.
+
+    The fact `retry_after_s` is also the header Retry-After.
+    """
     from rest_framework.response import Response
     from rest_framework.views import exception_handler as rest_handler
 
     if isinstance(exc, Refusal):
-        return Response({"code": exc.code, "detail": exc.message, **exc.facts}, status=exc.status)
+        wait = exc.facts.get("retry_after_s")
+        headers = {} if wait is None else {"Retry-After": str(wait)}
+        return Response({"code": exc.code, "detail": exc.message, **exc.facts}, status=exc.status, headers=headers)
     response = rest_handler(exc, context)
     if response is not None and "detail" in response.data:  # else it names the fields that do not fit
         response.data["code"] = response.data["detail"].code

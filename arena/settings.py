@@ -174,8 +174,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
 
-def sweep(task, seconds, queue="default"):
-    return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": seconds}}
+def sweep(task, seconds, queue="default", expires=None):
+    return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": expires or seconds}}
 
 
 CELERY_BEAT_SCHEDULE = {
@@ -189,6 +189,9 @@ CELERY_BEAT_SCHEDULE = {
     "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600),
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
     "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
+    # Somebody waits for these: after a long batch of clips the oldest message is still good, and so the next in line.
+    "score jobs": sweep("scoring.tasks.work_off_score_jobs", 1, queue="gpu", expires=60),
+    "erasures": sweep("scoring.tasks.erase_scored_files", 600),
     "releases": sweep("scoring.tasks.release_pairs", 3600),
     "retraining": sweep("scoring.tasks.retrain", 15),
 }

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from arena.services import local_copy
 
-from . import claims
+from . import claims, score_jobs
 from .embedding import MACHINES_FAULT, embed_batches
 from .models import RewardModel
 from .rescoring import reward_embedded
@@ -55,11 +55,12 @@ def score_pending(seconds=20):
 
 
 def _sweep(model, deadline):
-    """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live."""
+    """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live, or
+    when files wait that researchers have sent."""
     scorer, rewarded = None, 0
 
     def go_on():
-        return time.monotonic() < deadline and RewardModel.live() == model
+        return time.monotonic() < deadline and RewardModel.live() == model and not score_jobs.are_waiting()
 
     def reward(only=None):
         nonlocal rewarded

@@ -332,6 +332,9 @@ class ScoreJob(models.Model):
         RewardModel, models.PROTECT, null=True, related_name="+", help_text="The live model when it was scored."
     )
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Claims since the last of its files had an outcome."
+    )
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True, blank=True)
 

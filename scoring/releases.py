@@ -12,17 +12,20 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.exports import VOTE_COLUMNS, VOTE_COLUMNS_1, vote_rows, write
 from annotations.models import Ledger
-from arena.refusals import NotFound
+from arena.refusals import Conflict, NotFound, Refusal
 
-from .exports import PAIR_COLUMNS, pair_rows
+from .calibration import calibration_of
+from .exports import PAIR_COLUMNS, PAIR_COLUMNS_2, PairJury, pair_rows
 from .models import Release, RewardModel
 from .services import last_reward
 
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 COLUMNS = {  # what a release of each method version holds: an old one can always be written again
-    1: {"votes": VOTE_COLUMNS_1, "pairs": PAIR_COLUMNS},
-    2: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
+    1: {"votes": VOTE_COLUMNS_1, "pairs": PAIR_COLUMNS_2},
+    2: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS_2},
+    3: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
 }
+FILTERS = ("min_margin", "min_reward")  # in the config of a release only where they are set; see exports.PairJury
 
 
 def content_of(content, format, *, seq, study, config, excluded, version=METHOD_VERSION):
@@ -30,23 +33,40 @@ def content_of(content, format, *, seq, study, config, excluded, version=METHOD_
     if content == "votes":
         rows = vote_rows(seq, study, excluded)
     else:
-        model = RewardModel.objects.filter(name=config["reward_model"]).first()
-        rows = pair_rows(seq, study, model, config["last_reward"], excluded)
+        jury = PairJury(
+            model=RewardModel.objects.filter(name=config["reward_model"]).first(),
+            last_reward=config["last_reward"],
+            temperature=config.get("temperature"),
+            **{name: config[name] for name in FILTERS if name in config},
+        )
+        rows = pair_rows(seq, study, jury, excluded)
     return write(rows, COLUMNS[version][content], format)
 
 
-def current_config(content):
-    """What else than votes an export of this moment depends on."""
+def current_config(content, filters=None):
+    """What else than votes an export of this moment depends on. filters: {name of FILTERS: number or None}."""
+    filters = {name: value for name, value in (filters or {}).items() if value is not None}
     if content == "votes":
+        if filters:
+            raise Refusal(f"{', '.join(filters)}: only pairs are filtered by what the model made of them, not votes.")
         return {}
     model = RewardModel.live()
-    return {"reward_model": model.name if model else None, "last_reward": last_reward()}
+    if filters and not model:
+        raise Conflict(f"There is no live reward model to filter by: leave out {', '.join(filters)}, or train one.")
+    temperature = calibration_of(model).temperature if model else None
+    return {
+        "reward_model": model.name if model else None,
+        "last_reward": last_reward(),
+        "temperature": temperature and temperature["value"],
+        **filters,
+    }
 
 
-def release(content, format="jsonl", study=None):
-    """Write the votes or pairs of the whole ledger, or of one study, as the next release."""
+def release(content, format="jsonl", study=None, filters=None):
+    """Write the votes or pairs of the whole ledger, or of one study, as the next release; of pairs perhaps only
+    those that pass the filters (see exports.PairJury)."""
     ledger.catch_up()
-    seq, config, excluded = ledger.head(), current_config(content), Counter()
+    seq, config, excluded = ledger.head(), current_config(content, filters), Counter()
     with tempfile.NamedTemporaryFile() as file:
         pieces = content_of(content, format, seq=seq, study=study, config=config, excluded=excluded)
         n_rows, sha256 = _write_to(file, pieces)
@@ -92,7 +112,8 @@ def _write_to(file, pieces):
 
 def release_new_pairs():
     """The next release of all pairs, if decisive votes came since the last one; None otherwise."""
-    last = Release.objects.filter(content="pairs", study=None).order_by("-number").first()
+    unfiltered = {f"config__{name}__isnull": True for name in FILTERS}
+    last = Release.objects.filter(content="pairs", study=None, **unfiltered).order_by("-number").first()
     newer = Ledger.objects.filter(
         seq__gt=last.ledger_seq if last else 0, vote__preference__in=["A", "B"], vote__battle__clip_a__isnull=False
     )

@@ -58,6 +58,23 @@ def score_clips():
         jury.score_pending()
 
 
+@shared_task
+def work_off_score_jobs():
+    """Score files that researchers sent. Runs on the gpu queue."""
+    from . import score_jobs
+
+    with watchdog(seconds=600):
+        score_jobs.work_off()
+
+
+@shared_task(time_limit=300)
+def erase_scored_files():
+    """Forget what researchers sent, a day after it was scored."""
+    from . import score_jobs
+
+    score_jobs.erase()
+
+
 @contextmanager
 def watchdog(seconds):
     """End this process if the block takes longer: a solo worker knows no time limit, its supervisor restarts it."""

@@ -1,6 +1,7 @@
 from django.urls import path, re_path
 
-from . import api, views
+from . import views
+from .api import boards, calibration, exports, listeners, score
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -10,9 +11,13 @@ urlpatterns = [
     path("models/<path:name>/data.json", views.model_data, name="model-data"),
     path("models/<path:name>/", views.model, name="model"),
     path("boards/<slug:slug>/exclusions/", views.exclusions, name="exclusions"),
-    path("api/exclusions/", api.exclusions, name="api-exclusions"),
-    path("api/leaderboard/", api.leaderboard, name="leaderboard"),
-    path("api/raters/me/history/", api.history, name="history"),
-    path("api/battles/<uuid:battle_id>/insight/", api.insight, name="insight"),
-    re_path(r"^api/exports/(?P<content>votes|pairs)/$", api.exports, name="exports"),
+    path("api/exclusions/", boards.exclusions, name="api-exclusions"),
+    path("api/leaderboard/", boards.leaderboard, name="leaderboard"),
+    path("api/raters/me/history/", listeners.history, name="history"),
+    path("api/battles/<uuid:battle_id>/insight/", listeners.insight, name="insight"),
+    re_path(r"^api/exports/(?P<content>votes|pairs)/$", exports.exports, name="exports"),
+    path("api/score/", score.score, name="score"),
+    path("api/score/<uuid:job_id>/", score.scored, name="scored"),
+    path("api/best-of-n/", score.best_of_n, name="best-of-n"),
+    path("api/models/live/calibration/", calibration.calibration, name="calibration"),
 ]

@@ -2,11 +2,13 @@ import csv
 import hashlib
 import io
 import json
+import math
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.utils import timezone
 from rest_framework.authtoken.models import Token
 
 from annotations import ledger
@@ -19,6 +21,7 @@ from scoring.releases import rebuild, release, release_new_pairs
 from scoring.services import store_rewards
 
 from .conftest import make_clip
+from .score_cast import MEASURED
 from .test_boards import cast
 
 
@@ -147,6 +150,102 @@ def test_what_an_export_says_of_a_seq_never_changes(study):
     assert list(vote_rows(seq)) == before
 
 
+# ---- pairs that the model judges ----
+
+
+@pytest.fixture
+def measured(live_model):
+    live_model.metrics = MEASURED
+    live_model.save()
+    return live_model
+
+
+@pytest.fixture
+def judged(study, measured):
+    """Twelve votes of two raters, who have preferred better and worse clips by the model's lights."""
+    cast(study, "AAAAAA")
+    cast(study, "BBBBBB")
+    return measured
+
+
+def test_a_pair_says_how_probable_the_vote_was_to_the_calibrated_model(study, measured, tmp_path):
+    cast(study, "AB")
+    for row in map(json.loads, exported("pairs", tmp_path=tmp_path).splitlines()):
+        assert row["margin"] == pytest.approx(row["chosen_reward"] - row["rejected_reward"], abs=2e-6)
+        assert row["probability"] == pytest.approx(1 / (1 + math.exp(-row["margin"] / 2.0)), abs=1e-6)
+
+
+def test_a_model_that_was_not_measured_gives_margins_without_probability(study, live_model, tmp_path):
+    cast(study, "A")
+    row = json.loads(exported("pairs", tmp_path=tmp_path))
+    assert row["margin"] is not None
+    assert row["probability"] is None
+
+
+def test_pairs_below_a_margin_or_a_reward_are_left_out_and_counted(judged, tmp_path):
+    every = [json.loads(line) for line in exported("pairs", tmp_path=tmp_path).splitlines()]
+    for option, column, reason in (
+        ("--min-margin", "margin", "below_min_margin"),
+        ("--min-reward", "chosen_reward", "below_min_reward"),
+    ):
+        least = max(row[column] for row in every)
+        kept = [json.loads(line) for line in exported("pairs", option, str(least), tmp_path=tmp_path).splitlines()]
+        assert kept == [row for row in every if row[column] == least]
+        assert Release.objects.first().excluded == {reason: len(every) - len(kept)}
+        assert len(kept) < len(every)
+
+
+def test_a_filter_takes_no_pair_that_it_cannot_judge(study, tmp_path):
+    RewardModel.objects.create(name="new", encoders=[], weights="w", sha256="s", status="live", metrics=MEASURED)
+    cast(study, "AB")
+    assert exported("pairs", "--min-margin", "-100", tmp_path=tmp_path) == ""
+    assert Release.objects.get().excluded == {"no_reward": 2}
+
+
+def test_a_filtered_release_is_made_again_byte_by_byte_and_says_how_it_was_filtered(study, judged):
+    made = release("pairs", filters={"min_margin": 0.1})
+    assert made.config["min_margin"] == 0.1
+    assert made.config["temperature"] == 2.0
+    assert made.n_rows + made.excluded["below_min_margin"] == 12
+    judged.metrics = {}  # what the release was made with stands in the release
+    judged.save()
+    store_rewards(judged, {make_clip(study.systems.first(), study.systems.first().clips.first().prompt).pk: 9.0})
+    cast(study, "AB")
+    assert rebuild(made, io.BytesIO()) == made.sha256
+
+
+def test_releases_of_the_method_before_are_made_again_as_they_were(study, live_model):
+    from scoring import releases
+
+    cast(study, "AB")
+    config = {"reward_model": "jury", "last_reward": releases.last_reward()}
+    pieces = releases.content_of("pairs", "csv", seq=ledger.head(), study=None, config=config, excluded=None, version=2)
+    text = "".join(piece for _, piece in pieces)
+    assert text.startswith("seq,study,simulated,battle,rater,prompt_id,prompt,lyrics,chosen,rejected,degree,flags,")
+    assert text.splitlines()[0].endswith(",margin,reward_model")
+    made = Release.objects.create(
+        number=1, content="pairs", format="csv", method_version=2, config=config, ledger_seq=ledger.head(), n_rows=2,
+        excluded={}, sha256=hashlib.sha256(text.encode()).hexdigest(), created_at=timezone.now(),
+    )  # fmt: skip
+    cast(study, "BA")
+    assert rebuild(made, io.BytesIO()) == made.sha256
+
+
+def test_a_filtered_release_does_not_stand_for_that_of_all_pairs(study, measured):
+    cast(study, "AB")
+    release("pairs", filters={"min_margin": -100.0})
+    assert release_new_pairs().n_rows == 2
+
+
+def test_filters_that_cannot_work_are_refused(study, tmp_path):
+    with pytest.raises(CommandError, match="no live reward model"):
+        exported("pairs", "--min-margin", "0", tmp_path=tmp_path)
+    with pytest.raises(CommandError, match="min_reward: only pairs"):
+        exported("votes", "--min-reward", "0", tmp_path=tmp_path)
+    with pytest.raises(CommandError, match="min-margin"):
+        exported("pairs", "--min-margin", "nan", tmp_path=tmp_path)
+
+
 # ---- over HTTP ----
 
 
@@ -175,3 +274,27 @@ def test_an_unknown_format_is_named(study, client, researcher):
     answer = client.get("/api/exports/votes/", {"format": "xml"}, headers=researcher)
     assert answer.status_code == 400
     assert "xml" in answer.content.decode()
+
+
+def test_pairs_are_filtered_over_http(judged, client, researcher):
+    def rows(**query):
+        answer = client.get("/api/exports/pairs/", query, headers=researcher)
+        return [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
+
+    every = rows()
+    for column, name in (("margin", "min_margin"), ("chosen_reward", "min_reward")):
+        least = max(row[column] for row in every)
+        assert rows(**{name: least}) == [row for row in every if row[column] == least] != every
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("votes", {"min_margin": "0"}, 400),
+        ("pairs", {"min_margin": "nan"}, 400),
+        ("pairs", {"min_reward": "much"}, 400),
+        ("pairs", {"min_margin": "0"}, 409),
+    ],
+)
+def test_a_filter_that_cannot_work_is_refused_over_http(study, client, researcher, path, query, status):
+    assert client.get(f"/api/exports/{path}/", query, headers=researcher).status_code == status

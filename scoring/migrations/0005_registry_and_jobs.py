@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('prompt', models.TextField(blank=True)),
                 ('claimed_until', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('attempts', models.PositiveSmallIntegerField(default=0, editable=False, help_text='Claims since the last of its files had an outcome.')),
                 ('created_at', models.DateTimeField()),
                 ('done_at', models.DateTimeField(blank=True, null=True)),
                 ('reward_model', models.ForeignKey(help_text='The live model when it was scored.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='scoring.rewardmodel')),

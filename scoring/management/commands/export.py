@@ -1,3 +1,4 @@
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from django.db.models import Q
 
 from annotations.exports import FORMATS
 from arena.models import Battle, Clip, Study
+from arena.refusals import Refusal
 from scoring.exports import clip_file
 from scoring.releases import release
 
@@ -21,14 +23,21 @@ class Command(BaseCommand):
         parser.add_argument("--study", help="slug; default: all studies")
         parser.add_argument("--output", type=Path, help="default: standard output")
         parser.add_argument("--clips", type=Path, help="also copy the clips of the rows into this folder, by their id")
+        parser.add_argument(
+            "--min-margin", type=finite, metavar="M", help="pairs only: chosen minus rejected, under the live model"
+        )
+        parser.add_argument("--min-reward", type=finite, metavar="R", help="pairs only: of the chosen clip")
 
-    def handle(self, content, format, study, output, clips, **options):
+    def handle(self, content, format, study, output, clips, min_margin, min_reward, **options):
         chosen = None
         if study:
             chosen = Study.objects.filter(slug=study).first()
             if not chosen:
                 raise CommandError(f"There is no study {study!r}.")
-        made = release(content, format, chosen)
+        try:
+            made = release(content, format, chosen, {"min_margin": min_margin, "min_reward": min_reward})
+        except Refusal as refusal:
+            raise CommandError(str(refusal)) from refusal
         with default_storage.open(made.file.name) as source:
             if output:
                 with output.open("wb") as target:
@@ -42,6 +51,14 @@ class Command(BaseCommand):
             f"release {made.number}: {made.n_rows} rows, left out: {excluded}; ledger seq {made.ledger_seq}, "
             f"sha256 {made.sha256}"
         )
+
+
+def finite(text):
+    """A number for an option; argparse names the option if there is none in the text."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not finite")
+    return value
 
 
 def copy_originals(folder, study):

@@ -1,0 +1,76 @@
+"""What a margin means under the live model."""
+
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.authentication import TokenAuthentication
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.response import Response
+
+from arena.api import REFUSED
+from arena.refusals import NotFound
+from scoring.calibration import calibration_json
+from scoring.models import RewardModel
+
+from .access import IsResearcher
+
+NUMBER = {"allow_null": True}
+
+
+@extend_schema(
+    responses={
+        200: inline_serializer(
+            "CalibrationOfMargins",
+            {
+                "reward_model": serializers.CharField(),
+                "temperature": inline_serializer(
+                    "TemperatureOfModel",
+                    {
+                        "value": serializers.FloatField(help_text="T in P(preferred) = sigmoid(margin / T)."),
+                        "low": serializers.FloatField(help_text="Of the 95 % interval."),
+                        "high": serializers.FloatField(**NUMBER),
+                        "n": serializers.IntegerField(help_text="Decided held-out votes it was fitted on."),
+                    },
+                    **NUMBER,
+                ),
+                "reason": serializers.CharField(help_text="Why there is no temperature.", **NUMBER),
+                "measured_on": inline_serializer(
+                    "MeasuredOn", {"votes": serializers.CharField(), "n_decided": serializers.IntegerField()}, **NUMBER
+                ),
+                "ece": serializers.FloatField(help_text="Of the bins, under the plain sigmoid.", **NUMBER),
+                "bins": inline_serializer(
+                    "ReliabilityBin",
+                    {
+                        "margin_low": serializers.FloatField(),
+                        "margin_high": serializers.FloatField(),
+                        "n": serializers.IntegerField(),
+                        "confidence": serializers.FloatField(help_text="Mean of sigmoid(|margin|)."),
+                        "accuracy": serializers.FloatField(help_text="Share whose predicted winner won."),
+                    },
+                    many=True,
+                ),
+                "examples": inline_serializer(
+                    "MarginAsProbability",
+                    {
+                        "margin": serializers.FloatField(),
+                        "probability": serializers.FloatField(help_text="sigmoid(margin / T)", **NUMBER),
+                        "sigmoid": serializers.FloatField(),
+                    },
+                    many=True,
+                ),
+            },
+        ),
+        401: REFUSED,
+        403: REFUSED,
+        404: REFUSED,
+    },
+    auth=[{"tokenAuth": []}],
+)
+@api_view(["GET"])
+@authentication_classes([TokenAuthentication])
+@permission_classes([IsResearcher])
+def calibration(request):
+    """The temperature of the live model and its reliability diagram, from votes that its training did not see."""
+    model = RewardModel.live()
+    if not model:
+        raise NotFound("There is no live reward model.")
+    return Response(calibration_json(model))

@@ -1,0 +1,78 @@
+"""What a margin means as a probability, as far as held-out votes have shown.
+
+A margin is a difference of two rewards of one model, in logits: the model's own word for the probability is
+sigmoid(margin). Votes that its training did not see say how far that is to be believed; one number T, the temperature,
+corrects it: sigmoid(margin / T) (Guo et al. 2017, section 4.2). It is fitted with the other metrics of a model.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+HELD_OUT = "test"  # the part of the votes, in RewardModel.metrics, that neither training nor early stopping saw
+EXAMPLES = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """temperature {value, low, high, n}, or None with the reason; bins of the reliability diagram, each with its n,
+    under the plain sigmoid; ece of those bins. low and high: the 95 % interval; high is None where there is no end.
+    """
+
+    temperature: dict | None
+    reason: str | None
+    ece: float | None = None
+    n_decided: int = 0
+    bins: list[dict] = field(default_factory=list)
+
+    def probability(self, margin):
+        """P(the one with `margin` more reward is preferred); None where the model was not measured."""
+        return probability(margin, self.temperature and self.temperature["value"])
+
+
+def probability(margin, temperature):
+    """sigmoid(margin / T) to 6 decimals; None without a temperature, or without a margin."""
+    if temperature is None or margin is None:
+        return None
+    return round(sigmoid(margin / temperature), 6)
+
+
+def sigmoid(margin):
+    """P = 1 / (1 + exp(-margin)) of a float, without overflow."""
+    return float(np.exp(-np.logaddexp(0.0, -margin)))
+
+
+def calibration_of(model):
+    """The Calibration of a reward model, from the metrics stored with it."""
+    metrics = model.metrics.get(HELD_OUT)
+    if not metrics:
+        return Calibration(None, f"{model.name} was not measured on held-out votes of this arena.")
+    temperature = metrics.get("temperature")
+    reason = None
+    if "temperature" not in metrics:
+        reason = f"{model.name} was measured before temperatures were fitted; a model trained now has one."
+    elif temperature is None:
+        reason = (
+            f"No temperature fits the {metrics['n_decided']} decided held-out votes of {model.name}: "
+            "its margins are never wrong there, or as often wrong as right."
+        )
+    return Calibration(
+        temperature, reason, metrics.get("ece"), metrics.get("n_decided", 0), metrics.get("reliability", [])
+    )
+
+
+def calibration_json(model):
+    """What GET /api/models/live/calibration/ answers."""
+    found = calibration_of(model)
+    return {
+        "reward_model": model.name,
+        "temperature": found.temperature,
+        "reason": found.reason,
+        "measured_on": {"votes": "held out from training", "n_decided": found.n_decided} if found.n_decided else None,
+        "ece": found.ece,
+        "bins": found.bins,
+        "examples": [
+            {"margin": margin, "probability": found.probability(margin), "sigmoid": round(sigmoid(margin), 6)}
+            for margin in EXAMPLES
+        ],
+    }

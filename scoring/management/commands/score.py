@@ -1,0 +1,98 @@
+"""`score MANIFEST.csv --output SCORES.csv`: rewards of files, or margins of pairs, that stay outside the arena."""
+
+from pathlib import Path
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from scoring import jury
+from scoring.manifest_scores import keep, place, score_rows
+from scoring.manifests import BadManifest, Results, read_manifest
+from scoring.models import RewardModel
+from scoring.position import Ruler
+
+from .export import finite
+
+
+class Command(BaseCommand):
+    help = (
+        "Score audio files under a reward model. The manifest is a CSV with the column path, or path_a and path_b for "
+        "pairs, relative to it; optionally prompt; other columns are carried through. Run it again to go on where it "
+        "stopped: rows with the same paths, prompt and content are not scored again, failed ones are. The exit status "
+        "is 1 if a row failed."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("manifest", type=Path)
+        parser.add_argument("--output", type=Path, required=True, help="the CSV to write, or to go on with")
+        parser.add_argument("--model", metavar="NAME", help="default: the live model")
+        parser.add_argument("--min-reward", type=finite, metavar="R", help="kept is True from this reward on")
+        parser.add_argument("--top-share", type=share, metavar="S", help="kept is True for this share, the best")
+        parser.add_argument("--min-margin", type=finite, metavar="M", help="pairs: kept is True from this |margin| on")
+
+    def handle(self, manifest, output, model, min_reward, top_share, min_margin, **options):
+        model = find_model(model)
+        try:
+            listed = read_manifest(manifest)
+            filters = fitting_filters(listed, min_reward=min_reward, top_share=top_share, min_margin=min_margin)
+            results = Results(output, listed.columns + listed.results)
+        except (BadManifest, OSError) as error:
+            raise CommandError(str(error)) from error
+        try:
+            jury.load_scorer(model.pk)
+        except Exception as failure:  # whatever it is, it says which file or encoder is at fault, and is none of a row
+            raise CommandError(f"{model.name} cannot be loaded: {failure}") from failure
+        rows = self.score(listed, model, results)
+        if not listed.is_of_pairs:
+            place(rows, Ruler(model))
+        keep(rows, **filters)
+        results.finish(rows)
+        self.report(rows, output)
+
+    def score(self, listed, model, results):
+        rows, n_new = [], 0
+        with tqdm(total=len(listed.rows), desc=model.name, unit="row") as bar:
+            for batch, new in score_rows(listed, model, results.known):
+                results.append(new)
+                rows += batch
+                n_new += len(new)
+                bar.set_postfix(new=n_new, failed=sum(bool(row["error"]) for row in rows), refresh=False)
+                bar.update(len(batch))
+        return rows
+
+    def report(self, rows, output):
+        failed = [row for row in rows if row["error"]]
+        kept = sum(row["kept"] for row in rows)
+        self.stdout.write(f"{output}: {len(rows) - len(failed)} rows scored, {kept} kept, {len(failed)} failed")
+        if failed:
+            shown = "\n".join(f"  {row.get('path') or row.get('path_a')}: {row['error']}" for row in failed[:20])
+            more = f"\n  and {len(failed) - 20} more" if len(failed) > 20 else ""
+            raise CommandError(f"{len(failed)} rows failed; the column error has the reasons:\n{shown}{more}")
+
+
+def find_model(name):
+    model = RewardModel.objects.filter(name=name).first() if name else RewardModel.live()
+    if not model:
+        known = ", ".join(RewardModel.objects.order_by("pk").values_list("name", flat=True)) or "none yet"
+        raise CommandError(
+            (f"There is no reward model {name!r}." if name else "There is no live reward model.")
+            + f" There are: {known}. `manage.py train_reward --activate` makes one."
+        )
+    return model
+
+
+def fitting_filters(listed, **filters):
+    """Those of the filters that are set; BadManifest for one that this manifest gives nothing to filter by."""
+    fitting = {"min_margin"} if listed.is_of_pairs else {"min_reward", "top_share"}
+    given = {name: value for name, value in filters.items() if value is not None}
+    if others := sorted(set(given) - fitting):
+        what = "pairs: it takes --min-margin" if listed.is_of_pairs else "files: it takes --min-reward and --top-share"
+        raise BadManifest(f"{', '.join(others)}: the manifest is of {what}.")
+    return given
+
+
+def share(text):
+    value = float(text)
+    if not 0 < value <= 1:
+        raise ValueError(f"{text} is no share: write a number over 0, up to 1")
+    return value
