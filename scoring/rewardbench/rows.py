@@ -130,8 +130,7 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict]]:
 
 def _row(line: int, dataset: str, row: dict) -> Row:
     text = {
-        key: _text(line, row, key)
-        for key in ("audio-path", "audio2", "prompt", "lyrics", "ref-audio-path", "modality")
+        key: _text(line, row, key) for key in ("audio-path", "audio2", "prompt", "lyrics", "ref-audio-path", "modality")
     }
     read_truth = _label if dataset in PAIRS else _number
     tasks = TASKS[dataset]
@@ -198,4 +197,8 @@ def _label(line: int, row: dict, key: str) -> str | None:
 
 def _missing(value: Any) -> bool:
     """null, a key that is not there, "", and the NaN that pandas writes for any of them."""
-    return value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, float) and math.isnan(value))
+    return (
+        value is None
+        or (isinstance(value, str) and not value.strip())
+        or (isinstance(value, float) and math.isnan(value))
+    )
