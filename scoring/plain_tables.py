@@ -5,9 +5,9 @@ from collections.abc import Sequence
 NOTHING = "-"
 
 
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, indent: str = "  ") -> str:
-    """Columns under their headers, the first `left` to the left and the others to the right."""
-    table = [tuple(header), *map(tuple, rows)]
+def aligned(header: Sequence[str] | None, rows: Sequence[Sequence[str]], *, left: int = 1, indent: str = "  ") -> str:
+    """Columns under their headers, if any, the first `left` to the left and the others to the right."""
+    table = [*([tuple(header)] if header else []), *map(tuple, rows)]
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
     return "\n".join(
         (

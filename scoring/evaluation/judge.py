@@ -50,6 +50,10 @@ class Judge:
         self.model = model
         self.scorer = jury.load_scorer(model.pk)
 
+    @property
+    def reads_prompts(self):
+        return any(encoder.kind == "text" for encoder in self.scorer.encoders)
+
     def hear(self, path) -> Sound | NoReward:
         """A file as decoded in a limited child."""
         try:

@@ -5,7 +5,7 @@ from typing import Any
 
 from scoring.plain_tables import aligned, number, percent, signed
 from scoring.reward import probes
-from scoring.reward.probes import EQUAL_WITHIN, FAILED, LOWER, Outcome
+from scoring.reward.probes import EQUAL_WITHIN, FAILED, LOWER, UNCLEAR, Outcome
 
 from .probing import Probing
 
@@ -15,7 +15,7 @@ HOW_TO_READ = (
     "Difference: mean reward of the probe minus that of its original, with the standard error over originals. "
     f"A verdict is beyond chance at 95 % (Student's t over originals, each probe by itself); equal is within "
     f"{EQUAL_WITHIN:g}. "
-    "Original wins: share of the originals with the larger reward."
+    "Original wins: share of the originals with the larger reward, equal ones counting half."
 )
 PUBLISHED_NOTE = (
     f"TuneJury: the same difference for its released model, on clips of its own: {probes.PUBLISHED_SOURCE}; - where it "
@@ -34,8 +34,8 @@ def as_json(probing: Probing) -> dict[str, Any]:
     return {
         "notes": [HOW_TO_READ, PUBLISHED_NOTE],
         "originals": [
-            {"name": original.name, "prompt": original.prompt, "reward": reward}
-            for original, reward in zip(probing.originals, probing.rewards, strict=True)
+            {"name": name, "prompt": prompt, "reward": reward}
+            for name, prompt, reward in zip(probing.names, probing.prompts, probing.rewards, strict=True)
         ],
         "probes": [_outcome(outcome, probing) for outcome in probing.outcomes],
         "without_reward": probing.failures,
@@ -50,7 +50,7 @@ def _outcome(outcome: Outcome, probing: Probing) -> dict[str, Any]:
         "expect": probe.expect,
         "why": probe.why,
         **facts,
-        "preferred_on": [probing.originals[place].name for place, _ in outcome.preferred],
+        "preferred_on": [probing.names[place] for place, _ in outcome.preferred],
         "rewards": probing.probed[probe.name],
         "published_difference": probe.published_difference,
     }
@@ -62,7 +62,7 @@ def _originals(probing: Probing) -> str:
         return "No original has a reward."
     mean = sum(rewards) / len(rewards)
     return (
-        f"{len(rewards)} of {len(probing.originals)} originals have a reward: mean {signed(mean)}, "
+        f"{len(rewards)} of {len(probing.names)} originals have a reward: mean {signed(mean)}, "
         f"from {signed(min(rewards))} to {signed(max(rewards))}."
     )
 
@@ -87,12 +87,20 @@ def _table(outcomes: list[Outcome]) -> str:
 
 def _failed(probing: Probing) -> str:
     failed = [outcome for outcome in probing.outcomes if outcome.verdict == FAILED]
-    if not failed:
-        return "No expectation failed beyond chance."
+    doubtful = [o for o in probing.outcomes if o.verdict == UNCLEAR and o.probe.expect == LOWER and o.difference >= 0]
     return "\n".join(
-        ["Expectations that failed:"]
-        + [f"  {o.probe.name}: {signed(o.difference)}, expected {o.probe.expect}: {o.probe.why}." for o in failed]
+        [
+            "Expectations that failed:" if failed else "No expectation failed beyond chance.",
+            *map(_expected, failed),
+            *(["Not lower on average, though perhaps by chance:"] if doubtful else []),
+            *map(_expected, doubtful),
+        ]
     )
+
+
+def _expected(outcome: Outcome) -> str:
+    probe = outcome.probe
+    return f"  {probe.name}: {signed(outcome.difference)}, expected {probe.expect}: {probe.why}."
 
 
 def _preferred(probing: Probing) -> str:
@@ -104,7 +112,7 @@ def _preferred(probing: Probing) -> str:
 
 
 def _who(outcome: Outcome, probing: Probing) -> str:
-    shown = [f"{probing.originals[place].name} {signed(gain)}" for place, gain in outcome.preferred[:SHOWN]]
+    shown = [f"{probing.names[place]} {signed(gain)}" for place, gain in outcome.preferred[:SHOWN]]
     more = len(outcome.preferred) - len(shown)
     names = ", ".join(shown) + (f" and {more} more" if more else "")
     return f"  {outcome.probe.name}: {len(outcome.preferred)} of {outcome.n}: {names}"

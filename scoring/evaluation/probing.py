@@ -26,7 +26,8 @@ class Original:
 class Probing:
     """Rewards of originals and of each probe of each, and why some have none: {probe or "original": {name: reason}}."""
 
-    originals: list[Original]
+    names: list[str]
+    prompts: list[str]
     rewards: list[float | None]
     outcomes: list[probes.Outcome]
     probed: dict[str, list[float | None]]
@@ -51,18 +52,23 @@ def sample_clips(judge, count, *, with_prompt) -> Iterator[Original]:
 
 def probe(judge, originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
     """Score the originals, at most their first SECONDS, and every probe of each."""
-    originals, columns = list(originals), {"original": [], **{one.name: [] for one in probes.PROBES}}
+    columns: dict[str, list[float | None]] = {"original": [], **{one.name: [] for one in probes.PROBES}}
     failures: dict[str, dict[str, str]] = {}
+    names, prompts = [], []
     for place, original in enumerate(originals):
+        names.append(original.name)
+        prompts.append(original.prompt)
+        if isinstance(original.sound, NoReward):
+            failures.setdefault("original", {})[original.name] = original.sound.reason
         for name, reward in _probe_one(judge, place, original).items():
             known = not isinstance(reward, NoReward)
             columns[name].append(reward if known else None)
-            if not known:
+            if not known and reward is not original.sound:
                 failures.setdefault(name, {})[original.name] = reward.reason
         progress()
     rewards = columns.pop("original")
     outcomes = [probes.compare(one, rewards, columns[one.name]) for one in probes.PROBES]
-    return Probing(originals, rewards, [one for one in outcomes if one], columns, failures)
+    return Probing(names, prompts, rewards, [one for one in outcomes if one], columns, failures)
 
 
 def _probe_one(judge, place, original) -> dict[str, float | NoReward]:

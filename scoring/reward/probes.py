@@ -41,7 +41,7 @@ class Probe:
 
     @property
     def published_difference(self) -> float | None:
-        return None if self.published is None else self.published[1] - self.published[0]
+        return None if self.published is None else round(self.published[1] - self.published[0], 2)
 
     def apply(self, waveform: np.ndarray, sample_rate: int, place: int = 0) -> np.ndarray:
         """The probe of a clip, float32 [n] like it; `place` tells clips apart, so that each has noise of its own.

@@ -17,9 +17,20 @@ MUSIC_EVAL_MUSICALITY: Column = (MUSIC_EVAL, "musicality", "SRCC", ALL, "")
 MUSIC_ARENA_PREFERENCE: Column = (MUSIC_ARENA, "preference", ACC, ALL, "")
 CMI_MUSICALITY: Column = (CMI_PREF, "musicality", ACC, ALL, "")
 
-README = "CMI-RewardBench README.md, commit 8a4c729"
-REPRODUCING = "TuneJury docs/reproducing.md section 5, commit d98d412"
-BASELINES = "TuneJury applications/baselines/README.md, commit 03cf84f"
+
+@dataclass(frozen=True)
+class Source:
+    label: str
+    name: str
+
+
+README = Source("benchmark's README", "README.md of github.com/Haiwen-Xia/CMI-RewardBench, commit 8a4c729")
+REPRODUCING = Source(
+    "TuneJury's docs", "docs/reproducing.md, section 5.1, of github.com/yonghyunk1m/TuneJury, commit d98d412"
+)
+BASELINES = Source(
+    "TuneJury's baselines", "applications/baselines/README.md of github.com/yonghyunk1m/TuneJury, commit 03cf84f"
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,7 @@ class Published:
     """A row of somebody's table: figures by column, correlations and accuracies as fractions of 1."""
 
     name: str
-    source: str
+    source: Source
     figures: dict[Column, float]
     note: str = ""
 

@@ -40,10 +40,10 @@ MUSICALITY: dict[str, Column] = {
 ALIGNMENT: dict[str, Column] = {
     **{f"PAM {metric}": (PAM, "alignment", metric, ALL, "") for metric in CORRELATION_NAMES},
     "CMI-Pref ACC": (CMI_PREF, "alignment", ACC, ALL, ""),
-    "text": (CMI_PREF, "alignment", ACC, "modality", "text"),
-    "text+lyrics": (CMI_PREF, "alignment", ACC, "modality", "text+lyrics"),
-    "text+ref": (CMI_PREF, "alignment", ACC, "modality", "text+ref"),
-    "text+lyrics+ref": (CMI_PREF, "alignment", ACC, "modality", "text+lyrics+ref"),
+    "CMI text": (CMI_PREF, "alignment", ACC, "modality", "text"),
+    "CMI text+lyrics": (CMI_PREF, "alignment", ACC, "modality", "text+lyrics"),
+    "CMI text+ref": (CMI_PREF, "alignment", ACC, "modality", "text+ref"),
+    "CMI text+lyrics+ref": (CMI_PREF, "alignment", ACC, "modality", "text+lyrics+ref"),
 }
 
 
@@ -70,7 +70,7 @@ def as_text(report: Report) -> str:
         SCALAR_NOTE,
         "Musicality\n" + _beside(report, MUSICALITY),
         "Alignment\n" + _beside(report, ALIGNMENT),
-        "Means\n" + aligned(["", ""], [[name, _mean(name, value)] for name, value in report.composites.items()]),
+        "Means\n" + aligned(None, [[name, _mean(name, value)] for name, value in report.composites.items()]),
         *([f"CMI-Pref in parts, ACC\n{_cmi_parts(report)}"] if _has(report, CMI_PREF) else []),
         *([f"Music Arena by month, ACC\n{_months(report)}"] if _has(report, MUSIC_ARENA) else []),
         "Rows\n" + _coverage(report),
@@ -95,7 +95,7 @@ def published_rows() -> list[dict[str, Any]]:
     """One dict for each published figure, with its source."""
     names = ("dataset", "task", "metric", "group", "value")
     return [
-        {"model": row.name, **dict(zip(names, column, strict=True)), "figure": value, "source": row.source}
+        {"model": row.name, **dict(zip(names, column, strict=True)), "figure": value, "source": row.source.name}
         for row in published.PUBLISHED
         for column, value in row.figures.items()
     ]
@@ -137,7 +137,7 @@ def _beside(report: Report, columns: dict[str, Column]) -> str:
         ["  n", *(str(figure.n) if figure else NOTHING for figure in found), ""],
     ]
     rows += [
-        [row.name, *(_shown(row.figures.get(column), column) for column in columns.values()), row.source]
+        [row.name, *(_shown(row.figures.get(column), column) for column in columns.values()), row.source.label]
         for row in published.PUBLISHED
         if row.figures.keys() & set(columns.values())
     ]
@@ -159,7 +159,8 @@ def _shown(value: float | None, column: Column) -> str:
 def _interval(figure: Figure | None, column: Column) -> str:
     if figure is None or figure.low is None:
         return NOTHING
-    return f"{_shown(figure.low, column)}..{_shown(figure.high, column)}"
+    low, high = (percent(x, 1) if column[2] == ACC else number(x, 2) for x in (figure.low, figure.high))
+    return f"{low}..{high}"
 
 
 def _mean(name: str, value: float | None) -> str:
@@ -206,4 +207,12 @@ def _coverage(report: Report) -> str:
 
 
 def _sources() -> list[str]:
-    return [f"{row.name}: {row.note}." for row in published.PUBLISHED if row.note]
+    sources = dict.fromkeys(row.source for row in published.PUBLISHED)
+    notes: dict[str, list[str]] = {}
+    for row in published.PUBLISHED:
+        if row.note:
+            notes.setdefault(row.note, []).append(row.name)
+    return [
+        *(f"{source.label}: {source.name}." for source in sources),
+        *(f"{' and '.join(names)}: {note}." for note, names in notes.items()),
+    ]

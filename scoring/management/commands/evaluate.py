@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from arena.audio import AudioUnavailable
 from arena.refusals import Refusal
 from scoring.evaluation import benchmark, probe_report, probing
 from scoring.evaluation.judge import Judge, NoReward, find_model
@@ -57,25 +58,33 @@ class Command(BaseCommand):
     def handle(self, kind, model, prompt_protocol, **options):
         run = {"cmi-rewardbench": self.cmi_rewardbench, "probes": self.probes}[kind]
         try:
-            chosen = find_model(model)
-            facts = {"model": chosen.name, "sha256": chosen.sha256, "prompt_protocol": prompt_protocol}
-            run(chosen, facts, prompt_protocol == "with", **options)
-        except (Refusal, ValueError, OSError) as error:
+            judge = Judge(find_model(model))
+            facts = {
+                "model": judge.model.name,
+                "sha256": judge.model.sha256,
+                "prompt_protocol": prompt_protocol,
+                "reads_prompts": judge.reads_prompts,
+            }
+            run(judge, facts, prompt_protocol == "with", **options)
+        except (Refusal, ValueError, OSError, AudioUnavailable) as error:
             raise CommandError(str(error)) from error
 
-    def cmi_rewardbench(self, model, facts, with_prompt, *, folder, csv_folder, json_file, limit, cache, **options):
+    def cmi_rewardbench(self, judge, facts, with_prompt, *, folder, csv_folder, json_file, limit, cache, **options):
         data = folder / "data"
-        found = rows.read(data / "all_test.jsonl", limit=limit)
+        lines = data / "all_test.jsonl"
+        if not lines.is_file():
+            raise CommandError(f"{lines} is not there: DIR is the benchmark's folder, which holds data/all_test.jsonl.")
+        found = rows.read(lines, limit=limit)
         keys = benchmark.wanted(found.rows, with_prompt=with_prompt)
-        kept = benchmark.RewardCache(cache, model.sha256)
+        kept = benchmark.RewardCache(cache, judge.model.sha256)
         with tqdm(total=len(keys), desc="score", unit="clip") as bar:
-            scored = benchmark.score(Judge(model), data, keys, kept, bar.update)
+            scored = benchmark.score(judge, data, keys, kept, bar.update)
         given = [
             tuple(known(scored[key]) for key in benchmark.keys_of(row, with_prompt=with_prompt)) for row in found.rows
         ]
         failed = {key: reward.reason for key, reward in scored.items() if isinstance(reward, NoReward)}
-        made = report.make(model.name, found.rows, given, found.left_out)
-        self.say(facts, f"CMI-RewardBench, {len(keys)} clips scored, {len(failed)} of them without a reward")
+        made = report.make(judge.model.name, found.rows, given, found.left_out)
+        self.say(facts, f"CMI-RewardBench, {len(keys)} clips, {len(failed)} of them without a reward")
         self.stdout.write(report.as_text(made))
         self.say_failures(failed)
         if json_file:
@@ -84,23 +93,22 @@ class Command(BaseCommand):
         if csv_folder:
             write_tables(csv_folder, made, report.results(found.rows, given), failed)
 
-    def probes(self, model, facts, with_prompt, *, clips, sample, json_file, **options):
-        judge = Judge(model)
+    def probes(self, judge, facts, with_prompt, *, clips, sample, json_file, **options):
         originals = (
             probing.files(judge, clips) if clips else probing.sample_clips(judge, sample, with_prompt=with_prompt)
         )
         with tqdm(total=len(clips) or sample, desc="probe", unit="clip") as bar:
             found = probing.probe(judge, originals, bar.update)
         heard_as = "files, with an empty prompt" if clips else "clips of the arena"
-        self.say(facts, f"sanity probes of {len(found.originals)} {heard_as}")
+        self.say(facts, f"sanity probes of {len(found.names)} {heard_as}")
         self.stdout.write(probe_report.as_text(found))
         if json_file:
             write_json(json_file, {**facts, **probe_report.as_json(found)})
 
     def say(self, facts, what):
-        self.stdout.write(
-            f"{facts['model']} (sha256 {facts['sha256'][:12]}), prompt protocol {facts['prompt_protocol']}: {what}\n"
-        )
+        prompts = {"with": "with prompts", "empty": "with empty prompts"}[facts["prompt_protocol"]]
+        reads = prompts if facts["reads_prompts"] else "which reads no prompts"
+        self.stdout.write(f"{facts['model']} (sha256 {facts['sha256'][:12]}), {reads}: {what}\n")
 
     def say_failures(self, failed):
         if not failed:
