@@ -341,10 +341,10 @@ def test_probes_of_files_say_where_damage_is_preferred_and_where_nothing_could_b
         text = probes(capsys, *(tmp_path / name for name in ("a.wav", "b.wav", "short.wav", "broken.wav")))
     assert "sanity probes of 4 files, with an empty prompt" in text
     assert "3 of 4 originals have a reward" in text
-    preferred, left_out = text.split("Damaged copies that the model prefers")[1].split(
+    preferred, left_out = text.split("Where the model prefers what should be worse to its original:")[1].split(
         "Without a reward, and so left out:"
     )
-    assert re.search(r"white noise 0 dBFS: 3 of 3: .*a\.wav \+0\.7", preferred)
+    assert re.search(r"white noise 0 dBFS: 3 of 3: .*\ba\.wav \+0\.7", preferred)
     assert "level +12 dB" not in preferred  # it is not damaged
     assert re.search(r"level \+12 dB +equal +\+0\.\d\d +0\.\d\d +0 % +3 +- +", text)
     assert re.search(

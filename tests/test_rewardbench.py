@@ -190,6 +190,15 @@ def test_where_nothing_varies_there_is_no_correlation_and_no_interval():
     assert [(f.figure, f.low, f.high) for f in figures] == [(None, None, None)] * 3
 
 
+@pytest.mark.parametrize(("n", "interval"), [(9, False), (10, True)])
+def test_a_correlation_of_fewer_than_ten_clips_has_no_interval(n, interval):
+    rng = np.random.default_rng(1)
+    rows = rows_of(*({**MUSIC_EVAL, "musicality": float(mos)} for mos in rng.normal(size=n)))
+    for figure in tables.summary(rows, [(float(reward),) for reward in rng.normal(size=n)]):
+        assert figure.figure is not None
+        assert (figure.low is not None) == (figure.high is not None) == interval
+
+
 def test_a_truth_of_both_or_neither_counts_half_whatever_is_predicted():
     pairs = [(label, rewards) for label in ("both", "neither") for rewards in ((1.0, 0.0), (0.0, 1.0))]
     rows = rows_of(*({**CMI, "preference-musicality": label} for label, _ in pairs))

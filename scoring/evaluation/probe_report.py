@@ -107,8 +107,10 @@ def _preferred(probing: Probing) -> str:
     """Where the larger reward is that of something worse than its original."""
     found = [o for o in probing.outcomes if o.probe.expect == LOWER and o.preferred]
     if not found:
-        return "The model prefers no damaged copy to its original."
-    return "\n".join(["Damaged copies that the model prefers to their original:"] + [_who(o, probing) for o in found])
+        return "The model prefers nothing that should be worse to its original."
+    return "\n".join(
+        ["Where the model prefers what should be worse to its original:"] + [_who(o, probing) for o in found]
+    )
 
 
 def _who(outcome: Outcome, probing: Probing) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from arena.models import Clip, Status
 from arena.refusals import Conflict
@@ -35,8 +36,10 @@ class Probing:
 
 
 def files(judge, paths) -> Iterator[Original]:
-    for path in paths:
-        yield Original(str(path), "", judge.hear(path))
+    """Called by their names where these differ, else by their paths; nobody knows their prompts."""
+    names = [Path(path).name for path in paths]
+    for path, name in zip(paths, names, strict=True):
+        yield Original(name if len(set(names)) == len(names) else str(path), "", judge.hear(path))
 
 
 def sample_clips(judge, count, *, with_prompt) -> Iterator[Original]:

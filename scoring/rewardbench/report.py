@@ -23,7 +23,10 @@ SILENCE_NOTE = (
     "benchmark's own runner scores a second of silence in its place. Whole clips were heard, up to 10 minutes; its "
     "runner's default is 30 s."
 )
-INTERVAL_NOTE = "Intervals are at 95 %: Wilson's for accuracies, 1,000 bootstrap samples of clips for correlations."
+INTERVAL_NOTE = (
+    "Intervals are at 95 %: Wilson's for accuracies; for correlations, from 10 clips on, the percentiles of 1,000 "
+    "bootstrap samples of clips."
+)
 MISSING_NOTE = (
     "Published rows hold what their sources say and nothing else. Not found in any text we could read: LCC and K-Tau "
     "of other models, the paper's full tables (arXiv 2603.00610), PAM score, Audiobox-Aesthetics."

@@ -10,8 +10,8 @@ A reward is one scalar, so it stands for musicality and for alignment alike. Wha
   audio; "instru" and "vocal": without or with lyrics.
 
 Intervals are at 95 %: of accuracies by Wilson (1927), a half point being half a success, which makes them slightly
-too wide; of correlations the percentiles of 1,000 bootstrap samples of clips. Neither knows of prompts, raters or
-systems that several rows share.
+too wide; of correlations, from 10 clips on, the percentiles of 1,000 bootstrap samples of clips. Neither knows of
+prompts, raters or systems that several rows share.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +28,7 @@ CORRELATIONS: dict[str, Callable] = {"LCC": pearson, "SRCC": spearman, "K-Tau": 
 ACC = "ACC"
 ALL = "all"
 LEVEL, BOOTSTRAPS, SEED = 0.95, 1000, 0
+MIN_BOOTSTRAPPED = 10  # clips; samples of two clips are all alike, and their interval would be a point
 NO_REF, REF = ("text", "text+lyrics"), ("text+ref", "text+lyrics+ref")
 INSTRU, VOCAL = ("text", "text+ref"), ("text+lyrics", "text+lyrics+ref")
 
@@ -41,7 +42,8 @@ class Figure:
 
     group, value: which rows of the dataset: all, a month, a modality, a confidence, ref_subset or modality_type;
     ref_category: of a confidence, whether rows with reference audio ("ref"), without, or all. figure: None where
-    `n` is too small or nothing varies; low, high: its interval, None likewise. n_ties: pairs of equal rewards.
+    `n` is too small or nothing varies; low, high: its interval, None where there is no figure or there are too few
+    clips. n_ties: pairs of equal rewards.
     """
 
     dataset: str
@@ -204,7 +206,8 @@ def _correlations(scored: Sequence[Scored], dataset: str, task: str) -> list[Fig
     used = _usable(scored, task)
     truth = np.array([row.truth[task] for row, _ in used], dtype=np.float64)
     given = np.array([reward for _, (reward,) in used], dtype=np.float64)
-    resamples = np.random.default_rng(SEED).integers(len(used), size=(BOOTSTRAPS, len(used))) if used else []
+    samples = BOOTSTRAPS if len(used) >= MIN_BOOTSTRAPPED else 0
+    resamples = np.random.default_rng(SEED).integers(max(len(used), 1), size=(samples, len(used)))
     figures = []
     for metric, correlate in CORRELATIONS.items():
         figure = correlate(truth, given)
@@ -214,9 +217,9 @@ def _correlations(scored: Sequence[Scored], dataset: str, task: str) -> list[Fig
 
 
 def _percentiles(values: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """Of the samples in which both things vary; None where that is less than half of them."""
+    """Of the samples in which both things vary; None where that is less than half of them, or there are none."""
     defined = [value for value in values if value is not None]
-    if 2 * len(defined) < len(values):
+    if not defined or 2 * len(defined) < len(values):
         return None, None
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
