@@ -190,6 +190,7 @@ CELERY_BEAT_SCHEDULE = {
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
     "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
     "releases": sweep("scoring.tasks.release_pairs", 3600),
+    "retraining": sweep("scoring.tasks.retrain", 15),
 }
 
 LOGGING = {

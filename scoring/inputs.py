@@ -28,6 +28,7 @@ class StudyVotes:
     cluster: int [V], one label per rater; a vote without rater is a cluster of its own.
     weight: float [V], 1 unless votes weigh as much as their raters are reliable.
     clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
+    seq: int [V], places in the ledger, ascending.
     """
 
     systems: list[str]
@@ -39,6 +40,7 @@ class StudyVotes:
     clip_a: np.ndarray
     clip_b: np.ndarray
     prompt: np.ndarray
+    seq: np.ndarray
     excluded: dict[str, int]
     n_raters: int
     n_without_rater: int
@@ -73,7 +75,7 @@ def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
         -position - 1 if rater is None else raters.setdefault(rater, len(raters))
         for position, (*_, rater) in enumerate(rows.used)
     ]
-    columns = [np.array(column) for column in zip(*rows.used, strict=True)] or [np.array([], int)] * 7
+    columns = [np.array(column) for column in zip(*rows.used, strict=True)] or [np.array([], int)] * 8
     return StudyVotes(
         systems=systems,
         a=np.array([index[row[0]] for row in rows.used], dtype=np.intp),
@@ -84,6 +86,7 @@ def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
         clip_a=columns[3].astype(np.int64),
         clip_b=columns[4].astype(np.int64),
         prompt=columns[5].astype(np.int64),
+        seq=columns[6].astype(np.int64),
         excluded=dict(sorted(rows.excluded.items())),
         n_raters=len(raters),
         n_without_rater=sum(cluster < 0 for cluster in clusters),
@@ -96,13 +99,14 @@ def board_votes(study, seq, config):
     return study_votes(study, seq, config["excluded_flags"], config.get("reliability"))
 
 
-def _read(study, seq, excluded_flags):
-    entries = Ledger.objects.filter(study=study, seq__lte=seq).order_by("seq")
+def _read(study, up_to, excluded_flags):
+    entries = Ledger.objects.filter(study=study, seq__lte=up_to).order_by("seq")
     excluded = _excluded_by_flag(entries, excluded_flags)
     rows = _Rows()
-    for vote, preference, kind, a, b, clip_a, clip_b, prompt, rater in entries.filter(
+    for seq, vote, preference, kind, a, b, clip_a, clip_b, prompt, rater in entries.filter(
         vote__isnull=False
     ).values_list(
+        "seq",
         "vote_id",
         "vote__preference",
         "vote__battle__kind",
@@ -118,7 +122,7 @@ def _read(study, seq, excluded_flags):
         if reason:
             rows.excluded[reason] += 1
         else:
-            rows.used.append((a, b, CREDIT_TO_A[preference], clip_a or 0, clip_b or 0, prompt or 0, rater))
+            rows.used.append((a, b, CREDIT_TO_A[preference], clip_a or 0, clip_b or 0, prompt or 0, seq, rater))
     return rows
 
 
