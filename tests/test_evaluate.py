@@ -247,6 +247,34 @@ def test_a_sound_that_the_encoder_refuses_does_not_take_the_others_of_its_batch_
     assert len(bench.cached()) == 7
 
 
+def failing_scorer(model, monkeypatch, failure, length=None):
+    """The model's scorer, which raises `failure` for a batch with a sound of that length; None: for every batch."""
+    scorer = jury.load_scorer(model.pk)
+    score = scorer.score
+
+    def fail(sounds, *others):
+        if length is None or any(len(sound) == length for sound in sounds):
+            raise failure
+        return score(sounds, *others)
+
+    monkeypatch.setattr(scorer, "score", fail)
+    monkeypatch.setattr(jury, "load_scorer", lambda _: scorer)
+
+
+def test_whatever_an_encoder_raises_is_the_story_of_one_file(model, bench, monkeypatch):
+    bench.write("human_eval/4.wav", tone(300, seconds=1))
+    failing_scorer(model, monkeypatch, RuntimeError("kernel larger than input"), length=RATE)
+    assert "human_eval/4.wav: RuntimeError('kernel larger than input')" in bench.run()
+    assert len(bench.cached()) == 7
+
+
+def test_a_device_out_of_memory_stops_the_run_and_blames_no_file(model, bench, monkeypatch):
+    failing_scorer(model, monkeypatch, torch.OutOfMemoryError("of 80 GiB"))
+    with pytest.raises(CommandError, match="the device ran out of memory: of 80 GiB"):
+        bench.run()
+    assert not bench.cache.exists()
+
+
 def test_a_reward_that_is_no_number_is_no_reward(model, bench, monkeypatch):
     scorer = jury.load_scorer(model.pk)
     monkeypatch.setattr(scorer, "score", lambda sounds, *_: np.full(len(sounds), np.nan, "f4"))

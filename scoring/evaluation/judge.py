@@ -12,6 +12,7 @@ import numpy as np
 from arena import audio
 from arena.refusals import NotFound
 from scoring import jury
+from scoring.embedding import MACHINES_FAULT
 from scoring.models import RewardModel
 
 BATCH = 8  # sounds that are scored together
@@ -65,9 +66,15 @@ class Judge:
         """One for each sound; where a batch fails, its sounds are scored one by one to find whose fault it is."""
         try:
             given = self.scorer.score([s.waveform for s in sounds], [s.sample_rate for s in sounds], prompts)
-        except ValueError as failure:
+        except MACHINES_FAULT:
+            raise
+        except Exception as failure:  # whatever an encoder raises is the story of one of the sounds
+            from scoring.reward.faults import of_the_machine
+
+            if cause := of_the_machine(failure):
+                raise cause from failure
             if len(sounds) == 1:
-                return [NoReward(str(failure))]
+                return [NoReward(str(failure) if isinstance(failure, ValueError) else repr(failure))]
             return [self.rewards([s], [p])[0] for s, p in zip(sounds, prompts, strict=True)]
         return [float(one) if np.isfinite(one) else NoReward(f"The reward is {one}, not a number.") for one in given]
 

@@ -66,8 +66,8 @@ class Command(BaseCommand):
                 "reads_prompts": judge.reads_prompts,
             }
             run(judge, facts, prompt_protocol == "with", **options)
-        except (Refusal, ValueError, OSError, AudioUnavailable) as error:
-            raise CommandError(str(error)) from error
+        except (Refusal, ValueError, OSError, MemoryError, AudioUnavailable) as error:
+            raise CommandError(str(error) or repr(error)) from error
 
     def cmi_rewardbench(self, judge, facts, with_prompt, *, folder, csv_folder, json_file, limit, cache, **options):
         data = folder / "data"
