@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from scoring import bradley_terry
-from scoring.bradley_terry import NoFiniteEstimate, fit
+from scoring.bradley_terry import NoFiniteEstimate, fit, pairs
+from scoring.bradley_terry.votes import check
 
 
 def simulate(n=6, size=600, seed=0, ties=0.2, raters=40):
@@ -82,15 +82,14 @@ def test_gradient_and_hessian_are_the_finite_differences_of_the_objective(l2):
     a, b, outcome, _ = simulate(n=4, size=60)
     rng = np.random.default_rng(2)
     offset, weight, theta = rng.normal(size=60), rng.uniform(0.1, 2, 60), rng.normal(size=4)
-    cells = bradley_terry._cells(bradley_terry._check(a, b, outcome, 4, offset, weight, None))
+    votes = check(a, b, outcome, 4, weight, None, offset=offset)
+    objective = pairs._Objective(pairs._curves(votes), l2)
 
     def differences(function, h=1e-5):
         return np.array([(function(theta + h * e) - function(theta - h * e)) / (2 * h) for e in np.eye(4)])
 
-    slope = differences(lambda x: bradley_terry._objective(cells, x, l2))
-    curvature = differences(lambda x: bradley_terry._gradient(cells, x, l2))
-    assert bradley_terry._gradient(cells, theta, l2) == pytest.approx(slope, abs=1e-7)
-    assert bradley_terry._hessian(cells, theta, l2) == pytest.approx(curvature, abs=1e-7)
+    assert objective.gradient(theta) == pytest.approx(differences(objective.value), abs=1e-7)
+    assert objective.hessian(theta) == pytest.approx(differences(objective.gradient), abs=1e-7)
 
 
 def test_two_systems_have_the_closed_form():
