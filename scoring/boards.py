@@ -1,4 +1,8 @@
-"""From the votes of a study to the canonical result of an edition. No database; the same input, the same JSON."""
+"""From the votes of a study to the canonical result of an edition. No database; the same input, the same JSON.
+
+Version 2 of the method names its treatment of ties and "both bad". A configuration without one is of version 1, which
+knew only half-ties; its result is computed as it was.
+"""
 
 import json
 
@@ -8,12 +12,19 @@ from annotations.quality import QUALITY_RULES
 
 from . import bradley_terry
 
-METHOD, METHOD_VERSION = "bradley-terry", 1
+METHOD, METHOD_VERSION = "bradley-terry", 2
+VERSIONS = (1, 2)  # that `compute` still computes as they were
+HALF_TIE, DAVIDSON, GROUNDED = "half_tie", "davidson", "grounded"
+TREATMENTS = {
+    HALF_TIE: {"tie": "half a win each way", "both_bad": "excluded"},
+    DAVIDSON: {"tie": "an answer of its own", "both_bad": "excluded"},
+    GROUNDED: {"tie": "an answer of its own", "both_bad": "an answer of its own"},
+}
 CONFIG = {
+    "treatment": HALF_TIE,
+    **TREATMENTS[HALF_TIE],
     "l2": 0.05,  # a young board is often not strongly connected; with a ridge every board has an answer
     "level": 0.95,
-    "tie": "half a win each way",
-    "both_bad": "excluded",
     "excluded_flags": ["withdrawn"],
     "cluster": "rater; a vote without rater is a cluster of its own",
     "categories": ["overall"],
@@ -21,10 +32,22 @@ CONFIG = {
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
-def config_for(study, reliability=None):
-    """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes."""
+def config_for(study, reliability=None, treatment=HALF_TIE):
+    """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes;
+    treatment: of ties and "both bad", a key of TREATMENTS."""
     weighting = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
-    return {**CONFIG, "excluded_flags": excluded_flags(study), **weighting}
+    chosen = {"treatment": treatment, **TREATMENTS[treatment]}
+    return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **weighting}
+
+
+def treatment_of(config):
+    """How a configuration treats ties and "both bad"; those of version 1 do not say, and halve ties."""
+    return config.get("treatment", HALF_TIE)
+
+
+def counts_both_bad(config):
+    """Whether votes BOTH_BAD are on the board."""
+    return treatment_of(config) == GROUNDED
 
 
 def settings_of(config):
@@ -40,23 +63,16 @@ def excluded_flags(study):
 def compute(votes, config):
     """The board of a StudyVotes, as plain JSON: ratings in logits with their intervals, highest first within each
     group of systems that can be compared, the largest group first; and what the reader must know to trust them.
-    With a ridge (`config["l2"]` > 0) every input has a board; without votes its groups are empty.
+    With a ridge (`config["l2"]` > 0) every input has a board under half-ties; without votes its groups are empty.
+    A treatment whose answers nobody gave raises `bradley_terry.NotOffered`.
     """
     if not len(votes.outcome):
         return {"groups": [], "g_eff": 0.0, "heaviest_rater_share": 0.0, "converged": True, **_counts(votes)}
-    fit = bradley_terry.fit(
-        votes.a,
-        votes.b,
-        votes.outcome,
-        len(votes.systems),
-        weight=votes.weight if config.get("reliability") else None,
-        cluster=votes.cluster,
-        l2=config["l2"],
-    )
-    low, high = fit.interval(config["level"])
+    fit = _fit(votes, config)
+    columns = _columns(fit, config["level"])
     groups = [
         sorted(
-            (_rating(votes, system, fit, low, high) for system in group),
+            (_rating(votes, system, columns) for system in group),
             key=lambda rating: (-rating["rating"], rating["system"]),
         )
         for group in fit.groups
@@ -67,6 +83,46 @@ def compute(votes, config):
         "heaviest_rater_share": round(_heaviest_share(votes), 6),
         "converged": bool(fit.converged),
         **_counts(votes),
+        **_ties(fit, config["level"]),
+    }
+
+
+def _fit(votes, config):
+    fit = {
+        HALF_TIE: bradley_terry.fit,
+        DAVIDSON: bradley_terry.fit_davidson,
+        GROUNDED: bradley_terry.fit_grounded,
+    }[treatment_of(config)]
+    return fit(
+        votes.a,
+        votes.b,
+        votes.outcome,
+        len(votes.systems),
+        weight=votes.weight if config.get("reliability") else None,
+        cluster=votes.cluster,
+        l2=config["l2"],
+    )
+
+
+def _columns(fit, level):
+    """{name of a figure: [n]}. A grounded board also says how often a system is bad next to one just like itself."""
+    low, high = fit.interval(level)
+    columns = {"rating": fit.theta, "stderr": fit.stderr, "low": low, "high": high}
+    if isinstance(fit, bradley_terry.OutcomeFit) and fit.model.grounded:
+        at = {"both_bad_share": fit.theta, "both_bad_low": high, "both_bad_high": low}  # it falls as ratings rise
+        columns |= {name: np.exp(-np.logaddexp(0, np.log(2) + theta)) for name, theta in at.items()}
+    return columns
+
+
+def _ties(fit, level):
+    """What a model of ties says of them: eta, with nu = e^eta or lambda = 1 + e^eta; and what a rating of zero is."""
+    if not isinstance(fit, bradley_terry.OutcomeFit):
+        return {}
+    low, high = fit.eta_interval(level)
+    eta = {"value": fit.eta, "stderr": fit.eta_stderr, "low": low, "high": high}
+    return {
+        "eta": {name: _rounded(value) for name, value in eta.items()},
+        "zero": "absolute" if fit.model.grounded else "mean",
     }
 
 
@@ -79,19 +135,21 @@ def _counts(votes):
     }
 
 
-def _rating(votes, system, fit, low, high):
-    credit = np.concatenate([votes.outcome[votes.a == system], 1 - votes.outcome[votes.b == system]])
+def _rating(votes, system, columns):
+    credit = np.concatenate([votes.outcome[votes.a == system], _seen_from_b(votes.outcome[votes.b == system])])
     return {
         "system": votes.systems[system],
-        "rating": _rounded(fit.theta[system]),
-        "stderr": _rounded(fit.stderr[system]),
-        "low": _rounded(low[system]),
-        "high": _rounded(high[system]),
+        **{name: _rounded(values[system]) for name, values in columns.items()},
         "n_votes": len(credit),
         "wins": int((credit == 1).sum()),
         "losses": int((credit == 0).sum()),
         "ties": int((credit == 0.5).sum()),
+        **({"both_bad": int((credit == bradley_terry.BOTH_BAD).sum())} if "both_bad_share" in columns else {}),
     }
+
+
+def _seen_from_b(outcome):
+    return np.where(outcome == bradley_terry.BOTH_BAD, outcome, 1 - outcome)
 
 
 def _rounded(value):

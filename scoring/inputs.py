@@ -12,7 +12,8 @@ import numpy as np
 from annotations.models import Flag, Ledger, Reliability
 from arena.models import Battle, System
 
-from .boards import excluded_flags
+from .boards import counts_both_bad, excluded_flags
+from .bradley_terry import BOTH_BAD
 from .models import Embedding, Reward
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
@@ -24,10 +25,12 @@ CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
 class StudyVotes:
     """The votes of a study that may be used, in ledger order, and how many may not, by reason.
 
-    a, b: int [V] indices into `systems` (names, sorted). outcome: float [V], credit to a.
+    a, b: int [V] indices into `systems` (names, sorted). outcome: float [V], credit to a; BOTH_BAD (-1) where neither
+    was good enough, and such votes were asked for.
     cluster: int [V], one label per rater; a vote without rater is a cluster of its own.
     weight: float [V], 1 unless votes weigh as much as their raters are reliable.
     clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
+    seq: int [V], places in the ledger, ascending.
     """
 
     systems: list[str]
@@ -39,6 +42,7 @@ class StudyVotes:
     clip_a: np.ndarray
     clip_b: np.ndarray
     prompt: np.ndarray
+    seq: np.ndarray
     excluded: dict[str, int]
     n_raters: int
     n_without_rater: int
@@ -47,7 +51,7 @@ class StudyVotes:
     @property
     def decisive(self):
         """bool [V]: somebody won."""
-        return self.outcome != 0.5
+        return (self.outcome == 0) | (self.outcome == 1)
 
 
 @dataclass
@@ -57,14 +61,15 @@ class _Rows:
     hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
 
-def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
+def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None, both_bad=False):
     """The votes of the study with a place in the ledger up to `seq`, as StudyVotes.
 
     excluded_flags: rules whose flags exclude a vote, unless a person has cleared it; a withdrawal always does.
     reliability: a `Reliability` id; votes then weigh as much as their raters' skill, as last estimated up to that row,
     and those of raters without an estimate as much as the average one.
+    both_bad: whether votes BOTH_BAD are used.
     """
-    rows = _read(study, seq, excluded_flags)
+    rows = _read(study, seq, excluded_flags, both_bad)
     names = dict(System.objects.filter(pk__in={pk for row in rows.used for pk in row[:2]}).values_list("pk", "name"))
     systems = sorted(names.values())
     index = {pk: systems.index(name) for pk, name in names.items()}
@@ -73,7 +78,7 @@ def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
         -position - 1 if rater is None else raters.setdefault(rater, len(raters))
         for position, (*_, rater) in enumerate(rows.used)
     ]
-    columns = [np.array(column) for column in zip(*rows.used, strict=True)] or [np.array([], int)] * 7
+    columns = [np.array(column) for column in zip(*rows.used, strict=True)] or [np.array([], int)] * 8
     return StudyVotes(
         systems=systems,
         a=np.array([index[row[0]] for row in rows.used], dtype=np.intp),
@@ -84,6 +89,7 @@ def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
         clip_a=columns[3].astype(np.int64),
         clip_b=columns[4].astype(np.int64),
         prompt=columns[5].astype(np.int64),
+        seq=columns[6].astype(np.int64),
         excluded=dict(sorted(rows.excluded.items())),
         n_raters=len(raters),
         n_without_rater=sum(cluster < 0 for cluster in clusters),
@@ -93,16 +99,18 @@ def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
 
 def board_votes(study, seq, config):
     """The votes that a board of this configuration counts."""
-    return study_votes(study, seq, config["excluded_flags"], config.get("reliability"))
+    return study_votes(study, seq, config["excluded_flags"], config.get("reliability"), counts_both_bad(config))
 
 
-def _read(study, seq, excluded_flags):
-    entries = Ledger.objects.filter(study=study, seq__lte=seq).order_by("seq")
+def _read(study, up_to, excluded_flags, both_bad):
+    credit = {**CREDIT_TO_A, "BOTH_BAD": BOTH_BAD} if both_bad else CREDIT_TO_A
+    entries = Ledger.objects.filter(study=study, seq__lte=up_to).order_by("seq")
     excluded = _excluded_by_flag(entries, excluded_flags)
     rows = _Rows()
-    for vote, preference, kind, a, b, clip_a, clip_b, prompt, rater in entries.filter(
+    for seq, vote, preference, kind, a, b, clip_a, clip_b, prompt, rater in entries.filter(
         vote__isnull=False
     ).values_list(
+        "seq",
         "vote_id",
         "vote__preference",
         "vote__battle__kind",
@@ -113,12 +121,12 @@ def _read(study, seq, excluded_flags):
         "vote__battle__prompt_id",
         "vote__rater_id",
     ).iterator(chunk_size=5000):  # fmt: skip
-        reason = _why_excluded(excluded.get(vote), kind, preference)
+        reason = _why_excluded(excluded.get(vote), kind, preference, credit)
         rows.hash.update(f"{vote},{a},{b},{preference},{rater},{reason}\n".encode())
         if reason:
             rows.excluded[reason] += 1
         else:
-            rows.used.append((a, b, CREDIT_TO_A[preference], clip_a or 0, clip_b or 0, prompt or 0, rater))
+            rows.used.append((a, b, credit[preference], clip_a or 0, clip_b or 0, prompt or 0, seq, rater))
     return rows
 
 
@@ -148,12 +156,12 @@ def _excluded_by_flag(entries, excluded_flags):
     return excluded
 
 
-def _why_excluded(flagged_by, kind, preference):
+def _why_excluded(flagged_by, kind, preference, credit):
     if flagged_by:
         return flagged_by
     if kind in NOT_RANKED:
         return kind
-    return "both_bad" if preference == "BOTH_BAD" else ""
+    return "" if preference in credit else preference.lower()
 
 
 def clip_rewards(model, clip_ids, last_reward=None):

@@ -13,6 +13,7 @@ from arena.models import Clip, Status
 from arena.refusals import NotFound
 
 from . import anchors, boards, inputs, outputs
+from .bradley_terry import NotOffered
 from .models import Embedding, Reward, RewardModel
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
@@ -38,7 +39,7 @@ def board_is_due(study, now=None):
     last = study.editions.order_by("-number").first()
     if not last:
         return votes.exists()
-    config = boards.config_for(study, _last_reliability(study))
+    config = boards.config_for(study, _last_reliability(study), boards.treatment_of(last.config))
     if boards.settings_of(config) != boards.settings_of(last.config):
         return True
     new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
@@ -56,18 +57,24 @@ def board_is_due(study, now=None):
 
 
 @transaction.atomic
-def refit_board(study, now=None, only_if_due=False):
+def refit_board(study, now=None, only_if_due=False, treatment=None):
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
     With `only_if_due`, None where another worker has just done so: the question is asked under the lock.
+    treatment: of ties and "both bad", from this edition on, a key of `boards.TREATMENTS`; NotOffered where the votes
+    lack its answers. Without it, that of the last edition stays, or goes back to half-ties where it has become so.
     """
     _lock(BOARD_LOCK, study)
     if only_if_due and not board_is_due(study, now):
         return None
     seq = ledger.head()
-    config = boards.config_for(study, _last_reliability(study))
-    votes = inputs.board_votes(study, seq, config)
     last = study.editions.order_by("-number").first()
+    try:
+        config, votes, result = _board(study, seq, treatment or boards.treatment_of(last.config if last else {}))
+    except NotOffered:
+        if treatment:
+            raise
+        config, votes, result = _board(study, seq, boards.HALF_TIE)
     return outputs.write_edition(
         study,
         number=last.number + 1 if last else 1,
@@ -76,9 +83,16 @@ def refit_board(study, now=None, only_if_due=False):
         config=config,
         ledger_seq=seq,
         input_hash=votes.input_hash,
-        result=boards.compute(votes, config),
+        result=result,
         now=now or timezone.now(),
     )
+
+
+def _board(study, seq, treatment):
+    """(configuration, votes, result) of the study's board at `seq`."""
+    config = boards.config_for(study, _last_reliability(study), treatment)
+    votes = inputs.board_votes(study, seq, config)
+    return config, votes, boards.compute(votes, config)
 
 
 def _last_reliability(study):
@@ -87,7 +101,7 @@ def _last_reliability(study):
 
 def rebuild_edition(edition):
     """The edition's canonical JSON, computed again from the database."""
-    if (edition.method, edition.method_version) != (boards.METHOD, boards.METHOD_VERSION):
+    if edition.method != boards.METHOD or edition.method_version not in boards.VERSIONS:
         raise NotFound(f"{edition}: its method {edition.method} {edition.method_version} is not in this code.")
     votes = inputs.board_votes(edition.study, edition.ledger_seq, edition.config)
     return boards.canonical_json(boards.compute(votes, edition.config))

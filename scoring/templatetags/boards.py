@@ -39,6 +39,8 @@ EXCLUDED = {
 # What the configuration of an edition says, in the reader's words.
 RULES = {
     ("tie", "half a win each way"): gettext_lazy("A tie is half a win for each side."),
+    ("tie", "an answer of its own"): gettext_lazy("A tie is an answer of its own."),
+    ("both_bad", "an answer of its own"): gettext_lazy("“Both bad” is an answer of its own."),
     ("both_bad", "excluded"): gettext_lazy("A vote “both bad” is left out."),
     ("cluster", "rater; a vote without rater is a cluster of its own"): gettext_lazy(
         "Intervals are clustered by listener; a vote without a known listener is a cluster of its own."
