@@ -89,10 +89,11 @@ def compute(votes, config):
 
 def _fit(votes, config):
     fit = {
+        None: bradley_terry.fit_version_1,
         HALF_TIE: bradley_terry.fit,
         DAVIDSON: bradley_terry.fit_davidson,
         GROUNDED: bradley_terry.fit_grounded,
-    }[treatment_of(config)]
+    }[config.get("treatment")]
     return fit(
         votes.a,
         votes.b,

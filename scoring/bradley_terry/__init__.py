@@ -12,7 +12,7 @@ the sandwich of the curvature and of how far the raters pull apart. Arrays in, f
 
 from .bootstrap import Bootstrap, bootstrap
 from .outcomes import OutcomeFit, fit_davidson, fit_grounded
-from .pairs import CovariateFit, fit, fit_with_covariates
+from .pairs import CovariateFit, fit, fit_version_1, fit_with_covariates
 from .results import BadCovariate, Fit, NoFiniteEstimate, NotOffered
 from .votes import BOTH_BAD
 
@@ -29,5 +29,6 @@ __all__ = [
     "fit",
     "fit_davidson",
     "fit_grounded",
+    "fit_version_1",
     "fit_with_covariates",
 ]

@@ -31,7 +31,7 @@ class Objective(Protocol):
         ...
 
 
-def minimise(objective: Objective, start: Floats, gauge: Gauge) -> tuple[Floats, bool]:
+def minimise(objective: Objective, start: Floats, gauge: Gauge, last_step: float = LAST_STEP) -> tuple[Floats, bool]:
     """(where, whether the minimum was reached)."""
     at, value = start, objective.value(start)
     for _ in range(MAX_STEPS):
@@ -44,7 +44,7 @@ def minimise(objective: Objective, start: Floats, gauge: Gauge) -> tuple[Floats,
                     raise
                 continue
             slope = float(gradient @ step)
-            if np.abs(step).max() <= max(STEP_TOLERANCE, LAST_STEP * (-slope < UNTOLD * value)):
+            if np.abs(step).max() <= max(STEP_TOLERANCE, last_step * (-slope < UNTOLD * value)):
                 return gauge.project(at + step), True
             moved = _descend(objective, at, step, value, slope)
             if moved is not None:

@@ -60,6 +60,15 @@ def fit(
     return Fit(at, covariance, *about)
 
 
+def fit_version_1(a, b, outcome, n_systems, *, weight=None, cluster=None, l2=0.0) -> Fit:
+    """`fit` as the editions of version 1 have it: it stopped where rounding hides the next fall of the objective, which
+    can be 4e-7 before the minimum. For rebuilding those to the last decimal.
+    """
+    votes = check(a, b, outcome, _check_settings(n_systems, l2, None), weight, cluster)
+    at, covariance, about = _estimate(votes, l2, None, last_step=0.0)
+    return Fit(at, covariance, *about)
+
+
 @dataclass(frozen=True, eq=False)
 class CovariateFit(Fit):
     """Ratings where every covariate is 0, and the covariates' effects beside them.
@@ -125,7 +134,9 @@ def _check_settings(n_systems: int, l2: float, pin: int | None) -> int:
     return n_systems
 
 
-def _estimate(votes: Votes, l2: float, pin: int | None, names: tuple[str, ...] = ()) -> tuple[Floats, Floats, tuple]:
+def _estimate(
+    votes: Votes, l2: float, pin: int | None, names: tuple[str, ...] = (), last_step: float = newton.LAST_STEP
+) -> tuple[Floats, Floats, tuple]:
     """(parameters, covariance, (n_votes, converged, g_eff, groups))."""
     curves = _curves(votes)
     winner, loser = _won_from(curves)
@@ -136,7 +147,7 @@ def _estimate(votes: Votes, l2: float, pin: int | None, names: tuple[str, ...] =
     objective = _Objective(curves, l2)
     gauge = groups.Gauge.of(label, pin, free=len(names))
     try:
-        at, converged = newton.minimise(objective, _start(objective, gauge), gauge)
+        at, converged = newton.minimise(objective, _start(objective, gauge), gauge, last_step)
         _require_not_separated(at[votes.n :], converged, votes.covariates, names)
         meat, g_eff = _meat(votes, curves, at)
         covariance = newton.sandwich(objective, at, gauge, meat, objective.ridge)
@@ -155,7 +166,8 @@ def _estimate(votes: Votes, l2: float, pin: int | None, names: tuple[str, ...] =
 class _Curves:
     """Systems, offset and covariates x ([k] of arrays) of C curves; won and lost: by a, in weight.
 
-    The curve of a vote is `place[v]` of a table whose rows `kept` are the curves; place None: each vote has its own.
+    The curve of a vote is row `place[v]` of a table of `rows`, in which `kept` are the curves and `mirror` the same
+    seen from b; place None: each vote has its own.
     """
 
     n: int
@@ -166,7 +178,9 @@ class _Curves:
     won: Floats
     lost: Floats
     place: Ints | None = None
+    rows: int = 0
     kept: Ints | None = None
+    mirror: Ints | None = None
 
     def margin(self, at: Floats) -> Floats:
         return self.change(at) + self.offset
@@ -178,35 +192,55 @@ class _Curves:
             moved += beta * x
         return moved
 
-    def by_vote(self, values: Floats) -> Floats:
-        """[C] values of curves to [V] values of votes."""
+    def probability(self, at: Floats) -> Floats:
+        """[V] that a wins, of each vote."""
+        z = self.margin(at)
         if self.place is None:
-            return values
-        table = np.zeros(self.kept[-1] + 1)
-        table[self.kept] = values
+            return expit(z)
+        table = np.zeros(self.rows)
+        table[self.kept] = expit(z)
+        if self.mirror is not None:
+            table[self.mirror] = expit(-z)
         return table[self.place]
 
 
 def _curves(votes: Votes) -> _Curves:
-    n, features = votes.n, [*votes.covariates]
-    if votes.offset is not None:
-        features.append(votes.offset)
+    if votes.offset is None and not votes.covariates:
+        return _pairs(votes)
+    features = [*votes.covariates] if votes.offset is None else [*votes.covariates, votes.offset]
     levels = [_levels(feature) for feature in features]
-    if any(level is None for level in levels) or (features and _table_size(n, levels) > votes.outcome.size):
+    if any(level is None for level in levels) or _table_size(votes.n, levels) > votes.outcome.size:
         offset = 0.0 if votes.offset is None else votes.offset
         won, lost = votes.weighed(votes.outcome), votes.weighed(1 - votes.outcome)
-        return _Curves(n, votes.a, votes.b, offset, votes.covariates, won, lost)
-    place, size = votes.a * n, _table_size(n, levels)
-    place += votes.b
+        return _Curves(votes.n, votes.a, votes.b, offset, votes.covariates, won, lost)
+    return _table(votes, levels)
+
+
+def _pairs(votes: Votes) -> _Curves:
+    """One curve per pair of systems, whichever of them stood in slot A."""
+    n, ordered = votes.n, votes.a < votes.b
+    pair = np.minimum(votes.a, votes.b) * n + np.maximum(votes.a, votes.b)
+    won, lost = votes.weighed(votes.outcome), votes.weighed(1 - votes.outcome)
+    first = np.bincount(pair, np.where(ordered, won, lost), n * n)
+    second = np.bincount(pair, np.where(ordered, lost, won), n * n)
+    (kept,) = np.nonzero(first + second)
+    a, b = kept // n, kept % n
+    return _Curves(n, a, b, 0.0, (), first[kept], second[kept], votes.a * n + votes.b, n * n, kept, b * n + a)
+
+
+def _table(votes: Votes, levels: list[tuple[Floats, Ints]]) -> _Curves:
+    """One curve per ordered pair and combination of values; of `levels` the last is the offset's, if there is one."""
+    n, size = votes.n, _table_size(votes.n, levels)
+    place = votes.a * n + votes.b
     for values, level in levels:
         place = place * len(values) + level
-    total = np.bincount(place, votes.weight, size)
-    (kept,) = np.nonzero(total)
-    won = np.bincount(place, votes.weighed(votes.outcome), size)[kept]
+    won = np.bincount(place, votes.weighed(votes.outcome), size)
+    lost = np.bincount(place, votes.weighed(1 - votes.outcome), size)
+    (kept,) = np.nonzero(won + lost)
     a, b, *at_level = np.unravel_index(kept, (n, n, *(len(values) for values, _ in levels)))
     x = [values[level] for (values, _), level in zip(levels, at_level, strict=True)]
     offset = 0.0 if votes.offset is None else x.pop()
-    return _Curves(n, a, b, offset, tuple(x), won, np.maximum(total[kept] - won, 0), place, kept)
+    return _Curves(n, a, b, offset, tuple(x), won[kept], lost[kept], place, size, kept)
 
 
 def _levels(feature: Floats) -> tuple[Floats, Ints] | None:
@@ -268,6 +302,8 @@ class _Objective:
 
     def _curvature(self, edge: Floats) -> Floats:
         curves, x = self.curves, [1.0, -1.0, *self.curves.x]
+        if not curves.x:
+            return sums.laplacian(curves.a, curves.b, curves.n, edge) + 2 * self.l2 * np.eye(curves.n)
         total = sums.matrix(curves.a, curves.b, curves.n, len(curves.x), lambda i, j: edge * x[i] * x[j])
         return total + 2 * self.l2 * np.diag(self.ridge)
 
@@ -279,8 +315,7 @@ def _start(objective: _Objective, gauge: groups.Gauge) -> Floats:
 
 
 def _meat(votes: Votes, curves: _Curves, at: Floats) -> tuple[Floats, float]:
-    score = curves.by_vote(expit(curves.margin(at)))
-    score = votes.weighed(votes.outcome - score)
+    score = votes.weighed(votes.outcome - curves.probability(at))
     entries = [score, -score, *(score * x for x in votes.covariates)]
     return sums.meat(votes.a, votes.b, votes.n, entries, votes.weight, votes.cluster)
 

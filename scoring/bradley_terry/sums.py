@@ -36,6 +36,13 @@ def matrix(a: Ints, b: Ints, n: int, k: int, block: Callable[[int, int], Floats]
     return total
 
 
+def laplacian(a: Ints, b: Ints, n: int, edge: Floats) -> Floats:
+    """[n, n] sum of edge x x' with x = e_a - e_b; its rows sum to zero to the last bit."""
+    between = np.bincount(a * n + b, edge, n * n).reshape(n, n)
+    between += between.T
+    return np.diag(between.sum(axis=1)) - between
+
+
 def meat(
     a: Ints, b: Ints, n: int, score: Sequence[Floats], weight: Floats | None, cluster: Ints | None
 ) -> tuple[Floats, float]:
