@@ -23,6 +23,7 @@ TREATMENTS = {
 CONFIG = {
     "treatment": HALF_TIE,
     **TREATMENTS[HALF_TIE],
+    "covariates": [],  # estimated beside the ratings, which then are those of votes where all of them are 0
     "l2": 0.05,  # a young board is often not strongly connected; with a ridge every board has an answer
     "level": 0.95,
     "excluded_flags": ["withdrawn"],
@@ -32,22 +33,24 @@ CONFIG = {
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
-def config_for(study, reliability=None, treatment=HALF_TIE):
+def config_for(study, reliability=None, treatment=HALF_TIE, covariates=()):
     """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes;
-    treatment: of ties and "both bad", a key of TREATMENTS."""
+    treatment: of ties and "both bad", a key of TREATMENTS; covariates: names, which only half-ties go with."""
+    if covariates and treatment != HALF_TIE:
+        raise ValueError(f"covariates go with the treatment {HALF_TIE}, not {treatment}")
     weighting = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
-    chosen = {"treatment": treatment, **TREATMENTS[treatment]}
+    chosen = {"treatment": treatment, **TREATMENTS[treatment], "covariates": list(covariates)}
     return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **weighting}
 
 
-def treatment_of(config):
-    """How a configuration treats ties and "both bad"; those of version 1 do not say, and halve ties."""
-    return config.get("treatment", HALF_TIE)
+def choice_of(config):
+    """What of a configuration was chosen for the board, and stays for its next edition. Version 1 had no choice."""
+    return {name: config.get(name, CONFIG[name]) for name in ("treatment", "covariates")}
 
 
 def counts_both_bad(config):
     """Whether votes BOTH_BAD are on the board."""
-    return treatment_of(config) == GROUNDED
+    return config.get("treatment") == GROUNDED
 
 
 def settings_of(config):
@@ -64,7 +67,8 @@ def compute(votes, config):
     """The board of a StudyVotes, as plain JSON: ratings in logits with their intervals, highest first within each
     group of systems that can be compared, the largest group first; and what the reader must know to trust them.
     With a ridge (`config["l2"]` > 0) every input has a board under half-ties; without votes its groups are empty.
-    A treatment whose answers nobody gave raises `bradley_terry.NotOffered`.
+    A treatment whose answers nobody gave raises `bradley_terry.NotOffered`, a covariate without an effect to estimate
+    `bradley_terry.BadCovariate`.
     """
     if not len(votes.outcome):
         return {"groups": [], "g_eff": 0.0, "heaviest_rater_share": 0.0, "converged": True, **_counts(votes)}
@@ -83,26 +87,23 @@ def compute(votes, config):
         "heaviest_rater_share": round(_heaviest_share(votes), 6),
         "converged": bool(fit.converged),
         **_counts(votes),
-        **_ties(fit, config["level"]),
+        **_beside(fit, config["level"]),
     }
 
 
 def _fit(votes, config):
-    fit = {
+    fits = {
         None: bradley_terry.fit_version_1,
         HALF_TIE: bradley_terry.fit,
         DAVIDSON: bradley_terry.fit_davidson,
         GROUNDED: bradley_terry.fit_grounded,
-    }[config.get("treatment")]
-    return fit(
-        votes.a,
-        votes.b,
-        votes.outcome,
-        len(votes.systems),
-        weight=votes.weight if config.get("reliability") else None,
-        cluster=votes.cluster,
-        l2=config["l2"],
-    )
+    }
+    weight = votes.weight if config.get("reliability") else None
+    arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
+    settings = {"weight": weight, "cluster": votes.cluster, "l2": config["l2"]}
+    if config.get("covariates"):
+        return bradley_terry.fit_with_covariates(*arguments, votes.covariates, **settings)
+    return fits[config.get("treatment")](*arguments, **settings)
 
 
 def _columns(fit, level):
@@ -115,16 +116,20 @@ def _columns(fit, level):
     return columns
 
 
-def _ties(fit, level):
-    """What a model of ties says of them: eta, with nu = e^eta or lambda = 1 + e^eta; and what a rating of zero is."""
-    if not isinstance(fit, bradley_terry.OutcomeFit):
-        return {}
-    low, high = fit.eta_interval(level)
-    eta = {"value": fit.eta, "stderr": fit.eta_stderr, "low": low, "high": high}
-    return {
-        "eta": {name: _rounded(value) for name, value in eta.items()},
-        "zero": "absolute" if fit.model.grounded else "mean",
-    }
+def _beside(fit, level):
+    """What a fit says besides the ratings. A model of ties: eta, with nu = e^eta or lambda = 1 + e^eta, and what a
+    rating of zero is. Covariates: the effect of each, logits per unit."""
+    if isinstance(fit, bradley_terry.OutcomeFit):
+        eta = _figures(fit.eta, fit.eta_stderr, *fit.eta_interval(level))
+        return {"eta": eta, "zero": "absolute" if fit.model.grounded else "mean"}
+    if isinstance(fit, bradley_terry.CovariateFit):
+        columns = zip(fit.beta, fit.beta_stderr, *fit.beta_interval(level), strict=True)
+        return {"effects": {name: _figures(*row) for name, row in zip(fit.names, columns, strict=True)}}
+    return {}
+
+
+def _figures(value, stderr, low, high):
+    return {"value": _rounded(value), "stderr": _rounded(stderr), "low": _rounded(low), "high": _rounded(high)}
 
 
 def _counts(votes):

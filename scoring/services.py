@@ -13,7 +13,7 @@ from arena.models import Clip, Status
 from arena.refusals import NotFound
 
 from . import anchors, boards, inputs, outputs
-from .bradley_terry import NotOffered
+from .bradley_terry import BadCovariate, NotOffered
 from .models import Embedding, Reward, RewardModel
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
@@ -39,7 +39,7 @@ def board_is_due(study, now=None):
     last = study.editions.order_by("-number").first()
     if not last:
         return votes.exists()
-    config = boards.config_for(study, _last_reliability(study), boards.treatment_of(last.config))
+    config = boards.config_for(study, _last_reliability(study), **boards.choice_of(last.config))
     if boards.settings_of(config) != boards.settings_of(last.config):
         return True
     new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
@@ -57,12 +57,13 @@ def board_is_due(study, now=None):
 
 
 @transaction.atomic
-def refit_board(study, now=None, only_if_due=False, treatment=None):
+def refit_board(study, now=None, only_if_due=False, **chosen):
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
     With `only_if_due`, None where another worker has just done so: the question is asked under the lock.
-    treatment: of ties and "both bad", from this edition on, a key of `boards.TREATMENTS`; NotOffered where the votes
-    lack its answers. Without it, that of the last edition stays, or goes back to half-ties where it has become so.
+    chosen: `treatment` or `covariates`, from this edition on; see `boards.config_for`. NotOffered or BadCovariate where
+    the votes do not bear it. What is not chosen stays as in the last edition, or goes back to the default where the
+    votes no longer bear that.
     """
     _lock(BOARD_LOCK, study)
     if only_if_due and not board_is_due(study, now):
@@ -70,11 +71,11 @@ def refit_board(study, now=None, only_if_due=False, treatment=None):
     seq = ledger.head()
     last = study.editions.order_by("-number").first()
     try:
-        config, votes, result = _board(study, seq, treatment or boards.treatment_of(last.config if last else {}))
-    except NotOffered:
-        if treatment:
+        config, votes, result = _board(study, seq, {**boards.choice_of(last.config if last else {}), **chosen})
+    except (NotOffered, BadCovariate):
+        if chosen:
             raise
-        config, votes, result = _board(study, seq, boards.HALF_TIE)
+        config, votes, result = _board(study, seq, {})
     return outputs.write_edition(
         study,
         number=last.number + 1 if last else 1,
@@ -88,9 +89,9 @@ def refit_board(study, now=None, only_if_due=False, treatment=None):
     )
 
 
-def _board(study, seq, treatment):
+def _board(study, seq, choice):
     """(configuration, votes, result) of the study's board at `seq`."""
-    config = boards.config_for(study, _last_reliability(study), treatment)
+    config = boards.config_for(study, _last_reliability(study), **choice)
     votes = inputs.board_votes(study, seq, config)
     return config, votes, boards.compute(votes, config)
 
