@@ -195,6 +195,22 @@ def test_a_covariate_that_decides_every_vote_is_named():
     assert refused.value.name == "first_played"
 
 
+def test_two_covariates_that_together_decide_every_vote_are_refused():
+    a, b, _, covariates, _ = simulate()
+    covariates["other"] = np.random.default_rng(9).normal(size=a.size)
+    outcome = (covariates["duration"] + covariates["other"] > 0).astype(float)
+    with pytest.raises(BadCovariate, match="separates"):
+        fit_with_covariates(a, b, outcome, 4, only(covariates, "duration", "other"), l2=0.05)
+
+
+def test_a_few_votes_far_out_do_not_separate_the_others():
+    """One clip of five minutes against one of ten seconds moves its vote by thirty logits, and no other."""
+    a, b, outcome, covariates, _ = simulate()
+    covariates["duration"][0], outcome[0] = 60, 1
+    result = fit_with_covariates(a, b, outcome, 4, covariates)
+    assert result.beta[2] == pytest.approx(0.5, abs=0.25)
+
+
 def test_without_a_ridge_wins_that_go_one_way_are_refused_as_ever():
     with pytest.raises(NoFiniteEstimate, match="both ways"):
         fit_with_covariates([0, 1, 0], [1, 0, 1], [1, 0, 1], 2, {"x": [1, 2, 4]})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import LinAlgError
+from scipy.linalg import LinAlgError, eigh
 from scipy.special import expit
 
 from . import groups, newton, sums
@@ -23,7 +23,7 @@ from .votes import Votes, check, floats
 SLOT = "slot"  # the covariate that is 1 in every vote; any other has to vary
 FEW = 64  # values of an offset or covariate up to which votes are counted together
 COLLINEAR = 1e-8  # share of a covariate's spread that the others leave unexplained, below which it has no effect
-FARTHEST = 25.0  # logits; a covariate that moves a vote farther than this separates the votes, and has no finite effect
+SEPARATED = 1e-6  # share of the curvature left along a covariate, below which it settles the votes it is in
 
 
 def fit(
@@ -143,12 +143,12 @@ def _estimate(
     label = groups.components(votes.n, winner, loser, "weak")
     if l2 == 0:
         _require_finite_estimate(votes.n, winner, loser, label)
-    _require_estimable(curves, votes.covariates, names)
+    _require_estimable(curves, names)
     objective = _Objective(curves, l2)
     gauge = groups.Gauge.of(label, pin, free=len(names))
     try:
         at, converged = newton.minimise(objective, _start(objective, gauge), gauge, last_step)
-        _require_not_separated(at[votes.n :], converged, votes.covariates, names)
+        _require_not_separated(objective, at, converged, names)
         meat, g_eff = _meat(votes, curves, at)
         covariance = newton.sandwich(objective, at, gauge, meat, objective.ridge)
         if not (np.isfinite(at).all() and np.isfinite(covariance).all()):
@@ -347,7 +347,7 @@ def _checked_covariate(name: str, values: ArrayLike, size: int) -> Floats:
     return values
 
 
-def _require_estimable(curves: _Curves, covariates: tuple[Floats, ...], names: tuple[str, ...]) -> None:
+def _require_estimable(curves: _Curves, names: tuple[str, ...]) -> None:
     """Each covariate has to differ from what the ratings and the covariates before it can express."""
     if not names:
         return
@@ -365,12 +365,13 @@ def _require_estimable(curves: _Curves, covariates: tuple[Floats, ...], names: t
         left = left - np.outer(left[:, j], left[j]) / left[j, j]
 
 
-def _require_not_separated(
-    beta: Floats, converged: bool, covariates: tuple[Floats, ...], names: tuple[str, ...]
-) -> None:
+def _require_not_separated(objective: _Objective, at: Floats, converged: bool, names: tuple[str, ...]) -> None:
+    """Where covariates settle votes for good, the curvature along them is lost, compared with that at margin 0."""
     if not names:
         return
-    farthest = np.abs(beta) * [np.abs(x).max() for x in covariates]
-    worst = int(np.argmax(farthest))
-    if farthest[worst] > FARTHEST or not converged:
+    curves, n = objective.curves, objective.curves.n
+    now = objective.hessian(at)[n:, n:]
+    undecided = objective._curvature((curves.won + curves.lost) / 4)[n:, n:]
+    if eigh(now, undecided, eigvals_only=True)[0] < SEPARATED or not converged:
+        worst = int(np.argmax(np.abs(at[n:]) * np.sqrt(np.diagonal(undecided))))
         raise BadCovariate(names[worst], "separates the votes: one side of it always won, so it has no finite effect")
