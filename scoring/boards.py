@@ -1,4 +1,8 @@
-"""From the votes of a study to the canonical result of an edition. No database; the same input, the same JSON."""
+"""From the votes of a study to the canonical result of an edition. No database; the same input, the same JSON.
+
+Version 2 of the method names its treatment of ties and "both bad". A configuration without one is of version 1, which
+knew only half-ties; its result is computed as it was.
+"""
 
 import json
 
@@ -8,12 +12,20 @@ from annotations.quality import QUALITY_RULES
 
 from . import bradley_terry
 
-METHOD, METHOD_VERSION = "bradley-terry", 1
+METHOD, METHOD_VERSION = "bradley-terry", 2
+VERSIONS = (1, 2)  # that `compute` still computes as they were
+HALF_TIE, DAVIDSON, GROUNDED = "half_tie", "davidson", "grounded"
+TREATMENTS = {
+    HALF_TIE: {"tie": "half a win each way", "both_bad": "excluded"},
+    DAVIDSON: {"tie": "an answer of its own", "both_bad": "excluded"},
+    GROUNDED: {"tie": "an answer of its own", "both_bad": "an answer of its own"},
+}
 CONFIG = {
+    "treatment": HALF_TIE,
+    **TREATMENTS[HALF_TIE],
+    "covariates": [],  # estimated beside the ratings, which then are those of votes where all of them are 0
     "l2": 0.05,  # a young board is often not strongly connected; with a ridge every board has an answer
     "level": 0.95,
-    "tie": "half a win each way",
-    "both_bad": "excluded",
     "excluded_flags": ["withdrawn"],
     "cluster": "rater; a vote without rater is a cluster of its own",
     "categories": ["overall"],
@@ -21,10 +33,24 @@ CONFIG = {
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
-def config_for(study, reliability=None):
-    """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes."""
+def config_for(study, reliability=None, treatment=HALF_TIE, covariates=()):
+    """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes;
+    treatment: of ties and "both bad", a key of TREATMENTS; covariates: names, which only half-ties go with."""
+    if covariates and treatment != HALF_TIE:
+        raise ValueError(f"covariates go with the treatment {HALF_TIE}, not {treatment}")
     weighting = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
-    return {**CONFIG, "excluded_flags": excluded_flags(study), **weighting}
+    chosen = {"treatment": treatment, **TREATMENTS[treatment], "covariates": list(covariates)}
+    return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **weighting}
+
+
+def choice_of(config):
+    """What of a configuration was chosen for the board, and stays for its next edition. Version 1 had no choice."""
+    return {name: config.get(name, CONFIG[name]) for name in ("treatment", "covariates")}
+
+
+def counts_both_bad(config):
+    """Whether votes BOTH_BAD are on the board."""
+    return config.get("treatment") == GROUNDED
 
 
 def settings_of(config):
@@ -40,23 +66,17 @@ def excluded_flags(study):
 def compute(votes, config):
     """The board of a StudyVotes, as plain JSON: ratings in logits with their intervals, highest first within each
     group of systems that can be compared, the largest group first; and what the reader must know to trust them.
-    With a ridge (`config["l2"]` > 0) every input has a board; without votes its groups are empty.
+    With a ridge (`config["l2"]` > 0) every input has a board under half-ties; without votes its groups are empty.
+    A treatment whose answers nobody gave raises `bradley_terry.NotOffered`, a covariate without an effect to estimate
+    `bradley_terry.BadCovariate`.
     """
     if not len(votes.outcome):
         return {"groups": [], "g_eff": 0.0, "heaviest_rater_share": 0.0, "converged": True, **_counts(votes)}
-    fit = bradley_terry.fit(
-        votes.a,
-        votes.b,
-        votes.outcome,
-        len(votes.systems),
-        weight=votes.weight if config.get("reliability") else None,
-        cluster=votes.cluster,
-        l2=config["l2"],
-    )
-    low, high = fit.interval(config["level"])
+    fit = _fit(votes, config)
+    columns = _columns(fit, config["level"])
     groups = [
         sorted(
-            (_rating(votes, system, fit, low, high) for system in group),
+            (_rating(votes, system, columns) for system in group),
             key=lambda rating: (-rating["rating"], rating["system"]),
         )
         for group in fit.groups
@@ -67,7 +87,49 @@ def compute(votes, config):
         "heaviest_rater_share": round(_heaviest_share(votes), 6),
         "converged": bool(fit.converged),
         **_counts(votes),
+        **_beside(fit, config["level"]),
     }
+
+
+def _fit(votes, config):
+    fits = {
+        None: bradley_terry.fit_version_1,
+        HALF_TIE: bradley_terry.fit,
+        DAVIDSON: bradley_terry.fit_davidson,
+        GROUNDED: bradley_terry.fit_grounded,
+    }
+    weight = votes.weight if config.get("reliability") else None
+    arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
+    settings = {"weight": weight, "cluster": votes.cluster, "l2": config["l2"]}
+    if config.get("covariates"):
+        return bradley_terry.fit_with_covariates(*arguments, votes.covariates, **settings)
+    return fits[config.get("treatment")](*arguments, **settings)
+
+
+def _columns(fit, level):
+    """{name of a figure: [n]}. A grounded board also says how often a system is bad next to one just like itself."""
+    low, high = fit.interval(level)
+    columns = {"rating": fit.theta, "stderr": fit.stderr, "low": low, "high": high}
+    if isinstance(fit, bradley_terry.OutcomeFit) and fit.model.grounded:
+        at = {"both_bad_share": fit.theta, "both_bad_low": high, "both_bad_high": low}  # it falls as ratings rise
+        columns |= {name: np.exp(-np.logaddexp(0, np.log(2) + theta)) for name, theta in at.items()}
+    return columns
+
+
+def _beside(fit, level):
+    """What a fit says besides the ratings. A model of ties: eta, with nu = e^eta or lambda = 1 + e^eta, and what a
+    rating of zero is. Covariates: the effect of each, logits per unit."""
+    if isinstance(fit, bradley_terry.OutcomeFit):
+        eta = _figures(fit.eta, fit.eta_stderr, *fit.eta_interval(level))
+        return {"eta": eta, "zero": "absolute" if fit.model.grounded else "mean"}
+    if isinstance(fit, bradley_terry.CovariateFit):
+        columns = zip(fit.beta, fit.beta_stderr, *fit.beta_interval(level), strict=True)
+        return {"effects": {name: _figures(*row) for name, row in zip(fit.names, columns, strict=True)}}
+    return {}
+
+
+def _figures(value, stderr, low, high):
+    return {"value": _rounded(value), "stderr": _rounded(stderr), "low": _rounded(low), "high": _rounded(high)}
 
 
 def _counts(votes):
@@ -79,19 +141,21 @@ def _counts(votes):
     }
 
 
-def _rating(votes, system, fit, low, high):
-    credit = np.concatenate([votes.outcome[votes.a == system], 1 - votes.outcome[votes.b == system]])
+def _rating(votes, system, columns):
+    credit = np.concatenate([votes.outcome[votes.a == system], _seen_from_b(votes.outcome[votes.b == system])])
     return {
         "system": votes.systems[system],
-        "rating": _rounded(fit.theta[system]),
-        "stderr": _rounded(fit.stderr[system]),
-        "low": _rounded(low[system]),
-        "high": _rounded(high[system]),
+        **{name: _rounded(values[system]) for name, values in columns.items()},
         "n_votes": len(credit),
         "wins": int((credit == 1).sum()),
         "losses": int((credit == 0).sum()),
         "ties": int((credit == 0.5).sum()),
+        **({"both_bad": int((credit == bradley_terry.BOTH_BAD).sum())} if "both_bad_share" in columns else {}),
     }
+
+
+def _seen_from_b(outcome):
+    return np.where(outcome == bradley_terry.BOTH_BAD, outcome, 1 - outcome)
 
 
 def _rounded(value):

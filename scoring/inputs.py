@@ -12,11 +12,14 @@ import numpy as np
 from annotations.models import Flag, Ledger, Reliability
 from arena.models import Battle, System
 
-from .boards import excluded_flags
+from .boards import counts_both_bad, excluded_flags
+from .bradley_terry import BOTH_BAD
+from .covariates import known_covariates
 from .models import Embedding, Reward
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
 NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.Kind.REPEAT)
+SEQ = 6  # where the place in the ledger stands in a row that is used
 CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
 
 
@@ -24,12 +27,13 @@ CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
 class StudyVotes:
     """The votes of a study that may be used, in ledger order, and how many may not, by reason.
 
-    a, b: int [V] indices into `systems` (names, sorted). outcome: float [V], credit to a.
+    a, b: int [V] indices into `systems` (names, sorted). outcome: float [V], credit to a; BOTH_BAD (-1) where neither
+    was good enough, and such votes were asked for.
     cluster: int [V], one label per rater; a vote without rater is a cluster of its own.
     weight: float [V], 1 unless votes weigh as much as their raters are reliable.
     clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
     rater: str [V], as exports name raters; `no rater 17` for the vote at 17 where there is none.
-    seq: int [V], places in the ledger, ascending.
+    seq: int [V], places in the ledger, ascending. covariates: {name: float [V]}, those that were asked for.
     """
 
     systems: list[str]
@@ -47,11 +51,12 @@ class StudyVotes:
     n_raters: int
     n_without_rater: int
     input_hash: str
+    covariates: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def decisive(self):
         """bool [V]: somebody won."""
-        return self.outcome != 0.5
+        return (self.outcome == 0) | (self.outcome == 1)
 
 
 @dataclass
@@ -60,15 +65,27 @@ class _Rows:
     excluded: Counter = field(default_factory=Counter)
     hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
+    def keep_known(self, known):
+        """Only the votes whose covariates are known, {seq: values}; their values, [V, k]."""
+        used = [row for row in self.used if row[SEQ] in known]
+        if len(used) < len(self.used):
+            self.excluded["covariate_unknown"] += len(self.used) - len(used)
+        self.used = used
+        values = [known[row[SEQ]] for row in used]
+        self.hash.update(repr(values).encode())
+        return np.array(values)
 
-def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
+
+def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None, both_bad=False, covariates=()):
     """The votes of the study with a place in the ledger up to `seq`, as StudyVotes.
 
     excluded_flags: rules whose flags exclude a vote, unless a person has cleared it; a withdrawal always does.
     reliability: a `Reliability` id; votes then weigh as much as their raters' skill, as last estimated up to that row,
     and those of raters without an estimate as much as the average one.
+    both_bad: whether votes BOTH_BAD are used. covariates: names of `COVARIATES`; votes without them are excluded.
     """
-    rows = _read(study, seq, excluded_flags)
+    rows = _read(study, seq, excluded_flags, both_bad)
+    beside = rows.keep_known(known_covariates(study, seq, covariates)) if covariates else None
     names = dict(System.objects.filter(pk__in={pk for row in rows.used for pk in row[:2]}).values_list("pk", "name"))
     systems = sorted(names.values())
     index = {pk: systems.index(name) for pk, name in names.items()}
@@ -94,6 +111,7 @@ def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None):
         n_raters=len(raters),
         n_without_rater=sum(cluster < 0 for cluster in clusters),
         input_hash=rows.hash.hexdigest(),
+        covariates={name: beside[:, k] for k, name in enumerate(covariates)} if len(rows.used) else {},
     )
 
 
@@ -104,10 +122,18 @@ def rater_label(rater, seq):
 
 def board_votes(study, seq, config):
     """The votes that a board of this configuration counts."""
-    return study_votes(study, seq, config["excluded_flags"], config.get("reliability"))
+    return study_votes(
+        study,
+        seq,
+        config["excluded_flags"],
+        config.get("reliability"),
+        both_bad=counts_both_bad(config),
+        covariates=config.get("covariates", ()),
+    )
 
 
-def _read(study, up_to, excluded_flags):
+def _read(study, up_to, excluded_flags, both_bad):
+    credit = {**CREDIT_TO_A, "BOTH_BAD": BOTH_BAD} if both_bad else CREDIT_TO_A
     entries = Ledger.objects.filter(study=study, seq__lte=up_to).order_by("seq")
     excluded = _excluded_by_flag(entries, excluded_flags)
     rows = _Rows()
@@ -125,12 +151,12 @@ def _read(study, up_to, excluded_flags):
         "vote__battle__prompt_id",
         "vote__rater_id",
     ).iterator(chunk_size=5000):  # fmt: skip
-        reason = why_excluded(excluded.get(vote), kind, preference)
+        reason = why_excluded(excluded.get(vote), kind, preference, credit)
         rows.hash.update(f"{vote},{a},{b},{preference},{rater},{reason}\n".encode())
         if reason:
             rows.excluded[reason] += 1
         else:
-            rows.used.append((a, b, CREDIT_TO_A[preference], clip_a or 0, clip_b or 0, prompt or 0, seq, rater))
+            rows.used.append((a, b, credit[preference], clip_a or 0, clip_b or 0, prompt or 0, seq, rater))
     return rows
 
 
@@ -160,13 +186,13 @@ def _excluded_by_flag(entries, excluded_flags):
     return excluded
 
 
-def why_excluded(flagged_by, kind, preference):
-    """The reason why a vote says nothing of its systems, "" where it does."""
+def why_excluded(flagged_by, kind, preference, credit=CREDIT_TO_A):
+    """The reason why a vote says nothing of its systems, "" where it does; credit: the answers that say something."""
     if flagged_by:
         return flagged_by
     if kind in NOT_RANKED:
         return kind
-    return "both_bad" if preference == "BOTH_BAD" else ""
+    return "" if preference in credit else preference.lower()
 
 
 def clip_rewards(model, clip_ids, last_reward=None):

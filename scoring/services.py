@@ -10,6 +10,7 @@ from annotations.models import Ledger
 from arena.refusals import NotFound
 
 from . import anchors, boards, inputs, outputs, registry
+from .bradley_terry import BadCovariate, NotOffered
 from .models import Reward
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
@@ -34,7 +35,7 @@ def board_is_due(study, now=None):
     last = study.editions.order_by("-number").first()
     if not last:
         return votes.exists()
-    config = boards.config_for(study, _last_reliability(study))
+    config = boards.config_for(study, _last_reliability(study), **boards.choice_of(last.config))
     if boards.settings_of(config) != boards.settings_of(last.config):
         return True
     new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
@@ -52,18 +53,25 @@ def board_is_due(study, now=None):
 
 
 @transaction.atomic
-def refit_board(study, now=None, only_if_due=False):
+def refit_board(study, now=None, only_if_due=False, **chosen):
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
     With `only_if_due`, None where another worker has just done so: the question is asked under the lock.
+    chosen: `treatment` or `covariates`, from this edition on; see `boards.config_for`. NotOffered or BadCovariate where
+    the votes do not bear it. What is not chosen stays as in the last edition, or goes back to the default where the
+    votes no longer bear that.
     """
     _lock(BOARD_LOCK, study)
     if only_if_due and not board_is_due(study, now):
         return None
     seq = ledger.head()
-    config = boards.config_for(study, _last_reliability(study))
-    votes = inputs.board_votes(study, seq, config)
     last = study.editions.order_by("-number").first()
+    try:
+        config, votes, result = _board(study, seq, {**boards.choice_of(last.config if last else {}), **chosen})
+    except (NotOffered, BadCovariate):
+        if chosen:
+            raise
+        config, votes, result = _board(study, seq, {})
     return outputs.write_edition(
         study,
         number=last.number + 1 if last else 1,
@@ -72,9 +80,16 @@ def refit_board(study, now=None, only_if_due=False):
         config=config,
         ledger_seq=seq,
         input_hash=votes.input_hash,
-        result=boards.compute(votes, config),
+        result=result,
         now=now or timezone.now(),
     )
+
+
+def _board(study, seq, choice):
+    """(configuration, votes, result) of the study's board at `seq`."""
+    config = boards.config_for(study, _last_reliability(study), **choice)
+    votes = inputs.board_votes(study, seq, config)
+    return config, votes, boards.compute(votes, config)
 
 
 def _last_reliability(study):
@@ -83,7 +98,7 @@ def _last_reliability(study):
 
 def rebuild_edition(edition):
     """The edition's canonical JSON, computed again from the database."""
-    if (edition.method, edition.method_version) != (boards.METHOD, boards.METHOD_VERSION):
+    if edition.method != boards.METHOD or edition.method_version not in boards.VERSIONS:
         raise NotFound(f"{edition}: its method {edition.method} {edition.method_version} is not in this code.")
     votes = inputs.board_votes(edition.study, edition.ledger_seq, edition.config)
     return boards.canonical_json(boards.compute(votes, edition.config))

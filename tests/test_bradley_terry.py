@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from scoring import bradley_terry
-from scoring.bradley_terry import NoFiniteEstimate, fit
+from scoring.bradley_terry import NoFiniteEstimate, fit, pairs, sums
+from scoring.bradley_terry.votes import check, codes
 
 
 def simulate(n=6, size=600, seed=0, ties=0.2, raters=40):
@@ -82,15 +82,14 @@ def test_gradient_and_hessian_are_the_finite_differences_of_the_objective(l2):
     a, b, outcome, _ = simulate(n=4, size=60)
     rng = np.random.default_rng(2)
     offset, weight, theta = rng.normal(size=60), rng.uniform(0.1, 2, 60), rng.normal(size=4)
-    cells = bradley_terry._cells(bradley_terry._check(a, b, outcome, 4, offset, weight, None))
+    votes = check(a, b, outcome, 4, weight, None, offset=offset)
+    objective = pairs._Objective(pairs._curves(votes), l2)
 
     def differences(function, h=1e-5):
         return np.array([(function(theta + h * e) - function(theta - h * e)) / (2 * h) for e in np.eye(4)])
 
-    slope = differences(lambda x: bradley_terry._objective(cells, x, l2))
-    curvature = differences(lambda x: bradley_terry._gradient(cells, x, l2))
-    assert bradley_terry._gradient(cells, theta, l2) == pytest.approx(slope, abs=1e-7)
-    assert bradley_terry._hessian(cells, theta, l2) == pytest.approx(curvature, abs=1e-7)
+    assert objective.gradient(theta) == pytest.approx(differences(objective.value), abs=1e-7)
+    assert objective.hessian(theta) == pytest.approx(differences(objective.gradient), abs=1e-7)
 
 
 def test_two_systems_have_the_closed_form():
@@ -245,9 +244,10 @@ def test_many_raters_with_few_votes_each_have_the_same_sandwich():
     assert result.covariance == pytest.approx(plain, abs=1e-6)
 
 
-def test_a_few_thousand_raters_with_many_votes_each_have_the_same_sandwich():
+def test_raters_taken_in_blocks_have_the_same_sandwich(monkeypatch):
+    monkeypatch.setattr(sums, "DENSE_CELLS", 4 * 700)
     a, b, outcome, _ = simulate(n=4, size=6000)
-    rater = np.arange(6000) % 3000  # more than one block of the dense way
+    rater = np.arange(6000) % 3000  # four blocks of 700 and one of 200
     result = fit(a, b, outcome, 4, cluster=rater)
     plain = plain_sandwich(result.theta, a, b, outcome, np.zeros(6000), np.ones(6000), rater, 0, centre(4))
     assert result.covariance == pytest.approx(plain, abs=1e-6)
@@ -403,6 +403,24 @@ def test_input_that_cannot_be_meant_is_refused_by_name(change, message):
 def test_a_level_that_is_no_probability_is_refused(level):
     with pytest.raises(ValueError, match="level"):
         fit([0, 1], [1, 0], [1, 1], 2).interval(level)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([30, 10, 30, 20]),
+        np.array([-5, -90, -5, -7], dtype=np.int8),
+        np.array([2**63, 10, 2**63, 11], dtype=np.uint64),
+        [10**9, 3, 10**9, 5],
+        ["zoe", "ann", "zoe", "bob"],
+        [("site", 3), 1, ("site", 3), "1"],
+    ],
+    ids=["close", "negative", "beyond a signed integer", "far apart", "names", "mixed"],
+)
+def test_labels_become_codes_without_gaps(labels):
+    found = codes(labels, 4).tolist()
+    assert found[0] == found[2]
+    assert sorted(set(found)) == [0, 1, 2]
 
 
 def test_raters_may_have_any_hashable_label():

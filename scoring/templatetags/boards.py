@@ -32,6 +32,7 @@ EXCLUDED = {
     "too_fast": gettext_lazy("The listener answered faster than anyone can decide"),
     "no_headphones": gettext_lazy("Heard without headphones, where the study asks for them"),
     "impossible_times": gettext_lazy("The times recorded contradict what is said to have been heard"),
+    "covariate_unknown": gettext_lazy("What the ratings are adjusted for is not known of it"),
     "late": gettext_lazy("Arrived late, and counted all the same"),
     "cleared": gettext_lazy("Looked at by a person, who found nothing wrong"),
 }
@@ -39,10 +40,21 @@ EXCLUDED = {
 # What the configuration of an edition says, in the reader's words.
 RULES = {
     ("tie", "half a win each way"): gettext_lazy("A tie is half a win for each side."),
+    ("tie", "an answer of its own"): gettext_lazy("A tie is an answer of its own."),
+    ("both_bad", "an answer of its own"): gettext_lazy("“Both bad” is an answer of its own."),
     ("both_bad", "excluded"): gettext_lazy("A vote “both bad” is left out."),
     ("cluster", "rater; a vote without rater is a cluster of its own"): gettext_lazy(
         "Intervals are clustered by listener; a vote without a known listener is a cluster of its own."
     ),
+}
+
+# What an effect beside the ratings is of.
+EFFECTS = {
+    "slot": gettext_lazy("Standing in slot A"),
+    "first_played": gettext_lazy("Being played first"),
+    "duration": gettext_lazy("10 s more of the clip"),
+    "loudness": gettext_lazy("1 LU louder before levels are matched"),
+    "heard": gettext_lazy("Heard to the end, against not at all"),
 }
 
 
@@ -71,6 +83,12 @@ def percent(share):
 def moment(text):
     """An ISO 8601 time as a datetime."""
     return datetime.fromisoformat(text)
+
+
+@register.filter
+def effect(name):
+    """A covariate in the reader's words."""
+    return EFFECTS[name]
 
 
 @register.filter

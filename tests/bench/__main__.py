@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.bench import fit, page, raters, scoring, training, votes
 
 BENCHMARKS = {
-    "fit: the board's fit against evalica's point estimate": fit,
+    "fit: the board's fit against evalica's point estimate and arena-rank's sandwich": fit,
     "votes: a battle and a vote": votes,
     "page: from the vote to the next sound": page,
     "raters: 60 simulated raters, 15 of them bad, judged by the quality rules": raters,

@@ -2,7 +2,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotations import ledger
 from arena.models import Study
-from scoring import services
+from scoring import boards, services
+from scoring.covariates import COVARIATES
 
 
 class Command(BaseCommand):
@@ -10,13 +11,41 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("study", nargs="*", help="slugs")
+        parser.add_argument(
+            "--treatment",
+            choices=boards.TREATMENTS,
+            help="of ties and votes BOTH_BAD, from this edition on (default: as the last edition)",
+        )
+        parser.add_argument(
+            "--covariates",
+            help=f"adjust the ratings for these, from this edition on; 'none' for no more; of {', '.join(COVARIATES)}",
+        )
 
     def handle(self, study, **options):
+        chosen = self.chosen(**options)
+        if chosen and not study:
+            raise CommandError("Name the studies whose boards are to be computed in another way.")
         studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.all())
         if missing := set(study) - {one.slug for one in studies}:
             raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
         ledger.catch_up()
         for one in studies:
             if study or one.battles.filter(close_reason="voted").exists():
-                edition = services.refit_board(one)
+                try:
+                    edition = services.refit_board(one, **chosen)
+                except ValueError as reason:
+                    raise CommandError(f"{one.slug} keeps its board: {reason}.") from reason
                 self.stdout.write(f"{edition}: {edition.n_votes} votes, excluded {edition.excluded}")
+
+    def chosen(self, treatment=None, covariates=None, **_):
+        """What of the method was chosen. Only half-ties go with covariates, so a choice of one replaces the other."""
+        if covariates == "none":
+            return {"treatment": treatment, "covariates": []} if treatment else {"covariates": []}
+        if not covariates:
+            return {"treatment": treatment, "covariates": []} if treatment else {}
+        names = covariates.split(",")
+        if unknown := set(names) - set(COVARIATES):
+            raise CommandError(
+                f"There is no covariate {', '.join(sorted(unknown))}; there are {', '.join(COVARIATES)}."
+            )
+        return {"treatment": treatment or boards.HALF_TIE, "covariates": names}
