@@ -39,7 +39,7 @@ class Scored:
 def score_files(files: Iterable[tuple[str | Path, str]], model) -> Iterator[Scored]:
     """One Scored for each (path, prompt), in their order. Threads decode ahead while the device computes.
 
-    Raises what loading the model raises: BadCheckpoint, UnknownEncoder, WeightsMissing, OSError.
+    Raises what loading the model raises: BadCheckpoint, WeightsMissing, OSError.
     """
     scorer = jury.load_scorer(model.pk)
     with ThreadPoolExecutor(DECODERS, "decode") as threads:

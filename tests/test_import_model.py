@@ -8,7 +8,7 @@ import pytest
 import torch
 from django.core.management import CommandError, call_command
 
-from scoring.models import RewardModel
+from scoring.models import Decision, RewardModel
 from scoring.reward import weights
 from scoring.reward.encoders import get_encoder
 from scoring.reward.head import RankNetHead, save_head
@@ -105,6 +105,7 @@ def test_an_imported_model_says_where_it_is_from_and_has_no_metrics(tiny, tmp_pa
     }
     call_command("import_model", path, encoders="clap-music,mert-330m", activate=True)
     assert RewardModel.live().name == "head-2"
+    assert Decision.objects.get().by == "manage.py import_model"
     assert "head-2 is live." in capsys.readouterr().out
 
 

@@ -229,6 +229,18 @@ def test_a_temperature_that_is_not_finite_and_positive_is_none():
     assert metrics.temperature([1.0, 1.5, -1.0], [1.0, 1.0, 1.0]).high is None  # right, but it may be luck
 
 
+def test_margins_that_cancel_but_for_rounding_have_no_temperature():
+    right, wrong = [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]
+    margin = np.array([*right, *(-x for x in wrong)])
+    assert 0 < margin.sum() < 1e-15
+    assert metrics.temperature(margin, np.ones(6)) is None
+
+
+def test_margins_of_very_different_sizes_have_a_temperature():
+    found = metrics.temperature([1.0, 1e-200, 1e-120, -1e-250], np.ones(4))
+    assert found.low < found.value < np.inf
+
+
 # ---- by group ----
 
 

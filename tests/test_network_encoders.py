@@ -85,7 +85,7 @@ def test_the_clip_that_does_not_fit_alone_is_named():
 
 def test_long_windows_go_through_fewer_at_once():
     encoder, device = on_a_device_for(99)
-    encoder.batch_s = 2.0
+    encoder.batch_s = encoder.batch_s_on_cpu = 2.0
     encoder.embed(clips(0.5, 1.0, 0.5, 0.5, 1.0, 0.5, 0.5, 1.0))
     assert device.tried == [4, 1, 2, 1]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from scoring.reward.encoders import UnknownEncoder, get_encoder, resample
+from scoring.reward.encoders import get_encoder, resample
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.reward.head import BadCheckpoint, RankNetHead, save_head
 from scoring.reward.scorer import PROBE_RATE, Scorer, encoder_metadata, probe
@@ -188,11 +188,14 @@ def test_a_saved_scorer_finds_its_encoders_again(tmp_path, scorer):
     )
 
 
-def test_a_file_of_another_encoder_revision_or_of_no_encoder_is_refused(tmp_path, scorer):
+def test_a_file_of_another_encoder_revision_width_or_of_no_encoder_is_refused_by_name(tmp_path, scorer):
     old = SimpleNamespace(key="spectral", revision="0", dimension=451)
     save_head(scorer.head, tmp_path / "old.safetensors", encoder_metadata([old]))
-    with pytest.raises(UnknownEncoder, match="revision '1' here, but revision '0' is wanted"):
+    with pytest.raises(BadCheckpoint, match=r"old\.safetensors: .*revision '1' here, but revision '0' is wanted"):
         Scorer.load(tmp_path / "old.safetensors")
+    save_head(head_for(7), tmp_path / "narrow.safetensors", encoder_metadata(scorer.encoders))
+    with pytest.raises(BadCheckpoint, match=r"narrow\.safetensors: the head takes 7 features, but .*spectral 451"):
+        Scorer.load(tmp_path / "narrow.safetensors")
     save_head(scorer.head, tmp_path / "bare.safetensors", {})
     with pytest.raises(BadCheckpoint, match=r"bare\.safetensors"):
         Scorer.load(tmp_path / "bare.safetensors")

@@ -474,6 +474,13 @@ def test_the_command_goes_on_where_it_was_killed(arena, quickly, home, tmp_path,
     assert not list((tmp_path / "home" / "training").iterdir())
 
 
+def test_a_name_that_is_taken_is_told_before_the_training(arena, home, monkeypatch):
+    RewardModel.objects.create(name="first", encoders=[])
+    monkeypatch.setattr("scoring.training.train_candidate", lambda *args, **options: pytest.fail("it trained"))
+    with pytest.raises(CommandError, match="a reward model 'first' already; choose another --name"):
+        call_command("train_reward", "--name", "first")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

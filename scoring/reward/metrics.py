@@ -19,7 +19,8 @@ from scipy.stats import binomtest, chi2, kendalltau, norm, rankdata
 
 N_BINS = 10
 LEVEL = 0.95  # of intervals
-TINY = 1e-300  # brentq is to stop at its relative tolerance alone
+TINY, STEPS = 1e-300, 10_000  # brentq is to stop at its relative tolerance alone
+ROUNDING = 1e-12  # of a sum, relative to its parts
 
 
 @dataclass(frozen=True)
@@ -242,12 +243,12 @@ def temperature(margin: np.ndarray, target: np.ndarray, level: float = LEVEL) ->
     that are wrong as often as right (T would be infinite, or negative).
     """
     size, correct = _decided(margin, target)
-    size, correct = size[size > 0], correct[size > 0]  # a margin of 0 says the same at every T
-    signed = np.where(correct == 1, size, -size)
-    if not (signed > 0).any() or not (signed < 0).any() or signed.sum() <= 0:
+    unit = float(size.max(initial=0.0)) or 1.0
+    signed = np.where(correct == 1, size, -size) / unit
+    signed = signed[signed != 0]  # a margin of 0 says the same at every T
+    # a sum that is rounding alone is none: at its T, all but infinite, nothing below would end
+    if not (signed > 0).any() or not (signed < 0).any() or signed.sum() <= ROUNDING * np.abs(signed).sum():
         return None
-    unit = float(size.max())
-    signed = signed / unit
 
     def loss(sharpness):  # the negative log likelihood of sharpness = unit / T, which is convex
         return float(np.logaddexp(0.0, -sharpness * signed).sum())
@@ -256,16 +257,16 @@ def temperature(margin: np.ndarray, target: np.ndarray, level: float = LEVEL) ->
         return float(-(signed * expit(-sharpness * signed)).sum())
 
     above = _first_above(lambda sharpness: slope(sharpness) > 0, start=1.0)
-    best = brentq(slope, 0.0, above, xtol=TINY)
+    best = brentq(slope, 0.0, above, xtol=TINY, maxiter=STEPS)
     allowed = loss(best) + chi2.ppf(level, 1) / 2
 
     def excess(sharpness):
         return loss(sharpness) - allowed
 
     above = _first_above(lambda sharpness: excess(sharpness) > 0, start=2 * best)
-    sharpest = brentq(excess, best, above, xtol=TINY)
-    bluntest = brentq(excess, 0.0, best, xtol=TINY) if excess(0.0) > 0 else None
-    return Temperature(unit / best, unit / sharpest, bluntest and unit / bluntest, int(size.size))
+    sharpest = brentq(excess, best, above, xtol=TINY, maxiter=STEPS)
+    bluntest = brentq(excess, 0.0, best, xtol=TINY, maxiter=STEPS) if excess(0.0) > 0 else None
+    return Temperature(unit / best, unit / sharpest, bluntest and unit / bluntest, int(signed.size))
 
 
 def _first_above(holds, start: float) -> float:

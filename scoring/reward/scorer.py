@@ -44,8 +44,8 @@ class Scorer:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Scorer":
-        """The scorer of a file saved with encoder_metadata(); its encoders must be here, at the same
-        revision.
+        """The scorer of a file saved with encoder_metadata(). Raises BadCheckpoint naming the file where it is no head,
+        or one of another encoder, revision or width than those here; WeightsMissing.
         """
         try:
             blocks = json.loads(read_metadata(path)["encoders"])
@@ -53,7 +53,11 @@ class Scorer:
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise BadCheckpoint(f"{path}: its metadata does not name the encoder blocks") from error
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(load_head(path).to(device), [get_encoder(key, revision) for key, revision in names])
+        head = load_head(path).to(device)
+        try:
+            return cls(head, [get_encoder(key, revision) for key, revision in names])
+        except ValueError as error:  # UnknownEncoder, or a width: what is here does not fit this file
+            raise BadCheckpoint(f"{path}: {error}") from error
 
     def score(self, waveforms: Sequence[np.ndarray], sample_rates: Sequence[int], prompts: Sequence[str]) -> np.ndarray:
         """Rewards (logits: a difference is the log-odds of being preferred), float32 [B], of B clips: waveforms

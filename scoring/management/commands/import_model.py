@@ -35,5 +35,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{model.name}: reads {blocks}, in this order. Imported, not measured here.")
         self.stdout.write(f"Licence of the head: {model.config['imported']['licence']}")
         if activate:
-            services.activate_model(model)
+            services.activate_model(model, by="manage.py import_model")
             self.stdout.write(f"{model.name} is live.")

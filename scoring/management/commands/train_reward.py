@@ -9,6 +9,7 @@ from tqdm import tqdm
 from arena.models import Study
 from arena.refusals import Refusal
 from scoring import jury, services
+from scoring.models import RewardModel
 from scoring.reward.splits import SIDES, SPLITS
 from scoring.reward.weights import WeightsError
 
@@ -43,6 +44,8 @@ class Command(BaseCommand):
         parser.add_argument("--activate", action="store_true", help="make it the live model")
 
     def handle(self, *, activate, resume, **options):
+        if (name := options["name"]) and RewardModel.objects.filter(name=name).exists():  # not after the training
+            raise CommandError(f"There is a reward model {name!r} already; choose another --name.")
         checkpoint = self.checkpoint(options, resume)
         with tqdm(desc="epochs", unit=" epochs") as bar:
 
