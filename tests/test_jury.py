@@ -232,7 +232,9 @@ def test_a_clip_on_which_an_encoder_fails_does_not_take_the_batch_down(model, tm
     assert ("NaN" if how == "nan" else str(how)) in failed()[odd.pk]["spectral"]
 
 
-def test_a_stored_embedding_that_is_misshapen_or_not_finite_keeps_only_its_clip_from_a_reward(model, clips, caplog):
+def test_a_stored_embedding_that_is_misshapen_or_not_finite_becomes_the_reason_and_can_be_tried_again(
+    model, clips, caplog
+):
     jury.score_pending()
     rows = Embedding.objects.order_by("clip_id")
     rows.filter(clip=clips[0]).update(vector=bytes(4 * 7))
@@ -245,8 +247,23 @@ def test_a_stored_embedding_that_is_misshapen_or_not_finite_keeps_only_its_clip_
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert said == [
         f"the embeddings of clips [{clips[0].pk}] by spectral are not of 1804 bytes",
-        f"the embeddings of clips [{clips[1].pk}] hold NaN or infinite values",
+        f"the embeddings of clips [{clips[1].pk}] by spectral are NaN or infinite in places",
     ]
+    assert failed() == {
+        clips[0].pk: {"spectral": "The stored embedding was not of 1804 bytes."},
+        clips[1].pk: {"spectral": "The stored embedding was NaN or infinite in places."},
+    }
+    Embedding.objects.exclude(error="").delete()  # as the admin's action does
+    assert jury.score_pending() == 2
+    assert second.rewards.count() == 4
+
+
+def test_a_good_embedding_that_came_in_the_place_of_a_damaged_one_stays(model, clips):
+    jury.score_pending()
+    good = bytes(Embedding.objects.get(clip=clips[0]).vector)
+    claims.condemn("spectral", "1", {clips[0].pk: bytes(28)}, "it was damaged")
+    row = Embedding.objects.get(clip=clips[0])
+    assert (bytes(row.vector), row.error) == (good, "")
 
 
 # ---- encoders and models that do not fit ----
