@@ -13,6 +13,7 @@ from arena.models import Study
 
 from . import services
 from .models import RewardModel
+from .reward.faults import DeviceFailed
 
 logger = logging.getLogger(__name__)
 
@@ -77,18 +78,21 @@ def erase_scored_files():
 
 @contextmanager
 def watchdog(seconds):
-    """End this process if the block takes longer: a solo worker knows no time limit, its supervisor restarts it."""
-    timer = threading.Timer(seconds, _end_process, [seconds])
+    """End this process if the block takes longer, for a solo worker knows no time limit, or if its device has failed
+    it: the supervisor starts another."""
+    timer = threading.Timer(seconds, _end_process, [f"scoring hangs for {seconds} s"])
     timer.daemon = True
     timer.start()
     try:
         yield
+    except DeviceFailed as failure:
+        _end_process(str(failure))
     finally:
         timer.cancel()
 
 
-def _end_process(seconds):
-    logger.critical("scoring hangs for %s s; this worker ends", seconds)
+def _end_process(why):
+    logger.critical("%s; this worker ends", why)
     os._exit(1)
 
 

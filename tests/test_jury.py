@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from arena import audio
-from scoring import claims, jury, registry, rescoring
+from scoring import claims, jury, registry, rescoring, tasks
 from scoring.models import Embedding, Reward, RewardModel
 from scoring.reward import weights
 from scoring.reward.encoders.mert import Mert330m
@@ -352,9 +352,7 @@ def test_trouble_while_reading_a_clip_is_no_fault_of_the_clip(model, clips, monk
     assert jury.score_pending() == 1
 
 
-@pytest.mark.parametrize(
-    "trouble", [torch.OutOfMemoryError("CUDA out of memory"), torch.AcceleratorError("CUDA error"), OSError("disk")]
-)
+@pytest.mark.parametrize("trouble", [torch.OutOfMemoryError("CUDA out of memory"), OSError("disk")])
 def test_trouble_with_the_device_marks_no_clip_and_other_encoders_go_on(networks, clips, monkeypatch, trouble):
     activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
     monkeypatch.setattr(Mert330m, "embed", lambda *_: (_ for _ in ()).throw(trouble))
@@ -362,6 +360,36 @@ def test_trouble_with_the_device_marks_no_clip_and_other_encoders_go_on(networks
     assert not failed()
     done = Embedding.objects.filter(vector__isnull=False).values_list("encoder", flat=True)
     assert sorted(done) == ["clap-music"] * 4 + ["clap-music-text"] * 4
+
+
+def test_a_device_that_fails_ends_the_worker_once_the_other_encoders_are_done(networks, clips, monkeypatch):
+    """After such an error CUDA refuses all further work to the process; the supervisor starts another."""
+    activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
+    monkeypatch.setattr(Mert330m, "embed", lambda *_: (_ for _ in ()).throw(torch.AcceleratorError("CUDA error")))
+    ended = worker_ends(monkeypatch)
+    tasks.score_clips()
+    assert ended == [1]
+    assert not failed()
+    done = Embedding.objects.filter(vector__isnull=False).values_list("encoder", flat=True)
+    assert sorted(done) == ["clap-music"] * 4 + ["clap-music-text"] * 4
+
+
+@pytest.mark.parametrize(
+    ("trouble", "ends"), [(torch.AcceleratorError("CUDA error"), [1]), (torch.OutOfMemoryError("no memory"), [])]
+)
+def test_the_head_is_on_the_device_too(model, monkeypatch, caplog, trouble, ends):
+    ended = worker_ends(monkeypatch)
+    monkeypatch.setattr(RankNetHead, "forward", lambda *_: (_ for _ in ()).throw(trouble))
+    tasks.score_clips()
+    assert ended == ends
+    assert [r.getMessage() for r in caplog.records if "scoring stops until a later sweep" in r.getMessage()]
+    assert not Reward.objects.exists() and not failed()
+
+
+def worker_ends(monkeypatch):
+    ended = []
+    monkeypatch.setattr(tasks.os, "_exit", ended.append)
+    return ended
 
 
 def test_memory_that_runs_out_halves_the_batch_and_goes_on(networks, clips, monkeypatch):

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+import torch
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
@@ -17,6 +18,7 @@ from arena.models import Clip
 from scoring import jury, score_files, score_jobs, tasks
 from scoring.api import score as score_api
 from scoring.models import Reward, RewardModel, ScoreItem, ScoreJob
+from scoring.reward.encoders.spectral import SpectralEncoder
 
 from .audio_files import write, write_plain_wav
 from .score_cast import Researcher, make_model, silence, sound
@@ -212,6 +214,22 @@ def test_the_machines_fault_is_tried_again_and_told_in_the_end(
     answer = rosa.get(url)
     assert answer.status_code == 422
     assert "No space left" in answer.json()["detail"]
+
+
+def test_a_device_that_fails_ends_the_worker_and_the_next_one_scores(
+    model, rosa, no_worker, time_passes, monkeypatch, tmp_path
+):
+    url = rosa.send("/api/best-of-n/", sound(tmp_path), sound(tmp_path, "b.wav", seed=1)).json()["url"]
+    ended = []
+    monkeypatch.setattr(tasks.os, "_exit", ended.append)
+    with monkeypatch.context() as broken:
+        failure = torch.AcceleratorError("CUDA error")
+        broken.setattr(SpectralEncoder, "embed", lambda *_: (_ for _ in ()).throw(failure))
+        tasks.work_off_score_jobs()
+    assert ended == [1]
+    time_passes(31)
+    assert score_jobs.work_off() == 2
+    assert all(file["error"] is None for file in rosa.get(url).json()["files"])
 
 
 def test_a_model_that_cannot_be_loaded_says_so_in_the_end(model, rosa, no_worker, time_passes, tmp_path):
