@@ -7,6 +7,7 @@ never torch.
 import logging
 import time
 from functools import lru_cache
+from itertools import count
 
 from arena.services import local_copy
 
@@ -57,12 +58,16 @@ def score_pending(seconds=20):
 
 
 def _sweep(model, deadline):
-    """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live, or
-    when files wait that researchers have sent."""
-    scorer, rewarded = None, 0
+    """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live, or,
+    after one batch, when files wait that researchers have sent: many of them slow the clips down, and never stop them.
+    """
+    scorer, rewarded, asked = None, 0, count()
 
     def go_on():
-        return time.monotonic() < deadline and RewardModel.live() == model and not score_jobs.are_waiting()
+        may_wait = next(asked) > 0
+        return (
+            time.monotonic() < deadline and RewardModel.live() == model and not (may_wait and score_jobs.are_waiting())
+        )
 
     def reward(only=None):
         nonlocal rewarded

@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from arena.models import Clip
-from scoring import jury, score_files, score_jobs, tasks
+from scoring import embedding, jury, score_files, score_jobs, tasks
 from scoring.api import score as score_api
 from scoring.models import Reward, RewardModel, ScoreItem, ScoreJob
 from scoring.reward.encoders.spectral import SpectralEncoder
@@ -254,14 +254,35 @@ def test_all_files_of_a_job_are_scored_by_the_model_that_began(model, rosa, no_w
     assert RewardModel.live().name == "newer"
 
 
-def test_clips_wait_while_a_researcher_does(study, model, rosa, no_worker, tmp_path):
+def test_clips_wait_while_a_researcher_does_but_each_sweep_does_a_batch(
+    study, model, rosa, no_worker, monkeypatch, tmp_path
+):
     path = sound(tmp_path)
     for clip in Clip.objects.all():
         clip.original.save(f"originals/{clip.pk}.wav", ContentFile(path.read_bytes()))
+    monkeypatch.setattr(embedding, "BATCH", 2)
     rosa.send("/api/score/", path)
-    assert jury.score_pending() == 0
+    assert jury.score_pending() == 2
     tasks.work_off_score_jobs()
+    assert jury.score_pending() == 4
+
+
+def test_files_that_keep_coming_do_not_keep_a_new_live_model_from_its_rewards(
+    study, model, rosa, no_worker, tmp_path, settings
+):
+    path = sound(tmp_path)
+    for clip in Clip.objects.all():
+        clip.original.save(f"originals/{clip.pk}.wav", ContentFile(path.read_bytes()))
     assert jury.score_pending() == 6
+    make_model("newer", seed=5)
+    rosa.send("/api/score/", path)
+    assert jury.score_pending() == 6
+    expires = {
+        entry["task"]: entry["options"]["expires"]
+        for entry in settings.CELERY_BEAT_SCHEDULE.values()
+        if entry["options"]["queue"] == "gpu"
+    }
+    assert expires == {"scoring.tasks.score_clips": 60, "scoring.tasks.work_off_score_jobs": 60}
 
 
 # ---- who may ask ----
