@@ -412,6 +412,15 @@ def test_memory_that_runs_out_halves_the_batch_and_goes_on(networks, clips, monk
 # ---- claims ----
 
 
+def test_a_clip_lacks_nothing_once_the_model_has_rewarded_it_whatever_other_models_have(model, clips):
+    store_rewards(model, {clips[0].pk: 1.0})
+    store_rewards(make_model("other", seed=1), {clips[1].pk: 1.0})
+    blocks, rest = [("spectral", "1")], [clip.pk for clip in clips[1:]]
+    assert [clip for clip, _ in claims.lacking(blocks, model=model)] == rest
+    assert [clip for clip, _ in claims.lacking(blocks)] == [clips[0].pk, *rest]
+    assert take(limit=4, model=model) == rest
+
+
 def take(blocks=(("spectral", "1"),), limit=2, **options):
     found, _ = claims.claim(blocks, limit=limit, max_seconds=1000, **options)
     return [one.clip.pk for one in found]

@@ -137,6 +137,16 @@ def test_a_clip_whose_embedding_is_damaged_is_not_waited_for(arena):
     assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.ANCHORS, 0)
 
 
+def test_rewards_under_another_model_are_not_those_that_are_waited_for(arena):
+    jury.score_pending()
+    live = RewardModel.live()
+    assert not retraining.unrewarded(live).exists()
+    other = make_model("other", seed=1)
+    assert retraining.unrewarded(other).count() == 40
+    services.store_rewards(other, {Clip.objects.first().pk: 1.0})
+    assert retraining.unrewarded(other).count() == 39
+
+
 def rescore_step():
     RetrainingRun.objects.create(
         step=Step.RESCORE,
