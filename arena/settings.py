@@ -188,9 +188,8 @@ CELERY_BEAT_SCHEDULE = {
     "identities": sweep("annotations.tasks.screen_identities", 60),
     "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600),
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
-    # One worker takes both in turn, 20 s and more of each. A message of one must outlast a few sweeps of the other:
-    # else researchers who send files all day would leave the clips without rewards, under a new live model above all.
-    "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu", expires=60),
+    "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
+    # Somebody waits for these: after a long batch of clips the oldest message is still good, and so the next in line.
     "score jobs": sweep("scoring.tasks.work_off_score_jobs", 1, queue="gpu", expires=60),
     "erasures": sweep("scoring.tasks.erase_scored_files", 600),
     "releases": sweep("scoring.tasks.release_pairs", 3600),

@@ -61,11 +61,14 @@ def score_clips():
 
 @shared_task
 def work_off_score_jobs():
-    """Score files that researchers sent. Runs on the gpu queue."""
+    """Score files that researchers sent. Then it is the clips' turn, whose own messages run out behind files that keep
+    coming. Runs on the gpu queue."""
     from . import score_jobs
 
     with watchdog(seconds=600):
-        score_jobs.work_off()
+        n_scored = score_jobs.work_off()
+    if n_scored:
+        score_clips()
 
 
 @shared_task(time_limit=300)
