@@ -157,6 +157,28 @@ def settle(key, revision, outcomes):
         )
 
 
+def condemn(key, revision, clips, reason):
+    """Stored vectors {clip id: bytes} that no model can use become the reason why their clips have none. One that is
+    another by now stays. An admin can have the clips tried again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE scoring_embedding held SET vector = NULL, error = %(reason)s
+            FROM unnest(%(clips)s::bigint[], %(vectors)s::bytea[]) AS damaged (clip_id, vector)
+            WHERE held.clip_id = damaged.clip_id AND held.encoder = %(key)s AND held.revision = %(revision)s
+                AND held.vector = damaged.vector
+            """,
+            {
+                "key": key,
+                "revision": revision,
+                "clips": list(clips),
+                "vectors": list(clips.values()),
+                "reason": reason,
+            },
+        )
+
+
 def _extend(rows, until):
     Embedding.objects.filter(~HAS_OUTCOME, pk__in=rows).update(claimed_until=until)
 

@@ -11,6 +11,7 @@ from arena.services import local_copy
 
 from . import claims
 from .reward.encoders import resample
+from .reward.faults import of_the_machine
 
 BATCH, BATCH_SECONDS = 32, 320  # clips, and seconds of audio, that are claimed at once; two batches are in memory
 DECODERS = 4  # threads, each with a decoding child
@@ -119,8 +120,6 @@ def vectors_or_reasons(encoder, heard):
     except MACHINES_FAULT:
         raise
     except Exception as failure:  # whatever an encoder raises is some clip's story
-        from .reward.faults import of_the_machine
-
         if cause := of_the_machine(failure):
             raise cause from failure
         if len(heard) == 1:

@@ -7,6 +7,7 @@ never torch.
 import logging
 import time
 from functools import lru_cache
+from itertools import count
 
 from arena.services import local_copy
 
@@ -15,6 +16,7 @@ from .embedding import MACHINES_FAULT, embed_batches
 from .models import RewardModel
 from .rescoring import reward_embedded
 from .reward.encoders import UnknownEncoder, get_encoder
+from .reward.faults import DeviceFailed, of_the_machine
 from .reward.weights import WeightsError
 
 DEFAULT_ENCODERS = ("spectral",)
@@ -43,7 +45,8 @@ def score_pending(seconds=20):
     """Embed and reward what lacks it under the live model, for about `seconds`. Returns the number of rewards.
 
     When another model goes live meanwhile, goes on with that one. A machine in trouble (no memory, no disk, no
-    weights) says so once and leaves the work to a later sweep; it blames no clip.
+    weights) says so once and leaves the work to a later sweep; it blames no clip. Raises DeviceFailed where that sweep
+    needs another process.
     """
     deadline, rewarded = time.monotonic() + seconds, 0
     complaints.begin_sweep()
@@ -55,12 +58,16 @@ def score_pending(seconds=20):
 
 
 def _sweep(model, deadline):
-    """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live, or
-    when files wait that researchers have sent."""
-    scorer, rewarded = None, 0
+    """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live, or,
+    after one batch, when files wait that researchers have sent: many of them slow the clips down, and never stop them.
+    """
+    scorer, rewarded, asked = None, 0, count()
 
     def go_on():
-        return time.monotonic() < deadline and RewardModel.live() == model and not score_jobs.are_waiting()
+        may_wait = next(asked) > 0
+        return (
+            time.monotonic() < deadline and RewardModel.live() == model and not (may_wait and score_jobs.are_waiting())
+        )
 
     def reward(only=None):
         nonlocal rewarded
@@ -71,8 +78,13 @@ def _sweep(model, deadline):
         scorer = usable_scorer(model) if model else None
         reward()
         embed_batches(usable_encoders(model), go_on, model=model, scorer=scorer, after_batch=reward)
-    except MACHINES_FAULT as fault:
+    except Exception as failure:  # of an encoder, already the machine's; of the head, perhaps
+        fault = failure if isinstance(failure, MACHINES_FAULT) else of_the_machine(failure)
+        if fault is None:
+            raise
         complaints.say(f"scoring stops until a later sweep: {type(fault).__name__}: {fault}")
+        if isinstance(fault, DeviceFailed):
+            raise fault from failure
     return rewarded
 
 

@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef
 
 from arena.models import Clip, Status
 
-from . import services
+from . import claims, services
 from .claims import rewards_of
 from .models import RewardModel
 
@@ -52,7 +52,8 @@ def read_features(clip_ids, encoders, complain):
     """(clips int64 [C], features float32 [C, D]) of those of the clips that all blocks [{"key", "revision",
     "dimension"}] have embedded, in the order of their ids; blocks side by side, in the encoders' order.
 
-    An embedding that is not of its encoder's dimension, or not finite, is complained of and its clip left out.
+    A stored embedding that is not of its encoder's dimension, or not finite, is complained of and gives way to that
+    reason: its clip is left out, here and wherever clips without an embedding are.
     """
     blocks = [_read_block(clip_ids, encoder, complain) for encoder in encoders]
     common = sorted(set.intersection(*map(set, blocks)))
@@ -63,12 +64,7 @@ def read_features(clip_ids, encoders, complain):
         column = np.frombuffer(b"".join(block[clip] for clip in common), dtype="<f4")
         features[:, start:stop] = column.reshape(len(common), encoder["dimension"])
         start = stop
-    clips = np.array(common, dtype=np.int64)
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        complain(f"the embeddings of clips {clips[~finite].tolist()} hold NaN or infinite values")
-        clips, features = clips[finite], features[finite]
-    return clips, features
+    return np.array(common, dtype=np.int64), features
 
 
 def _read_block(clip_ids, encoder, complain):
@@ -83,6 +79,19 @@ def _read_block(clip_ids, encoder, complain):
         )
         vectors = dict(cursor.fetchall())
     expected = 4 * encoder["dimension"]
-    if misshapen := sorted(clip for clip, vector in vectors.items() if len(vector) != expected):
-        complain(f"the embeddings of clips {misshapen} by {encoder['key']} are not of {expected} bytes")
-    return {clip: vector for clip, vector in vectors.items() if len(vector) == expected}
+    misshapen = {clip: vector for clip, vector in vectors.items() if len(vector) != expected}
+    _leave_out(vectors, misshapen, encoder, f"not of {expected} bytes", complain)
+    finite = np.isfinite(np.frombuffer(b"".join(vectors.values()), dtype="<f4"))
+    finite = finite.reshape(len(vectors), encoder["dimension"]).all(axis=1)
+    not_finite = {clip: vector for (clip, vector), good in zip(vectors.items(), finite, strict=True) if not good}
+    _leave_out(vectors, not_finite, encoder, "NaN or infinite in places", complain)
+    return vectors
+
+
+def _leave_out(vectors, damaged, encoder, what, complain):
+    if not damaged:
+        return
+    claims.condemn(encoder["key"], encoder["revision"], damaged, f"The stored embedding was {what}.")
+    complain(f"the embeddings of clips {sorted(damaged)} by {encoder['key']} are {what}")
+    for clip in damaged:
+        del vectors[clip]

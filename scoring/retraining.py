@@ -31,7 +31,7 @@ from .models import Decision, Embedding, Retraining, RetrainingRun, RewardModel
 
 LOCK = 0x2E72A1  # any constant: the advisory lock under which a run begins
 LEASE = timedelta(minutes=3)
-PATIENCE = timedelta(hours=1)  # with clips that no worker rewards: their embeddings are damaged, or no worker runs
+PATIENCE = timedelta(hours=1)  # with clips that no worker rewards: none runs, or none has what the model needs
 SCREEN, GATE = "retraining", "the gate"
 Step = RetrainingRun.Step
 logger = logging.getLogger(__name__)
@@ -231,6 +231,8 @@ class Claim:
     def _write(self, **fields):
         """Once per transaction: the thread that renews the claim may be waiting for the row, with the lock."""
         with self.lock:
+            if self.until is None:  # let go of: who renews it now would take what is nobody's, or another's
+                raise ClaimLost(str(self.run))
             if not RetrainingRun.objects.filter(pk=self.run.pk, claimed_until=self.until).update(**fields):
                 raise ClaimLost(str(self.run))
             self.until = fields.get("claimed_until", self.until)

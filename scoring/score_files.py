@@ -16,6 +16,7 @@ from arena import audio
 
 from . import jury
 from .embedding import MACHINES_FAULT
+from .reward.faults import DeviceFailed, of_the_machine
 
 BATCH = 32  # files that are embedded together,
 BATCH_SECONDS = 600  # or fewer, of about this much sound: 115 MB at 48 kHz, once for each rate that an encoder wants
@@ -39,7 +40,7 @@ class Scored:
 def score_files(files: Iterable[tuple[str | Path, str]], model) -> Iterator[Scored]:
     """One Scored for each (path, prompt), in their order. Threads decode ahead while the device computes.
 
-    Raises what loading the model raises: BadCheckpoint, WeightsMissing, OSError.
+    Raises what loading the model raises: BadCheckpoint, WeightsMissing, OSError; and DeviceFailed.
     """
     scorer = jury.load_scorer(model.pk)
     with ThreadPoolExecutor(DECODERS, "decode") as threads:
@@ -119,10 +120,10 @@ def _score_sounds(scorer, sounds):
 
 
 def _failed(failure):
-    from .reward.faults import of_the_machine
-
     logger.exception("a file cannot be scored")
     fault = failure if isinstance(failure, MACHINES_FAULT) else of_the_machine(failure)
+    if isinstance(fault, DeviceFailed):  # it would fail on all files to come
+        raise fault from failure
     return Scored(error=_sentence(fault or failure), again=fault is not None)
 
 

@@ -22,6 +22,7 @@ from arena.refusals import TooMany, Unavailable
 from arena.services import local_copy
 
 from .models import RewardModel, ScoreItem, ScoreJob
+from .reward.faults import DeviceFailed
 
 FOLDER = "uploads"
 LEASE = timedelta(seconds=30)  # renewed while the worker lives
@@ -82,7 +83,8 @@ def ahead_of(job):
 
 
 def work_off(seconds=20):
-    """Score what waits, oldest job first, for about `seconds`. Returns how many files have an outcome now."""
+    """Score what waits, oldest job first, for about `seconds`. Returns how many files have an outcome now. Raises
+    DeviceFailed: this process can score no more; the claim on the job runs out, and counts as an attempt."""
     deadline, n = time.monotonic() + seconds, 0
     while time.monotonic() < deadline and (job := claim()):
         n += score_some(job)
@@ -145,6 +147,8 @@ def _score(job, taken, waiting):
         with ExitStack() as copies:
             files = [(copies.enter_context(local_copy(item.file)), job.prompt) for item in taken]
             scored = list(score_files(files, job.reward_model))
+    except DeviceFailed:
+        raise
     except Exception as failure:  # the model cannot be loaded, or the storage not be read: no file's fault
         logger.exception("%s cannot be scored under %s", job, job.reward_model)
         reason = f"It could not be scored under {job.reward_model}: {failure}"[:500]

@@ -13,6 +13,7 @@ from arena.models import Study
 
 from . import services
 from .models import RewardModel
+from .reward.faults import DeviceFailed
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +61,14 @@ def score_clips():
 
 @shared_task
 def work_off_score_jobs():
-    """Score files that researchers sent. Runs on the gpu queue."""
+    """Score files that researchers sent. Then it is the clips' turn, whose own messages run out behind files that keep
+    coming. Runs on the gpu queue."""
     from . import score_jobs
 
     with watchdog(seconds=600):
-        score_jobs.work_off()
+        n_scored = score_jobs.work_off()
+    if n_scored:
+        score_clips()
 
 
 @shared_task(time_limit=300)
@@ -77,18 +81,21 @@ def erase_scored_files():
 
 @contextmanager
 def watchdog(seconds):
-    """End this process if the block takes longer: a solo worker knows no time limit, its supervisor restarts it."""
-    timer = threading.Timer(seconds, _end_process, [seconds])
+    """End this process if the block takes longer, for a solo worker knows no time limit, or if its device has failed
+    it: the supervisor starts another."""
+    timer = threading.Timer(seconds, _end_process, [f"scoring hangs for {seconds} s"])
     timer.daemon = True
     timer.start()
     try:
         yield
+    except DeviceFailed as failure:
+        _end_process(str(failure))
     finally:
         timer.cancel()
 
 
-def _end_process(seconds):
-    logger.critical("scoring hangs for %s s; this worker ends", seconds)
+def _end_process(why):
+    logger.critical("%s; this worker ends", why)
     os._exit(1)
 
 

@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from arena import audio
-from scoring import claims, jury, registry, rescoring
+from scoring import claims, jury, registry, rescoring, tasks
 from scoring.models import Embedding, Reward, RewardModel
 from scoring.reward import weights
 from scoring.reward.encoders.mert import Mert330m
@@ -232,7 +232,9 @@ def test_a_clip_on_which_an_encoder_fails_does_not_take_the_batch_down(model, tm
     assert ("NaN" if how == "nan" else str(how)) in failed()[odd.pk]["spectral"]
 
 
-def test_a_stored_embedding_that_is_misshapen_or_not_finite_keeps_only_its_clip_from_a_reward(model, clips, caplog):
+def test_a_stored_embedding_that_is_misshapen_or_not_finite_becomes_the_reason_and_can_be_tried_again(
+    model, clips, caplog
+):
     jury.score_pending()
     rows = Embedding.objects.order_by("clip_id")
     rows.filter(clip=clips[0]).update(vector=bytes(4 * 7))
@@ -245,8 +247,23 @@ def test_a_stored_embedding_that_is_misshapen_or_not_finite_keeps_only_its_clip_
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert said == [
         f"the embeddings of clips [{clips[0].pk}] by spectral are not of 1804 bytes",
-        f"the embeddings of clips [{clips[1].pk}] hold NaN or infinite values",
+        f"the embeddings of clips [{clips[1].pk}] by spectral are NaN or infinite in places",
     ]
+    assert failed() == {
+        clips[0].pk: {"spectral": "The stored embedding was not of 1804 bytes."},
+        clips[1].pk: {"spectral": "The stored embedding was NaN or infinite in places."},
+    }
+    Embedding.objects.exclude(error="").delete()  # as the admin's action does
+    assert jury.score_pending() == 2
+    assert second.rewards.count() == 4
+
+
+def test_a_good_embedding_that_came_in_the_place_of_a_damaged_one_stays(model, clips):
+    jury.score_pending()
+    good = bytes(Embedding.objects.get(clip=clips[0]).vector)
+    claims.condemn("spectral", "1", {clips[0].pk: bytes(28)}, "it was damaged")
+    row = Embedding.objects.get(clip=clips[0])
+    assert (bytes(row.vector), row.error) == (good, "")
 
 
 # ---- encoders and models that do not fit ----
@@ -335,9 +352,7 @@ def test_trouble_while_reading_a_clip_is_no_fault_of_the_clip(model, clips, monk
     assert jury.score_pending() == 1
 
 
-@pytest.mark.parametrize(
-    "trouble", [torch.OutOfMemoryError("CUDA out of memory"), torch.AcceleratorError("CUDA error"), OSError("disk")]
-)
+@pytest.mark.parametrize("trouble", [torch.OutOfMemoryError("CUDA out of memory"), OSError("disk")])
 def test_trouble_with_the_device_marks_no_clip_and_other_encoders_go_on(networks, clips, monkeypatch, trouble):
     activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
     monkeypatch.setattr(Mert330m, "embed", lambda *_: (_ for _ in ()).throw(trouble))
@@ -345,6 +360,36 @@ def test_trouble_with_the_device_marks_no_clip_and_other_encoders_go_on(networks
     assert not failed()
     done = Embedding.objects.filter(vector__isnull=False).values_list("encoder", flat=True)
     assert sorted(done) == ["clap-music"] * 4 + ["clap-music-text"] * 4
+
+
+def test_a_device_that_fails_ends_the_worker_once_the_other_encoders_are_done(networks, clips, monkeypatch):
+    """After such an error CUDA refuses all further work to the process; the supervisor starts another."""
+    activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
+    monkeypatch.setattr(Mert330m, "embed", lambda *_: (_ for _ in ()).throw(torch.AcceleratorError("CUDA error")))
+    ended = worker_ends(monkeypatch)
+    tasks.score_clips()
+    assert ended == [1]
+    assert not failed()
+    done = Embedding.objects.filter(vector__isnull=False).values_list("encoder", flat=True)
+    assert sorted(done) == ["clap-music"] * 4 + ["clap-music-text"] * 4
+
+
+@pytest.mark.parametrize(
+    ("trouble", "ends"), [(torch.AcceleratorError("CUDA error"), [1]), (torch.OutOfMemoryError("no memory"), [])]
+)
+def test_the_head_is_on_the_device_too(model, monkeypatch, caplog, trouble, ends):
+    ended = worker_ends(monkeypatch)
+    monkeypatch.setattr(RankNetHead, "forward", lambda *_: (_ for _ in ()).throw(trouble))
+    tasks.score_clips()
+    assert ended == ends
+    assert [r.getMessage() for r in caplog.records if "scoring stops until a later sweep" in r.getMessage()]
+    assert not Reward.objects.exists() and not failed()
+
+
+def worker_ends(monkeypatch):
+    ended = []
+    monkeypatch.setattr(tasks.os, "_exit", ended.append)
+    return ended
 
 
 def test_memory_that_runs_out_halves_the_batch_and_goes_on(networks, clips, monkeypatch):
@@ -365,6 +410,15 @@ def test_memory_that_runs_out_halves_the_batch_and_goes_on(networks, clips, monk
 
 
 # ---- claims ----
+
+
+def test_a_clip_lacks_nothing_once_the_model_has_rewarded_it_whatever_other_models_have(model, clips):
+    store_rewards(model, {clips[0].pk: 1.0})
+    store_rewards(make_model("other", seed=1), {clips[1].pk: 1.0})
+    blocks, rest = [("spectral", "1")], [clip.pk for clip in clips[1:]]
+    assert [clip for clip, _ in claims.lacking(blocks, model=model)] == rest
+    assert [clip for clip, _ in claims.lacking(blocks)] == [clips[0].pk, *rest]
+    assert take(limit=4, model=model) == rest
 
 
 def take(blocks=(("spectral", "1"),), limit=2, **options):

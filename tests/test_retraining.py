@@ -116,21 +116,47 @@ def test_votes_on_clips_that_one_model_cannot_hear_are_left_out_and_counted(aren
 
 
 def test_clips_that_never_get_a_reward_are_waited_for_an_hour_and_named_in_number(arena, time_passes):
-    live = RewardModel.live()
-    damaged = np.full(get_encoder("spectral").dimension, np.nan, "<f4")
-    Embedding.objects.filter(clip=Clip.objects.first()).update(vector=damaged.tobytes())
-    assert jury.score_pending() == 39
-    RetrainingRun.objects.create(
-        step=Step.RESCORE, live_before=live, train_seq=0, judge_seq=0, config={}, started_at=timezone.now()
-    )
-    switch_on()
+    rescore_step()
     tasks.retrain()
     time_passes(3500)
     tasks.retrain()
-    assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.RESCORE, 1)
+    assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.RESCORE, 40)
     time_passes(200)
     tasks.retrain()
-    assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.ANCHORS, 1)
+    assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.ANCHORS, 40)
+
+
+def test_a_clip_whose_embedding_is_damaged_is_not_waited_for(arena):
+    damaged = np.full(get_encoder("spectral").dimension, np.nan, "<f4")
+    Embedding.objects.filter(clip=Clip.objects.first()).update(vector=damaged.tobytes())
+    rescore_step()
+    tasks.retrain()
+    assert last_run().facts["rescore"]["left"] == 40
+    assert jury.score_pending() == 39
+    tasks.retrain()
+    assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.ANCHORS, 0)
+
+
+def test_rewards_under_another_model_are_not_those_that_are_waited_for(arena):
+    jury.score_pending()
+    live = RewardModel.live()
+    assert not retraining.unrewarded(live).exists()
+    other = make_model("other", seed=1)
+    assert retraining.unrewarded(other).count() == 40
+    services.store_rewards(other, {Clip.objects.first().pk: 1.0})
+    assert retraining.unrewarded(other).count() == 39
+
+
+def rescore_step():
+    RetrainingRun.objects.create(
+        step=Step.RESCORE,
+        live_before=RewardModel.live(),
+        train_seq=0,
+        judge_seq=0,
+        config={},
+        started_at=timezone.now(),
+    )
+    switch_on()
 
 
 def test_the_loop_is_off_until_somebody_switches_it_on(arena):
@@ -243,6 +269,16 @@ def test_two_workers_do_not_do_the_same_step(arena):
     assert retraining.Claim.take(seen_by_another) is None
     first.advance(Step.JUDGE)
     assert retraining.Claim.take(seen_by_another) is None  # it still thinks of the step before
+
+
+def test_a_claim_that_was_let_go_of_is_not_renewed(arena):
+    """Its thread may be about to when the step is done: the next step would wait until that claim runs out."""
+    vote(arena, 120, taste())
+    claim = retraining.Claim.take(retraining.begin(anyway=True))
+    claim.advance(Step.JUDGE)
+    with pytest.raises(retraining.ClaimLost):
+        claim._write(claimed_until=timezone.now() + retraining.LEASE)
+    assert last_run().claimed_until is None
 
 
 def test_what_a_worker_brings_that_was_taken_for_dead_does_not_count(arena, time_passes):

@@ -3,20 +3,23 @@
 import os
 import re
 import struct
+import sys
 import time
 import uuid
 from datetime import timedelta
 
 import numpy as np
 import pytest
+import torch
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from arena.models import Clip
-from scoring import jury, score_files, score_jobs, tasks
+from scoring import embedding, jury, score_files, score_jobs, tasks
 from scoring.api import score as score_api
 from scoring.models import Reward, RewardModel, ScoreItem, ScoreJob
+from scoring.reward.encoders.spectral import SpectralEncoder
 
 from .audio_files import write, write_plain_wav
 from .score_cast import Researcher, make_model, silence, sound
@@ -214,6 +217,20 @@ def test_the_machines_fault_is_tried_again_and_told_in_the_end(
     assert "No space left" in answer.json()["detail"]
 
 
+def test_a_device_that_fails_ends_the_worker_and_the_next_one_scores(
+    model, rosa, no_worker, time_passes, monkeypatch, tmp_path
+):
+    url = rosa.send("/api/best-of-n/", sound(tmp_path), sound(tmp_path, "b.wav", seed=1)).json()["url"]
+    with monkeypatch.context() as broken, pytest.raises(SystemExit):
+        failure = torch.AcceleratorError("CUDA error")
+        broken.setattr(SpectralEncoder, "embed", lambda *_: (_ for _ in ()).throw(failure))
+        broken.setattr(tasks.os, "_exit", sys.exit)
+        tasks.work_off_score_jobs()
+    time_passes(31)
+    assert score_jobs.work_off() == 2
+    assert all(file["error"] is None for file in rosa.get(url).json()["files"])
+
+
 def test_a_model_that_cannot_be_loaded_says_so_in_the_end(model, rosa, no_worker, time_passes, tmp_path):
     default_storage.delete(model.weights.name)
     url = rosa.send("/api/best-of-n/", sound(tmp_path), sound(tmp_path, "b.wav")).json()["url"]
@@ -236,14 +253,34 @@ def test_all_files_of_a_job_are_scored_by_the_model_that_began(model, rosa, no_w
     assert RewardModel.live().name == "newer"
 
 
-def test_clips_wait_while_a_researcher_does(study, model, rosa, no_worker, tmp_path):
-    path = sound(tmp_path)
+@pytest.fixture
+def six_clips(study, tmp_path):
     for clip in Clip.objects.all():
-        clip.original.save(f"originals/{clip.pk}.wav", ContentFile(path.read_bytes()))
-    rosa.send("/api/score/", path)
-    assert jury.score_pending() == 0
+        clip.original.save(f"originals/{clip.pk}.wav", ContentFile(sound(tmp_path).read_bytes()))
+
+
+def test_clips_wait_while_a_researcher_does_but_each_sweep_does_a_batch(
+    six_clips, model, rosa, no_worker, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(embedding, "BATCH", 2)
+    rosa.send("/api/score/", sound(tmp_path))
+    assert jury.score_pending() == 2
+    score_jobs.work_off()
+    assert jury.score_pending() == 4
+
+
+def test_files_that_keep_coming_do_not_keep_a_new_live_model_from_its_rewards(
+    six_clips, model, rosa, no_worker, monkeypatch, tmp_path
+):
+    """The messages that ask for clips to be scored have all run out by the time the files are."""
+    jury.score_pending()
+    newer = make_model("newer", seed=5)
+    for _ in range(2):
+        rosa.send("/api/score/", sound(tmp_path))
+    monkeypatch.setattr(score_jobs.work_off, "__defaults__", (0.01,))  # time for one of them
     tasks.work_off_score_jobs()
-    assert jury.score_pending() == 6
+    assert score_jobs.are_waiting()
+    assert newer.rewards.count() == 6
 
 
 # ---- who may ask ----
