@@ -16,7 +16,9 @@ What it estimates is therefore what the board estimates, whatever the model is w
 converge to argmin sum_ab pi_ab CE(E[vote on ab], sigmoid(theta_a - theta_b)), pi the study's own system pairs, ties
 half a win; the ridge is the board's (the same l2 on the same scale) and vanishes in that limit. This needs that, given
 the two systems, which clips were voted on does not hang on the model's opinion of them, and that the model has not been
-trained on these votes; it does not need a good model. A bad one gets a power near 0.
+trained on these votes; it does not need a good model. A bad one gets a power near 0. A vote BOTH_BAD, which the board
+leaves out, is not left out by chance: its clips are closer than others. So it stands among the voted pairs of the
+model's terms all the same, and only its own credit does not count.
 
 The power in [0, 1] minimises the plug-in variance, summed over the ratings. The covariance is a sandwich: the votes'
 part clustered by rater, as on the board, plus power^2 times that of the unvoted pairs, clustered by prompt, whose
@@ -34,7 +36,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from scoring.bradley_terry import Fit, fit, groups, newton, sums
+from scoring.bradley_terry import BOTH_BAD, Fit, fit, groups, newton, sums
 from scoring.bradley_terry.results import Floats, Ints
 from scoring.bradley_terry.votes import Votes, check, codes, floats
 
@@ -82,9 +84,10 @@ def fit_prediction_powered(
 ) -> PoweredFit:
     """Fit ratings to V votes and to a model's credits of them and of N clip pairs without a vote; see the module.
 
-    a, b, outcome, weight, cluster: [V], as for `bradley_terry.fit`. predicted: float [V] in [0, 1], the model's credit
-    to a; read only where has_prediction (bool [V], default all). unvoted_a, unvoted_b: int [N] systems;
-    unvoted_predicted: float [N] in [0, 1]; unvoted_cluster: [N] labels, the prompts; each pair its own without.
+    a, b, outcome, weight, cluster: [V], as for `bradley_terry.fit`; an outcome may be BOTH_BAD, see the module.
+    predicted: float [V] in [0, 1], the model's credit to a; read only where has_prediction (bool [V], default all).
+    unvoted_a, unvoted_b: int [N] systems; unvoted_predicted: float [N] in [0, 1]; unvoted_cluster: [N] labels, the
+    prompts; each pair its own without.
     l2 > 0: corrected credits may lie outside [0, 1], and the ridge is what gives every input an answer.
     power: held at this value instead of tuned.
 
@@ -96,40 +99,53 @@ def fit_prediction_powered(
     if power is not None and not 0 <= power <= 1:
         raise ValueError(f"power is a number between 0 and 1, not {power}")
     size = len(outcome)
-    alone = fit(a, b, outcome, n_systems, weight=weight, cluster=cluster, l2=l2)
+    weight = np.ones(size) if weight is None else floats("weight", weight, size, 0)
+    rated = np.asarray(outcome) != BOTH_BAD
+    outcome = np.where(rated, outcome, 0.5)
+    alone = fit(a, b, outcome, n_systems, weight=weight * rated, cluster=cluster, l2=l2)
     told = np.ones(size, dtype=bool) if has_prediction is None else np.asarray(has_prediction, dtype=bool)
     if told.shape != (size,):
         raise ValueError(f"has_prediction has shape {told.shape}, but there are {size} outcomes")
     credit = floats("predicted", np.where(told, predicted, 0.5), size, 0, 1)
-    votes = check(a, b, outcome, n_systems, weight, cluster)
-    if weight is not None:
-        counts = np.asarray(weight) > 0
-        credit, told = credit[counts], told[counts]
+    votes, counts = check(a, b, outcome, n_systems, weight, cluster), weight > 0
+    credit, told, rated = credit[counts], told[counts], rated[counts]
     unvoted = _unvoted(unvoted_a, unvoted_b, unvoted_predicted, n_systems, unvoted_cluster)
-    model = _Correction.of(votes, credit, told, unvoted)
+    human = votes.weight * rated
+    model = _Correction.of(votes, human, credit, told, unvoted)
 
-    label = groups.components(n_systems, np.concatenate([votes.a, votes.b]), np.concatenate([votes.b, votes.a]), "weak")
-    gauge = groups.Gauge.of(label, None)
+    gauge = groups.Gauge.of(_labels(alone.groups, n_systems), None)
     if power is None:
-        power = _tuned(votes, model, alone.theta, l2, gauge)
-    objective = _Objective.of(votes, power * model.deviation, l2)
+        power = _tuned(votes, human, model, alone.theta, l2, gauge)
+    objective = _Objective.of(votes, human, power * model.deviation, l2)
     theta, converged = newton.minimise(objective, alone.theta, gauge)
-    residual = votes.weighed(votes.outcome - expit(theta[votes.a] - theta[votes.b]) - power * model.deviation)
-    human, g_eff = sums.meat(votes.a, votes.b, n_systems, [residual, -residual], votes.weight, votes.cluster)
-    covariance = newton.sandwich(objective, theta, gauge, human + power**2 * model.meat, np.ones(n_systems))
+    score = human * _residual(votes, theta) - power * votes.weight * model.deviation
+    meat, _ = sums.meat(votes.a, votes.b, n_systems, [score, -score], votes.weight, votes.cluster)
+    covariance = newton.sandwich(objective, theta, gauge, meat + power**2 * model.meat, np.ones(n_systems))
     return PoweredFit(
         theta,
         covariance,
-        votes.outcome.size,
+        alone.n_votes,
         converged,
-        g_eff,
+        alone.g_eff,
         alone.groups,
         float(power),
         alone,
         int(model.used.sum()),
         model.n_unvoted,
-        _correlation(votes, credit, model.used),
+        _correlation(votes, human, credit, model.used),
     )
+
+
+def _labels(members: tuple[tuple[int, ...], ...], n: int) -> Ints:
+    """[n] the group of each system."""
+    label = np.empty(n, dtype=np.intp)
+    for number, group in enumerate(members):
+        label[list(group)] = number
+    return label
+
+
+def _residual(votes: Votes, theta: Floats) -> Floats:
+    return votes.outcome - expit(theta[votes.a] - theta[votes.b])
 
 
 # --- what the model says of the votes' luck ---
@@ -147,6 +163,7 @@ def _unvoted(a, b, credit, n, cluster) -> _Unvoted:
     size = len(credit)
     if not size:
         return _Unvoted(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), None)
+    credit = floats("unvoted_predicted", credit, size, 0, 1)
     found = check(a, b, credit, n, None, cluster)
     return _Unvoted(found.a, found.b, found.outcome, found.cluster)
 
@@ -163,17 +180,17 @@ class _Correction:
     n_unvoted: int
 
     @classmethod
-    def of(cls, votes: Votes, credit: Floats, told, unvoted: _Unvoted) -> "_Correction":
+    def of(cls, votes: Votes, human: Floats, credit: Floats, told, unvoted: _Unvoted) -> "_Correction":
         n = votes.n
         pair, unvoted_pair = _pair(votes, n), _pair(unvoted, n)
         seen = _as_first_sees(unvoted, unvoted.credit)
         count = np.bincount(unvoted_pair, minlength=n * n)
         mean = np.bincount(unvoted_pair, seen, n * n) / np.maximum(count, 1)
-        used = told & (count[pair] >= FEWEST_UNVOTED)
+        used = told & (count[pair] >= FEWEST_UNVOTED) & (np.bincount(pair, human, n * n)[pair] > 0)
         deviation = np.where(used, _as_first_sees(votes, credit) - mean[pair], 0.0)
         deviation[votes.a > votes.b] *= -1
 
-        weight = np.bincount(pair[used], votes.weighed(np.ones(votes.outcome.size))[used], n * n)
+        weight = np.bincount(pair[used], votes.weight[used], n * n)
         helps = weight[unvoted_pair] > 0
         one, at, size = unvoted_pair[helps], np.flatnonzero(helps), count[unvoted_pair[helps]]
         score = weight[one] / size * (seen[at] - mean[one]) * np.sqrt(size / (size - 1))
@@ -193,17 +210,16 @@ def _as_first_sees(pairs, credit: Floats) -> Floats:
     return np.where(pairs.a < pairs.b, credit, 1 - credit)
 
 
-def _tuned(votes: Votes, model: _Correction, theta: Floats, l2: float, gauge: groups.Gauge) -> float:
+def _tuned(votes: Votes, human: Floats, model: _Correction, theta: Floats, l2: float, gauge: groups.Gauge) -> float:
     """The power in [0, 1] that minimises the trace of the covariance (PPI++, section 6).
 
     Cross-moments are taken vote by vote: which clips a vote got does not depend on the rater, so that other votes of
     the rater only add noise to them. Any power is valid, and this one is not chosen by the spread it will report.
     """
-    residual = votes.weighed(votes.outcome - expit(theta[votes.a] - theta[votes.b]))
-    deviation = votes.weighed(model.deviation)
+    residual, deviation = human * _residual(votes, theta), votes.weight * model.deviation
     together = sums.laplacian(votes.a, votes.b, votes.n, residual * deviation)
     own = sums.laplacian(votes.a, votes.b, votes.n, deviation**2) + model.meat
-    curvature = _Objective.of(votes, 0 * deviation, l2).hessian(theta)
+    curvature = _Objective.of(votes, human, 0 * deviation, l2).hessian(theta)
     gain, cost = (float(np.trace(_between(gauge, curvature, meat, l2))) for meat in (together, own))
     return float(np.clip(gain / cost, 0, 1)) if cost > 0 else 0.0
 
@@ -213,10 +229,10 @@ def _between(gauge: groups.Gauge, curvature: Floats, meat: Floats, l2: float) ->
     return gauge.solve(curvature, gauge.solve(curvature, meat, l2).T, l2)
 
 
-def _correlation(votes: Votes, credit: Floats, used) -> float | None:
+def _correlation(votes: Votes, human: Floats, credit: Floats, used) -> float | None:
     """Of votes and credits about their means within system pairs."""
     pair = _pair(votes, votes.n)
-    weight = np.where(used, votes.weighed(np.ones(votes.outcome.size)), 0.0)
+    weight = np.where(used, human, 0.0)
     total = np.maximum(np.bincount(pair, weight, votes.n**2), 1e-300)
     residuals = []
     for values in (votes.outcome, credit):
@@ -245,11 +261,12 @@ class _Objective:
     l2: float
 
     @classmethod
-    def of(cls, votes: Votes, correction: Floats, l2: float) -> "_Objective":
+    def of(cls, votes: Votes, human: Floats, correction: Floats, l2: float) -> "_Objective":
+        """human: [V] weights of the votes' own credits; correction: [V] of the credits to a."""
         n, pair = votes.n, _pair(votes, votes.n)
-        weight = votes.weighed(np.ones(votes.outcome.size))
-        credit = _as_first_sees(votes, votes.outcome - correction)
-        total, won = np.bincount(pair, weight, n * n), np.bincount(pair, weight * credit, n * n)
+        won = human * _as_first_sees(votes, votes.outcome)
+        won -= votes.weight * np.where(votes.a < votes.b, correction, -correction)
+        total, won = np.bincount(pair, human, n * n), np.bincount(pair, won, n * n)
         (met,) = np.nonzero(total)
         return cls(n, met // n, met % n, total[met], won[met], l2)
 

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
+from scoring.bradley_terry import BOTH_BAD
+
 SYSTEMS = 8
 ABILITY = np.linspace(-1.2, 1.2, SYSTEMS)
 PAIRS = np.array([(i, j) for i in range(SYSTEMS) for j in range(SYSTEMS) if i != j])
@@ -22,20 +24,23 @@ USELESS = np.inf
 @dataclass(frozen=True)
 class Arena:
     """noise: of the reward, in units of quality; USELESS for one that hears nothing. taste: of raters for systems.
-    scale: logits per unit of the reward."""
+    scale: logits per unit of the reward. bad: below this level a clip is bad, and two such are BOTH_BAD."""
 
     noise: float = 1.0
     taste: float = 0.6
     scale: float = 1.0
+    bad: float = -np.inf
 
     def votes(self, rng, rater):
         """(a, b, outcome, predicted), [V] each, for a rater number per vote; every vote is on clips of its own."""
         a, b = paired(rng, rater.size)
         quality = rng.normal(scale=QUALITY, size=(2, rater.size))
         taste = self.taste * rng.normal(size=(rater.max() + 1, SYSTEMS))
-        heard = ABILITY[a] + quality[0] + taste[rater, a] - ABILITY[b] - quality[1] - taste[rater, b]
-        heard += rng.logistic(size=rater.size)
-        return a, b, np.where(np.abs(heard) < TIE_WIDTH, 0.5, heard > 0), self._credit(rng, a, b, *quality)
+        heard_a, heard_b = (ABILITY[x] + q + taste[rater, x] for x, q in ((a, quality[0]), (b, quality[1])))
+        heard = heard_a - heard_b + rng.logistic(size=rater.size)
+        outcome = np.where(np.abs(heard) < TIE_WIDTH, 0.5, heard > 0)
+        outcome[np.maximum(heard_a, heard_b) < self.bad] = BOTH_BAD
+        return a, b, outcome, self._credit(rng, a, b, *quality)
 
     def unvoted(self, rng, n):
         """(a, b, predicted), [n] each, on clips of their own, from the same system pairs as the votes."""
