@@ -188,6 +188,7 @@ CELERY_BEAT_SCHEDULE = {
     "identities": sweep("annotations.tasks.screen_identities", 60),
     "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600),
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
+    "prediction-powered": sweep("scoring.tasks.power_boards", 5),
     "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
     "releases": sweep("scoring.tasks.release_pairs", 3600),
     "retraining": sweep("scoring.tasks.retrain", 15),

@@ -19,6 +19,7 @@ from .board import OVERALL, board_json, find_edition
 from .exclusions import exclusions as exclusions_of
 from .history import download
 from .insight import insight as insight_of
+from .powered import powered_json
 from .releases import content_of, current_config
 
 CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
@@ -79,6 +80,33 @@ def leaderboard(request):
     asked = validated(LeaderboardQuery, given(request.query_params))
     study = find_study(asked.get("study"))
     return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"])))
+
+
+class PoweredQuery(StrictSerializer):
+    study = serializers.SlugField(required=False)
+    edition = serializers.IntegerField(required=False, min_value=1)
+
+
+@extend_schema(
+    parameters=[PoweredQuery],
+    responses={
+        200: inline_serializer(
+            "PredictionPowered",
+            {
+                "study": serializers.CharField(),
+                "edition": serializers.IntegerField(allow_null=True),
+                "computed": serializers.DictField(allow_null=True),
+            },
+        ),
+        404: REFUSED,
+    },
+)
+@api_view(["GET"])
+def prediction_powered(request):
+    """The ratings of votes and of the reward model's opinion of unvoted pairs, beside an edition's votes-only board."""
+    asked = validated(PoweredQuery, given(request.query_params))
+    study = find_study(asked.get("study"))
+    return Response(powered_json(study, find_edition(study, asked.get("edition"))))
 
 
 @extend_schema(

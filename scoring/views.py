@@ -13,6 +13,7 @@ from . import model_page, registry
 from .board import board_json, find_edition
 from .exclusions import exclusions as exclusions_of
 from .history import own_page
+from .powered import powered_json
 
 DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
 
@@ -34,7 +35,8 @@ def board(request, slug):
         edition = find_edition(study, int(number) if number else None)
     except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
-    return render(request, "scoring/board.html", {"study": study, "board": board_json(study, edition)})
+    shown = {"study": study, "board": board_json(study, edition), "powered": powered_json(study, edition)["computed"]}
+    return render(request, "scoring/board.html", shown)
 
 
 @require_safe
