@@ -15,6 +15,7 @@ from arena.api import REFUSED, StrictSerializer, validated
 from arena.rater_cookie import RaterCookieAuthentication
 from arena.services import find_study
 
+from .anchor_page import anchors_json
 from .board import OVERALL, board_json, find_edition
 from .exclusions import exclusions as exclusions_of
 from .history import download
@@ -80,6 +81,31 @@ def leaderboard(request):
     asked = validated(LeaderboardQuery, given(request.query_params))
     study = find_study(asked.get("study"))
     return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"])))
+
+
+class AnchorsQuery(StrictSerializer):
+    study = serializers.SlugField(required=False)
+
+
+@extend_schema(
+    parameters=[AnchorsQuery],
+    responses={
+        200: inline_serializer(
+            "Anchors",
+            {
+                "study": serializers.CharField(),
+                "reward_model": serializers.CharField(allow_null=True),
+                "fit": serializers.DictField(allow_null=True),
+                "history": serializers.ListField(child=serializers.DictField()),
+            },
+        ),
+        404: REFUSED,
+    },
+)
+@api_view(["GET"])
+def anchors(request):
+    """The live model's bias on each system of a study: now, by time, and as it was fitted over time."""
+    return Response(anchors_json(find_study(validated(AnchorsQuery, given(request.query_params)).get("study"))))
 
 
 class PoweredQuery(StrictSerializer):

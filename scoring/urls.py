@@ -11,6 +11,7 @@ urlpatterns = [
     path("models/<path:name>/", views.model, name="model"),
     path("boards/<slug:slug>/exclusions/", views.exclusions, name="exclusions"),
     path("api/exclusions/", api.exclusions, name="api-exclusions"),
+    path("api/anchors/", api.anchors, name="anchors"),
     path("api/leaderboard/prediction-powered/", api.prediction_powered, name="prediction-powered"),
     path("api/leaderboard/", api.leaderboard, name="leaderboard"),
     path("api/raters/me/history/", api.history, name="history"),

@@ -10,6 +10,7 @@ from arena.rater_cookie import read_rater
 from arena.refusals import NotFound
 
 from . import model_page, registry
+from .anchor_page import anchors_json
 from .board import board_json, find_edition
 from .exclusions import exclusions as exclusions_of
 from .history import own_page
@@ -35,7 +36,12 @@ def board(request, slug):
         edition = find_edition(study, int(number) if number else None)
     except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
-    shown = {"study": study, "board": board_json(study, edition), "powered": powered_json(study, edition)["computed"]}
+    shown = {
+        "study": study,
+        "board": board_json(study, edition),
+        "powered": powered_json(study, edition)["computed"],
+        "anchors": anchors_json(study),
+    }
     return render(request, "scoring/board.html", shown)
 
 
