@@ -158,4 +158,4 @@ def test_readers_see_it_beside_the_board_of_that_edition(arena, client):
 
 def test_the_page_says_why_there_are_none(arena, client):
     powered.compute(arena, make_model())
-    assert "It is not known which prompts" in client.get("/boards/open/").content.decode()
+    assert "it is not known which prompts" in client.get("/boards/open/").content.decode()
