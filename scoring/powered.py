@@ -21,7 +21,7 @@ from .prediction_powered import fit_prediction_powered
 METHOD_VERSION = 1
 FEWEST_VOTES = 50  # that the model may speak of; fewer are not worth a second board
 MOST_UNVOTED = 2_000_000  # clip pairs; beyond, prompts are left out at random, drawn by the edition's number
-AGAIN = timedelta(minutes=10)  # where clips were scored since
+AGAIN = timedelta(minutes=2)  # where clips were scored since
 LOCK = 0x9E41D  # any constant: the advisory lock that makes two workers write one row
 
 # Why an edition has no such ratings.

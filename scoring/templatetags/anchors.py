@@ -18,8 +18,8 @@ def bias_plot(anchors):
     fit = anchors["fit"]
     values = [0.0, *(bias["bias"] for bias in fit["biases"])]
     values += [bias[end] for part in fit["slices"] for bias in part["biases"] for end in ("low", "high")]
-    ticks = nice_ticks(min(values), max(values))
-    low, high = min(ticks[0], *values), max(ticks[-1], *values)
+    low, high = min(*values, -0.5), max(*values, 0.5)
+    ticks = [tick for tick in nice_ticks(low, high) if low <= tick <= high]
     first = min([part["from_seq"] for part in fit["slices"]], default=0)
     first = min([first, *(one["ledger_seq"] for one in anchors["history"])])
     span = max(fit["ledger_seq"] - first, 1)
