@@ -57,6 +57,15 @@ def test_intervals_cover_the_boards_own_limit_in_93_to_97_percent(arena):
     assert ratio < (0.96 if arena.scale == GOOD.scale else 1.005), f"{ratio:.3f} as wide as the votes' alone"
 
 
+def test_intervals_know_how_few_prompts_the_unvoted_pairs_come_from():
+    """At full power, where it matters most; their pairs share clips."""
+    limit, covered = limit_of(GOOD.bad), 0.0
+    for seed in range(200):
+        low, high = board(GOOD, seed, n_raters=100, n_prompts=25, power=1).interval(0.95)
+        covered += ((low <= limit) & (limit <= high)).mean() / 200
+    assert 0.93 <= covered <= 0.97, f"covered {covered:.3f}"
+
+
 def test_intervals_are_as_narrow_as_the_correlation_of_votes_and_rewards_allows():
     arena, rater, ratio = arena_of_accuracy(0.8, n=50_000), np.repeat(np.arange(100), 10), []
     for seed in range(60):
