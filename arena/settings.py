@@ -188,6 +188,7 @@ CELERY_BEAT_SCHEDULE = {
     "identities": sweep("annotations.tasks.screen_identities", 60),
     "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600),
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
+    "prediction-powered": sweep("scoring.tasks.power_boards", 5),
     "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
     # Somebody waits for these: after a long batch of clips the oldest message is still good, and so the next in line.
     "score jobs": sweep("scoring.tasks.work_off_score_jobs", 1, queue="gpu", expires=60),

@@ -5,7 +5,17 @@ from django.contrib import admin
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
 from . import model_admin
-from .models import AnchorBias, AnchorFit, Edition, Embedding, QualityReport, Rating, Release, Reward
+from .models import (
+    AnchorBias,
+    AnchorFit,
+    Edition,
+    Embedding,
+    PredictionPowered,
+    QualityReport,
+    Rating,
+    Release,
+    Reward,
+)
 
 __all__ = ["model_admin"]  # reward models, what was decided about them, and their retraining
 
@@ -61,6 +71,19 @@ class RatingAdmin(ReadOnlyAdmin):
     edition_link, system_link = link_to("edition"), link_to("system")
 
 
+@admin.register(PredictionPowered)
+class PredictionPoweredAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "reward_model_link", "found", "created_at"]
+    list_filter = ["edition__study", "reward_model"]
+    list_select_related = ["edition__study", "reward_model"]
+    search_fields = ["=edition__number", "reward_model__name"]
+    edition_link, reward_model_link = link_to("edition"), link_to("reward_model")
+
+    @admin.display(description="intervals against votes alone")
+    def found(self, obj):
+        return obj.result["not_offered"] or f"{obj.result['width_ratio']:.3f} times as wide"
+
+
 def agreement(name, label):
     """A column with one of a report's agreements: value, 95 % interval, and what it rests on."""
 
@@ -102,7 +125,7 @@ class AnchorFitAdmin(ReadOnlyAdmin):
 
 @admin.register(AnchorBias)
 class AnchorBiasAdmin(ReadOnlyAdmin):
-    list_display = ["system_link", "bias", "stderr", "n_pairs", "fit_link"]
+    list_display = ["system_link", "bias", "low", "high", "n_pairs", "n_needed", "fit_link"]
     list_filter = ["system", "fit__study", "fit__reward_model"]
     list_select_related = ["system", "fit__study", "fit__reward_model"]
     search_fields = ["system__name"]

@@ -12,6 +12,7 @@ import numpy as np
 from annotations.models import Flag, Ledger, Reliability
 from arena.models import Battle, System
 
+from .anchor_history import AnchorPairs
 from .boards import counts_both_bad, excluded_flags
 from .bradley_terry import BOTH_BAD
 from .covariates import known_covariates
@@ -203,6 +204,25 @@ def clip_rewards(model, clip_ids, last_reward=None):
     if last_reward is not None:
         rewards = rewards.filter(pk__lte=last_reward)
     return dict(rewards.values_list("clip_id", "value"))
+
+
+def anchor_pairs(study, model, seq, excluded_flags):
+    """(the decisive votes up to `seq` on clips that the model has scored, as AnchorPairs; how many it has not)."""
+    votes = study_votes(study, seq, excluded_flags)
+    rewards = clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b))
+    scored = np.array([a in rewards and b in rewards for a, b in zip(votes.clip_a, votes.clip_b, strict=True)], bool)
+    on_clips, names = votes.decisive & (votes.clip_a > 0), np.array(votes.systems, dtype=str)
+    used = on_clips & scored
+    pairs = AnchorPairs(
+        score_a=np.array([rewards[clip] for clip in votes.clip_a[used]], dtype=float),
+        score_b=np.array([rewards[clip] for clip in votes.clip_b[used]], dtype=float),
+        system_a=names[votes.a[used]],
+        system_b=names[votes.b[used]],
+        a_wins=votes.outcome[used],
+        cluster=votes.cluster[used],
+        seq=votes.seq[used],
+    )
+    return pairs, int((on_clips & ~scored).sum())
 
 
 @dataclass(frozen=True)

@@ -247,6 +247,26 @@ class Rating(models.Model):
         return f"{self.system}: {self.value:.2f}"
 
 
+class PredictionPowered(models.Model):
+    """Ratings of an edition's votes and, beside them, of a reward model's opinion of pairs nobody voted on. They stand
+    beside the edition, never instead of it. Append-only; of several the newest is shown."""
+
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="prediction_powered")
+    reward_model = models.ForeignKey(RewardModel, models.PROTECT, related_name="prediction_powered")
+    method_version = models.PositiveIntegerField()
+    config = models.JSONField()
+    result = models.JSONField(help_text="The canonical result; rebuilding gives the same. It may be why there is none.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "prediction-powered ratings"
+        indexes = [models.Index(fields=["edition", "-id"], name="prediction_powered_latest")]
+
+    def __str__(self):
+        return f"{self.edition} with {self.reward_model}"
+
+
 class QualityReport(models.Model):
     """What the quality rules found in a study at one place of the ledger, and how well its raters agree."""
 
@@ -272,6 +292,8 @@ class AnchorFit(models.Model):
     config = models.JSONField()
     n_pairs = models.PositiveIntegerField()
     n_unscored = models.PositiveIntegerField(help_text="Decisive votes on clips without a reward yet.")
+    slices = models.JSONField(default=list, help_text="The same by time: each part of the pairs by itself.")
+    changes = models.JSONField(default=list, help_text="What the newest part says against those before it.")
     created_at = models.DateTimeField()
 
     class Meta:
@@ -289,7 +311,10 @@ class AnchorBias(models.Model):
     system = models.ForeignKey(System, models.PROTECT, related_name="biases")
     bias = models.FloatField()
     stderr = models.FloatField()
+    low = models.FloatField(null=True, help_text="Of its interval, clustered by rater; null before it was kept.")
+    high = models.FloatField(null=True)
     n_pairs = models.PositiveIntegerField()
+    n_needed = models.PositiveIntegerField(null=True, help_text="Further pairs to the wanted half-width, about.")
 
     class Meta:
         verbose_name_plural = "anchor biases"

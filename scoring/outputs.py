@@ -1,9 +1,12 @@
 """Results to rows, each in one transaction."""
 
+from dataclasses import asdict
+
 from django.db import transaction
 
 from arena.models import System
 
+from .anchor_history import pairs_needed
 from .models import AnchorBias, AnchorFit, Edition, Rating
 
 
@@ -39,8 +42,11 @@ def write_edition(study, number, *, method, method_version, config, ledger_seq, 
 
 
 @transaction.atomic
-def write_anchor_fit(study, model, *, ledger_seq, config, anchors, n_pairs, n_unscored, now):
-    """An anchor fit and its biases; `anchors` is None where no decisive vote has both rewards yet."""
+def write_anchor_fit(study, model, *, ledger_seq, config, anchors, parts, changes, n_pairs, n_unscored, now):
+    """An anchor fit and its biases; `anchors` is None where no decisive vote has both rewards yet.
+
+    parts: [(AnchorPairs, Anchors)] by time. changes: [Change] of the newest part.
+    """
     fit = AnchorFit.objects.create(
         study=study,
         reward_model=model,
@@ -48,9 +54,13 @@ def write_anchor_fit(study, model, *, ledger_seq, config, anchors, n_pairs, n_un
         config=config,
         n_pairs=n_pairs,
         n_unscored=n_unscored,
+        slices=[_slice(pairs, fitted, config["level"]) for pairs, fitted in parts],
+        changes=[{**_rounded(asdict(change)), "moved": change.moved} for change in changes],
         created_at=now,
     )
     if anchors:
+        intervals = anchors.interval(config["level"])
+        needed = pairs_needed(anchors, config["half_width"], config["l2"], config["level"])
         ids = _ids(anchors.bias)
         AnchorBias.objects.bulk_create(
             AnchorBias(
@@ -58,11 +68,36 @@ def write_anchor_fit(study, model, *, ledger_seq, config, anchors, n_pairs, n_un
                 system_id=ids[name],
                 bias=bias,
                 stderr=anchors.stderr[name],
+                low=intervals[name][0],
+                high=intervals[name][1],
                 n_pairs=anchors.n_pairs[name],
+                n_needed=needed[name],
             )
             for name, bias in anchors.bias.items()
         )
     return fit
+
+
+def _slice(pairs, anchors, level):
+    """One part of an anchor fit's pairs, as JSON: from which to which place of the ledger, and each system's bias."""
+    intervals = anchors.interval(level)
+    return {
+        "from_seq": int(pairs.seq[0]),
+        "to_seq": int(pairs.seq[-1]),
+        "n_pairs": len(pairs),
+        "biases": [
+            {
+                "system": system,
+                "n_pairs": anchors.n_pairs[system],
+                **_rounded({"bias": bias, "low": intervals[system][0], "high": intervals[system][1]}),
+            }
+            for system, bias in anchors.bias.items()
+        ],
+    }
+
+
+def _rounded(figures):
+    return {name: round(value, 6) + 0.0 if isinstance(value, float) else value for name, value in figures.items()}
 
 
 def _ids(names):

@@ -1,19 +1,29 @@
 """Where several of the jury's models change together: boards, anchors, the live model, rewards."""
 
-import numpy as np
+from dataclasses import asdict
+
 from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from annotations import ledger
+from annotations.alarms import raise_alarm
 from annotations.models import Ledger
 from arena.refusals import NotFound
 
-from . import anchors, boards, inputs, outputs, registry
+from . import anchor_history, boards, inputs, outputs, registry
 from .bradley_terry import BadCovariate, NotOffered
 from .models import Reward
 
-ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
+ANCHOR_CONFIG = {
+    "l2": anchor_history.RIDGE,
+    "level": 0.95,
+    "ties": "excluded",
+    "cluster": "rater",
+    "anchor_system": None,
+    "half_width": 0.25,  # logits, wanted of each bias: the probability of an even pair to 6 percentage points
+}
+CHOSEN_OF_ANCHORS = ("anchor_system", "half_width")
 BOARD_LOCK, ANCHOR_LOCK, REWARD_LOCK = 0xB0A2D, 0xA2C402, 0x2E3A2D  # advisory locks; any constants
 
 
@@ -121,43 +131,66 @@ def anchors_are_due(study, model):
 
 
 @transaction.atomic
-def refit_anchors(study, model, now=None, only_if_due=False):
-    """Fit the model's per-system bias to the study's decisive votes on scored clips."""
+def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
+    """Fit the model's per-system bias to the study's decisive votes on scored clips, as a whole and by time, and ring
+    where the newest part of them says something else than those before it.
+
+    chosen: `anchor_system`, a name or None, held at bias 0; `half_width`, logits, of the intervals that are wanted.
+    What is not chosen stays as in the last fit.
+    """
     _lock(ANCHOR_LOCK, study)
     if only_if_due and not anchors_are_due(study, model):
         return None
+    now = now or timezone.now()
     n_rewards = model.rewards.count()  # before the rewards are read: one that comes meanwhile is seen as new
     edition = study.editions.order_by("-number")[0]
     seq, excluded_flags = edition.ledger_seq, edition.config["excluded_flags"]
-    votes = inputs.study_votes(study, seq, excluded_flags)
-    rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b))
-    scored = np.array(
-        [a in rewards and b in rewards for a, b in zip(votes.clip_a, votes.clip_b, strict=True)], dtype=bool
-    )
-    on_clips = votes.decisive & (votes.clip_a > 0)
-    used = on_clips & scored
-    fit = None
-    if used.any():
-        names = np.array(votes.systems)
-        fit = anchors.fit_anchors(
-            [rewards[clip] for clip in votes.clip_a[used]],
-            [rewards[clip] for clip in votes.clip_b[used]],
-            names[votes.a[used]].tolist(),
-            names[votes.b[used]].tolist(),
-            votes.outcome[used],
-            l2=ANCHOR_CONFIG["l2"],
-            cluster=votes.cluster[used],
-        )
-    return outputs.write_anchor_fit(
+    pairs, n_unscored = inputs.anchor_pairs(study, model, seq, excluded_flags)
+    last, config = _last_fits(study, model), dict(ANCHOR_CONFIG)
+    config |= {name: last[0].config[name] for name in CHOSEN_OF_ANCHORS if last[0] and name in last[0].config} | chosen
+    fit, parts, changes = None, [], []
+    if len(pairs):
+        fit, l2, pinned = anchor_history.fit(pairs, config["anchor_system"])
+        config |= {"l2": l2, "pinned": pinned}
+        parts = anchor_history.parts(pairs)
+        changes = anchor_history.changes(parts, config["anchor_system"], config["level"])
+    looked_at = last[1].config.get("looked_at", 0) if last[1] else 0
+    looks = bool(changes) and len(pairs) >= anchor_history.LOOK_AFTER * looked_at
+    config |= {
+        "n_rewards": n_rewards,
+        "excluded_flags": excluded_flags,
+        "looked_at": len(pairs) if looks else looked_at,
+    }
+    written = outputs.write_anchor_fit(
         study,
         model,
         ledger_seq=seq,
-        config={**ANCHOR_CONFIG, "n_rewards": n_rewards, "excluded_flags": excluded_flags},
+        config=config,
         anchors=fit,
-        n_pairs=int(used.sum()),
-        n_unscored=int((on_clips & ~scored).sum()),
-        now=now or timezone.now(),
+        parts=[(part, anchor_history.fit(part, config["anchor_system"])[0]) for part in parts],
+        changes=changes,
+        n_pairs=len(pairs),
+        n_unscored=n_unscored,
+        now=now,
     )
+    if looks and any(change.moved for change in changes):
+        _ring_for_drift(study, model, changes, now)
+    return written
+
+
+def _last_fits(study, model):
+    """(the study's last fit of any model, and of this one), None where there is none."""
+    fits = study.anchor_fits.order_by("-created_at", "-pk")
+    return fits.first(), fits.filter(reward_model=model).first()
+
+
+def _ring_for_drift(study, model, changes, now):
+    moved = [change for change in changes if change.moved]
+    said = "; ".join(
+        f"{one.system} by {one.change:+.2f} ({one.low:+.2f} to {one.high:+.2f}) from {one.before:+.2f}" for one in moved
+    )
+    detail = {"reward_model": model.name, "changes": [asdict(one) for one in moved]}
+    raise_alarm(study, "bias", f"The bias of {model} has moved in the newest votes: {said}.", detail, now)
 
 
 # ---- the live model and its rewards -------------------------------------------------------------------

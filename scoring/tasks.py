@@ -36,6 +36,15 @@ def refit_anchors():
 
 
 @shared_task(time_limit=600)
+def power_boards():
+    """Ratings of votes and rewards beside every edition that has none yet under the live model."""
+    from . import powered
+
+    for study in Study.objects.all():
+        powered.compute_due(study)
+
+
+@shared_task(time_limit=600)
 def screen_raters():
     """Judge the raters of every study where there is something new, and flag what does not look like listening."""
     from . import screening

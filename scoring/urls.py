@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 
 from . import views
-from .api import boards, calibration, exports, listeners, score
+from .api import anchors, boards, calibration, exports, listeners, score
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -20,4 +20,6 @@ urlpatterns = [
     path("api/score/<uuid:job_id>/", score.scored, name="scored"),
     path("api/best-of-n/", score.best_of_n, name="best-of-n"),
     path("api/models/live/calibration/", calibration.calibration, name="calibration"),
+    path("api/anchors/", anchors.anchors, name="anchors"),
+    path("api/leaderboard/prediction-powered/", anchors.prediction_powered, name="prediction-powered"),
 ]

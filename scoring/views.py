@@ -10,9 +10,11 @@ from arena.rater_cookie import read_rater
 from arena.refusals import NotFound
 
 from . import model_page, registry
+from .anchor_page import anchors_json
 from .board import board_json, find_edition
 from .exclusions import exclusions as exclusions_of
 from .history import own_page
+from .powered import powered_json
 
 DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
 
@@ -34,7 +36,13 @@ def board(request, slug):
         edition = find_edition(study, int(number) if number else None)
     except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
-    return render(request, "scoring/board.html", {"study": study, "board": board_json(study, edition)})
+    shown = {
+        "study": study,
+        "board": board_json(study, edition),
+        "powered": powered_json(study, edition)["computed"],
+        "anchors": anchors_json(study),
+    }
+    return render(request, "scoring/board.html", shown)
 
 
 @require_safe

@@ -1,0 +1,46 @@
+from django.core.management.base import BaseCommand, CommandError
+
+from arena.models import Study
+from scoring import powered
+from scoring.models import RewardModel
+
+
+class Command(BaseCommand):
+    help = (
+        "Compute ratings of votes and of the live model's opinion of unvoted pairs, beside the last edition of a "
+        "study's board (default: of every study with an edition). They come by themselves; this does it now."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("study", nargs="*", help="slugs")
+        parser.add_argument(
+            "--state-unseen",
+            action="store_true",
+            help="state that no prompt of this arena trained the live model, where that is not known of it, as of an "
+            "imported one; if it is not true, the intervals are too narrow",
+        )
+
+    def handle(self, study, state_unseen=False, **_):
+        model = RewardModel.live()
+        if not model:
+            raise CommandError("No reward model is live. Make one live with activate_model.")
+        studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.filter(editions__isnull=False))
+        if missing := set(study) - {one.slug for one in studies}:
+            raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+        if state_unseen:
+            if powered.unseen(model) == "split":
+                raise CommandError(f"{model} recorded which prompts trained it: there is nothing to state.")
+            powered.state_unseen(model, "manage.py")
+        for one in dict.fromkeys(studies):
+            if not one.editions.exists():
+                raise CommandError(f"{one.slug} has no edition of its board yet. Make one with refit_board.")
+            self.stdout.write(self.said(powered.compute(one, model)))
+
+    def said(self, row):
+        result = row.result
+        if result["not_offered"]:
+            return f"{row}: not offered, {result['not_offered']}"
+        return (
+            f"{row}: {result['n_votes']} votes, the model speaks of {result['n_predicted']} of them and of "
+            f"{result['n_unvoted']} pairs without one; intervals {result['width_ratio']:.3f} times as wide"
+        )

@@ -1,0 +1,54 @@
+from django.core.management.base import BaseCommand, CommandError
+
+from annotations import ledger
+from arena.models import Study
+from scoring import services
+from scoring.models import RewardModel
+
+
+class Command(BaseCommand):
+    help = (
+        "Fit the live model's per-system bias to a study's votes now (default: of every study with an edition). It "
+        "happens by itself; here is where to choose how, from now on."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("study", nargs="*", help="slugs")
+        parser.add_argument(
+            "--anchor-system",
+            metavar="NAME",
+            help="hold this system's bias at 0 and fit the others relative to it, without a ridge where votes allow; "
+            "'none' to have the biases sum to 0 again",
+        )
+        parser.add_argument("--half-width", type=float, help="of the intervals that are wanted, in logits")
+
+    def handle(self, study, anchor_system=None, half_width=None, **_):
+        model = RewardModel.live()
+        if not model:
+            raise CommandError("No reward model is live. Make one live with activate_model.")
+        if (anchor_system or half_width) and not study:
+            raise CommandError("Name the studies whose biases are to be fitted in another way.")
+        if half_width is not None and not half_width > 0:
+            raise CommandError(f"--half-width is a number of logits above 0, not {half_width}.")
+        studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.filter(editions__isnull=False))
+        if missing := set(study) - {one.slug for one in studies}:
+            raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+        ledger.catch_up()
+        for one in dict.fromkeys(studies):
+            chosen = self.chosen(one, anchor_system, half_width)
+            if not one.editions.exists():
+                raise CommandError(f"{one.slug} has no edition of its board yet. Make one with refit_board.")
+            fit = services.refit_anchors(one, model, **chosen)
+            held = f", {fit.config['anchor_system']} held at 0" if fit.config.get("pinned") else ""
+            self.stdout.write(f"{fit}: {fit.n_pairs} pairs, {fit.n_unscored} not scored yet{held}")
+
+    def chosen(self, study, anchor_system, half_width):
+        chosen = {} if half_width is None else {"half_width": half_width}
+        if anchor_system == "none":
+            return {**chosen, "anchor_system": None}
+        if anchor_system is None:
+            return chosen
+        if not study.systems.filter(name=anchor_system).exists():
+            names = ", ".join(study.systems.order_by("name").values_list("name", flat=True))
+            raise CommandError(f"{study.slug} has no system {anchor_system!r}; it has {names}.")
+        return {**chosen, "anchor_system": anchor_system}
