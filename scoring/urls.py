@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from . import api, views
+from . import api, api_editions, views, views_editions
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -10,6 +10,11 @@ urlpatterns = [
     path("models/<path:name>/data.json", views.model_data, name="model-data"),
     path("models/<path:name>/", views.model, name="model"),
     path("boards/<slug:slug>/exclusions/", views.exclusions, name="exclusions"),
+    path("boards/<slug:slug>/editions/", views_editions.editions, name="editions"),
+    path("boards/<slug:slug>/compare/", views_editions.compare, name="compare"),
+    path("api/editions/", api_editions.editions, name="api-editions"),
+    path("api/editions/compare/", api_editions.compare, name="api-compare"),
+    path("api/robustness/", api_editions.robustness, name="api-robustness"),
     path("api/exclusions/", api.exclusions, name="api-exclusions"),
     path("api/leaderboard/", api.leaderboard, name="leaderboard"),
     path("api/raters/me/history/", api.history, name="history"),

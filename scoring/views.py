@@ -11,6 +11,7 @@ from arena.refusals import NotFound
 
 from . import model_page, registry
 from .board import board_json, find_edition
+from .cards import card_json
 from .exclusions import exclusions as exclusions_of
 from .history import own_page
 
@@ -34,7 +35,8 @@ def board(request, slug):
         edition = find_edition(study, int(number) if number else None)
     except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
-    return render(request, "scoring/board.html", {"study": study, "board": board_json(study, edition)})
+    shown = {"board": board_json(study, edition), "robustness": card_json(study, edition)}
+    return render(request, "scoring/board.html", {"study": study, **shown})
 
 
 @require_safe
