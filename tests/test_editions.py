@@ -210,18 +210,18 @@ def test_rewards_that_come_later_do_not_change_what_a_card_rebuilds_to(history):
     assert cards.rebuild_card(card) == boards.canonical_json(card.result)
 
 
-def test_flagged_votes_that_the_board_counts_are_on_its_card(study):
+@pytest.mark.parametrize("leaves_out", [True, False])
+def test_flagged_votes_are_on_the_card_whether_the_board_counts_them_or_not(study, leaves_out):
+    study.exclude_flagged = leaves_out
+    study.save()
     cast(study, ["A", "B", "A", "B", "A"])
     for vote in Vote.objects.all()[:2]:
         flag(vote, "risk", 1)
     ledger.extend()
     services.refit_board(study)
     flagged = cards.write_card(study).result["flagged"]
-    assert (flagged["flagged"], flagged["edition_counts_them"], flagged["votes"]) == (
-        2,
-        True,
-        {"with": 5, "without": 3},
-    )
+    assert (flagged["flagged"], flagged["edition_counts_them"]) == (2, not leaves_out)
+    assert flagged["votes"] == {"with": 5, "without": 3}
 
 
 # ---- what readers see ----
