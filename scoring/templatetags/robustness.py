@@ -60,6 +60,12 @@ def treatment(name):
     return METHODS.get(name, name)
 
 
+@register.filter
+def by_name(figures):
+    """[(name, figures)], by name: the database keeps the keys of JSON in an order of its own."""
+    return sorted(figures.items())
+
+
 @register.simple_tag
 def rank_map(group, draws):
     """Rows of a system's ranks, for the first systems of a group; columns as far as any of these reaches.
