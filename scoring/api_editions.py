@@ -88,6 +88,7 @@ def compare(request):
             {
                 "study": serializers.CharField(),
                 "edition": serializers.IntegerField(allow_null=True),
+                "pending": serializers.BooleanField(),
                 "method_version": serializers.IntegerField(allow_null=True),
                 "created_at": serializers.DateTimeField(allow_null=True),
                 "card": serializers.DictField(allow_null=True),
@@ -98,7 +99,8 @@ def compare(request):
 )
 @api_view(["GET"])
 def robustness(request):
-    """How sure an edition's order is, and what would change it; `card` is null while it is not computed yet."""
+    """How sure an edition's order is, and what would change it; `card` is null while it is not computed yet, and where
+    the next edition came first."""
     asked = validated(RobustnessQuery, given(request.query_params))
     study = find_study(asked.get("study"))
     return Response(card_json(study, find_edition(study, asked.get("edition"))))

@@ -118,11 +118,14 @@ def _judged(votes, config):
 
 
 def card_json(study, edition):
-    """What GET /api/robustness/ answers: the edition's last card, `card` None while it is not computed yet."""
+    """What GET /api/robustness/ answers: the edition's last card. None while it is not computed yet (`pending`), and
+    where the next edition came before its card was."""
     card = last_card(edition) if edition else None
+    is_last = edition and not study.editions.filter(number__gt=edition.number).exists()
     return {
         "study": study.slug,
         "edition": edition.number if edition else None,
+        "pending": bool(is_last and not card),
         "method_version": card.method_version if card else None,
         "created_at": card.created_at.isoformat() if card else None,
         "card": card.result if card else None,

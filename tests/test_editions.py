@@ -276,7 +276,9 @@ def test_the_board_shows_its_card_and_nothing_is_computed_in_the_web_process(his
     told = client.get("/api/robustness/").json()
     assert (told["edition"], told["method_version"]) == (4, 1)
     assert told["card"]["ranks"]["draws"] == 10_000
-    assert client.get("/api/robustness/?edition=1").json()["card"] is None
+    earlier = client.get("/api/robustness/?edition=1").json()
+    assert (earlier["card"], earlier["pending"]) == (None, False)
+    assert "the next one came first" in client.get("/boards/open/?edition=1").content.decode()
 
 
 def test_a_study_without_votes_has_an_empty_history_and_no_card(study, client):
