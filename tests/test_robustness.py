@@ -128,6 +128,16 @@ def test_what_is_reported_was_confirmed_by_a_fit_without_it():
         assert removal.new_leader != leader
 
 
+def test_what_the_last_step_took_too_much_is_put_back(monkeypatch):
+    ballots = ballots_of([0.5, 0.0, -0.5], 600, n_raters=60, seed=5)
+    fit = ballots.fit()
+    removal = robustness.fewest_removals(ballots, fit, ballots.cluster)
+    monkeypatch.setattr("scoring.robustness.removal._Search.shortest", lambda _, taken, held, leader: (taken, leader))
+    longer = robustness.fewest_removals(ballots, fit, ballots.cluster)
+    assert removal.fewest < longer.fewest
+    assert changes_leader(ballots, leading_group(fit, ballots.systems)[0], ~removal.removed)
+
+
 def test_a_leader_whom_half_the_votes_do_not_unseat_is_more_than_that():
     ballots = ballots_of([6.0, 0.0], 40, tie=0)
     removal = robustness.fewest_removals(ballots, ballots.fit())
