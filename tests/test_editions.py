@@ -105,6 +105,37 @@ def test_between_distant_editions_the_parts_are_those_of_every_step_between(hist
             assert row["parts"][part]["rating"] == pytest.approx(both, abs=1e-9)
 
 
+def board_of(**ratings):
+    """A result with these ratings, in one group."""
+    order = sorted(ratings, key=lambda name: -ratings[name])
+    return {"groups": [[{"system": name, "rating": ratings[name]} for name in order]]}
+
+
+def test_a_system_has_parts_where_it_was_on_every_board_between():
+    first, second, third = board_of(x=1.0, y=-1.0), board_of(x=2.0, z=0.0, y=-2.0), board_of(x=1.5, z=-1.5)
+    steps = [changes.split([first, second, second, second]), changes.split([second, second, third, third])]
+    whole = changes.chain(steps)
+    assert whole["x"]["parts"]["new_votes"] == {"rating": 1.0, "rank": 0}
+    assert whole["x"]["parts"]["exclusions"] == {"rating": -0.5, "rank": 0}
+    assert (whole["y"]["to"], whole["y"]["parts"]) == (None, None)
+    assert (whole["z"]["from"], whole["z"]["parts"]) == (None, None)
+    assert changes.split([first, None, None, second])["x"]["parts"] is None
+
+
+def test_a_stage_that_has_no_fit_leaves_the_parts_unknown_and_the_move_known(study):
+    """The only tie is withdrawn, so Davidson's model has no board of what is left: the next edition goes back."""
+    tied = cast(study, ["TIE"])
+    cast(study, ["A", "B", "A", "B"])
+    services.refit_board(study, treatment="davidson")
+    withdraw_rater(tied)
+    ledger.extend()
+    assert services.refit_board(study).config["treatment"] == "half_tie"
+    explain_all()
+    told = editions.difference(study, 1, 2)
+    assert told["complete"] and told["facts"]["withdrawn"] == 1
+    assert all(row["move"] and row["parts"] is None for row in told["systems"] if row["from"] and row["to"])
+
+
 def test_flags_that_exclude_and_votes_that_are_cleared_are_counted(study):
     study.exclude_flagged = True
     study.save()
