@@ -11,10 +11,13 @@ from .models import (
     Edition,
     Embedding,
     PredictionPowered,
+    EditionChange,
+    Embedding,
     QualityReport,
     Rating,
     Release,
     Reward,
+    RobustnessCard,
 )
 
 __all__ = ["model_admin"]  # reward models, what was decided about them, and their retraining
@@ -96,6 +99,15 @@ def agreement(name, label):
         return f"{found['value']:.2f}{interval}, n = {found['n']} of {found['n_raters']} raters"
 
     return column
+
+
+@admin.register(RobustnessCard, EditionChange)
+class OfEditionAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "method_version", "created_at"]
+    list_filter = ["edition__study"]
+    list_select_related = ["edition__study"]
+    date_hierarchy = "created_at"
+    edition_link = link_to("edition")
 
 
 @admin.register(QualityReport)

@@ -265,6 +265,36 @@ class PredictionPowered(models.Model):
 
     def __str__(self):
         return f"{self.edition} with {self.reward_model}"
+class RobustnessCard(models.Model):
+    """How sure an edition's order is and what would change it. Append-only; newer rewards make another card."""
+
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="cards")
+    method_version = models.PositiveIntegerField()
+    config = models.JSONField(help_text="The reward model, its anchors and the last reward that it was made with.")
+    result = models.JSONField(help_text="Canonical; rebuilding gives the same.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["edition", "-pk"]
+
+    def __str__(self):
+        return f"robustness of {self.edition}"
+
+
+class EditionChange(models.Model):
+    """What moved an edition away from the one before it: new votes, exclusions, method. Append-only."""
+
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="changes")
+    method_version = models.PositiveIntegerField()
+    result = models.JSONField(help_text="Canonical; rebuilding gives the same.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["edition", "-pk"]
+        constraints = [models.UniqueConstraint(fields=["edition", "method_version"], name="edition_change_once")]
+
+    def __str__(self):
+        return f"changes of {self.edition}"
 
 
 class QualityReport(models.Model):

@@ -42,6 +42,22 @@ def power_boards():
 
     for study in Study.objects.all():
         powered.compute_due(study)
+def write_cards():
+    """A robustness card for every last edition without one."""
+    from . import cards
+
+    for study in Study.objects.all():
+        if cards.card_is_due(study):
+            cards.write_card(study, only_if_due=True)
+
+
+@shared_task(time_limit=600)
+def explain_editions():
+    """What moved each edition away from the one before it."""
+    from . import editions
+
+    for edition in editions.unexplained()[: editions.PER_SWEEP]:
+        editions.explain(edition)
 
 
 @shared_task(time_limit=600)

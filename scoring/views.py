@@ -12,6 +12,7 @@ from arena.refusals import NotFound
 from . import model_page, registry
 from .anchor_page import anchors_json
 from .board import board_json, find_edition
+from .cards import card_json
 from .exclusions import exclusions as exclusions_of
 from .history import own_page
 from .powered import powered_json
@@ -43,6 +44,8 @@ def board(request, slug):
         "anchors": anchors_json(study),
     }
     return render(request, "scoring/board.html", shown)
+    shown = {"board": board_json(study, edition), "robustness": card_json(study, edition)}
+    return render(request, "scoring/board.html", {"study": study, **shown})
 
 
 @require_safe

@@ -5,12 +5,14 @@
     fit_davidson            ties as an answer of their own
     fit_grounded            ties and "both bad", which gives the ratings an absolute zero
     bootstrap               any of them again on resampled raters: a check of the intervals
+    linearise               a fit to first order in the weights of its votes: what each vote moves
 
 One idea: an estimate is the minimum of a function, and everything else is read off there. The covariance is always
 the sandwich of the curvature and of how far the raters pull apart. Arrays in, frozen dataclasses out.
 """
 
 from .bootstrap import Bootstrap, bootstrap
+from .influence import Linearised, linearise
 from .outcomes import OutcomeFit, fit_davidson, fit_grounded
 from .pairs import CovariateFit, fit, fit_version_1, fit_with_covariates
 from .results import BadCovariate, Fit, NoFiniteEstimate, NotOffered
@@ -22,6 +24,7 @@ __all__ = [
     "Bootstrap",
     "CovariateFit",
     "Fit",
+    "Linearised",
     "NoFiniteEstimate",
     "NotOffered",
     "OutcomeFit",
@@ -31,4 +34,5 @@ __all__ = [
     "fit_grounded",
     "fit_version_1",
     "fit_with_covariates",
+    "linearise",
 ]

@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from tests.bench import anchors, fit, page, prediction_powered, raters, scoring, training, votes
+from tests.bench import fit, page, raters, robustness, training, votes
 
 BENCHMARKS = {
     "fit: the board's fit against evalica's point estimate and arena-rank's sandwich": fit,
@@ -14,6 +15,7 @@ BENCHMARKS = {
     "raters: 60 simulated raters, 15 of them bad, judged by the quality rules": raters,
     "prediction_powered: intervals of votes and rewards against those of votes alone, N = 10 n": prediction_powered,
     "anchors: coverage, and a planted drift undone by K anchor pairs": anchors,
+    "robustness: an edition's card": robustness,
     "training: a head on 17,500 pairs, to early stop": training,
     "scoring: clips in batches, cached clips under a new head, a worker's memory, a swap": scoring,
 }

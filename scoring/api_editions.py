@@ -1,0 +1,106 @@
+"""A board's history and robustness over HTTP."""
+
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+
+from arena.api import REFUSED, StrictSerializer, validated
+from arena.services import find_study
+
+from .api import given
+from .board import find_edition
+from .cards import card_json
+from .editions import changelog, difference
+
+
+class EditionsQuery(StrictSerializer):
+    study = serializers.SlugField(required=False)
+    before = serializers.IntegerField(required=False, min_value=1, help_text="The `next_before` of the page before.")
+
+
+class DifferenceQuery(StrictSerializer):
+    study = serializers.SlugField(required=False)
+    to = serializers.IntegerField(min_value=1, help_text="The later edition.")
+
+    def get_fields(self):
+        """`from` is a word that Python keeps for itself."""
+        return super().get_fields() | {"from": serializers.IntegerField(min_value=1, help_text="The earlier edition.")}
+
+
+class RobustnessQuery(StrictSerializer):
+    study = serializers.SlugField(required=False)
+    edition = serializers.IntegerField(required=False, min_value=1)
+
+
+@extend_schema(
+    parameters=[EditionsQuery],
+    responses={
+        200: inline_serializer(
+            "Editions",
+            {
+                "study": serializers.CharField(),
+                "editions": serializers.ListField(child=serializers.DictField()),
+                "next_before": serializers.IntegerField(allow_null=True),
+            },
+        ),
+        404: REFUSED,
+    },
+)
+@api_view(["GET"])
+def editions(request):
+    """Every edition of a board, newest first, with what moved it away from the one before."""
+    asked = validated(EditionsQuery, given(request.query_params))
+    return Response(changelog(find_study(asked.get("study")), asked.get("before")))
+
+
+@extend_schema(
+    parameters=[DifferenceQuery],
+    responses={
+        200: inline_serializer(
+            "EditionDifference",
+            {
+                "study": serializers.CharField(),
+                "from": serializers.DictField(),
+                "to": serializers.DictField(),
+                "order": serializers.ListField(child=serializers.CharField()),
+                "complete": serializers.BooleanField(),
+                "facts": serializers.DictField(allow_null=True),
+                "settings": serializers.DictField(),
+                "systems": serializers.ListField(child=serializers.DictField()),
+            },
+        ),
+        404: REFUSED,
+    },
+)
+@api_view(["GET"])
+def compare(request):
+    """How two editions differ, each move shared out among new votes, exclusions and method."""
+    asked = validated(DifferenceQuery, given(request.query_params))
+    return Response(difference(find_study(asked.get("study")), asked["from"], asked["to"]))
+
+
+@extend_schema(
+    parameters=[RobustnessQuery],
+    responses={
+        200: inline_serializer(
+            "Robustness",
+            {
+                "study": serializers.CharField(),
+                "edition": serializers.IntegerField(allow_null=True),
+                "pending": serializers.BooleanField(),
+                "method_version": serializers.IntegerField(allow_null=True),
+                "created_at": serializers.DateTimeField(allow_null=True),
+                "card": serializers.DictField(allow_null=True),
+            },
+        ),
+        404: REFUSED,
+    },
+)
+@api_view(["GET"])
+def robustness(request):
+    """How sure an edition's order is, and what would change it; `card` is null while it is not computed yet, and where
+    the next edition came first."""
+    asked = validated(RobustnessQuery, given(request.query_params))
+    study = find_study(asked.get("study"))
+    return Response(card_json(study, find_edition(study, asked.get("edition"))))

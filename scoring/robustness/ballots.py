@@ -1,0 +1,66 @@
+"""The votes of a board with the method that rates them, so that it can be asked: and without these?"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from scoring import boards, bradley_terry
+
+
+@dataclass(frozen=True, eq=False)
+class Ballots:
+    """Votes as `boards.compute` takes them, each of weight > 0, and the configuration of the board.
+
+    systems: n names. a, b: int [V]. outcome: float [V], credit to a, or BOTH_BAD. weight: float [V].
+    cluster: int [V], one label per rater; below 0: a vote without rater. covariates: {name: float [V]}.
+    """
+
+    systems: list[str]
+    a: np.ndarray
+    b: np.ndarray
+    outcome: np.ndarray
+    weight: np.ndarray
+    cluster: np.ndarray
+    config: dict
+    covariates: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, votes, config):
+        """From a StudyVotes, or whatever has its arrays."""
+        columns = votes.a, votes.b, votes.outcome, votes.weight, votes.cluster
+        whole = cls(list(votes.systems), *map(np.asarray, columns), config, dict(votes.covariates))
+        return whole if (whole.weight > 0).all() else whole.kept(whole.weight > 0)
+
+    def __len__(self):
+        return len(self.outcome)
+
+    def kept(self, which):
+        """Only these votes, bool [V]; the systems stay."""
+        columns = {name: getattr(self, name)[which] for name in ("a", "b", "outcome", "weight", "cluster")}
+        return replace(self, **columns, covariates={name: values[which] for name, values in self.covariates.items()})
+
+    def fit(self):
+        return boards.fit_votes(self, self.config)
+
+    def linearise(self, fit):
+        """`bradley_terry.Linearised` of its own fit."""
+        return bradley_terry.linearise(
+            fit,
+            self.a,
+            self.b,
+            self.outcome,
+            len(self.systems),
+            covariates=self.covariates if self.config.get("covariates") else None,
+            weight=self.weight if self.config.get("reliability") else None,
+            l2=self.config["l2"],
+        )
+
+
+def leading_group(fit, systems):
+    """Indices of the systems of the largest group (of equals the first by name), highest rating first: as on a board,
+    equal ratings by name."""
+
+    def in_order(group):
+        return sorted(group, key=lambda system: (-round(float(fit.theta[system]), 6) + 0.0, systems[system]))
+
+    return min(map(in_order, fit.groups), key=lambda group: (-len(group), systems[group[0]]))

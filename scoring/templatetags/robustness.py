@@ -1,0 +1,111 @@
+"""How a robustness card and the difference of two editions are written and drawn."""
+
+from django import template
+from django.utils.translation import gettext_lazy
+
+from .boards import DASH, MINUS
+
+register = template.Library()
+
+SHOWN = 15  # systems on the map of ranks; all of them are in the JSON
+SHADES = 10
+SMALLEST = 0.005  # of a probability that is written in its cell
+
+SETTINGS = {
+    "treatment": gettext_lazy("treatment of ties and “both bad”"),
+    "tie": gettext_lazy("what a tie counts"),
+    "both_bad": gettext_lazy("what “both bad” counts"),
+    "covariates": gettext_lazy("what ratings are adjusted for"),
+    "l2": gettext_lazy("ridge"),
+    "level": gettext_lazy("level of the intervals"),
+    "excluded_flags": gettext_lazy("flags that leave a vote out"),
+    "cluster": gettext_lazy("clustering"),
+    "reliability": gettext_lazy("votes weighed by listeners’ reliability"),  # noqa: RUF001
+}
+METHODS = {
+    "half_tie": gettext_lazy("ties count half"),
+    "davidson": gettext_lazy("ties as an answer (Davidson)"),
+    "grounded": gettext_lazy("ties and “both bad” as answers (grounded)"),
+}
+
+
+@register.filter
+def chance(p):
+    """A probability: 43 %, and no 0 % or 100 % of what was only never drawn."""
+    if p is None:
+        return DASH
+    if 0 < p < 0.01:
+        return "< 1 %"
+    if 0.99 < p < 1:
+        return "> 99 %"
+    return f"{100 * p:.0f} %"
+
+
+@register.filter
+def step(ranks):
+    """A change of rank as places gained: up is good, so its sign turns."""
+    if ranks is None:
+        return DASH
+    return f"+{-ranks}" if ranks < 0 else f"{MINUS}{ranks}" if ranks > 0 else "0"
+
+
+@register.filter
+def setting(name):
+    """A setting of an edition's method in the reader's words."""
+    return SETTINGS.get(name, name.replace("_", " "))
+
+
+@register.filter
+def treatment(name):
+    return METHODS.get(name, name)
+
+
+@register.filter
+def by_name(figures):
+    """[(name, figures)], by name: the database keeps the keys of JSON in an order of its own."""
+    return sorted(figures.items())
+
+
+@register.simple_tag
+def rank_map(group, draws):
+    """Rows of a system's ranks, for the first systems of a group; columns as far as any of these reaches.
+
+    A cell has its share of the draws, and a shade from 0 to SHADES: shades are classes, so that nothing is styled
+    in the page itself.
+    """
+    n = min(SHOWN, len(group["systems"]))
+    rows = [
+        {
+            "system": group["systems"][i],
+            "best": group["best_rank"][i],
+            "worst": group["worst_rank"][i],
+            "p_best": group["p_best"][i],
+            "bar": f"{100 * group['p_best'][i]:.2f}%",
+            "cells": [_cell(count / draws) for count in group["counts"][i][:n]],
+        }
+        for i in range(n)
+    ]
+    return {"rows": rows, "ranks": range(1, n + 1), "left_out": len(group["systems"]) - n}
+
+
+def _cell(p):
+    return {"p": p, "shade": round(SHADES * p), "figure": f"{100 * p:.0f}" if p >= SMALLEST else ""}
+
+
+@register.simple_tag
+def heaviest(raters):
+    """Of the board without each of its busiest raters: how many, who changes the leader, and the largest shift."""
+    told = [one for one in raters if "leader" in one]
+    shifts = [one["largest_shift"] | {"votes": one["votes"]} for one in told if one["largest_shift"]]
+    return {
+        "n": len(told),
+        "changes": [one for one in told if one["leader_changes"]],
+        "largest": max(shifts, key=lambda shift: abs(shift["shift"]), default=None),
+    }
+
+
+@register.simple_tag
+def flag_shift(systems):
+    """The system whose rating flagged votes move most: {"system", "shift"}, or None."""
+    known = [{"system": name, "shift": row["shift"]} for name, row in systems.items() if row["shift"] is not None]
+    return max(known, key=lambda one: abs(one["shift"]), default=None)
