@@ -265,6 +265,8 @@ class PredictionPowered(models.Model):
 
     def __str__(self):
         return f"{self.edition} with {self.reward_model}"
+
+
 class RobustnessCard(models.Model):
     """How sure an edition's order is and what would change it. Append-only; newer rewards make another card."""
 

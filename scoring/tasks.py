@@ -42,6 +42,9 @@ def power_boards():
 
     for study in Study.objects.all():
         powered.compute_due(study)
+
+
+@shared_task(time_limit=600)
 def write_cards():
     """A robustness card for every last edition without one."""
     from . import cards

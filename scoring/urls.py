@@ -1,8 +1,7 @@
 from django.urls import path, re_path
 
-from . import views
-from .api import anchors, boards, calibration, exports, listeners, score
-from . import api, api_editions, views, views_editions
+from . import views, views_editions
+from .api import anchors, boards, calibration, editions, exports, listeners, score
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -25,12 +24,7 @@ urlpatterns = [
     path("api/leaderboard/prediction-powered/", anchors.prediction_powered, name="prediction-powered"),
     path("boards/<slug:slug>/editions/", views_editions.editions, name="editions"),
     path("boards/<slug:slug>/compare/", views_editions.compare, name="compare"),
-    path("api/editions/", api_editions.editions, name="api-editions"),
-    path("api/editions/compare/", api_editions.compare, name="api-compare"),
-    path("api/robustness/", api_editions.robustness, name="api-robustness"),
-    path("api/exclusions/", api.exclusions, name="api-exclusions"),
-    path("api/leaderboard/", api.leaderboard, name="leaderboard"),
-    path("api/raters/me/history/", api.history, name="history"),
-    path("api/battles/<uuid:battle_id>/insight/", api.insight, name="insight"),
-    re_path(r"^api/exports/(?P<content>votes|pairs)/$", api.exports, name="exports"),
+    path("api/editions/", editions.editions, name="api-editions"),
+    path("api/editions/compare/", editions.compare, name="api-compare"),
+    path("api/robustness/", editions.robustness, name="api-robustness"),
 ]

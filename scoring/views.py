@@ -42,10 +42,9 @@ def board(request, slug):
         "board": board_json(study, edition),
         "powered": powered_json(study, edition)["computed"],
         "anchors": anchors_json(study),
+        "robustness": card_json(study, edition),
     }
     return render(request, "scoring/board.html", shown)
-    shown = {"board": board_json(study, edition), "robustness": card_json(study, edition)}
-    return render(request, "scoring/board.html", {"study": study, **shown})
 
 
 @require_safe

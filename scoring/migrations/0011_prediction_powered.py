@@ -11,7 +11,7 @@ BACKWARD = "DROP TRIGGER predictionpowered_never_changes ON scoring_predictionpo
 
 
 class Migration(migrations.Migration):
-    dependencies = [("scoring", "0006_guards_of_decisions")]
+    dependencies = [("scoring", "0010_robustness_card")]
 
     operations = [
         migrations.CreateModel(

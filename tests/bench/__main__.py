@@ -5,8 +5,7 @@ import os
 import platform
 from pathlib import Path
 
-from tests.bench import anchors, fit, page, prediction_powered, raters, scoring, training, votes
-from tests.bench import fit, page, raters, robustness, training, votes
+from tests.bench import anchors, fit, page, prediction_powered, raters, robustness, scoring, training, votes
 
 BENCHMARKS = {
     "fit: the board's fit against evalica's point estimate and arena-rank's sandwich": fit,

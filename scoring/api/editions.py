@@ -7,11 +7,11 @@ from rest_framework.response import Response
 
 from arena.api import REFUSED, StrictSerializer, validated
 from arena.services import find_study
+from scoring.board import find_edition
+from scoring.cards import card_json
+from scoring.editions import changelog, difference
 
-from .api import given
-from .board import find_edition
-from .cards import card_json
-from .editions import changelog, difference
+from .access import given
 
 
 class EditionsQuery(StrictSerializer):
