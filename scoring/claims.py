@@ -9,6 +9,8 @@ import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import groupby, islice
+from operator import itemgetter
 
 import numpy as np
 from django.db import Error, connection
@@ -20,28 +22,53 @@ from arena.models import Clip, Status
 from .models import Embedding, Reward
 
 LEASE = timedelta(seconds=60)  # how long a killed worker's clips wait; a living one renews three times in it
+PAGE = 2000  # clips that are looked at together
 HAS_OUTCOME = Q(vector__isnull=False) | ~Q(error="")
 logger = logging.getLogger(__name__)
 
 
-def lacking(blocks, model=None):
-    """Ready clips for which one of the blocks (key, revision) has no outcome yet, claimed or not.
+def lacking(blocks, *, after=0, model=None, free_at=None):
+    """(clip id, the set of its blocks (key, revision) without an outcome) of ready clips with ids over `after`, in
+    their order; with `free_at`, only blocks that nobody has claimed at that time.
 
-    With a `model`, those that it has not rewarded: a clip with a reward lacks none of the model's blocks, and asking
-    for rewards first keeps this cheap, a tenth of a second for 100,000 clips, where there is nothing left to do.
+    With a `model`, of those that it has not rewarded: a clip with a reward lacks none of the model's blocks, and one
+    question about rewards is cheaper than one for each block where there is nothing left to do.
     """
-    return _without(HAS_OUTCOME, blocks, model)
-
-
-def _without(settled, blocks, model):
-    """Ready clips that have no embedding with `settled` by one of the blocks."""
-    clips = Clip.objects.filter(status=Status.READY)
+    clips = Clip.objects.filter(status=Status.READY).order_by("pk")
     if model:
         clips = clips.filter(~Exists(rewards_of(model, clip=OuterRef("pk"))))
-    wanting = Q()
-    for key, revision in blocks:
-        wanting |= ~Exists(Embedding.objects.filter(settled, clip=OuterRef("pk"), encoder=key, revision=revision))
-    return clips.filter(wanting) if blocks else clips.none()
+    while page := list(clips.filter(pk__gt=after).values_list("pk", flat=True)[:PAGE]):
+        for clip, rows in groupby(_missing(page, blocks, free_at), key=itemgetter(0)):
+            yield clip, {(key, revision) for _, key, revision in rows}
+        after = page[-1]
+
+
+def _missing(clips, blocks, free_at):
+    keys, revisions = zip(*blocks, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT clip.id, block.encoder, block.revision
+            FROM unnest(%(clips)s::bigint[]) AS clip (id)
+            CROSS JOIN unnest(%(keys)s::text[], %(revisions)s::text[]) AS block (encoder, revision)
+            WHERE NOT EXISTS (
+                SELECT FROM scoring_embedding there
+                WHERE there.clip_id = clip.id AND there.encoder = block.encoder AND there.revision = block.revision
+                    AND there.clip_id BETWEEN %(first)s AND %(last)s  -- else the plan may read the table for each page
+                    AND (vector IS NOT NULL OR error <> '' OR claimed_until >= %(free_at)s::timestamptz)
+            )
+            ORDER BY clip.id
+            """,
+            {
+                "clips": clips,
+                "first": clips[0],
+                "last": clips[-1],
+                "keys": list(keys),
+                "revisions": list(revisions),
+                "free_at": free_at,
+            },
+        )
+        return cursor.fetchall()
 
 
 def rewards_of(model, **which):
@@ -64,26 +91,25 @@ def claim(blocks, *, limit, max_seconds, after=0, model=None):
     yet an id, where other workers were faster.
     """
     now = timezone.now()
-    free = _without(HAS_OUTCOME | Q(claimed_until__gte=now), blocks, model).filter(pk__gt=after)
-    clips, seconds = [], 0
-    for clip in free.select_related("prompt").order_by("pk")[:limit]:
+    free = lacking(blocks, after=after, model=model, free_at=now)
+    missing = dict(islice(free, limit))
+    claims, seconds = {}, 0
+    for clip in Clip.objects.filter(pk__in=missing).select_related("prompt").order_by("pk"):
         seconds += clip.duration_ms / 1000
-        if clips and seconds > max_seconds:
+        if claims and seconds > max_seconds:
             break
-        clips.append(clip)
-    if not clips:
+        claims[clip.pk] = Claim(clip)
+    if not claims:
         return [], None
-    claims = {clip.pk: Claim(clip) for clip in clips}
-    for row, clip_id, key, revision in _take(clips, blocks, now):
-        claims[clip_id].blocks.add((key, revision))
-        claims[clip_id].rows.append(row)
-    return [one for one in claims.values() if one.rows], clips[-1].pk
+    for row, clip, key, revision in _take([(pk, *block) for pk in claims for block in sorted(missing[pk])], now):
+        claims[clip].blocks.add((key, revision))
+        claims[clip].rows.append(row)
+    return [one for one in claims.values() if one.rows], max(claims)
 
 
-def _take(clips, blocks, now):
-    """Rows (id, clip, encoder, revision) that are now ours. In one order for all workers, so that of two who want the
-    same clip one gets all its blocks."""
-    wanted = [(clip.pk, key, revision) for clip in clips for key, revision in sorted(blocks)]
+def _take(wanted, now):
+    """Those of the wanted (clip id, encoder, revision) that are now ours, after the id of their row. They are wanted in
+    one order by all workers, so that of two who want the same clip one gets all its blocks."""
     clip_ids, keys, revisions = zip(*wanted, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(

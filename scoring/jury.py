@@ -115,6 +115,6 @@ def load_scorer(model_id):
 def embed_all(blocks):
     """Embed every clip by every block (key, revision), sharing the work with any running workers."""
     encoders = [get_encoder(*block) for block in blocks]
-    while claims.lacking(blocks).exists():
+    while any(claims.lacking(blocks)):
         if not embed_batches(encoders, go_on=lambda: True):
             time.sleep(0.5)  # another worker has claimed what is left

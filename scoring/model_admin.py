@@ -1,5 +1,7 @@
 """Reward models in the admin: which there are, what was decided about them and why, and the loop for new ones."""
 
+from datetime import datetime
+
 from django import forms
 from django.contrib import admin, messages
 from django.urls import reverse
@@ -10,7 +12,7 @@ from arena.refusals import Refusal
 
 from . import registry, retraining
 from .models import Decision, Retraining, RetrainingRun, RewardModel
-from .reward.encoders import get_encoder
+from .reward.encoders import KEYS, get_encoder
 
 NOTHING = "-"
 
@@ -35,6 +37,10 @@ def short(value):
     return str(value)
 
 
+def clock(iso):
+    return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M:%S}" if iso else NOTHING
+
+
 @admin.register(RewardModel)
 class RewardModelAdmin(ReadOnlyAdmin):
     list_display = ["name", "status", "held_out", "ledger_seq", "created_at", "activated_at", "rewards", "anchor_fits"]
@@ -43,7 +49,7 @@ class RewardModelAdmin(ReadOnlyAdmin):
     actions = ["activate"]
     fields = [
         "name", "page", "status", "can_go_live", "held_out", "validation", "blocks", "trained_on", "pairs", "epochs",
-        "ledger_seq", "weights", "sha256", "created_at", "activated_at", "decided",
+        "ledger_seq", "file", "sha256", "created_at", "activated_at", "decided",
     ]  # fmt: skip
     rewards = list_of("rewards", "reward_model__id__exact", "scoring", "reward")
     anchor_fits = list_of("anchor fits", "reward_model__id__exact", "scoring", "anchorfit")
@@ -73,12 +79,16 @@ class RewardModelAdmin(ReadOnlyAdmin):
 
     @admin.display(description="trained on")
     def trained_on(self, obj):
-        return facts({name: value for name, value in obj.config.items() if name != "split"})
+        return facts({name: value for name, value in obj.config.items() if name not in ("split", "seeds")})
 
     @admin.display(description="votes by side")
     def pairs(self, obj):
         split = obj.config.get("split") or {}
         return f"by {split.get('by')}: {facts(split['pairs'])}" if split.get("pairs") else NOTHING
+
+    @admin.display(description="file of weights")
+    def file(self, obj):
+        return obj.weights.name
 
     @admin.display(description="epochs")
     def epochs(self, obj):
@@ -114,12 +124,24 @@ def _figures(found):
 
 @admin.register(Decision)
 class DecisionAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "act", "model_link", "replaced_link", "by", "why"]
+    list_display = ["created_at", "act", "model_link", "replaced_link", "by", "found"]
     list_filter = ["act"]
     list_select_related = ["model", "replaced"]
     search_fields = ["by", "model__name"]
     fields = ["created_at", "act", "model_link", "replaced_link", "by", "why", "figures"]
     model_link, replaced_link = link_to("model"), link_to("replaced")
+
+    @admin.display(description="found")
+    def found(self, obj):
+        """The gate's figures in a line: the candidate's, then the live model's."""
+        judged = obj.reasons
+        if not judged.get("n_decided"):
+            return "; ".join(judged.get("forced_over", [])) or NOTHING
+        return (
+            f"right on {judged['candidate_accuracy']:.1%} against {judged['live_accuracy']:.1%} of "
+            f"{judged['n_decided']}, p = {judged['p_value']:.2g}, "
+            f"ECE {judged['candidate_ece']:.3f} against {judged['live_ece']:.3f}"
+        )
 
     @admin.display(description="why")
     def why(self, obj):
@@ -144,6 +166,7 @@ class RetrainingForm(forms.ModelForm):
     class Meta:
         model = Retraining
         fields = ["is_on", "studies", "encoders", "min_new_votes", "judge_share", "seeds", "promotes"]
+        help_texts = {"encoders": f"Keys, comma-separated. There are: {', '.join(KEYS)}."}
 
     def clean_encoders(self):
         keys = Retraining(encoders=self.cleaned_data["encoders"]).encoder_keys
@@ -251,4 +274,4 @@ class RetrainingRunAdmin(ReadOnlyAdmin):
             else:
                 state = "to come" if not obj.ended_at else NOTHING
             said = sentences([*reasons, facts(found)] if found else reasons)
-            yield step.label, state, began or NOTHING, ended or failed or NOTHING, said
+            yield step.label, state, clock(began), clock(ended or failed), said

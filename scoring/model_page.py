@@ -14,7 +14,7 @@ from .reward.encoders import get_encoder
 from .reward.metrics import wilson
 
 SIDES = ("validation", "test")
-TRAINED_ON = ("studies", "release", "export", "recipe", "n_unembedded", "left_out", "best_epoch")
+TRAINED_ON = ("studies", "export", "recipe", "n_unembedded", "left_out")
 STATUS_ORDER = (RewardModel.Status.LIVE, RewardModel.Status.CANDIDATE, RewardModel.Status.RETIRED)
 
 
@@ -74,6 +74,7 @@ def page(model):
         "split_by": split.get("by"),
         "pairs": [(side, split["pairs"][side]) for side in ("train", *SIDES) if side in split.get("pairs", {})],
         "sides": [(side, figures) for side in SIDES if (figures := held_out(model, side))],
+        "over_seeds": _over_seeds(model),
         "reliability": [_with_interval(one) for one in test.get("reliability") or []],
         "groups": [
             (kind, sorted(test[f"by_{kind}"].items())) for kind in ("system", "source") if test.get(f"by_{kind}")
@@ -82,6 +83,14 @@ def page(model):
         "n_rewards": model.rewards.count(),
         "decisions": decisions(registry.history().filter(model=model)),
     }
+
+
+def _over_seeds(model):
+    """[(side, {mean, sd})] of the accuracies of several seeds, with their number; empty for one."""
+    spread = model.metrics.get("over_seeds") or {}
+    accuracies = [(side, spread[side]["accuracy"]) for side in SIDES if spread.get(side, {}).get("accuracy")]
+    known = [(side, found) for side, found in accuracies if found.get("sd") is not None]
+    return {"n": len(model.config.get("seeds") or []), "sides": known} if known else None
 
 
 def data(model):

@@ -7,16 +7,17 @@ workers have come to do has one outcome.
 """
 
 import logging
+import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from annotations import ledger
@@ -25,11 +26,12 @@ from annotations.models import Ledger
 from arena.models import Clip, Status, Study
 from arena.refusals import Conflict
 
-from . import jury, registry, services, unseen
-from .models import Decision, Embedding, Retraining, RetrainingRun, Reward, RewardModel
+from . import claims, jury, registry, services, unseen
+from .models import Decision, Embedding, Retraining, RetrainingRun, RewardModel
 
 LOCK = 0x2E72A1  # any constant: the advisory lock under which a run begins
 LEASE = timedelta(minutes=3)
+PATIENCE = timedelta(hours=1)  # with clips that no worker rewards: their embeddings are damaged, or no worker runs
 SCREEN, GATE = "retraining", "the gate"
 Step = RetrainingRun.Step
 logger = logging.getLogger(__name__)
@@ -163,6 +165,7 @@ def do_step(run, progress=None):
     except Exception as error:  # whatever breaks in a run must ring, and must not come again every few seconds
         logger.exception("%s cannot %s", run, run.get_step_display())
         claim.fail(f"{type(error).__name__}: {error}"[:2000])
+        shutil.rmtree(_checkpoints(run), ignore_errors=True)
         return True
     logger.info("%s: %s", run, f"{step} is done" if moved else f"{step} waits")
     return moved
@@ -265,19 +268,19 @@ def _train(claim, progress=None):
 
     run = claim.run
     name = f"{'+'.join(run.config['encoders'])}-run-{run.pk}"
-    candidate = RewardModel.objects.filter(name=name).first()  # there, if a worker was killed right after
+    candidate = RewardModel.objects.filter(name=name, created_at__gte=run.started_at).first()  # a killed one's
     if not candidate:
         candidate = train_candidate(
             _studies(run),
             encoder_keys=run.config["encoders"],
-            seeds=range(run.config["seeds"]),
+            seeds=list(range(run.config["seeds"])),
             name=name,
             up_to_seq=run.train_seq,
-            checkpoint=_checkpoint(run),
+            checkpoint=_checkpoints(run) / "training",
             progress=partial(_show, claim, progress),
         )
     claim.advance(Step.JUDGE, candidate=candidate, test=_figures(candidate), pairs=candidate.config["split"]["pairs"])
-    _checkpoint(run).unlink(missing_ok=True)
+    shutil.rmtree(_checkpoints(run), ignore_errors=True)
     return True
 
 
@@ -295,7 +298,7 @@ def _judge(claim):
     if live == run.candidate:
         claim.advance(Step.RESCORE, found="A person made the candidate live before it was judged.")
         return True
-    jury.embed_all({*jury.encoders_in_use(run.candidate), *jury.encoders_in_use(live)})
+    jury.embed_all(sorted({*jury.encoders_in_use(run.candidate), *jury.encoders_in_use(live)}))
     verdict, n_unembedded = unseen.judge(run.candidate, live, _studies(run), run.judge_seq)
     figures = {**asdict(verdict), "reasons": list(verdict.reasons), "n_unembedded": n_unembedded}
     promotes = verdict.promote and run.config["promotes"]
@@ -317,23 +320,25 @@ def _judge(claim):
 
 
 def _rescore(claim):
-    """The gpu workers score; this waits until no clip that can be scored lacks a reward."""
-    live = RewardModel.live()
-    if left := unrewarded(live).count():
-        claim.wait(left=left, under=live.name)
+    """The gpu workers score; this waits until no clip that can be scored lacks a reward, or none has come for long."""
+    live, now = RewardModel.live(), timezone.now()
+    left, before = unrewarded(live).count(), claim.run.facts[Step.RESCORE]
+    since = before["since"] if before.get("left") == left else _iso(now)
+    patient = datetime.fromisoformat(since) > now - PATIENCE
+    if left and patient:
+        claim.wait(left=left, since=since, under=live.name)
         return False
-    claim.advance(Step.ANCHORS, left=0, under=live.name, rewards=live.rewards.count())
+    claim.advance(Step.ANCHORS, left=left, under=live.name, rewards=live.rewards.count())
     return True
 
 
 def unrewarded(model):
     """Ready clips that all the model's encoders have embedded, without a reward under it."""
-    clips = Clip.objects.filter(status=Status.READY)
+    clips = Clip.objects.filter(~Exists(claims.rewards_of(model, clip=OuterRef("pk"))), status=Status.READY)
     for key, revision in jury.encoders_in_use(model):
-        embedded = Embedding.objects.filter(encoder=key, revision=revision, vector__isnull=False)
-        clips = clips.filter(pk__in=embedded.values("clip_id"))
-    rewarded = Reward.objects.filter(reward_model=model, protocol=Reward.PROMPT_TEXT)
-    return clips.exclude(pk__in=rewarded.values("clip_id"))
+        of_clip = Embedding.objects.filter(clip=OuterRef("pk"), encoder=key, revision=revision, vector__isnull=False)
+        clips = clips.filter(Exists(of_clip))
+    return clips
 
 
 def _anchors(claim):
@@ -358,9 +363,9 @@ def _figures(model):
     return {name: test.get(name) for name in ("n", "n_decided", "accuracy", "ece", "log_loss")}
 
 
-def _checkpoint(run):
-    """Where the training is kept from epoch to epoch, in the storage that the workers share."""
-    return Path(settings.MEDIA_ROOT) / "training" / f"run-{run.pk}.checkpoint"
+def _checkpoints(run):
+    """The folder in which the training is kept from epoch to epoch, in the storage that the workers share."""
+    return Path(settings.MEDIA_ROOT) / "training" / f"run-{run.pk}"
 
 
 def _iso(moment):

@@ -4,12 +4,16 @@ A model has seen every vote up to its place in the ledger, those that validated 
 has seen none of ours.
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import gate, inputs, jury
 from .boards import excluded_flags
+from .rescoring import read_features
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,7 @@ def judge(candidate, live, studies, up_to):
 
 
 def _rewards(model, clips):
-    """{clip id: reward} of the clips that the model's encoders have embedded."""
-    vectors = inputs.embedded(clips, jury.encoders_in_use(model))
-    if not vectors:
-        return {}
-    rewards = jury.load_scorer(model.pk).score_embeddings(np.stack(list(vectors.values())))
-    return dict(zip(vectors, rewards, strict=True))
+    """{clip id: reward} of the clips that the model's encoders have embedded, and that it gives a finite one."""
+    found, features = read_features(clips.tolist(), model.encoders, logger.warning)
+    rewards = jury.load_scorer(model.pk).score_embeddings(features)
+    return {clip: reward for clip, reward in zip(found.tolist(), rewards.tolist(), strict=True) if np.isfinite(reward)}

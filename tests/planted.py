@@ -34,7 +34,7 @@ def planted(n_pairs, width, latent=16, wrong=0.25, seed=0):
 
     The noise is the reward model's own: a label is drawn from sigmoid(reward(a) - reward(b)), the reward scaled so that
     `wrong` of the labels are expected to contradict it. Labels flipped with one probability whatever the margin are no
-    such noise: no difference of rewards says 75 % of a close pair and of a clear one, and the one that predicts best has
+    such noise: no difference of rewards says 75 % of a close pair and of a clear one; the one that predicts best has
     a calibration error of 0.1.
     """
     rng = np.random.default_rng(seed)

@@ -2,14 +2,17 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from annotations import ledger
 from annotations.models import Alarm, Vote
-from arena.models import Study
+from arena.models import Clip, Study
 from scoring import jury, registry, retraining, services, tasks, unseen
 from scoring.models import AnchorFit, Decision, Embedding, Retraining, RetrainingRun, Reward, RewardModel
+from scoring.reward.encoders import get_encoder
 
 from .reward_models import make_model
 from .simulated_arena import make_arena, switch_on, taste, train_quickly, vote
@@ -112,6 +115,24 @@ def test_votes_on_clips_that_one_model_cannot_hear_are_left_out_and_counted(aren
     assert (verdict.n, n_unembedded) == (60 - of_clip, of_clip) and of_clip
 
 
+def test_clips_that_never_get_a_reward_are_waited_for_an_hour_and_named_in_number(arena, time_passes):
+    live = RewardModel.live()
+    damaged = np.full(get_encoder("spectral").dimension, np.nan, "<f4")
+    Embedding.objects.filter(clip=Clip.objects.first()).update(vector=damaged.tobytes())
+    assert jury.score_pending() == 39
+    RetrainingRun.objects.create(
+        step=Step.RESCORE, live_before=live, train_seq=0, judge_seq=0, config={}, started_at=timezone.now()
+    )
+    switch_on()
+    tasks.retrain()
+    time_passes(3500)
+    tasks.retrain()
+    assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.RESCORE, 1)
+    time_passes(200)
+    tasks.retrain()
+    assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.ANCHORS, 1)
+
+
 def test_the_loop_is_off_until_somebody_switches_it_on(arena):
     vote(arena, 120, taste())
     tasks.retrain()
@@ -171,6 +192,28 @@ def test_a_worker_killed_after_training_does_not_make_the_next_train_again(arena
     tasks.retrain()
     assert last_run().candidate == candidate
     assert RewardModel.objects.filter(status="candidate").count() == 1
+
+
+def test_a_worker_killed_in_the_training_leaves_its_epochs_to_the_next(arena, time_passes, settings):
+    vote(arena, 120, taste())
+    switch_on()
+    run, seen = retraining.begin(), []
+
+    def killed_after_five(epoch):
+        seen.append(epoch)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retraining.do_step(run, progress=killed_after_five)
+    assert last_run().facts["train"]["epoch"] == 1
+    assert (settings.MEDIA_ROOT / "training" / f"run-{run.pk}" / "training").exists()
+    time_passes(retraining.LEASE.total_seconds() + 1)
+    again = []
+    retraining.do_step(last_run(), progress=again.append)
+    assert again[:5] == seen
+    assert last_run().candidate.history == again
+    assert not (settings.MEDIA_ROOT / "training" / f"run-{run.pk}").exists()
 
 
 def test_a_worker_killed_in_a_judgement_has_decided_nothing(arena, time_passes, monkeypatch):

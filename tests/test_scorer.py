@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from scoring.reward.encoders import UnknownEncoder, resample
+from scoring.reward.encoders import UnknownEncoder, get_encoder, resample
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.reward.head import BadCheckpoint, RankNetHead, save_head
-from scoring.reward.scorer import Scorer, encoder_metadata
+from scoring.reward.scorer import PROBE_RATE, Scorer, encoder_metadata, probe
+
+from . import tiny_networks
+
+THREE_BLOCKS = ("clap-music", "mert-330m", "clap-music-text")
 
 
 def clip(seconds, rate, seed=0, channels=1):
@@ -49,6 +53,70 @@ def test_a_reward_does_not_depend_on_the_other_clips_of_the_batch(scorer):
     assert together.shape == (4,)
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert np.ptp(together) > 1e-3
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """Tiny networks of the published classes, installed for the tests of this module."""
+    folder = tmp_path_factory.mktemp("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIGHTS_DIR", str(folder / "weights"))
+        tiny_networks.install_all(folder / "published")
+        yield [get_encoder(key) for key in THREE_BLOCKS]
+
+
+@pytest.fixture
+def three_blocks(networks):
+    return Scorer(head_for(sum(encoder.dimension for encoder in networks)), networks)
+
+
+def test_three_blocks_of_networks_give_a_clip_the_same_reward_in_any_batch(three_blocks):
+    waveforms = [
+        clip(1.0, 48_000, 0), clip(12.5, 44_100, 1, channels=2), clip(0.5, 24_000, 2), clip(3.0, 32_000, 3),
+        clip(1.0, 48_000, 4), clip(12.5, 16_000, 5),
+    ]  # fmt: skip
+    rates = [48_000, 44_100, 24_000, 32_000, 48_000, 16_000]
+    prompts = ["calm piano", "", "a very long prompt " * 40, "calm piano", "rock", " "]
+    together = three_blocks.score(waveforms, rates, prompts)
+    alone = [three_blocks.score([w], [r], [p])[0] for w, r, p in zip(waveforms, rates, prompts, strict=True)]
+    backwards = three_blocks.score(waveforms[::-1], rates[::-1], prompts[::-1])[::-1]
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    np.testing.assert_allclose(backwards, alone, atol=1e-4)
+    assert np.ptp(together) > 1e-2
+
+
+def test_autocast_is_taken_if_it_moves_the_reward_little_and_not_if_it_moves_it_more(three_blocks, networks, caplog):
+    caplog.set_level("INFO")
+    moved = three_blocks.decide_autocast("bfloat16", tolerance=10.0)
+    assert 0 < moved < 10
+    assert three_blocks.autocast == "bfloat16"
+    assert three_blocks.decide_autocast("bfloat16", tolerance=moved / 2) == moved
+    assert three_blocks.autocast is None
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "networks compute in bfloat16", "networks compute in float32",
+    ]  # fmt: skip
+    assert {encoder.autocast for encoder in networks if encoder.kind == "audio"} == {None}  # outside of the scorer
+
+
+def test_a_scorer_computes_as_it_has_decided_whatever_another_of_the_same_encoders_has(three_blocks, networks):
+    other = Scorer(three_blocks.head, networks)
+    arguments = probe()[:1], [PROBE_RATE], ["calm piano"]
+    exact = three_blocks.score(*arguments)
+    other.autocast = "bfloat16"
+    assert other.score(*arguments) != exact
+    np.testing.assert_array_equal(three_blocks.score(*arguments), exact)
+
+
+def test_on_a_cpu_nothing_is_cast(three_blocks):
+    three_blocks.score([clip(1.0, 48_000)], [48_000], ["calm piano"])
+    assert three_blocks.autocast is None or three_blocks.device.type == "cuda"
+
+
+def test_a_waveform_that_is_none_is_named_by_its_place(scorer):
+    with pytest.raises(ValueError, match="waveform 1 of the batch"):
+        scorer.score([clip(1.0, 24_000), np.zeros((9, 3, 2), "f4")], [24_000, 24_000], ["", ""])
+    with pytest.raises(ValueError, match="waveform 1 of the batch"):
+        scorer.score([clip(1.0, 24_000), np.full(24_000, np.nan, "f4")], [24_000, 24_000], ["", ""])
 
 
 def test_score_is_embed_then_head(scorer):

@@ -431,6 +431,20 @@ def test_the_command_ends_with_a_table_of_what_came_out(arena, quickly, home, ca
     assert "split by rater" in out
 
 
+def test_the_command_learns_what_listeners_hear(arena, home, monkeypatch):
+    quick = partial(training_loop.train, hidden=(16,), learning_rate=3e-3, max_epochs=40, patience=10)
+    monkeypatch.setattr(training_loop, "train", quick)
+    vote(arena[0], list(Rater.objects.all()), 700, seed=4)
+    call_command("train_reward", "--study", "radio")
+    model = RewardModel.objects.get()
+    data = inputs.training_set([arena[0]], model.ledger_seq, ENCODERS)
+    test = np.isin(data.prompt, model.config["split"]["prompts"]["test"]) & (data.target != 0.5)
+    taste = data.features[:, 0] / 4
+    who_knows_the_truth = np.mean((taste[data.a] > taste[data.b])[test] == (data.target == 1)[test])
+    assert model.metrics["test"]["n_decided"] == test.sum() > 50
+    assert model.metrics["test"]["accuracy"] > who_knows_the_truth - 0.02
+
+
 def test_the_command_trains_from_an_export(arena, quickly, home, tmp_path, capsys):
     file, clips = exported(tmp_path)
     call_command("train_reward", "--from-export", str(file), "--clips", str(clips))

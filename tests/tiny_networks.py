@@ -55,7 +55,7 @@ def install_tiny_mert(folder, full_size=False, **settings):
 
 
 def write_clap(folder, full_size=False):
-    """The checkpoint as laion_clap's training wrote it, roberta's tokenizer files and, for the tiny one, config.json."""
+    """The checkpoint as laion_clap's training writes it, tokenizer files and, for the tiny one, config.json."""
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def write_mert(folder, full_size=False, *, do_normalize=True, layer_norm=True, *
 
 
 def planted(name, shape):
-    """The tensor of that name: seeded by it and scaled so that signals neither die nor explode; tables as they must be."""
+    """The tensor of that name: seeded by it, scaled so that signals neither die nor explode; tables as they must be."""
     if name.endswith("conv_real.weight"):
         return fourier()[0]
     if name.endswith("conv_imag.weight"):
@@ -203,7 +203,7 @@ def relative_positions(side):
 
 
 def shift_mask(shape):
-    """[windows, m * m, m * m]: -100 between patches that only a cyclic shift by m // 2 made neighbours (Liu et al. 2021)."""
+    """[windows, m * m, m * m]: -100 between patches that only the shift by m // 2 made neighbours (Liu et al. 2021)."""
     m, side = round(shape[1] ** 0.5), round(shape[0] ** 0.5)
     region = np.searchsorted([side * m - m, side * m - m // 2], np.arange(side * m), side="right")
     regions = 3 * region[:, None] + region

@@ -32,11 +32,11 @@ class Scorer:
     before the networks are first used, not when a head is loaded: old embeddings under a new head need no network.
     """
 
-    def __init__(self, head: RankNetHead, encoders: Sequence[Encoder]):
+    def __init__(self, head: RankNetHead, encoders: Sequence[Encoder], *, may_autocast: bool = True):
         self.head = head.eval()
         self.encoders = tuple(encoders)
         self.autocast: str | None = None
-        self._autocast_is_open = self.device.type == "cuda" and any(map(_can_autocast, self.encoders))
+        self._autocast_is_open = may_autocast and self.device.type == "cuda" and any(map(_can_autocast, self.encoders))
         width = sum(encoder.dimension for encoder in self.encoders)
         if width != head.input_width:
             blocks = " + ".join(f"{encoder.key} {encoder.dimension}" for encoder in self.encoders) or "none"

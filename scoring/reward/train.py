@@ -130,7 +130,7 @@ def train(
             raise ValueError(f"all votes of the {name} side have weight 0: nothing to learn from")
     w = w / w[rows["train"]].mean()
 
-    runs: list[dict] = []  # of the seeds that are done: {seed, epochs, best_epoch, best_loss, history, metrics}
+    runs: list[dict] = []  # of the seeds that are done: {seed, epochs, best_epoch, history, metrics}
     winner: dict | None = None  # {seed, best_epoch, best_loss, best_state} of the best of them
     at = None  # the seed that a checkpoint was in the middle of
     if checkpoint is not None:
@@ -138,9 +138,10 @@ def train(
         fingerprint = _fingerprint([x.numpy(), a, b, t, w, side], settings)
         if Path(checkpoint).exists():
             runs, winner, at = _read_checkpoint(checkpoint, fingerprint)
-            for entry in [entry for run in (*runs, *([at] if at else [])) for entry in run["history"]]:
-                if progress:
-                    progress(entry)
+            if progress:
+                for run in [*runs, at] if at else runs:
+                    for entry in run["history"]:
+                        progress(entry)
 
     with torch.random.fork_rng(devices=[]), _torch_threads(threads):
         for seed in seeds[len(runs) :]:
@@ -174,10 +175,8 @@ def train(
                     margins.append(margin.detach())
 
                 held_out = rows["validation"]
-                train_margin, validation_margin = (
-                    torch.cat(margins).numpy(),
-                    _predict(head, x, a[held_out], b[held_out]),
-                )
+                train_margin = torch.cat(margins).numpy()
+                validation_margin = _predict(head, x, a[held_out], b[held_out])
                 entry = {
                     "seed": seed,
                     "epoch": len(history) + 1,

@@ -1,13 +1,13 @@
-"""Write clap.json and clap_shapes.json: what laion_clap.CLAP_Module computes with the tiny weights of tests/tiny_networks.
+"""Write clap.json and clap_shapes.json: what laion_clap.CLAP_Module makes of the tiny weights of tests/tiny_networks.
 
     python3.11 -m venv reference && reference/bin/pip install -r tests/goldens/requirements.txt
     reference/bin/python -m tests.goldens.make_clap                  # the committed files
-    reference/bin/python -m tests.goldens.make_clap --full FOLDER    # the published size: FOLDER/published.npz,
-                                                                     # of the weights that write_clap(FOLDER, True) wrote
+    reference/bin/python -m tests.goldens.make_clap --full FOLDER    # FOLDER/published.npz, of the published size
 
-Run from the root of the repository. Nothing is fetched: roberta-base is replaced by a network and a tokenizer made
-here, and torchvision, which laion_clap imports for a resize that the non-fusion network does not use, is content with
-two operators declared and never called.
+The second reads the weights that tests.tiny_networks.write_clap(FOLDER, full_size=True) wrote there. Run from the
+root of the repository. Nothing is fetched: roberta-base is replaced by a network and a tokenizer made here, and
+torchvision, which laion_clap imports for a resize that the non-fusion network does not use, is content with two
+operators declared and never called.
 """
 
 import json
@@ -28,7 +28,7 @@ torchvision_operators = torch.library.Library("torchvision", "DEF")
 for operator in ("nms", "qnms"):
     torchvision_operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-import transformers
+import transformers  # noqa: E402 (imports torchvision, which must find its operators)
 
 
 def tokenizer(folder):
@@ -96,8 +96,8 @@ def main():
     write_json(
         goldens / "clap.json",
         {
-            "audio": {name: [round(float(x), 7) for x in row] for name, row in zip(waveforms(), audio, strict=True)},
-            "text": {name: [round(float(x), 7) for x in row] for name, row in zip(TEXTS, text, strict=True)},
+            "audio": {name: [round(float(x), 6) for x in row] for name, row in zip(waveforms(), audio, strict=True)},
+            "text": {name: [round(float(x), 6) for x in row] for name, row in zip(TEXTS, text, strict=True)},
         },
     )
 

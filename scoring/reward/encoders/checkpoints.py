@@ -13,7 +13,7 @@ from scoring.reward.head import BadCheckpoint
 
 
 def read_checkpoint(path: str | os.PathLike, allowed: Sequence = ()) -> Mapping:
-    """The content of a .safetensors file, or of a file by torch.save that needs nothing but tensors and plain containers.
+    """The content of a .safetensors file, or of one by torch.save that needs only tensors and plain containers.
 
     `allowed`: further globals its pickle may name, as torch.serialization.safe_globals takes them. Raises
     BadCheckpoint for a file that is missing, damaged, or wants anything else; nothing of the file is executed.
@@ -42,7 +42,7 @@ def read_checkpoint(path: str | os.PathLike, allowed: Sequence = ()) -> Mapping:
 
 
 def named_tensors(path: Path, content: Mapping, prefix: str = "") -> dict[str, Tensor]:
-    """`content` as name -> tensor, `prefix` taken off names that have it; BadCheckpoint where it holds anything else."""
+    """`content` as name -> tensor, without `prefix` where a name has it; BadCheckpoint if it holds anything else."""
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise BadCheckpoint(f"{path}: entry {name!r} is a {type(tensor).__name__}, not a tensor")
@@ -61,36 +61,47 @@ def fill(
     unused: Callable[[str], bool],
     own: Mapping[str, Tensor],
 ) -> None:
-    """Give `network`, built on the meta device, the file's `tensors`, each accounted for.
+    """Give `network`, built on the meta device, the file's `tensors`, as account_for() finds them, and its `own`.
 
-    `called(name)` is what the file calls the network's tensor `name`; where it gives one name for several, the file
-    holds them one after the other along the first axis. `unused(name)`: a tensor of the file that the network has no
-    need of. `own`: tensors of the network that are not in the file. Raises BadCheckpoint for the first tensor that is
-    missing, extra or misshapen.
+    They are copied, so that the file may be replaced while the network lives.
     """
     wanted = network.state_dict()
+    found = account_for(path, {name: wanted[name] for name in wanted if name not in own}, tensors, called, unused)
+    state = {name: tensor.to(wanted[name].dtype, copy=True) for name, tensor in found.items()}
+    network.load_state_dict(state | own, strict=True, assign=True)
+    left = [name for name, tensor in (*network.named_parameters(), *network.named_buffers()) if tensor.is_meta]
+    if left:
+        raise BadCheckpoint(f"{path}: nothing gives the network's {', '.join(left)} a value")
+
+
+def account_for(
+    path: Path,
+    wanted: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    called: Callable[[str], str],
+    unused: Callable[[str], bool],
+) -> dict[str, Tensor]:
+    """The file's tensor for each one wanted, every tensor of the file being wanted or known as unused.
+
+    `called(name)` is what the file calls the wanted tensor `name`; where it gives one name for several, the file holds
+    them one after the other along the first axis. Raises BadCheckpoint for the first tensor that is missing, extra or
+    misshapen.
+    """
     parts: dict[str, list[str]] = {}
-    for name in wanted.keys() - own.keys():
+    for name in wanted:
         parts.setdefault(called(name), []).append(name)
     for name in sorted(parts.keys() - tensors.keys()):
         raise BadCheckpoint(f"{path}: missing tensor {name}")
     for name in sorted(tensors.keys() - parts.keys()):
         if not unused(name):
             raise BadCheckpoint(f"{path}: extra tensor {name}, which the network does not have")
-
-    state = dict(own)
+    found = {}
     for name, of_network in parts.items():
-        of_network.sort(key=list(wanted).index)
         shape = list(wanted[of_network[0]].shape)
         if len(of_network) > 1:
-            shape[0] = sum(wanted[part].shape[0] for part in of_network)
+            shape[0] = sum(len(wanted[part]) for part in of_network)
         if list(tensors[name].shape) != shape:
             raise BadCheckpoint(f"{path}: tensor {name} has shape {list(tensors[name].shape)}, expected {shape}")
-        split = tensors[name].chunk(len(of_network)) if len(of_network) > 1 else [tensors[name]]
-        for part, tensor in zip(of_network, split, strict=True):
-            # copied out of the mapped file, so that the file may be replaced while the network lives
-            state[part] = tensor.to(wanted[part].dtype, copy=True)
-    network.load_state_dict(state, strict=True, assign=True)
-    left = [name for name, tensor in (*network.named_parameters(), *network.named_buffers()) if tensor.is_meta]
-    if left:
-        raise BadCheckpoint(f"{path}: nothing gives the network's {', '.join(left)} a value")
+        split = tensors[name].split([len(wanted[part]) for part in of_network]) if shape else [tensors[name]]
+        found |= zip(of_network, split, strict=True)
+    return found

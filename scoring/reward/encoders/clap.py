@@ -75,5 +75,7 @@ class ClapMusicText(_ClapMusic):
                 asked.setdefault(prompt, []).append(place)
         if asked:
             for places, row in zip(asked.values(), self.network().embed_texts(list(asked)), strict=True):
+                if not np.isfinite(row).all():
+                    raise ValueError(f"prompt {places[0]} of the batch: {self.key} makes NaN or infinite numbers of it")
                 embeddings[places] = row
         return embeddings

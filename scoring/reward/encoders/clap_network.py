@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import ClapConfig, ClapModel, RobertaTokenizer
 
 from scoring.reward.encoders.checkpoints import fill, named_tensors, read_checkpoint
+from scoring.reward.encoders.network import in_batches
 from scoring.reward.head import BadCheckpoint
 
 CHECKPOINT = "music_audioset_epoch_15_esc_90.14.pt"
@@ -70,34 +71,26 @@ class Clap(nn.Module):
         with self._texts_lock:
             rows = {prompt: self._texts[prompt] for prompt in prompts if prompt in self._texts}
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in rows]
-        for start in range(0, len(new), TEXTS_AT_ONCE):
-            some = new[start : start + TEXTS_AT_ONCE]
-            rows.update(zip(some, self._text_rows(some), strict=True))
+        rows |= in_batches(new, TEXTS_AT_ONCE, self._text_rows, lambda prompt: f"prompt {prompt[:60]!r}")
         with self._texts_lock:
+            self._texts |= rows
             for prompt in rows:
-                self._texts[prompt] = rows[prompt]
                 self._texts.move_to_end(prompt)
             while len(self._texts) > TEXTS_KEPT:
                 self._texts.popitem(last=False)
         return np.stack([rows[prompt] for prompt in prompts])
 
     @torch.inference_mode()
-    def _text_rows(self, prompts: list[str]) -> np.ndarray:
+    def _text_rows(self, prompts: Sequence[str]) -> np.ndarray:
         tokens = self.tokenizer(
-            prompts, padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            list(prompts), padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         ).to(self.log_mel.filters.device)
-        rows = self.model.get_text_features(
-            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
-        ).pooler_output
-        rows = rows.float().cpu().numpy()
-        if not np.isfinite(rows).all():
-            worst = int(np.argmin(np.isfinite(rows).all(axis=1)))
-            raise ValueError(f"the network of clap-music-text makes NaN or infinities of {prompts[worst]!r}")
-        return rows
+        features = self.model.get_text_features(tokens["input_ids"], attention_mask=tokens["attention_mask"])
+        return features.pooler_output.float().cpu().numpy()
 
 
 class LogMel(nn.Module):
-    """Samples [B, n] -> log-mel power in dB [B, 1 + n // HOP, mels], with the checkpoint's own Fourier and mel matrices.
+    """Samples [B, n] -> log-mel power in dB [B, 1 + n // HOP, mels], by the checkpoint's own Fourier and mel matrices.
 
     As torchlibrosa's Spectrogram and LogmelFilterBank (Kong et al. 2020): frames centred, reflected at the ends.
     """
@@ -138,10 +131,8 @@ def load(folder: Path) -> Clap:
 
     Raises BadCheckpoint naming the file, and the tensor or setting that does not fit.
     """
-    config = _config(folder)
-    tokenizer = _tokenizer(folder, config.text_config)
-    with torch.device("meta"):
-        network = Clap(config, tokenizer)
+    network = _build(folder)
+    config = network.model.config
     path = folder / CHECKPOINT
     content = read_checkpoint(path, allowed=_NUMPY_SCALARS)
     tensors = named_tensors(path, content.get("state_dict", content), prefix="module.")
@@ -150,22 +141,26 @@ def load(folder: Path) -> Clap:
         "model.text_model.embeddings.position_ids": positions,
         "model.text_model.embeddings.token_type_ids": torch.zeros_like(positions),
     }
-    fill(path, network, tensors, called=_published_name, unused=_is_unused, own=own)
+    fill(path, network, tensors, called=published_name, unused=is_unused, own=own)
     return network
 
 
-def _config(folder: Path) -> ClapConfig:
+def _build(folder: Path) -> Clap:
+    """The network that config.json describes, or the published one, with its tokenizer; on the meta device."""
     path = folder / "config.json"
     try:
-        settings = json.loads(path.read_text("utf-8")) if path.is_file() else PUBLISHED
-        config = ClapConfig.from_dict(settings)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise BadCheckpoint(f"{path}: not a ClapConfig ({error})") from error
-    if config.audio_config.enable_fusion:
-        raise BadCheckpoint(f"{path}: enable_fusion is true; clap-music is the network without fusion")
-    if config.projection_dim != WIDTH:
-        raise BadCheckpoint(f"{path}: projection_dim is {config.projection_dim}; clap-music gives {WIDTH}")
-    return config
+        config = ClapConfig.from_dict(json.loads(path.read_text("utf-8")) if path.is_file() else PUBLISHED)
+        if config.audio_config.enable_fusion or config.projection_dim != WIDTH:
+            raise BadCheckpoint(
+                f"{path}: enable_fusion is {config.audio_config.enable_fusion} and projection_dim "
+                f"{config.projection_dim}; clap-music is the network without fusion, of width {WIDTH}"
+            )
+        with torch.device("meta"):
+            return Clap(config, _tokenizer(folder, config.text_config))
+    except BadCheckpoint:
+        raise
+    except Exception as error:  # transformers checks no more than types; what does not add up fails where it is used
+        raise BadCheckpoint(f"{path}: not a ClapConfig of any network ({error})") from error
 
 
 def _tokenizer(folder: Path, config) -> RobertaTokenizer:
@@ -216,7 +211,8 @@ _UNUSED = ("audio_branch.tscam_conv.", "audio_branch.head.", "audio_transform.",
 _UNUSED_TABLES = ("text_branch.embeddings.position_ids", ".attn_mask")
 
 
-def _published_name(name: str) -> str:
+def published_name(name: str) -> str:
+    """What laion_clap calls a tensor of Clap; query, key and value are one tensor there."""
     ours, theirs = next((ours, theirs) for ours, theirs in _TOWERS.items() if name.startswith(ours))
     name = theirs + name.removeprefix(ours)
     if name.startswith("audio_branch."):
@@ -225,5 +221,6 @@ def _published_name(name: str) -> str:
     return name
 
 
-def _is_unused(name: str) -> bool:
+def is_unused(name: str) -> bool:
+    """Whether laion_clap has a tensor of that name that no embedding depends on."""
     return name.startswith(_UNUSED) or name.endswith(_UNUSED_TABLES)

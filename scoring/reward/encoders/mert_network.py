@@ -50,9 +50,13 @@ def load(folder: Path) -> Mert:
     Raises BadCheckpoint naming the file and the setting or tensor: for a config that HubertModel does not cover, and
     for any tensor that is missing, extra or misshapen.
     """
-    config = _config(folder / "config.json")
-    with torch.device("meta"):
-        network = Mert(config, _normalises(folder / "preprocessor_config.json"))
+    settings = _settings(folder / "config.json")
+    normalises = _normalises(folder / "preprocessor_config.json")
+    try:
+        with torch.device("meta"):
+            network = Mert(HubertConfig(**settings), normalises)
+    except Exception as error:  # transformers checks no more than types; what does not add up fails where it is used
+        raise BadCheckpoint(f"{folder / 'config.json'}: not a config of any HubertModel ({error})") from error
     path = next((folder / name for name in CHECKPOINTS if (folder / name).is_file()), folder / CHECKPOINTS[-1])
     tensors = named_tensors(path, read_checkpoint(path))
 
@@ -64,8 +68,8 @@ def load(folder: Path) -> Mert:
     return network
 
 
-def _config(path: Path) -> HubertConfig:
-    """The published config as HubertModel's, if that is the network it describes."""
+def _settings(path: Path) -> dict:
+    """The published config as HubertConfig's settings, if HubertModel is the network it describes."""
     settings = _read_json(path)
     covered = {
         "model_type": ("mert_model", "hubert"),
@@ -84,13 +88,9 @@ def _config(path: Path) -> HubertConfig:
                 "another network needs an encoder of its own"
             )
     theirs = ("model_type", "architectures", "auto_map", "transformers_version")
-    settings = {name: value for name, value in settings.items() if name not in theirs}
     # without masking the model has no masked_spec_embed, which evaluation never reads
-    settings |= {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
-    try:
-        return HubertConfig(**settings)
-    except (ValueError, TypeError) as error:
-        raise BadCheckpoint(f"{path}: not a config of HubertModel ({error})") from error
+    ours = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+    return {name: value for name, value in settings.items() if name not in theirs} | ours
 
 
 def _normalises(path: Path) -> bool:

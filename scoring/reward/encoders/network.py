@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,7 @@ import numpy as np
 from scoring.reward import weights
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 
@@ -55,14 +56,15 @@ class NetworkEncoder(WeightsOnDisk):
     go through the network together, and no clip is padded to the length of another, so an embedding does not depend
     on the batch it came in (to 1e-4).
 
-    `autocast` ("bfloat16" or "float16") lets cuda compute in that type where torch thinks it safe. None, the
-    default, is float32 throughout, without the TF32 that cuDNN would use: what the revision stands for.
+    `autocast` ("bfloat16" or "float16") lets the device compute in that type where torch thinks it safe. None, the
+    default, is float32 throughout: what the revision stands for.
     """
 
     kind = "audio"
     differentiable = True
     window_s: float
-    batch_s = 320.0  # of audio that goes through the network at once, while memory lasts
+    batch_s = 320.0  # of audio that goes through the network at once on cuda, while memory lasts
+    batch_s_on_cpu = 40.0  # which gains nothing by more, and is killed when memory runs out
     autocast: Literal["bfloat16", "float16"] | None = None
 
     key: str
@@ -92,23 +94,22 @@ class NetworkEncoder(WeightsOnDisk):
         for place, of_clip in enumerate(rows):
             embeddings[place] = np.mean(of_clip, axis=0, dtype=np.float64)
             if not np.isfinite(embeddings[place]).all():
-                raise ValueError(
-                    f"waveform {place} of the batch: the network of {self.key} makes NaN or infinities of it"
-                )
+                raise ValueError(f"waveform {place} of the batch: {self.key} makes NaN or infinite numbers of it")
         return embeddings
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Waveforms [B, n], mono, at `sample_rate` -> [B, dimension], as `embed`, with gradients to the waveforms.
 
-        Computed where the network is and in its float type, never in autocast.
+        Computed where the network is and in its float type.
         """
+        import torch
+
         network = self.network()
         like = next(network.parameters())
         waveform = waveform.to(like.device, like.dtype)
         cuts = cut(waveform.shape[-1], self._longest)
-        windows = self.fit(_stack([waveform[:, start:stop] for start, stop in cuts], axis=1))
-        with _precision(like.device, None):
-            return network(windows.flatten(0, 1)).unflatten(0, windows.shape[:2]).mean(dim=1)
+        windows = self.fit(torch.stack([waveform[:, start:stop] for start, stop in cuts], dim=1))
+        return network(windows.flatten(0, 1)).unflatten(0, windows.shape[:2]).mean(dim=1)
 
     @property
     def _longest(self) -> int:
@@ -129,36 +130,48 @@ class NetworkEncoder(WeightsOnDisk):
         return groups
 
     def _rows(self, network: nn.Module, windows: list[tuple[int, Tensor]]) -> Iterator[tuple[int, np.ndarray]]:
-        """(place, embedding) of windows of one length. Where memory runs out the batch is halved, and so on."""
-        limit = max(1, int(self.batch_s * self.sample_rate) // windows[0][1].shape[-1])
-        at = 0
-        while at < len(windows):
-            some = windows[at : at + limit]
-            rows = self._through(network, [window for _, window in some])
-            if rows is not None:
-                yield from zip((place for place, _ in some), rows, strict=True)
-                at += len(some)
-            elif len(some) > 1:
-                limit = len(some) // 2
-            else:
-                raise MemoryError(
-                    f"waveform {some[0][0]} of the batch: the device has not the memory for one window of "
-                    f"{some[0][1].shape[-1] / self.sample_rate:.1f} s through {self.key}"
-                )
-
-    def _through(self, network: nn.Module, windows: list[Tensor]) -> np.ndarray | None:
-        """float32 [B, dimension] of windows of one length; None if the device ran out of memory."""
+        """(place, embedding) of windows of one length."""
         import torch
 
         like = next(network.parameters())
-        try:
-            with torch.inference_mode(), _precision(like.device, self.autocast):
-                rows = network(torch.stack(windows).to(like.device, like.dtype))
-                return rows.float().cpu().numpy()
-        except torch.OutOfMemoryError:
-            pass  # what it had computed is freed only once the exception is gone: hence no retry in here
-        torch.cuda.empty_cache()
-        return None
+        length = windows[0][1].shape[-1]
+
+        def run(some: list[tuple[int, Tensor]]) -> np.ndarray:
+            together = torch.stack([window for _, window in some]).to(like.device, like.dtype)
+            with torch.inference_mode(), _autocast(like.device, self.autocast):
+                return network(together).float().cpu().numpy()
+
+        def name(window: tuple[int, Tensor]) -> str:
+            return f"waveform {window[0]} of the batch, {length / self.sample_rate:.1f} s of it through {self.key}"
+
+        seconds = self.batch_s if like.device.type == "cuda" else self.batch_s_on_cpu
+        at_once = max(1, int(seconds * self.sample_rate) // length)
+        for (place, _), row in in_batches(windows, at_once, run, name):
+            yield place, row
+
+
+def in_batches(
+    items: Sequence, at_once: int, run: Callable[[Sequence], np.ndarray], name: Callable[..., str]
+) -> Iterator[tuple]:
+    """Each item with its row of `run`, which takes up to `at_once` items. A device that is out of memory gets half as
+    many, and so on; where it has not the memory for one, MemoryError with the item's `name`.
+    """
+    import torch
+
+    at = 0
+    while at < len(items):
+        some = items[at : at + at_once]
+        rows = None
+        with suppress(torch.OutOfMemoryError):  # what it had computed is freed once the exception is gone: at the end
+            rows = run(some)
+        if rows is not None:
+            yield from zip(some, rows, strict=True)
+            at += len(some)
+        elif len(some) > 1:
+            torch.cuda.empty_cache()
+            at_once = len(some) // 2
+        else:
+            raise MemoryError(f"{name(some[0])}: the device has not the memory for it, even alone")
 
 
 def cut(n: int, longest: int) -> list[tuple[int, int]]:
@@ -171,33 +184,21 @@ def cut(n: int, longest: int) -> list[tuple[int, int]]:
 
 
 def _checked(place: int, waveform: np.ndarray) -> np.ndarray:
-    x = np.asarray(waveform, dtype=np.float32)
+    x = np.require(waveform, dtype=np.float32, requirements=["C", "W"])  # as torch wants memory that it shares
+    says = None
     if x.ndim != 1 or not x.size:
-        raise ValueError(
-            f"waveform {place} of the batch: has shape {list(x.shape)}; expected [n] with n >= 1 samples, mixed down to mono"
-        )
-    if not np.isfinite(x).all():
-        raise ValueError(f"waveform {place} of the batch: holds NaN or infinite samples")
+        says = f"has shape {list(x.shape)}; expected [n] with n >= 1 samples, mixed down to mono"
+    elif not np.isfinite(x).all():
+        says = "holds NaN or infinite samples"
+    if says:
+        raise ValueError(f"waveform {place} of the batch: {says}")
     return x
 
 
-def _stack(tensors: list[Tensor], axis: int) -> Tensor:
+def _autocast(device: torch.device, dtype: str | None) -> AbstractContextManager:
     import torch
 
-    return torch.stack(tensors, dim=axis)
-
-
-@contextmanager
-def _precision(device, autocast: str | None) -> Iterator[None]:
-    """Arithmetic in float32 proper on cuda, or in autocast; nothing to choose on the CPU."""
-    import torch
-
-    with ExitStack() as stack:
-        if device.type == "cuda":
-            stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
-        if autocast:
-            stack.enter_context(torch.autocast(device.type, dtype=getattr(torch, autocast)))
-        yield
+    return torch.autocast(device.type, dtype=getattr(torch, dtype)) if dtype else nullcontext()
 
 
 _loaded: dict[str, tuple[tuple[Path, str], nn.Module]] = {}
@@ -213,6 +214,7 @@ def _load_once(name: str, load: Callable[[Path], nn.Module]) -> nn.Module:
             import torch
 
             installed.verify()
+            torch.backends.cudnn.allow_tf32 = False  # torch's default, for convolutions only, is 10 bits of mantissa
             network = load(installed.path).eval().requires_grad_(False)
             _loaded[name] = identity, network.to("cuda" if torch.cuda.is_available() else "cpu")
         return _loaded[name][1]
