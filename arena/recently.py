@@ -1,7 +1,7 @@
 """What was found out a few seconds ago and still is good enough: each process has its copy.
 
-The first to ask when it is too old finds it out again, if that is quick; else a thread does, and who asks meanwhile gets
-the old answer. So no listener waits for a large study to be read.
+The first to ask when it is too old finds it out again, if that is quick; else a thread does, and who asks meanwhile
+gets the old answer. So no listener waits for a large study to be read.
 """
 
 import threading

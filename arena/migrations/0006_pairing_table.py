@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='battle',
             name='eligible_pairs',
-            field=models.PositiveIntegerField(blank=True, help_text='System pairs that could have been drawn for this rater; None before it was kept.', null=True),
+            field=models.PositiveIntegerField(blank=True, help_text='Pairs of systems that could have been drawn for this rater, where that was kept.', null=True),
         ),
         migrations.AlterField(
             model_name='study',

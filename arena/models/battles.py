@@ -58,7 +58,7 @@ class Battle(models.Model):
     eligible_pairs = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="System pairs that could have been drawn for this rater; None before it was kept.",
+        help_text="Pairs of systems that could have been drawn for this rater, where that was kept.",
     )
 
     served_at = models.DateTimeField()

@@ -3,6 +3,7 @@ balanced; each with its probability given what this rater was eligible for."""
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,18 +39,15 @@ class Offer:
         ranked = [battle for battle in past if battle.kind == Battle.Kind.RANKED]
         self._met = {frozenset((battle.clip_a_id, battle.clip_b_id)) for battle in ranked}
         self._is_over = bool(study.battles_per_rater and len(self._met) >= study.battles_per_rater)
-        self._counts = None
 
     @property
     def is_empty(self):
         return self._is_over or self._shut.size == self.stock.low.size
 
-    @property
+    @cached_property
     def counts(self):
         """int [pairs]: votes there are and votes to come."""
-        if self._counts is None:
-            self._counts = votes_on(self.study, self.stock, self.now)
-        return self._counts
+        return votes_on(self.study, self.stock, self.now)
 
     def n_left(self):
         """How many battles there are for this rater, of what the quotas leave room for."""
@@ -82,24 +80,27 @@ class Offer:
             return Study.Pairing.INFORMATIVE, self.stock.wheel(table).draw(self.study.epsilon, rng, shut)
         return Study.Pairing.LEAST_VOTED, draw_least_voted(self.counts, self.study.epsilon, rng, shut)
 
-    @property
+    @cached_property
     def _shut(self):
         """int: the pairs that cannot be drawn for this rater, ascending."""
-        if self.prompt:
-            left = self.stock.options_on(self.prompt)
-            for pair, n in self._heard(self.prompt).items():
-                left[pair] -= n
-            nothing_left = np.flatnonzero(left <= 0)
-        else:
-            heard = self._heard()
-            all_heard = [pair for pair, n in heard.items() if n >= self.stock.options[pair]]
-            nothing_left = (
-                np.union1d(self.stock.shut, np.array(all_heard, dtype=np.intp)) if all_heard else self.stock.shut
-            )
-        shut = np.union1d(nothing_left, retired) if (retired := self._retired()).size else nothing_left
-        if self.study.votes_per_pair:
-            shut = np.union1d(shut, np.flatnonzero(self.counts >= self.study.votes_per_pair))
-        return shut.astype(np.intp)
+        shut = self._nothing_left() if self.prompt else self.stock.shut
+        more = [] if self.prompt else [pair for pair, n in self._heard().items() if n >= self.stock.options[pair]]
+        for others in (np.array(more, dtype=np.intp), self._retired(), self._full()):
+            if others.size:
+                shut = np.union1d(shut, others)
+        return shut
+
+    def _nothing_left(self):
+        """int: the pairs of which this rater has heard all there is for the prompt."""
+        left = self.stock.options_on(self.prompt)
+        for pair, n in self._heard(self.prompt).items():
+            left[pair] -= n
+        return np.flatnonzero(left <= 0)
+
+    def _full(self):
+        """int: the pairs that have all the votes they need."""
+        quota = self.study.votes_per_pair
+        return np.flatnonzero(self.counts >= quota) if quota else np.array([], dtype=np.intp)
 
     def _heard(self, prompt=None):
         """{pair: clip pairs that this rater has met}, of those in stock."""
@@ -114,7 +115,7 @@ class Offer:
         return frozenset(option.clip_ids) not in self._met and self.prompt in (None, option.prompt_id)
 
     def _lately_on_prompts(self, options):
-        """How often the pair has met for the prompt of each option, lately: a look-up that the votes do not lengthen."""
+        """How often the pair has met for each option's prompt, lately: a look-up that the votes do not lengthen."""
         low, high = options[0].system_ids
         most = BALANCED_OVER * len({option.prompt_id for option in options})
         one, other = (
