@@ -59,7 +59,8 @@ GROUPS = (
     ),
     Group(
         "Pairs, blocks and checks",
-        "pairing: least-voted or uniform; epsilon is the share of least-voted pairs that is drawn uniformly. "
+        "pairing: least-voted, uniform, or informative (where a vote tells the board most; least-voted before the "
+        "first edition); epsilon is the share of pairs drawn uniformly all the same. "
         "Per block: block_length ordinary battles and, at random places, golds (a clip against its degraded self), "
         "traps (against itself with beeps) and repeats (slots swapped). Without votes_per_pair, battles_per_rater or "
         "blocks there is no end but that of the clips.",

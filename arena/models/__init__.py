@@ -8,6 +8,7 @@ from arena.study_settings import ANSWERS
 
 from .battles import Battle
 from .clips import Clip, Excerpt, Prompt, Status, System
+from .pairing import PairingTable
 from .raters import Arrival, Consent, Participation, Rater
 from .studies import Study, default_answers, default_questions
 
@@ -18,6 +19,7 @@ __all__ = [
     "Clip",
     "Consent",
     "Excerpt",
+    "PairingTable",
     "Participation",
     "Prompt",
     "Rater",

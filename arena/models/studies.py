@@ -35,6 +35,7 @@ class Study(models.Model):
     class Pairing(models.TextChoices):
         LEAST_VOTED = "least-voted"
         UNIFORM = "uniform"
+        INFORMATIVE = "informative", "informative: where a vote tells the board most"
 
     class Headphones(models.TextChoices):
         OFF = "off"

@@ -1,0 +1,129 @@
+"""Which clip pair a rater hears next: a pair of systems by the study's policy, then clips of them so that prompts stay
+balanced; each with its probability given what this rater was eligible for."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from arena.candidates import Candidate
+from arena.models import Battle, Study
+from arena.pairing import Draw, draw_least_voted, draw_uniform
+from arena.stock import recent_stock, recent_table
+from arena.vote_counts import votes_on
+
+BALANCED_OVER = 4  # battles per prompt, back from now, in which a pair's prompts are balanced
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """policy: that drew the pair, which without a pairing table is not the study's."""
+
+    candidate: Candidate
+    policy: str
+    pair: Draw
+    clips: Draw
+
+
+class Offer:
+    """What a rater can be served now: all that has not been heard, of systems in service, within the quotas.
+
+    Without `prompt` that is what the study has but for a few pairs, and these are left out of the draw; so it takes as
+    long for the first vote as for the millionth.
+    """
+
+    def __init__(self, rater, study, past, now, prompt=None):
+        self.rater, self.study, self.now, self.prompt = rater, study, now, prompt
+        self.stock = recent_stock(study)
+        ranked = [battle for battle in past if battle.kind == Battle.Kind.RANKED]
+        self._met = {frozenset((battle.clip_a_id, battle.clip_b_id)) for battle in ranked}
+        self._is_over = bool(study.battles_per_rater and len(self._met) >= study.battles_per_rater)
+
+    @property
+    def is_empty(self):
+        return self._is_over or self._shut.size == self.stock.low.size
+
+    @cached_property
+    def counts(self):
+        """int [pairs]: votes there are and votes to come."""
+        return votes_on(self.study, self.stock, self.now)
+
+    def n_left(self):
+        """How many battles there are for this rater, of what the quotas leave room for."""
+        if self._is_over:
+            return 0
+        left = self.stock.options.copy()
+        for pair, n in self._heard().items():
+            left[pair] -= n
+        left[self._retired()] = 0
+        if self.study.votes_per_pair:
+            left = np.clip(self.study.votes_per_pair - self.counts, 0, left)
+        return int(left.sum())
+
+    def draw(self, rng):
+        """A Drawn. There must be something left."""
+        policy, pair = self._draw_pair(rng)
+        options = [option for option in self.stock.candidates(pair.index) if self._is_open(option)]
+        if policy == Study.Pairing.UNIFORM or self.prompt or len(options) == 1:
+            clips = draw_uniform(len(options), rng)
+        else:
+            clips = draw_least_voted(self._lately_on_prompts(options), self.study.epsilon, rng)
+        return Drawn(options[clips.index], policy, pair, clips)
+
+    def _draw_pair(self, rng):
+        shut, n = self._shut, self.stock.low.size
+        if self.study.pairing == Study.Pairing.UNIFORM:
+            return Study.Pairing.UNIFORM, draw_uniform(n, rng, shut)
+        table = recent_table(self.study) if self.study.pairing == Study.Pairing.INFORMATIVE else None
+        if table:
+            return Study.Pairing.INFORMATIVE, self.stock.wheel(table).draw(self.study.epsilon, rng, shut)
+        return Study.Pairing.LEAST_VOTED, draw_least_voted(self.counts, self.study.epsilon, rng, shut)
+
+    @cached_property
+    def _shut(self):
+        """int: the pairs that cannot be drawn for this rater, ascending."""
+        shut = self._nothing_left() if self.prompt else self.stock.shut
+        more = [] if self.prompt else [pair for pair, n in self._heard().items() if n >= self.stock.options[pair]]
+        for others in (np.array(more, dtype=np.intp), self._retired(), self._full()):
+            if others.size:
+                shut = np.union1d(shut, others)
+        return shut
+
+    def _nothing_left(self):
+        """int: the pairs of which this rater has heard all there is for the prompt."""
+        left = self.stock.options_on(self.prompt)
+        for pair, n in self._heard(self.prompt).items():
+            left[pair] -= n
+        return np.flatnonzero(left <= 0)
+
+    def _full(self):
+        """int: the pairs that have all the votes they need."""
+        quota = self.study.votes_per_pair
+        return np.flatnonzero(self.counts >= quota) if quota else np.array([], dtype=np.intp)
+
+    def _heard(self, prompt=None):
+        """{pair: clip pairs that this rater has met}, of those in stock."""
+        places = (self.stock.number_of(*clips) for clips in self._met)
+        return Counter(pair for pair, of in filter(None, places) if prompt in (None, of))
+
+    def _retired(self):
+        """int: the pairs with a system that was retired since the stock was read."""
+        return self.stock.numbers_of(self.study.systems.filter(retired_at__isnull=False).values_list("pk", flat=True))
+
+    def _is_open(self, option):
+        return frozenset(option.clip_ids) not in self._met and self.prompt in (None, option.prompt_id)
+
+    def _lately_on_prompts(self, options):
+        """How often the pair has met for each option's prompt, lately: a look-up that the votes do not lengthen."""
+        low, high = options[0].system_ids
+        most = BALANCED_OVER * len({option.prompt_id for option in options})
+        one, other = (
+            Battle.objects.filter(study=self.study, kind=Battle.Kind.RANKED, system_a=a, system_b=b)
+            .exclude(close_reason="skipped")
+            .order_by("-served_at")
+            .values_list("prompt_id", flat=True)[:most]
+            for a, b in ((low, high), (high, low))
+        )
+        lately = Counter(one.union(other, all=True))
+        return [lately[option.prompt_id] for option in options]
