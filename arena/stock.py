@@ -72,11 +72,16 @@ class Stock:
         places = [self._place[system] for system in systems if system in self._place]
         return np.flatnonzero(np.isin(self.low, places) | np.isin(self.high, places)) if places else np.array([], int)
 
+    def find(self, clip, other):
+        """The Candidate of two clips; None where they cannot meet, or not now."""
+        (prompt, *one), (prompt_too, *two) = (self._of_clip.get(pk, (None,)) for pk in (clip, other))
+        if prompt is None or prompt != prompt_too:
+            return None
+        return self._candidate((clip, *one), (other, *two), prompt)
+
     def number_of(self, clip, other):
         """(pair, prompt) of two clips that can meet; None where they cannot, or not now."""
-        if clip not in self._of_clip or other not in self._of_clip:
-            return None
-        candidate = self._candidate((clip, *self._of_clip[clip][1:]), (other, *self._of_clip[other][1:]), 0)
+        candidate = self.find(clip, other)
         if not candidate:
             return None
         low, high = (self._place[system] for system in candidate.system_ids)

@@ -198,6 +198,31 @@ class Reward(models.Model):
         return f"{self.value:.3f} for clip {self.clip_id}"
 
 
+class TrainingMark(models.Model):
+    """How much the votes on two clips weigh in training sets from now on, beside what they weigh anyway. Append-only:
+    of several on the same clips the last counts, so weight 1 takes a mark back."""
+
+    WEIGHT = 3.0
+
+    study = models.ForeignKey(Study, models.PROTECT, related_name="training_marks")
+    clip_low = models.ForeignKey(Clip, models.PROTECT, related_name="+", help_text="The one of the lower id.")
+    clip_high = models.ForeignKey(Clip, models.PROTECT, related_name="+")
+    weight = models.FloatField(default=WEIGHT)
+    by = models.CharField(max_length=150, help_text="The user's name.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(weight__gt=0, weight__lte=10), name="training_mark_weight"),
+            models.CheckConstraint(condition=Q(clip_low__lt=F("clip_high")), name="training_mark_two_clips"),
+        ]
+        indexes = [models.Index(fields=["study", "clip_low", "clip_high"], name="training_mark_of_clips")]
+
+    def __str__(self):
+        return f"clips {self.clip_low_id} and {self.clip_high_id} in {self.study_id} x {self.weight:g}"
+
+
 class Edition(models.Model):
     """One immutable, numbered computation of a board."""
 

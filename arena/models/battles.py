@@ -18,11 +18,12 @@ class BattleQuerySet(models.QuerySet):
 
     def voted(self):
         """What a pair's quota sees for good."""
-        return self.filter(close_reason="voted", kind__in=["ranked", "imported"])
+        return self.filter(close_reason="voted", kind__in=["ranked", "imported"]).exclude(policy=Battle.AGAIN)
 
     def awaited(self, now):
         """What it sees for a while: battles for which an answer is still expected."""
-        return self.filter(closed_at__isnull=True, reserved_until__gt=now, kind__in=["ranked", "imported"])
+        awaited = self.filter(closed_at__isnull=True, reserved_until__gt=now, kind__in=["ranked", "imported"])
+        return awaited.exclude(policy=Battle.AGAIN)
 
 
 class Battle(models.Model):
@@ -36,6 +37,7 @@ class Battle(models.Model):
         REPEAT = "repeat"
         PRACTICE = "practice"
 
+    AGAIN = "again"  # the policy of battles that staff asked for, clip pair by clip pair: see `Again`
     ONE_CLIP = (Kind.GOLD, Kind.TRAP, Kind.PRACTICE)  # a clip against a variant of itself: one answer is right
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

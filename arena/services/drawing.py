@@ -38,11 +38,12 @@ class Offer:
         self.stock = recent_stock(study)
         ranked = [battle for battle in past if battle.kind == Battle.Kind.RANKED]
         self._met = {frozenset((battle.clip_a_id, battle.clip_b_id)) for battle in ranked}
-        self._is_over = bool(study.battles_per_rater and len(self._met) >= study.battles_per_rater)
+        self._met_again = [{b.clip_a_id, b.clip_b_id} for b in ranked if b.policy == Battle.AGAIN]
+        self.is_over = bool(study.battles_per_rater and len(self._met) >= study.battles_per_rater)
 
     @property
     def is_empty(self):
-        return self._is_over or self._shut.size == self.stock.low.size
+        return self.is_over or self._shut.size == self.stock.low.size
 
     @cached_property
     def counts(self):
@@ -51,14 +52,17 @@ class Offer:
 
     def n_left(self):
         """How many battles there are for this rater, of what the quotas leave room for."""
-        if self._is_over:
+        if self.is_over:
             return 0
         left = self.stock.options.copy()
-        for pair, n in self._heard().items():
+        for pair, n in self._heard(self._met).items():
             left[pair] -= n
         left[self._retired()] = 0
         if self.study.votes_per_pair:
-            left = np.clip(self.study.votes_per_pair - self.counts, 0, left)
+            room = self.study.votes_per_pair - self.counts
+            for pair, n in self._heard(self._met_again).items():  # so that these, too, take one off the total
+                room[pair] -= n
+            left = np.clip(room, 0, left)
         return int(left.sum())
 
     def draw(self, rng):
@@ -84,7 +88,9 @@ class Offer:
     def _shut(self):
         """int: the pairs that cannot be drawn for this rater, ascending."""
         shut = self._nothing_left() if self.prompt else self.stock.shut
-        more = [] if self.prompt else [pair for pair, n in self._heard().items() if n >= self.stock.options[pair]]
+        more = (
+            [] if self.prompt else [pair for pair, n in self._heard(self._met).items() if n >= self.stock.options[pair]]
+        )
         for others in (np.array(more, dtype=np.intp), self._retired(), self._full()):
             if others.size:
                 shut = np.union1d(shut, others)
@@ -93,7 +99,7 @@ class Offer:
     def _nothing_left(self):
         """int: the pairs of which this rater has heard all there is for the prompt."""
         left = self.stock.options_on(self.prompt)
-        for pair, n in self._heard(self.prompt).items():
+        for pair, n in self._heard(self._met, self.prompt).items():
             left[pair] -= n
         return np.flatnonzero(left <= 0)
 
@@ -102,9 +108,14 @@ class Offer:
         quota = self.study.votes_per_pair
         return np.flatnonzero(self.counts >= quota) if quota else np.array([], dtype=np.intp)
 
-    def _heard(self, prompt=None):
+    def find(self, clip, other):
+        """The Candidate of two clips, if this rater can be served it now; whatever the quotas."""
+        found = None if frozenset((clip, other)) in self._met else self.stock.find(clip, other)
+        return found if found and self.stock.number_of(clip, other)[0] not in self._retired() else None
+
+    def _heard(self, met, prompt=None):
         """{pair: clip pairs that this rater has met}, of those in stock."""
-        places = (self.stock.number_of(*clips) for clips in self._met)
+        places = (self.stock.number_of(*clips) for clips in met)
         return Counter(pair for pair, of in filter(None, places) if prompt in (None, of))
 
     def _retired(self):

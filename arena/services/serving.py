@@ -14,6 +14,7 @@ from arena.models import Battle, Rater
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, NotFound, Refusal
 
+from .again import draw_again
 from .drawing import Offer
 from .joining import require_ready
 
@@ -104,6 +105,8 @@ class _Turn:
 
     def _ranked(self, prompt):
         offer = Offer(self.rater, self.study, self.past, self.now, prompt)
+        if not prompt and (again := draw_again(offer, self.past, self.rng)):
+            return self._create_ranked(again, Battle.AGAIN)
         if offer.is_empty and prompt:
             raise Conflict("You have heard every pair for this prompt.", code="none_left_like")
         if offer.is_empty and still_being_cut(self.study):
@@ -111,6 +114,9 @@ class _Turn:
         if offer.is_empty:
             raise Conflict("You have heard every pair there is. Thank you!", code="none_left")
         drawn = offer.draw(self.rng)
+        return self._create_ranked(drawn, f"{drawn.policy}{'+like' if prompt else ''}")
+
+    def _create_ranked(self, drawn, policy):
         a, b = self._slots()
         return self._create(
             kind=Battle.Kind.RANKED,
@@ -122,7 +128,7 @@ class _Turn:
             excerpt_a_id=drawn.candidate.excerpt_ids[a],
             excerpt_b_id=drawn.candidate.excerpt_ids[b],
             length_ms=drawn.candidate.length_ms,
-            policy=f"{drawn.policy}{'+like' if prompt else ''}",
+            policy=policy,
             pair_probability=drawn.pair.probability,
             clip_probability=drawn.clips.probability,
             eligible_pairs=drawn.pair.n_options,

@@ -21,6 +21,7 @@ EXCLUDED = {
     "gold": gettext_lazy("A check: a clip against a damaged copy of itself"),
     "trap": gettext_lazy("A check: was the listener attending"),
     "repeat": gettext_lazy("A check: a pair that the listener had answered before"),
+    "again": gettext_lazy("Served again on purpose, which would tilt the board"),
     "risk": gettext_lazy("The listener looks like a duplicate or a machine"),
     "careless": gettext_lazy("The listener did not listen, by all the checks together"),
     "favours_system": gettext_lazy("The listener favours one system far beyond what others hear"),
