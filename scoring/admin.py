@@ -5,7 +5,7 @@ from django.contrib import admin
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
 from . import model_admin
-from .models import AnchorBias, AnchorFit, Edition, Embedding, QualityReport, Rating, Release, Reward
+from .models import AnchorBias, AnchorFit, Edition, Embedding, QualityReport, Rating, Release, Reward, TrainingMark
 
 __all__ = ["model_admin"]  # reward models, what was decided about them, and their retraining
 
@@ -107,6 +107,17 @@ class AnchorBiasAdmin(ReadOnlyAdmin):
     list_select_related = ["system", "fit__study", "fit__reward_model"]
     search_fields = ["system__name"]
     system_link, fit_link = link_to("system"), link_to("fit")
+
+
+@admin.register(TrainingMark)
+class TrainingMarkAdmin(ReadOnlyAdmin):
+    """Made on the page of disagreements."""
+
+    list_display = ["id", "study", "low_link", "high_link", "weight", "by", "created_at"]
+    list_filter = ["study"]
+    list_select_related = ["study", "clip_low__system", "clip_high__system"]
+    search_fields = ["=clip_low__id", "=clip_high__id", "by"]
+    low_link, high_link = link_to("clip_low"), link_to("clip_high")
 
 
 @admin.register(Release)

@@ -72,7 +72,7 @@ def compute(votes, config):
     """
     if not len(votes.outcome):
         return {"groups": [], "g_eff": 0.0, "heaviest_rater_share": 0.0, "converged": True, **_counts(votes)}
-    fit = _fit(votes, config)
+    fit = fit_votes(votes, config)
     columns = _columns(fit, config["level"])
     groups = [
         sorted(
@@ -91,7 +91,8 @@ def compute(votes, config):
     }
 
 
-def _fit(votes, config):
+def fit_votes(votes, config):
+    """The `bradley_terry.Fit` of the votes that the configuration names."""
     fits = {
         None: bradley_terry.fit_version_1,
         HALF_TIE: bradley_terry.fit,

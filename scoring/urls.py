@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from . import api, views
+from . import api, staff_views, views
 
 urlpatterns = [
     path("", views.index, name="index"),
@@ -10,6 +10,12 @@ urlpatterns = [
     path("models/<path:name>/data.json", views.model_data, name="model-data"),
     path("models/<path:name>/", views.model, name="model"),
     path("boards/<slug:slug>/exclusions/", views.exclusions, name="exclusions"),
+    path("boards/<slug:slug>/systems/<path:name>/data.<str:format>", staff_views.system_data, name="system-data"),
+    path("boards/<slug:slug>/systems/<path:name>/", staff_views.system, name="system"),
+    path("review/", staff_views.queue, name="review"),
+    path("review/data.<str:format>", staff_views.queue_data, name="review-data"),
+    path("review/again/", staff_views.serve_again, name="serve-again"),
+    path("review/mark/", staff_views.mark, name="training-mark"),
     path("api/exclusions/", api.exclusions, name="api-exclusions"),
     path("api/leaderboard/", api.leaderboard, name="leaderboard"),
     path("api/raters/me/history/", api.history, name="history"),
