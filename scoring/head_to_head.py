@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, xlogy
+from scipy.special import expit
 
 from annotations.quality.evidence import wilson
 from scoring.bradley_terry import BOTH_BAD
@@ -139,16 +139,14 @@ def pool(a: ArrayLike, b: ArrayLike, outcome: ArrayLike) -> Pooled:
     return Pooled(pairs, *counts, of, first, swapped)
 
 
-def surprise(n_winner: ArrayLike, n: ArrayLike, probability: ArrayLike) -> np.ndarray:
-    """float [P], nats: how much less likely a model makes the votes than their own share does.
+def surprise(n_winner: ArrayLike, n_loser: ArrayLike, margin: ArrayLike) -> np.ndarray:
+    """float [P], nats: how much likelier the votes would be if the model had its odds the other way round.
 
-    n_winner of n decisive votes [P] went to the pair's winner, whom the model gives `probability` [P]. It is n times
-    the Kullback-Leibler divergence of the share from the probability; for one vote, -log(probability).
+    n_winner, n_loser: decisive votes [P]; margin: logit of the model's probability for the winner [P]. It is the log of
+    the ratio of the two likelihoods, (n_winner - n_loser) * -margin; so single votes come in the order of the winner's
+    probability, lowest first, votes that agree add up, and split ones cancel.
     """
-    n_winner, n, p = (np.asarray(values, dtype=float) for values in (n_winner, n, probability))
-    share = n_winner / n
-    with np.errstate(divide="ignore"):
-        return n * (xlogy(share, share / p) + xlogy(1 - share, (1 - share) / (1 - p)))
+    return (np.asarray(n_winner, dtype=float) - np.asarray(n_loser)) * -np.asarray(margin, dtype=float)
 
 
 def histogram(values: ArrayLike) -> list[tuple[float, float, int]]:

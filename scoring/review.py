@@ -29,7 +29,7 @@ def queue(studies, system=None):
     system: a name, of pairs that it is in. Without a live model there is none.
 
     The order is that of `head_to_head.surprise`: for one vote that of the winner's probability, lowest first; votes
-    that agree with each other count for more, and a pair on which listeners are evenly split has no winner and no row.
+    that agree add up, split ones cancel, and a pair on which listeners are evenly split has no winner and no row.
     """
     model = RewardModel.live()
     rows = [row for study in studies for row in (_of_study(study, model) if model else [])]
@@ -107,7 +107,7 @@ def _of_study(study, model):
                 "ties": int(pooled.ties[place]),
                 "unseen": int(unseen[place]),
                 **_probability(-abs(margin[place]), None if half is None else half[place]),
-                "surprise": round(float(surprise(max(won), sum(won), expit(-abs(margin[place])))), 6),
+                "surprise": round(float(surprise(max(won), min(won), -abs(margin[place]))), 6),
             }
         )
     return rows

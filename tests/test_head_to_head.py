@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import binomtest
 
 from scoring.bradley_terry import BOTH_BAD
@@ -81,15 +81,15 @@ def test_who_differs_already_needs_none_and_equals_are_never_told_apart():
 
 
 def test_surprise_of_one_vote_is_in_the_order_of_the_winners_probability():
-    p = np.array([0.05, 0.2, 0.4])
-    assert surprise([1, 1, 1], [1, 1, 1], p) == pytest.approx(-np.log(p))
+    found = surprise([1, 1, 1], [0, 0, 0], logit([0.05, 0.2, 0.4]))
+    assert found == pytest.approx(np.log([0.95 / 0.05, 0.8 / 0.2, 0.6 / 0.4]))
 
 
-def test_votes_that_agree_surprise_more_than_one_and_split_ones_less():
-    one, two, split = surprise([1, 2, 2], [1, 2, 3], [0.3, 0.3, 0.3])
+def test_votes_that_agree_add_up_split_ones_cancel_and_many_on_a_toss_up_say_little():
+    one, two, split, toss_up = surprise([1, 2, 2, 3], [0, 0, 1, 0], logit([0.2, 0.2, 0.2, 0.48]))
     assert two == pytest.approx(2 * one)
-    assert split < one
-    assert surprise([3], [10], [0.3])[0] == pytest.approx(0, abs=1e-12)
+    assert split == pytest.approx(one)
+    assert toss_up < one
 
 
 def test_votes_on_the_same_two_are_one_row_whichever_side_they_stood_on():

@@ -378,7 +378,7 @@ def test_the_queue_begins_with_the_winner_whom_the_model_believed_in_least(study
     assert [(row["winner"]["system"], row["probability"]) for row in rows] == [
         ("cedar", pytest.approx(0.1)), ("birch", pytest.approx(0.2))
     ]  # fmt: skip
-    assert rows[0]["surprise"] == pytest.approx(-np.log(0.1), abs=1e-5)
+    assert rows[0]["surprise"] == pytest.approx(np.log(9), abs=1e-5)
     assert rows[0]["low"] is None  # without anchors nobody knows how unsure the biases are
 
 
@@ -390,7 +390,7 @@ def test_votes_on_one_clip_pair_are_pooled_and_agreeing_ones_come_first(study):
     edition(study)
     (row,) = queue(study)
     assert (row["winner"]["votes"], row["loser"]["votes"], row["ties"]) == (3, 0, 1)
-    assert row["surprise"] == pytest.approx(-3 * np.log(0.3), abs=1e-5)
+    assert row["surprise"] == pytest.approx(3 * np.log(7 / 3), abs=1e-5)
 
 
 def test_probabilities_are_calibrated_by_the_anchors_with_what_these_leave_unsure(study):
