@@ -110,6 +110,10 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
+# The weights of the encoders, fetched only by `manage.py fetch_weights`. scoring.reward knows no settings.
+WEIGHTS_DIR = Path(env("WEIGHTS_DIR", str(ARENA_HOME / "weights"))).resolve()
+os.environ["WEIGHTS_DIR"] = str(WEIGHTS_DIR)
+
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
@@ -186,6 +190,7 @@ CELERY_BEAT_SCHEDULE = {
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
     "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
     "releases": sweep("scoring.tasks.release_pairs", 3600),
+    "retraining": sweep("scoring.tasks.retrain", 15),
 }
 
 LOGGING = {

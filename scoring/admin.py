@@ -4,8 +4,10 @@ from django.contrib import admin
 
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
-from . import services
-from .models import AnchorBias, AnchorFit, Edition, Embedding, QualityReport, Rating, Release, Reward, RewardModel
+from . import model_admin
+from .models import AnchorBias, AnchorFit, Edition, Embedding, QualityReport, Rating, Release, Reward
+
+__all__ = ["model_admin"]  # reward models, what was decided about them, and their retraining
 
 
 @admin.register(Embedding)
@@ -29,34 +31,6 @@ class EmbeddingAdmin(ReadOnlyAdmin):
     @admin.display(description="state")
     def state(self, obj):
         return "failed" if obj.error else "claimed" if obj.vector is None else "done"
-
-
-@admin.register(RewardModel)
-class RewardModelAdmin(ReadOnlyAdmin):
-    list_display = ["name", "status", "held_out", "ledger_seq", "created_at", "activated_at", "rewards", "anchor_fits"]
-    list_filter = ["status"]
-    search_fields = ["name", "sha256"]
-    actions = ["activate"]
-    rewards = list_of("rewards", "reward_model__id__exact", "scoring", "reward")
-    anchor_fits = list_of("anchor fits", "reward_model__id__exact", "scoring", "anchorfit")
-
-    @admin.display(description="held out")
-    def held_out(self, obj):
-        test = obj.metrics.get("test", {})
-        if test.get("accuracy") is None:
-            return "-"
-        return f"accuracy {test['accuracy']:.3f}, ECE {test['ece']:.3f}, n = {test['n_decided']}"
-
-    @admin.action(description="Make the selected model live", permissions=["activate"])
-    def activate(self, request, queryset):
-        if queryset.count() != 1:
-            self.message_user(request, "Select exactly one model: only one is live.", level="error")
-            return
-        model = services.activate_model(queryset.get())
-        self.message_user(request, f"{model.name} is live.")
-
-    def has_activate_permission(self, request):
-        return request.user.has_perm("scoring.change_rewardmodel")
 
 
 @admin.register(Reward)

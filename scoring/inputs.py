@@ -33,6 +33,7 @@ class StudyVotes:
     cluster: int [V], one label per rater; a vote without rater is a cluster of its own.
     weight: float [V], 1 unless votes weigh as much as their raters are reliable, or as their pairs were seldom drawn.
     clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
+    rater: str [V], as exports name raters; `no rater 17` for the vote at 17 where there is none.
     seq: int [V], places in the ledger, ascending. covariates: {name: float [V]}, those that were asked for.
     """
 
@@ -45,6 +46,7 @@ class StudyVotes:
     clip_a: np.ndarray
     clip_b: np.ndarray
     prompt: np.ndarray
+    rater: np.ndarray
     seq: np.ndarray
     excluded: dict[str, int]
     n_raters: int
@@ -112,6 +114,7 @@ def study_votes(
         clip_a=columns[3].astype(np.int64),
         clip_b=columns[4].astype(np.int64),
         prompt=columns[5].astype(np.int64),
+        rater=np.array([rater_label(row[-1], row[-2]) for row in rows.used], dtype=str),
         seq=columns[6].astype(np.int64),
         excluded=dict(sorted(rows.excluded.items())),
         n_raters=len(raters),
@@ -119,6 +122,11 @@ def study_votes(
         input_hash=rows.hash.hexdigest(),
         covariates={name: beside[:, k] for k, name in enumerate(covariates)} if len(rows.used) else {},
     )
+
+
+def rater_label(rater, seq):
+    """A vote without a rater is by somebody of its own."""
+    return str(rater) if rater else f"no rater {seq}"
 
 
 def board_votes(study, seq, config):
@@ -153,7 +161,7 @@ def _read(study, up_to, excluded_flags, both_bad):
         "vote__battle__prompt_id",
         "vote__rater_id",
     ).iterator(chunk_size=5000):  # fmt: skip
-        reason = _why_excluded(excluded.get(vote), kind, preference, credit)
+        reason = why_excluded(excluded.get(vote), kind, preference, credit)
         rows.hash.update(f"{vote},{a},{b},{preference},{rater},{reason}\n".encode())
         if reason:
             rows.excluded[reason] += 1
@@ -188,7 +196,8 @@ def _excluded_by_flag(entries, excluded_flags):
     return excluded
 
 
-def _why_excluded(flagged_by, kind, preference, credit):
+def why_excluded(flagged_by, kind, preference, credit=CREDIT_TO_A):
+    """The reason why a vote says nothing of its systems, "" where it does; credit: the answers that say something."""
     if flagged_by:
         return flagged_by
     if kind in NOT_RANKED:
@@ -208,33 +217,106 @@ def clip_rewards(model, clip_ids, last_reward=None):
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """features float32 [C, D] of C clips; N pairs as rows of it; target float [N]; prompt int [N]."""
+    """Votes on clips, in ledger order, as `reward.train` takes them.
+
+    features: float32 [C, D], a row per clip, by clip id; the encoders' blocks beside each other. a, b: int [N], rows of
+    it. target: float [N], credit to a, 0.5 for a tie. weight: float [N]. prompt: int [N]; rater, system_a, system_b:
+    str [N], a vote without rater has a label of its own; source: str [N], the study's slug; time: int [N], its seq.
+    excluded: {reason: n}, among them `no_clips`, and `not_embedded`: votes on clips that an encoder could not embed.
+    """
 
     features: np.ndarray
     a: np.ndarray
     b: np.ndarray
     target: np.ndarray
+    weight: np.ndarray
     prompt: np.ndarray
-    n_unembedded: int
+    rater: np.ndarray
+    system_a: np.ndarray
+    system_b: np.ndarray
+    source: np.ndarray
+    time: np.ndarray
+    excluded: dict[str, int]
+
+    def as_arguments(self):
+        """(positional, by name): what `train` is called with."""
+        return (self.features, self.a, self.b, self.target, self.prompt), {
+            "rater": self.rater,
+            "systems": (self.system_a, self.system_b),
+            "source": self.source,
+            "time": self.time,
+            "weight": self.weight,
+        }
 
 
-def training_set(studies, seq, encoders):
-    """The usable votes of the studies on clips that all encoders (key, revision) have embedded."""
-    votes = [study_votes(study, seq, excluded_flags(study)) for study in studies]
-    a, b, target, prompt = (
-        np.concatenate([getattr(one, name) for one in votes]) for name in ("clip_a", "clip_b", "outcome", "prompt")
-    )
-    vectors = embedded(np.union1d(a, b), encoders)
-    usable = np.array([x in vectors and y in vectors for x, y in zip(a, b, strict=True)], dtype=bool)
-    order = {clip: row for row, clip in enumerate(vectors)}
+def training_set(studies, seq, encoders, reliability=None):
+    """The usable votes of the studies up to `seq` on clips that all encoders (key, revision) have embedded.
+
+    reliability: {study's slug: a `Reliability` id}; the votes of these studies weigh as much as their raters' skill.
+    """
+    columns, excluded = {}, Counter()
+    for study in studies:
+        votes = study_votes(study, seq, excluded_flags(study), (reliability or {}).get(study.slug))
+        names = np.array(votes.systems, dtype=str)
+        for name, values in {
+            "clip_a": votes.clip_a,
+            "clip_b": votes.clip_b,
+            "target": votes.outcome,
+            "weight": votes.weight,
+            "prompt": votes.prompt,
+            "rater": votes.rater,
+            "system_a": names[votes.a] if len(names) else names,
+            "system_b": names[votes.b] if len(names) else names,
+            "source": np.full(len(votes.seq), study.slug),
+            "time": votes.seq,
+        }.items():
+            columns.setdefault(name, []).append(values)
+        excluded.update(votes.excluded)
+    columns = {name: np.concatenate(values) for name, values in columns.items()}
+    clip_ids, features = embedded_rows(np.union1d(columns["clip_a"], columns["clip_b"]), encoders)
+    return assemble(columns, clip_ids, features, excluded)
+
+
+def assemble(columns, clip_ids, features, excluded):
+    """The TrainingSet of votes, whose columns are those of its fields but clip_a and clip_b, ids, for a and b.
+
+    clip_ids: int [C], ascending, of the rows of features. A vote on another clip is excluded.
+    """
+    with_clips = (columns["clip_a"] > 0) & (columns["clip_b"] > 0)
+    usable = np.isin(columns["clip_a"], clip_ids) & np.isin(columns["clip_b"], clip_ids)
+    in_order = np.flatnonzero(usable)[np.argsort(columns["time"][usable], kind="stable")]
+    votes = {name: values[in_order] for name, values in columns.items()}
+    left_out = Counter(no_clips=int((~with_clips).sum()), not_embedded=int((with_clips & ~usable).sum()))
+    excluded = Counter(excluded) + left_out  # which drops what is 0
     return TrainingSet(
-        features=np.stack(list(vectors.values())) if vectors else np.empty((0, 0), np.float32),
-        a=np.array([order[clip] for clip in a[usable]], dtype=np.intp),
-        b=np.array([order[clip] for clip in b[usable]], dtype=np.intp),
-        target=target[usable],
-        prompt=prompt[usable],
-        n_unembedded=int((~usable).sum()),
+        features=features,
+        a=np.searchsorted(clip_ids, votes.pop("clip_a")),
+        b=np.searchsorted(clip_ids, votes.pop("clip_b")),
+        excluded=dict(sorted(excluded.items())),
+        **votes,
     )
+
+
+def embedded_rows(clip_ids, encoders):
+    """(ids int [C], ascending; float32 [C, D]) of the clips that every encoder has embedded, as `embedded`, with no
+    vector in memory twice."""
+    rows = [
+        Embedding.objects.filter(
+            encoder=key, revision=revision, vector__isnull=False, clip_id__in=[int(pk) for pk in clip_ids]
+        )
+        for key, revision in encoders
+    ]
+    common = sorted(set.intersection(*(set(block.values_list("clip_id", flat=True)) for block in rows)))
+    order = {clip: row for row, clip in enumerate(common)}
+    widths = [len(block.values_list("vector", flat=True)[0]) // 4 if common else 0 for block in rows]
+    features = np.empty((len(common), sum(widths)), dtype=np.float32)
+    start = 0
+    for block, width in zip(rows, widths, strict=True):
+        for clip, vector in block.values_list("clip_id", "vector").iterator(chunk_size=1000):
+            if clip in order:
+                features[order[clip], start : start + width] = np.frombuffer(vector, dtype="<f4")
+        start += width
+    return np.array(common, dtype=np.int64), features
 
 
 def embedded(clip_ids, encoders):

@@ -1,25 +1,78 @@
 """What the gpu worker does: embed the clips that lack an embedding, and reward those that lack a reward.
 
-Torch is imported only inside, when a head is first needed: the web process reads this module's names, never torch.
+Torch is imported only inside, when a scorer or a network is first needed: the web process reads this module's names,
+never torch.
 """
 
 import logging
 import time
 from functools import lru_cache
 
-import numpy as np
-
-from arena import audio
 from arena.services import local_copy
 
-from . import inputs, services
-from .models import Embedding, Reward, RewardModel
-from .reward.encoders import get_encoder
+from . import claims
+from .embedding import MACHINES_FAULT, embed_batches
+from .models import RewardModel
+from .rescoring import reward_embedded
+from .reward.encoders import UnknownEncoder, get_encoder
+from .reward.weights import WeightsError
 
 DEFAULT_ENCODERS = ("spectral",)
-BATCH = 8
-MACHINES_FAULT = (audio.AudioUnavailable, MemoryError, OSError)
 logger = logging.getLogger(__name__)
+
+
+class Complaints:
+    """What is wrong is logged when it begins, not again every few seconds for as long as it lasts."""
+
+    def __init__(self):
+        self._last_time, self._this_time = set(), set()
+
+    def say(self, text):
+        if text not in self._last_time | self._this_time:
+            logger.error("%s", text)
+        self._this_time.add(text)
+
+    def begin_sweep(self):
+        self._last_time, self._this_time = self._this_time, set()
+
+
+complaints = Complaints()
+
+
+def score_pending(seconds=20):
+    """Embed and reward what lacks it under the live model, for about `seconds`. Returns the number of rewards.
+
+    When another model goes live meanwhile, goes on with that one. A machine in trouble (no memory, no disk, no
+    weights) says so once and leaves the work to a later sweep; it blames no clip.
+    """
+    deadline, rewarded = time.monotonic() + seconds, 0
+    complaints.begin_sweep()
+    while True:
+        model = RewardModel.live()
+        rewarded += _sweep(model, deadline)
+        if time.monotonic() >= deadline or RewardModel.live() == model:
+            return rewarded
+
+
+def _sweep(model, deadline):
+    """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live."""
+    scorer, rewarded = None, 0
+
+    def go_on():
+        return time.monotonic() < deadline and RewardModel.live() == model
+
+    def reward(only=None):
+        nonlocal rewarded
+        if scorer:
+            rewarded += reward_embedded(model, scorer, complaints.say, only)
+
+    try:
+        scorer = usable_scorer(model) if model else None
+        reward()
+        embed_batches(usable_encoders(model), go_on, model=model, scorer=scorer, after_batch=reward)
+    except MACHINES_FAULT as fault:
+        complaints.say(f"scoring stops until a later sweep: {type(fault).__name__}: {fault}")
+    return rewarded
 
 
 def encoders_in_use(model):
@@ -29,63 +82,24 @@ def encoders_in_use(model):
     return [(key, get_encoder(key).revision) for key in DEFAULT_ENCODERS]
 
 
-def score_pending(seconds=20):
-    """Embed and reward what lacks it under the live model, for about `seconds`. Returns the number of rewards."""
-    model = RewardModel.live()
-    deadline = time.monotonic() + seconds
+def usable_encoders(model):
+    """Those of the encoders in use that are here, at the revision the model wants; complains of the others."""
+    usable = []
     for key, revision in encoders_in_use(model):
-        while time.monotonic() < deadline and embed_batch(key, revision):
-            pass
-    return reward_pending(model) if model else 0
-
-
-def embed_all(blocks):
-    """Embed every clip by every block (key, revision), sharing the work with any running workers."""
-    for key, revision in blocks:
-        while services.unembedded(key, revision).exists():
-            if not embed_batch(key, revision):
-                time.sleep(0.2)  # another worker has claimed what is left
-
-
-def embed_batch(key, revision, limit=BATCH):
-    """Claim and embed up to `limit` clips. A clip that fails carries the reason; the others go on. Returns how many."""
-    encoder = get_encoder(key, revision)
-    done = 0
-    while done < limit and (clip := services.claim_unembedded(key, revision)):
-        done += 1
         try:
-            vector = encoder.embed([_encoder_input(encoder, clip)])[0]
-        except Exception as failure:  # whatever else an encoder raises is the clip's story, not that of its batch
-            if isinstance(failure, MACHINES_FAULT) and not isinstance(failure, FileNotFoundError):
-                raise  # the claim runs out, and the clip is tried again
-            logger.exception("clip %s cannot be embedded by %s", clip.pk, key)
-            services.store_embedding(clip, key, revision, error=f"{type(failure).__name__}: {failure}"[:500])
-        else:
-            services.store_embedding(clip, key, revision, vector=vector)
-    return done
+            usable.append(get_encoder(key, revision))
+        except (UnknownEncoder, WeightsError) as error:
+            complaints.say(f"{model}: clips are not embedded by {key} here: {error}")
+    return usable
 
 
-def _encoder_input(encoder, clip):
-    if encoder.kind == "text":
-        return clip.prompt.text
-    with local_copy(clip.original) as path:
-        return audio.decode(path, sample_rate=encoder.sample_rate, mono=True)
-
-
-def reward_pending(model, limit=4096):
-    """Reward every clip that the model's encoders have embedded and it has not rewarded. Returns how many."""
-    blocks = encoders_in_use(model)
-    done = 0
-    while True:
-        unrewarded = Embedding.objects.filter(
-            encoder=blocks[0][0], revision=blocks[0][1], vector__isnull=False
-        ).exclude(clip_id__in=Reward.objects.filter(reward_model=model, protocol=Reward.PROMPT_TEXT).values("clip_id"))
-        vectors = inputs.embedded(unrewarded.values_list("clip_id", flat=True)[:limit], blocks)
-        if not vectors:
-            return done
-        rewards = load_scorer(model.pk).score_embeddings(np.stack(list(vectors.values())))
-        services.store_rewards(model, dict(zip(vectors, rewards, strict=True)))
-        done += len(vectors)
+def usable_scorer(model):
+    """The model's scorer; None, with a complaint, where it cannot score here."""
+    try:
+        return load_scorer(model.pk)
+    except (ValueError, FileNotFoundError, WeightsError) as error:  # BadCheckpoint, UnknownEncoder
+        complaints.say(f"{model} cannot score here: {error}")
+        return None
 
 
 @lru_cache(maxsize=2)
@@ -96,3 +110,11 @@ def load_scorer(model_id):
     model = RewardModel.objects.get(pk=model_id)
     with local_copy(model.weights) as path:
         return Scorer.load(path)
+
+
+def embed_all(blocks):
+    """Embed every clip by every block (key, revision), sharing the work with any running workers."""
+    encoders = [get_encoder(*block) for block in blocks]
+    while claims.lacking(blocks).exists():
+        if not embed_batches(encoders, go_on=lambda: True):
+            time.sleep(0.5)  # another worker has claimed what is left

@@ -121,6 +121,20 @@ class Retraining(models.Model):
     def __str__(self):
         return "retraining"
 
+    @classmethod
+    def load(cls):
+        """The row, as it is before anybody has changed it where there is none."""
+        return cls.objects.filter(pk=1).first() or cls(pk=1)
+
+    @property
+    def encoder_keys(self):
+        return [key.strip() for key in self.encoders.split(",") if key.strip()]
+
+    def chosen_studies(self):
+        """The studies whose votes train and judge a candidate, in the order of their making."""
+        chosen = self.studies.order_by("pk") if self.studies.exists() else Study.objects.filter(is_simulated=False)
+        return list(chosen.order_by("pk"))
+
 
 class RetrainingRun(models.Model):
     """One turn of the loop. `step` is what is to be done next; `facts` has what each step found, by its name."""

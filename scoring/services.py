@@ -1,7 +1,5 @@
 """Where several of the jury's models change together: boards, anchors, the live model, rewards."""
 
-from datetime import timedelta
-
 import numpy as np
 from django.db import connection, transaction
 from django.db.models import Max
@@ -9,15 +7,13 @@ from django.utils import timezone
 
 from annotations import ledger
 from annotations.models import Ledger
-from arena.models import Clip, Status
 from arena.refusals import NotFound
 
-from . import anchors, boards, inputs, outputs, pairing_table
+from . import anchors, boards, inputs, outputs, pairing_table, registry
 from .bradley_terry import BadCovariate, NotOffered
-from .models import Embedding, Reward, RewardModel
+from .models import Reward
 
 ANCHOR_CONFIG = {"l2": 1.0, "level": 0.95, "ties": "excluded", "cluster": "rater", "anchor_system": None}
-CLAIM = timedelta(seconds=45)  # a clip takes a second; one that takes longer may be done twice, and is stored once
 BOARD_LOCK, ANCHOR_LOCK, REWARD_LOCK = 0xB0A2D, 0xA2C402, 0x2E3A2D  # advisory locks; any constants
 
 
@@ -169,44 +165,10 @@ def refit_anchors(study, model, now=None, only_if_due=False):
 # ---- the live model and its rewards -------------------------------------------------------------------
 
 
-@transaction.atomic
-def activate_model(model):
-    """Make a reward model the live one; the one before retires, and its rewards stay."""
-    RewardModel.objects.filter(status=RewardModel.Status.LIVE).exclude(pk=model.pk).update(
-        status=RewardModel.Status.RETIRED
-    )
-    model.status, model.activated_at = RewardModel.Status.LIVE, timezone.now()
-    model.save(update_fields=["status", "activated_at"])
+def activate_model(model, by="manage.py"):
+    """Make a reward model the live one; the one before retires, and its rewards stay. Returns the model."""
+    registry.activate(model, by)
     return model
-
-
-def unembedded(key, revision):
-    """Ready clips for which the encoder has neither a vector nor a reason yet, claimed or not."""
-    done = Embedding.objects.filter(encoder=key, revision=revision).exclude(vector__isnull=True, error="")
-    return Clip.objects.filter(status=Status.READY).exclude(pk__in=done.values("clip_id"))
-
-
-def claim_unembedded(key, revision):
-    """A clip to embed, claimed for this worker until the claim runs out; None where there is none free."""
-    now = timezone.now()
-    claimed = Embedding.objects.filter(encoder=key, revision=revision, claimed_until__gte=now)
-    for clip in unembedded(key, revision).exclude(pk__in=claimed.values("clip_id")).order_by("pk")[:8]:
-        row, created = Embedding.objects.get_or_create(
-            clip=clip, encoder=key, revision=revision, defaults={"claimed_until": now + CLAIM}
-        )
-        lapsed = Embedding.objects.filter(pk=row.pk, vector__isnull=True, error="", claimed_until__lt=now)
-        if created or lapsed.update(claimed_until=now + CLAIM):
-            return clip
-    return None
-
-
-def store_embedding(clip, key, revision, *, vector=None, error=""):
-    """The outcome of a claim: a vector, or the reason why there is none. The first outcome stands."""
-    Embedding.objects.filter(clip=clip, encoder=key, revision=revision, vector__isnull=True, error="").update(
-        vector=None if vector is None else np.ascontiguousarray(vector, dtype="<f4").tobytes(),
-        error=error,
-        claimed_until=None,
-    )
 
 
 @transaction.atomic
@@ -218,9 +180,28 @@ def last_reward():
 
 @transaction.atomic
 def store_rewards(model, values):
-    """Write {clip id: reward}; a clip already scored under the model keeps its reward."""
-    _lock(REWARD_LOCK)  # so that ids become visible in their order: see last_reward
-    return Reward.objects.bulk_create(
-        [Reward(clip_id=clip, reward_model=model, value=float(value)) for clip, value in values.items()],
-        ignore_conflicts=True,
-    )
+    """Write {clip id: reward}; a clip already scored under the model keeps its reward. Returns how many are new."""
+    lock_rewards()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO scoring_reward (clip_id, reward_model_id, protocol, value, created_at)
+            SELECT clip_id, %(model)s, %(protocol)s, value, %(now)s
+            FROM unnest(%(clips)s::bigint[], %(values)s::float8[]) AS scored (clip_id, value)
+            ON CONFLICT DO NOTHING
+            """,
+            {
+                "model": model.pk,
+                "protocol": Reward.PROMPT_TEXT,
+                "now": timezone.now(),
+                "clips": [int(clip) for clip in values],
+                "values": [float(value) for value in values.values()],
+            },
+        )
+        return cursor.rowcount
+
+
+def lock_rewards():
+    """Until the transaction ends nobody else writes rewards: so ids become visible in their order (see last_reward),
+    and no two workers score the same clips."""
+    _lock(REWARD_LOCK)

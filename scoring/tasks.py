@@ -81,3 +81,11 @@ def release_pairs():
     from . import releases
 
     releases.release_new_pairs()
+
+
+@shared_task(time_limit=6 * 3600)
+def retrain():
+    """The next step of retraining, if the loop is on and something is due. Training takes minutes to hours."""
+    from . import retraining
+
+    retraining.turn()

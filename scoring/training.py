@@ -1,4 +1,4 @@
-"""From the votes in the ledger to a candidate reward model with its held-out metrics."""
+"""From votes, in the ledger or in an exported file, to a candidate reward model with its held-out metrics."""
 
 import tempfile
 from pathlib import Path
@@ -9,56 +9,186 @@ from django.core.files.storage import default_storage
 from annotations import ledger
 from arena.refusals import Conflict
 
-from . import inputs, jury
+from . import inputs, jury, training_files
 from .models import RewardModel
 from .reward.encoders import get_encoder
 
+RECIPE = "RankNet, arXiv 2606.17006"
 
-def train_candidate(studies, *, encoder_keys=jury.DEFAULT_ENCODERS, seed=0, name=None, progress=None):
-    """Train a head on the studies' votes up to the head of the ledger and store it as a candidate.
+
+def train_candidate(
+    studies,
+    *,
+    encoder_keys=jury.DEFAULT_ENCODERS,
+    seeds=(0,),
+    name=None,
+    progress=None,
+    up_to_seq=None,
+    split="prompt",
+    blocks=None,
+    leave_out=None,
+    weight_by_reliability=False,
+    checkpoint=None,
+    threads=1,
+):
+    """Train heads on the studies' votes up to `up_to_seq` (default: the head of the ledger) and store the best as a
+    candidate.
 
     Clips that lack an embedding get one first. Votes on clips that cannot be embedded are left out and counted.
+    blocks: keys of the encoders that the head is to read, of those whose embeddings a vote needs to be used: so that
+    all ablations see the same votes. leave_out: slug of the study that only tests. weight_by_reliability: a vote weighs
+    as much as its rater's skill, as last estimated at that place of the ledger.
+    checkpoint: a path; where a training was killed, the next call with the same arguments goes on, on the same votes.
+    The caller deletes it. The rest is as for `reward.train.train`.
     """
-    from .reward.head import save_head
-    from .reward.scorer import encoder_metadata
-    from .reward.train import train
+    from .reward.train import noted_in
 
     if not studies:
         raise Conflict("There is no study yet: nothing to train on.")
     encoders = [get_encoder(key) for key in encoder_keys]
-    blocks = [(encoder.key, encoder.revision) for encoder in encoders]
-    jury.embed_all(blocks)
+    jury.embed_all(_identities(encoders))
     ledger.catch_up()
-    seq = ledger.head()
-    data = inputs.training_set(studies, seq, blocks)
+    began = noted_in(checkpoint) or _now(studies, up_to_seq, weight_by_reliability)
+    data = inputs.training_set(studies, began["ledger_seq"], _identities(encoders), began["reliability"])
+    slugs = [study.slug for study in studies]
     if not len(data.target):
-        slugs = ", ".join(study.slug for study in studies)
-        raise Conflict(f"No usable votes on embedded clips in the studies ({slugs}): nothing to train on.")
-    trained = train(data.features, data.a, data.b, data.target, data.prompt, seed=seed, progress=progress)
+        raise Conflict(f"No usable votes on embedded clips in the studies ({', '.join(slugs)}): nothing to train on.")
+    return _train_and_store(
+        data,
+        encoders,
+        name,
+        ledger_seq=began["ledger_seq"],
+        facts={"studies": slugs, "reliability": began["reliability"]},
+        blocks=blocks,
+        seeds=seeds,
+        split=split,
+        leave_out=leave_out,
+        checkpoint=checkpoint,
+        note=began,
+        threads=threads,
+        progress=progress,
+    )
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "head.safetensors"
-        sha256 = save_head(trained.head, path, encoder_metadata(encoders))
-        with path.open("rb") as weights:
-            stored = default_storage.save(f"weights/{sha256}.safetensors", File(weights))
-    return RewardModel.objects.create(
-        name=name or _next_name(encoder_keys),
-        encoders=[{"key": e.key, "revision": e.revision, "dimension": e.dimension} for e in encoders],
-        weights=stored,
-        sha256=sha256,
-        ledger_seq=seq,
-        config={
-            "recipe": "RankNet, arXiv 2606.17006",
-            "seed": seed,
-            "studies": [study.slug for study in studies],
-            "n_unembedded": data.n_unembedded,
-            "split": trained.split,
-            "best_epoch": trained.best_epoch,
+
+def train_on_export(
+    export,
+    clips,
+    *,
+    encoder_keys=jury.DEFAULT_ENCODERS,
+    keep_flagged=False,
+    name=None,
+    blocks=None,
+    embedded=None,
+    **options,
+):
+    """The same from the rows of an `export` of votes or pairs and the folder of clips beside it, whether they are of
+    this arena or not. Raises training_files.BadExport; a clip that cannot be embedded is recorded with its reason.
+
+    keep_flagged: also the votes that quality rules flag. embedded: called with the number of clips embedded. options:
+    seeds, split, leave_out, checkpoint, threads and progress, as for train_candidate.
+    """
+    encoders = [get_encoder(key) for key in encoder_keys]
+    data, read, failed = training_files.training_set(
+        export, clips, encoders, keep_flagged=keep_flagged, progress=embedded
+    )
+    if not len(data.target):
+        raise Conflict(f"{export}: no usable votes on clips that can be embedded (left out: {data.excluded}).")
+    return _train_and_store(
+        data,
+        encoders,
+        name,
+        ledger_seq=read.ledger_seq(),
+        facts={
+            "studies": sorted(set(data.source.tolist())),
+            "export": {"file": Path(export).name, "sha256": read.sha256, "keep_flagged": keep_flagged},
+            "not_embedded": failed,
         },
-        metrics=trained.metrics,
+        blocks=blocks,
+        **options,
+    )
+
+
+def _identities(encoders):
+    return [(encoder.key, encoder.revision) for encoder in encoders]
+
+
+def _now(studies, up_to_seq, weight_by_reliability):
+    """What of the database a training depends on that may move while it runs."""
+    seq = ledger.head() if up_to_seq is None else up_to_seq
+    last = {
+        study.slug: study.reliabilities.filter(ledger_seq__lte=seq).order_by("-pk").values_list("pk", flat=True).first()
+        for study in studies
+        if weight_by_reliability
+    }
+    if weight_by_reliability and not any(last.values()):
+        raise Conflict("No study has estimates of its raters' reliability yet: train without weights.")
+    return {"ledger_seq": seq, "reliability": {slug: pk for slug, pk in last.items() if pk}}
+
+
+def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **options):
+    from .reward.train import train
+
+    positional, labels = data.as_arguments()
+    trained = train(
+        *positional,
+        **labels,
+        blocks={encoder.key: encoder.dimension for encoder in encoders},
+        use=blocks,
+        **options,
+    )
+    read = [encoder for encoder in encoders if blocks is None or encoder.key in blocks]
+    return store_model(
+        trained.head,
+        read,
+        name or _next_name(encoder.key for encoder in read),
+        ledger_seq=ledger_seq,
+        config={
+            "recipe": RECIPE,
+            **facts,
+            "encoders": [encoder.key for encoder in encoders],
+            "blocks": [encoder.key for encoder in read],
+            "left_out": options.get("leave_out"),
+            "split": trained.split,
+            "excluded": data.excluded,
+            "n_unembedded": data.excluded.get("not_embedded", 0),
+            "seed": trained.seed,
+            "seeds": trained.seeds,
+            "best_epoch": trained.best_epoch,
+            "threads": options.get("threads", 1),
+        },
+        metrics={**trained.metrics, "over_seeds": trained.over_seeds},
         history=trained.history,
     )
 
 
+def store_model(head, encoders, name, *, ledger_seq=0, config=None, metrics=None, history=None):
+    """Keep a head, which reads the encoders' blocks in their order, as a candidate reward model with its file.
+
+    ledger_seq: the place up to which votes may have been seen; 0 for a head that saw none of this arena's.
+    """
+    from .reward.head import save_head
+    from .reward.scorer import encoder_metadata
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.safetensors"
+        sha256 = save_head(head, path, encoder_metadata(encoders))
+        with path.open("rb") as weights:
+            stored = default_storage.save(f"weights/{sha256}.safetensors", File(weights))
+    return RewardModel.objects.create(
+        name=name,
+        encoders=[{"key": e.key, "revision": e.revision, "dimension": e.dimension} for e in encoders],
+        weights=stored,
+        sha256=sha256,
+        ledger_seq=ledger_seq,
+        config=config or {},
+        metrics=metrics or {},
+        history=history or [],
+    )
+
+
 def _next_name(encoder_keys):
-    return f"{'+'.join(encoder_keys)}-{RewardModel.objects.count() + 1}"
+    """The first of these names that is free."""
+    stem, number = "+".join(encoder_keys), RewardModel.objects.count() + 1
+    while RewardModel.objects.filter(name=f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"

@@ -1,6 +1,6 @@
 """The jury's pages: the front page with its boards, a board of its own, a listener's own page."""
 
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
@@ -9,9 +9,12 @@ from arena.models import Study
 from arena.rater_cookie import read_rater
 from arena.refusals import NotFound
 
+from . import model_page, registry
 from .board import board_json, find_edition
 from .exclusions import exclusions as exclusions_of
 from .history import own_page
+
+DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
 
 
 @require_safe
@@ -55,3 +58,30 @@ def me(request):
     response = render(request, "scoring/me.html", own_page(rater, request.GET.get("page")) if rater else {})
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+@require_safe
+def models(request):
+    """Every reward model, and how each came to be live."""
+    shown = {"models": model_page.all_models(), "decisions": model_page.decisions(registry.history()[:DECISIONS])}
+    return render(request, "scoring/models.html", shown)
+
+
+@require_safe
+def model(request, name):
+    return render(request, "scoring/model.html", {"model": model_page.page(_model(name))})
+
+
+@require_safe
+def model_data(request, name):
+    """The figures and the training history of a reward model as a file."""
+    response = JsonResponse(model_page.data(_model(name)), json_dumps_params={"indent": 1})
+    response["Content-Disposition"] = 'attachment; filename="model.json"'
+    return response
+
+
+def _model(name):
+    try:
+        return model_page.find_model(name)
+    except NotFound as error:
+        raise Http404(str(error)) from error

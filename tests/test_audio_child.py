@@ -158,7 +158,7 @@ def test_a_nursery_serves_so_many_children_and_no_more(monkeypatch):
 def test_a_nursery_that_died_is_replaced_unnoticed():
     first = nursery()
     os.kill(first, signal.SIGKILL)
-    wait_for(lambda: not sandbox._nursery.usable())
+    wait_for(lambda: not sandbox._idle[-1].usable())
     assert nursery() != first
 
 
@@ -220,3 +220,12 @@ def test_threads_that_call_at_once_get_their_own_answers():
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda value: misbehave("echo", value=value), range(40)))
     assert answers == [{"value": value} for value in range(40)]
+
+
+def test_threads_that_call_at_once_do_not_wait_for_one_another(tmp_path):
+    """Each child holds its lock until the other has its own, which it never would have if they took turns."""
+    locks = [tmp_path / "first", tmp_path / "second"]
+    with ThreadPoolExecutor(2) as threads:
+        held = [threads.submit(reason, misbehave, "hold", wall_s=5, lock=str(lock), company=False) for lock in locks]
+        wait_for(lambda: all(is_held(lock) for lock in locks), seconds=4)
+        assert not any(call.done() for call in held)

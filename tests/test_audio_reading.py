@@ -258,3 +258,30 @@ def test_decode_refuses_what_is_too_long_or_broken(tmp_path):
     assert "longer than" in reason(audio.decode, path, sample_rate=16000, max_seconds=2)
     cut(path, 0.5)
     assert "cut off" in reason(audio.decode, path, sample_rate=16000)
+
+
+def test_decoding_once_gives_the_samples_of_the_file_and_their_rate(tmp_path):
+    original = music(2, 32000, 2)
+    path = write(tmp_path / "a.wav", original, 32000, "pcm_f32le")
+    samples, rate = audio.decode_once(path)
+    assert (samples.dtype, rate) == (np.float32, 32000)
+    assert np.allclose(samples, original.mean(axis=1), atol=1e-7)
+
+
+def test_decoding_once_refuses_what_is_too_long_not_finite_or_without_samples(tmp_path):
+    path = write_plain_wav(tmp_path / "a.wav", music(3), 48000)
+    assert "longer than" in reason(audio.decode_once, path, max_seconds=2)
+    cut(path, 0.5)
+    assert "cut off" in reason(audio.decode_once, path)
+    samples = music(2)
+    samples[70_000, 1] = np.nan
+    nan = write(tmp_path / "nan.wav", samples, 48000, "pcm_f32le")
+    assert reason(audio.decode_once, nan) == "A sample after 1.5 s is not a finite number."
+    none = write_plain_wav(tmp_path / "none.wav", np.empty((0, 2), np.float32), 48000)
+    assert "holds no samples" in reason(audio.decode_once, none)
+
+
+def test_ten_minutes_at_the_highest_rate_are_decoded_once_within_the_limits(tmp_path):
+    path = write(tmp_path / "a.flac", np.tile(sine(1, -20, 300, 192_000, 1), (60, 1)), 192_000, "flac")
+    samples, rate = audio.decode_once(path, max_seconds=60)
+    assert (len(samples), rate) == (60 * 192_000, 192_000)

@@ -1,10 +1,14 @@
 """Accuracy, calibration and log loss of margins, against plain implementations and closed forms."""
 
+import json
 import math
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.special import expit
 
 from scoring.reward import metrics
 
@@ -96,3 +100,169 @@ def test_where_nothing_was_decided_the_answer_is_none_and_never_nan():
 def test_bad_input_is_refused_with_its_reason(margin, target, says):
     with pytest.raises(ValueError, match=says):
         metrics.summarise(margin, target)
+
+
+# ---- correlation ----
+
+
+def columns(seed, n=60, ties=False):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    y = x + rng.normal(size=n)
+    return (x.round(), y.round(1)) if ties else (x, y)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_correlations_equal_scipys_with_and_without_ties(seed, ties):
+    x, y = columns(seed, ties=ties)
+    assert metrics.pearson(x, y) == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-12)
+    assert metrics.spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert metrics.kendall(x, y) == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-12)
+
+
+def test_ranks_do_not_move_with_what_keeps_the_order():
+    x, y = columns(0)
+    assert metrics.spearman(np.exp(x), y**3) == pytest.approx(metrics.spearman(x, y))
+    assert metrics.kendall(-x, y) == pytest.approx(-metrics.kendall(x, y))
+    assert metrics.spearman(x, x) == metrics.kendall(x, x) == metrics.pearson(x, 3 * x - 1) == pytest.approx(1)
+
+
+def test_ties_share_their_ranks_by_hand():
+    # ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: covariance 4.5, variances 4.5 and 5
+    assert metrics.spearman([1, 2, 2, 3], [10, 20, 30, 40]) == pytest.approx(4.5 / math.sqrt(4.5 * 5))
+    # five pairs agree, one is tied in x only: tau-b = 5 / sqrt(5 * 6)
+    assert metrics.kendall([1, 2, 2, 3], [10, 20, 30, 40]) == pytest.approx(5 / math.sqrt(30))
+
+
+@pytest.mark.parametrize("correlation", [metrics.pearson, metrics.spearman, metrics.kendall])
+def test_a_correlation_that_is_not_defined_is_none_and_never_nan(correlation):
+    assert correlation([], []) is None
+    assert correlation([1.0], [2.0]) is None
+    assert correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+    assert correlation([1.0, 2.0, 3.0], [0.1, 0.1, 0.1]) is None
+    assert correlation([1e300, 2e300, 4e300], [1.0, 2.0, 3.0]) > 0.9
+    with pytest.raises(ValueError, match="NaN"):
+        correlation([1.0, np.nan], [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"both be \[N\]"):
+        correlation([1.0, 2.0], [1.0])
+
+
+# ---- two models ----
+
+
+def test_mcnemar_is_the_exact_binomial_on_the_pairs_that_only_one_model_got_right():
+    a = np.array([1] * 9 + [0] * 2 + [1] * 50 + [0] * 30, dtype=bool)
+    b = np.array([0] * 9 + [1] * 2 + [1] * 50 + [0] * 30, dtype=bool)
+    found = metrics.mcnemar(a, b)
+    assert (found.n_only_a, found.n_only_b) == (9, 2)
+    by_hand = 2 * sum(math.comb(11, k) for k in range(3)) / 2**11
+    assert found.p_value == pytest.approx(by_hand)
+    assert metrics.mcnemar(b, a).p_value == pytest.approx(by_hand)
+    assert metrics.mcnemar(a, a).p_value == 1.0
+
+
+def test_mcnemar_rejects_equal_models_no_more_often_than_it_says_and_finds_a_better_one():
+    rng = np.random.default_rng(0)
+
+    def rejected(share_a, share_b):
+        pairs = [(rng.random(300) < share_a, rng.random(300) < share_b) for _ in range(2000)]
+        return np.mean([metrics.mcnemar(a, b).p_value < 0.05 for a, b in pairs])
+
+    assert 0.02 < rejected(0.7, 0.7) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
+    assert rejected(0.8, 0.65) > 0.9
+
+
+def test_mcnemar_wants_the_same_pairs_judged_right_or_wrong():
+    with pytest.raises(ValueError, match="the same pairs"):
+        metrics.mcnemar([True], [True, False])
+    with pytest.raises(ValueError, match="margin of 0"):
+        metrics.mcnemar([0.5, 1], [1, 1])
+
+
+# ---- temperature ----
+
+
+def drawn(temperature, n, rng):
+    margin = rng.normal(scale=2.0, size=n)
+    return margin, (rng.random(n) < expit(margin / temperature)).astype(float)
+
+
+def test_a_temperature_is_where_the_likelihood_is_largest_and_its_interval_where_it_has_dropped_by_chi_squared_half():
+    margin, target = drawn(1.7, 800, np.random.default_rng(0))
+    found = metrics.temperature(margin, target)
+
+    def loss(temperature):
+        return metrics.log_loss(margin / temperature, target) * len(target)
+
+    around = np.linspace(0.5, 4, 3501)
+    assert found.value == pytest.approx(around[np.argmin([loss(t) for t in around])], abs=1e-3)
+    for edge in (found.low, found.high):
+        assert loss(edge) - loss(found.value) == pytest.approx(NormalDist().inv_cdf(0.975) ** 2 / 2, abs=1e-6)
+    assert found.low < found.value < found.high
+    assert found.n == 800
+
+
+@pytest.mark.parametrize("truth", [0.6, 2.5])
+def test_the_interval_of_a_temperature_covers_the_truth_as_often_as_it_says(truth):
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(600):
+        found = metrics.temperature(*drawn(truth, 200, rng))
+        covered += found.low <= truth and (found.high is None or truth <= found.high)
+    assert abs(covered / 600 - 0.95) < 3.5 * math.sqrt(0.95 * 0.05 / 600)
+
+
+def test_a_temperature_scales_with_the_margins_and_ignores_ties_and_margins_of_zero():
+    margin, target = drawn(1.0, 500, np.random.default_rng(2))
+    one = metrics.temperature(margin, target)
+    assert metrics.temperature(3 * margin, target).value == pytest.approx(3 * one.value)
+    assert metrics.temperature([*margin, 7.0, 0.0], [*target, 0.5, 1.0]) == one
+    assert metrics.temperature(1e200 * margin, target).value == pytest.approx(1e200 * one.value)
+
+
+def test_a_temperature_that_is_not_finite_and_positive_is_none():
+    assert metrics.temperature([], []) is None
+    assert metrics.temperature([1.0, 2.0], [0.5, 0.5]) is None
+    assert metrics.temperature([1.0, 2.0], [1.0, 1.0]) is None  # never wrong
+    assert metrics.temperature([1.0, 2.0], [1.0, 0.0]) is None  # wrong as often as right
+    assert metrics.temperature([1.0, 1.5, -1.0], [1.0, 1.0, 1.0]).high is None  # right, but it may be luck
+
+
+# ---- by group ----
+
+
+def test_a_wilson_interval_has_its_closed_form_and_stays_within_0_and_1():
+    low, high = metrics.wilson(7, 10)
+    reference = stats.binomtest(7, 10).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((reference.low, reference.high))
+    assert metrics.wilson(0, 5)[0] == 0.0
+    assert metrics.wilson(5, 5)[1] == 1.0
+    assert metrics.wilson(0, 0) is None
+
+
+def test_a_pair_counts_for_both_its_systems_and_once_where_they_are_the_same():
+    margin, target = [1.0, -1.0, 2.0, 3.0], [1.0, 1.0, 0.5, 1.0]
+    found = metrics.accuracy_by(margin, target, ["x", "x", "y", "z"], ["y", "z", "z", "z"])
+    assert {name: (group.n, group.n_decided, group.accuracy) for name, group in found.items()} == {
+        "x": (2, 2, 0.5),
+        "y": (2, 1, 1.0),
+        "z": (3, 2, 0.5),
+    }
+    (only_ties,) = metrics.accuracy_by([1.0], [0.5], ["x"]).values()
+    assert (only_ties.n, only_ties.n_decided, only_ties.accuracy, only_ties.low) == (1, 0, None, None)
+    with pytest.raises(ValueError, match=r"labels must be \[N\]"):
+        metrics.accuracy_by(margin, target, ["x"])
+
+
+def test_a_report_is_plain_json_with_a_reliability_diagram_and_the_groups_it_was_given():
+    margin, target = simulated(300)
+    source = np.array(["radio", "stage"])[np.arange(300) % 2]
+    found = metrics.report(margin, target, source=source, systems=(source, source[::-1]))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["by_source"]["radio"]["n"] == 150
+    assert found["by_system"]["radio"]["n"] == 300
+    assert sum(one["n"] for one in found["reliability"]) == found["n_decided"]
+    assert found["temperature"]["low"] < 1 < found["temperature"]["high"]
+    assert metrics.report([], [])["temperature"] is None
+    assert "by_source" not in metrics.report(margin, target)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from scoring.reward.train import SIDES, ranknet_loss, train
+from scoring.reward.train import SIDES, BadTrainingCheckpoint, ranknet_loss, train
+
+from .planted import planted as planted_preference
 
 QUICK = {"hidden": (64, 32), "learning_rate": 3e-3, "max_epochs": 40}
 
@@ -69,7 +71,7 @@ def test_coin_flips_are_not_learnt():
 def test_no_prompt_is_on_two_sides_and_none_is_lost():
     features, a, b, target, prompt = planted()
     for seed in range(5):
-        split = train(features, a, b, target, prompt, seed=seed, hidden=(4,), max_epochs=1).split
+        split = train(features, a, b, target, prompt, seeds=(seed,), hidden=(4,), max_epochs=1).split
         sides = [set(split["prompts"][side]) for side in SIDES]
         assert sum(map(len, sides)) == len(set.union(*sides)) == len(set(prompt.tolist()))
         for side, prompts in zip(SIDES, sides, strict=True):
@@ -84,7 +86,7 @@ def test_three_prompts_are_enough_for_one_on_each_side():
 
 def test_another_seed_cuts_other_prompts_out():
     data = planted()
-    one, two = (train(*data, seed=s, hidden=(4,), max_epochs=1).split["prompts"]["test"] for s in (0, 1))
+    one, two = (train(*data, seeds=(s,), hidden=(4,), max_epochs=1).split["prompts"]["test"] for s in (0, 1))
     assert one != two
 
 
@@ -105,7 +107,7 @@ def test_the_same_seed_gives_the_same_head_whatever_ran_before_and_leaves_the_ra
     assert [e["validation_loss"] for e in again.history] == pytest.approx(
         [e["validation_loss"] for e in trained.history], abs=1e-5
     )
-    other = train(*planted(), seed=1, **QUICK)
+    other = train(*planted(), seeds=(1,), **QUICK)
     with torch.no_grad():
         assert not torch.allclose(other.head(features), trained.head(features), atol=1e-2)
 
@@ -146,6 +148,162 @@ def test_everything_but_the_head_is_json_and_only_ties_leave_none_not_nan():
     assert result.metrics["test"]["accuracy"] is None
     assert result.history[0]["train_accuracy"] is None
     json.dumps([result.metrics, result.history, result.split], allow_nan=False)
+
+
+# ---- a planted preference ----
+
+
+def test_a_planted_preference_is_learnt_to_within_two_points_of_what_can_be_known_and_calibrated():
+    data = planted_preference(n_pairs=6000, width=128)
+    result = train(
+        data.features, data.a, data.b, data.target, data.prompt,
+        fractions=(0.5, 0.1, 0.4), max_epochs=8, patience=4,
+    )  # fmt: skip
+    expected, best = data.bayes(np.isin(data.prompt, result.split["prompts"]["test"]))
+    assert expected == pytest.approx(0.75, abs=0.01)
+    assert result.metrics["test"]["accuracy"] > max(expected, best["accuracy"]) - 0.02
+    assert result.metrics["test"]["ece"] < 0.05
+
+
+# ---- seeds, ablations, sources, weights ----
+
+
+def test_of_several_seeds_the_one_of_least_validation_loss_is_kept_and_the_spread_recorded():
+    data = planted(votes=400)
+    seen = []
+    result = train(*data, seeds=(3, 4, 5), hidden=(32,), learning_rate=3e-3, max_epochs=6, progress=seen.append)
+    least = {seed: min(e["validation_loss"] for e in result.history if e["seed"] == seed) for seed in (3, 4, 5)}
+    assert result.seed == min(least, key=least.get)
+    assert seen == result.history
+    assert [run["seed"] for run in result.seeds] == [3, 4, 5]
+    assert [run["epochs"] for run in result.seeds] == [6, 6, 6]
+    accuracies = [run["metrics"]["test"]["accuracy"] for run in result.seeds]
+    assert result.over_seeds["test"]["accuracy"] == {
+        "mean": pytest.approx(np.mean(accuracies)),
+        "sd": pytest.approx(np.std(accuracies, ddof=1)),
+    }
+    alone = train(*data, seeds=(3,), hidden=(32,), learning_rate=3e-3, max_epochs=6)
+    assert alone.history == [entry for entry in result.history if entry["seed"] == 3]
+    assert alone.over_seeds["test"]["accuracy"]["sd"] is None
+
+
+def test_an_ablation_reads_only_the_columns_of_its_blocks():
+    features, a, b, target, prompt = planted(ties=0)
+    blocks = {"telling": 4, "noise": 36}
+    quick = {"hidden": (32,), "learning_rate": 3e-3, "max_epochs": 15}
+    telling, noise = (
+        train(features, a, b, target, prompt, blocks=blocks, use=[name], **quick) for name in ("telling", "noise")
+    )
+    assert (telling.head.input_width, noise.head.input_width) == (4, 36)
+    assert telling.split["pairs"] == noise.split["pairs"]
+    assert telling.metrics["test"]["accuracy"] > 0.75
+    assert abs(noise.metrics["test"]["accuracy"] - 0.5) < 0.1
+    again = train(features[:, :4], a, b, target, prompt, **quick)
+    assert again.history == telling.history
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"blocks": {"x": 39}, "use": ["x"]}, "do not add up to the 40 columns"),
+        ({"blocks": {"x": 40}, "use": ["y"]}, "the blocks to use are y; name some of: x"),
+        ({"blocks": {"x": 40}, "use": []}, "are none"),
+        ({"seeds": ()}, "one or more"),
+        ({"seeds": (1, 1)}, "different numbers"),
+        ({"rater": np.zeros(3)}, r"rater must be \[N\]"),
+        ({"split": "rater"}, "needs each rater"),
+    ],
+)
+def test_what_cannot_be_trained_as_asked_is_said(asked, says):
+    with pytest.raises(ValueError, match=says):
+        train(*planted(), **asked, max_epochs=1)
+
+
+def test_a_source_left_out_is_tested_on_and_never_trained_on():
+    features, a, b, target, prompt = planted()
+    source = np.where(prompt < 10, "radio", "stage")
+    result = train(features, a, b, target, prompt, source=source, leave_out="radio", **QUICK)
+    assert result.split["left_out"] == "radio"
+    assert result.metrics["test"]["n"] == (source == "radio").sum()
+    assert result.metrics["test"]["by_source"].keys() == {"radio"}
+    assert result.metrics["validation"]["by_source"].keys() == {"stage"}
+    lies = np.where(source == "radio", 1 - target, target)
+    same = train(features, a, b, lies, prompt, source=source, leave_out="radio", **QUICK)
+    assert same.history == result.history
+    assert same.metrics["test"]["accuracy"] == pytest.approx(1 - result.metrics["test"]["accuracy"])
+
+
+def test_held_out_votes_are_reported_by_source_and_by_system_with_their_counts():
+    features, a, b, target, prompt = planted()
+    systems = np.array(["alder", "birch", "cedar"])[a % 3], np.array(["alder", "birch", "cedar"])[b % 3]
+    result = train(features, a, b, target, prompt, systems=systems, hidden=(8,), max_epochs=2)
+    by_system = result.metrics["test"]["by_system"]
+    test = np.isin(prompt, result.split["prompts"]["test"])
+    for system in ("alder", "birch", "cedar"):
+        theirs = test & ((systems[0] == system) | (systems[1] == system))
+        assert by_system[system]["n"] == theirs.sum()
+    assert len(result.metrics["test"]["reliability"]) == 10
+
+
+# ---- killed and started again ----
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(n):
+    left = [n]
+
+    def progress(entry):
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize("epochs", [0, 3, 7, 11])
+def test_a_training_that_was_killed_goes_on_to_the_head_it_would_have_had(tmp_path, epochs):
+    settings = {"seeds": (0, 1), "hidden": (32, 16), "learning_rate": 3e-3, "max_epochs": 8, "patience": 4}
+    uninterrupted = train(*planted(votes=400), **settings)
+    with pytest.raises(Killed):
+        train(*planted(votes=400), **settings, checkpoint=tmp_path / "c", progress=killed_after(epochs))
+    seen = []
+    result = train(*planted(votes=400), **settings, checkpoint=tmp_path / "c", progress=seen.append)
+    assert seen == result.history == uninterrupted.history
+    for name, tensor in uninterrupted.head.state_dict().items():
+        assert torch.equal(result.head.state_dict()[name], tensor), name
+    assert (result.metrics, result.seeds) == (uninterrupted.metrics, uninterrupted.seeds)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_training_that_had_ended_is_not_done_again(tmp_path):
+    first = train(*planted(votes=300), hidden=(8,), max_epochs=3, checkpoint=tmp_path / "c")
+    written = (tmp_path / "c").read_bytes()
+    second = train(*planted(votes=300), hidden=(8,), max_epochs=3, checkpoint=tmp_path / "c")
+    assert second.history == first.history
+    assert (tmp_path / "c").read_bytes() == written
+
+
+@pytest.mark.parametrize(
+    "other", [{"seeds": (1,)}, {"learning_rate": 1e-3}, {"fractions": (0.5, 0.25, 0.25)}, {"weight": np.full(300, 2.0)}]
+)
+def test_a_checkpoint_of_other_settings_or_votes_is_refused(tmp_path, other):
+    train(*planted(votes=300), hidden=(8,), max_epochs=1, checkpoint=tmp_path / "c")
+    if "weight" in other:  # all the same weight is no weight at all
+        other["weight"][0] = 1.0
+    with pytest.raises(BadTrainingCheckpoint, match="other votes, features or settings"):
+        train(*planted(votes=300), hidden=(8,), max_epochs=2, checkpoint=tmp_path / "c", **other)
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
+    (tmp_path / "c").write_bytes(b"holiday photo")
+    with pytest.raises(BadTrainingCheckpoint, match=f"{tmp_path}/c: not a checkpoint"):
+        train(*planted(votes=300), hidden=(8,), max_epochs=1, checkpoint=tmp_path / "c")
+
+
+# ---- bad input ----
 
 
 def change(**parts):

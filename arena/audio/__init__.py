@@ -38,6 +38,7 @@ __all__ = [
     "ExcerptFacts",
     "cut_excerpt",
     "decode",
+    "decode_once",
     "inspect",
     "mime_type",
     "tones_wav",
@@ -48,6 +49,7 @@ EXCERPT_CODECS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 VARIANTS = ("", "lowpass", "clipped", "noisy", "tones")
 MIN_EXCERPT_MS = 1000
 MAX_CHANNELS = 8
+MAX_RATE = 192_000
 
 
 def mime_type(codec: str) -> str:
@@ -140,6 +142,22 @@ def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds
     if mono:
         return samples
     return np.ascontiguousarray(samples.reshape(-1, shape["channels"]).T)
+
+
+def decode_once(path: str | Path, *, max_seconds: float = 600) -> tuple[np.ndarray, int]:
+    """The samples of a clip, float32 [n], n >= 1, the mean of its channels, and the sample rate in Hz, the file's own:
+    for who wants it at several rates and resamples.
+
+    Values may pass +-1. Raises AudioRejected as `inspect` does, but accepts short and silent files.
+    """
+    import numpy as np
+
+    limits = sandbox.Limits(file_bytes=int((max_seconds + 1) * MAX_RATE) * 4)
+    source = _regular_file(path)
+    with tempfile.TemporaryDirectory(prefix="decode-") as folder:
+        raw = Path(folder, "samples.f32")
+        facts = sandbox.call("decode_once", dict, limits, path=str(source), out_path=str(raw), max_seconds=max_seconds)
+        return np.fromfile(raw, dtype="<f4"), facts["sample_rate"]
 
 
 def _excerpt_limits(length_ms: int) -> sandbox.Limits:

@@ -1,4 +1,4 @@
-"""The three operations as the child runs them: plain values in, a JSON-able dict out."""
+"""The operations as the child runs them: plain values in, a JSON-able dict out."""
 
 from __future__ import annotations
 
@@ -60,6 +60,16 @@ def decode(path: str, out_path: str, sample_rate: int, mono: bool, max_seconds: 
         for samples in resampler.push(None):
             out.write(samples.astype("<f4").tobytes())
     return {"channels": 1 if mono else source.channels}
+
+
+def decode_once(path: str, out_path: str, max_seconds: float) -> dict:
+    """Write the mean of the channels, little-endian float32, to `out_path`; return the sample rate, the file's own."""
+    with open_audio(path, max_seconds=max_seconds) as source, open(out_path, "wb") as out:
+        for block in source.blocks():
+            out.write(block.mean(axis=1).astype("<f4").tobytes())
+        if not source.samples:
+            raise AudioRejected("The file holds no samples.")
+    return {"sample_rate": source.sample_rate}
 
 
 def _check_levels(seconds: float, peak_dbfs: float) -> None:

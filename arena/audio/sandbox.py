@@ -1,7 +1,8 @@
 """Run one operation in a child process that can harm nobody, and turn any way it dies into one sentence.
 
 The child (`arena.audio.child`) limits itself and has an environment without secrets. It is forked by a process
-that keeps the clock and ends whatever the child leaves behind (`arena.audio.nursery`), one per calling process.
+that keeps the clock and ends whatever the child leaves behind (`arena.audio.nursery`), one for each thread that calls
+at the same time.
 """
 
 from __future__ import annotations
@@ -117,26 +118,41 @@ class Nursery:
             self.process.wait()
 
 
-_nursery: Nursery | None = None
+_idle: list[Nursery] = []
+_busy: set[Nursery] = set()
 _lock = threading.Lock()
 
 
 def _run(wall_s: int, *files: IO[bytes]) -> int | None:
-    global _nursery
+    nursery = _take()
+    try:
+        return nursery.run(wall_s, *files)
+    finally:
+        with _lock:
+            _busy.discard(nursery)
+            _idle.append(nursery)
+
+
+def _take() -> Nursery:
+    """The nursery that was used last, so that there are only as many as threads that call at once."""
     with _lock:
-        if _nursery and not _nursery.usable():
-            _nursery.close()
-            _nursery = None
-        _nursery = _nursery or Nursery()
-        return _nursery.run(wall_s, *files)
+        while _idle:
+            nursery = _idle.pop()
+            if nursery.usable():
+                break
+            nursery.close()
+        else:
+            nursery = Nursery()
+        _busy.add(nursery)
+        return nursery
 
 
 def _after_fork() -> None:
-    """A forked process starts its own nursery, and does not keep that of its parent alive."""
-    global _nursery, _lock
-    if _nursery:
-        _nursery.disown()
-    _nursery, _lock = None, threading.Lock()
+    """A forked process starts its own nurseries, and does not keep those of its parent alive."""
+    global _idle, _busy, _lock
+    for nursery in (*_idle, *_busy):
+        nursery.disown()
+    _idle, _busy, _lock = [], set(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -1,42 +1,59 @@
 """Train a head on votes: the published TuneJury recipe (arXiv 2606.17006, section 3), top to bottom in one
 function.
 
-RankNet loss on reward(a) - reward(b) with soft targets (a tie is 0.5), AdamW, early stopping on validation
-loss, and sides split by prompt, so that what is reported was measured on prompts the head never met.
+RankNet loss on reward(a) - reward(b) with soft targets (a tie is 0.5), AdamW, early stopping on validation loss, and
+sides that share nothing a split keeps apart (see splits), so that what is reported was measured on what the head never
+met.
 """
 
-from collections.abc import Callable, Iterator
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from scoring.reward import metrics
+from scoring.reward import metrics, splits
 from scoring.reward.head import DROPOUT, HIDDEN, RankNetHead
+from scoring.reward.splits import SIDES, Labels
 
-SIDES = ("train", "validation", "test")
+ROWS = 4096  # clips that are rewarded at once
+COMPARED = ("accuracy", "ece", "log_loss")  # over seeds
+
+
+class BadTrainingCheckpoint(ValueError):
+    """A file that this training cannot go on from; the message names the file and what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Trained:
     """What training leaves behind; all but the head is plain JSON.
 
-    head: the epoch of least validation loss, in eval mode
-    metrics: {"validation": ..., "test": ...} as metrics.summarise gives them, every vote counted once
-    history: per epoch {epoch, train_loss, train_accuracy, validation_loss, validation_accuracy}; losses in
-        nats and weighted, the training ones under dropout; an accuracy is None where every vote is a tie
-    best_epoch: the epoch of the head, counted from 1
-    split: {by, seed, fractions, prompts {side: [id]}, pairs {side: n}}
+    head: of the seed and the epoch of least validation loss, in eval mode
+    metrics: {side: metrics.report} of that head, every vote counted once, whatever its weight; for the training side
+        metrics.summarise
+    history: per seed and epoch {seed, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy}; losses
+        in nats and weighted, the training ones under dropout; an accuracy is None where every vote is a tie
+    seed, best_epoch: those of the head; epochs count from 1
+    seeds: per seed {seed, epochs, best_epoch, metrics {side: metrics.summarise}}
+    over_seeds: {side: {accuracy, ece, log_loss: {mean, sd}}}; sd is None for one seed; None where nothing was decided
+    split: what splits.cut records
     """
 
     head: RankNetHead
     metrics: dict[str, dict]
     history: list[dict]
+    seed: int
     best_epoch: int
+    seeds: list[dict]
+    over_seeds: dict[str, dict]
     split: dict
 
 
@@ -55,10 +72,18 @@ def train(
     target: np.ndarray,
     prompt: np.ndarray,
     *,
+    rater: np.ndarray | None = None,
+    systems: tuple[np.ndarray, np.ndarray] | None = None,
+    source: np.ndarray | None = None,
+    time: np.ndarray | None = None,
     weight: np.ndarray | None = None,
-    seed: int = 0,
+    split: str = "prompt",
+    leave_out: str | None = None,
+    blocks: Mapping[str, int] | None = None,
+    use: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
-    hidden: tuple[int, ...] = HIDDEN,
+    hidden: Sequence[int] = HIDDEN,
     dropout: float = DROPOUT,
     learning_rate: float = 1e-4,
     weight_decay: float = 1e-3,
@@ -67,88 +92,162 @@ def train(
     min_delta: float = 1e-4,
     max_epochs: int = 1000,
     threads: int = 1,
+    checkpoint: str | os.PathLike | None = None,
+    note: dict | None = None,
     progress: Callable[[dict], None] | None = None,
 ) -> Trained:
-    """Fit a head to N votes over C clips.
+    """Fit a head to N votes over C clips, once per seed, and keep the one of least validation loss.
 
-    features: float32 [C, D], one row per clip
+    features: float32 [C, D], one row per clip; not copied where it is contiguous and all of it is used
     pairs_a, pairs_b: int [N], rows of features
-    target: float [N], credit of a (1 a preferred, 0 b preferred, 0.5 a tie)
-    prompt: [N] ids; all votes of a prompt fall on one side. weight: float [N] >= 0, default 1
-    fractions: shares of the prompts for train, validation and test, at least one prompt each
-    progress: called with each epoch's entry of the history
-    threads: for torch while it trains; another number sums in another order, which gives another head
+    target: float [N], credit of a (1 a preferred, 0 b preferred, 0.5 a tie). weight: float [N] >= 0, default 1
+    prompt, rater, systems (of a, of b), source, time: [N] labels for the split and for accuracy by group
+    split: one of splits.SPLITS, cut by the first seed at `fractions`; the same for all seeds
+    leave_out: a source that only tests; the others train and validate
+    blocks, use: widths of the encoders' blocks of columns by name, in their order, and the names of those that the head
+        is to read; default all. The head is as wide as they are together
+    threads: for torch while it trains; another number sums in another order, which gives another head. Two are faster
+        where two cores are idle, and many times slower where they are not: each waits for the other after every layer
+    checkpoint: a file written after every epoch. Where it is there, training goes on from it, and ends with the head
+        that it would have ended with uninterrupted. The file is left there
+    note: plain JSON that the checkpoint is to carry, for `noted_in`
+    progress: called with each epoch's entry of the history, those of a checkpoint included
 
-    The same input, seed and threads give the same head. Raises ValueError for no pairs, too few prompts, a
-    clip under two prompts that fall on different sides, indices out of range, or numbers that are not finite.
+    The same input, seeds and threads give the same head. Raises ValueError for no pairs, for labels that the split
+    needs and does not have, indices out of range, or numbers that are not finite; BadTrainingCheckpoint for a
+    checkpoint of other data or settings.
     """
     x, a, b, t, w, prompt = _checked(features, pairs_a, pairs_b, target, prompt, weight)
-    side = _split_by_prompt(prompt, fractions, seed)
-    _assert_no_leak(side, prompt, a, b)
+    x = _used_blocks(x, blocks, use)
+    seeds = [int(seed) for seed in seeds]
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds {seeds} must be one or more different numbers")
+    labels = Labels(a, b, prompt, rater, *(systems or (None, None)), source, time)
+    side, split_facts = splits.cut(labels, split, fractions=fractions, seed=seeds[0], leave_out=leave_out)
     rows = {name: np.flatnonzero(side == i) for i, name in enumerate(SIDES)}
     for name in ("train", "validation"):
         if not w[rows[name]].sum() > 0:
             raise ValueError(f"all votes of the {name} side have weight 0: nothing to learn from")
     w = w / w[rows["train"]].mean()
 
+    runs: list[dict] = []  # of the seeds that are done: {seed, epochs, best_epoch, best_loss, history, metrics}
+    winner: dict | None = None  # {seed, best_epoch, best_loss, best_state} of the best of them
+    at = None  # the seed that a checkpoint was in the middle of
+    if checkpoint is not None:
+        settings = [seeds, list(hidden), dropout, learning_rate, weight_decay, batch_size, patience, min_delta, threads]
+        fingerprint = _fingerprint([x.numpy(), a, b, t, w, side], settings)
+        if Path(checkpoint).exists():
+            runs, winner, at = _read_checkpoint(checkpoint, fingerprint)
+            for entry in [entry for run in (*runs, *([at] if at else [])) for entry in run["history"]]:
+                if progress:
+                    progress(entry)
+
     with torch.random.fork_rng(devices=[]), _torch_threads(threads):
-        torch.manual_seed(seed)
-        shuffle = torch.Generator().manual_seed(seed)
-        head = RankNetHead(x.shape[1], hidden, dropout)
-        optimizer = torch.optim.AdamW(head.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
-
-        history: list[dict] = []
-        best_loss, best_epoch, best_state = float("inf"), 0, deepcopy(head.state_dict())
-        for epoch in range(1, max_epochs + 1):
-            head.train()
-            order = rows["train"][torch.randperm(len(rows["train"]), generator=shuffle).numpy()]
-            margins = []
-            for start in range(0, len(order), batch_size):
-                batch = order[start : start + batch_size]
-                margin = _margins(head, x, a[batch], b[batch])
-                loss = ranknet_loss(margin, torch.from_numpy(t[batch]), torch.from_numpy(w[batch]))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                margins.append(margin.detach())
-
-            held_out = rows["validation"]
-            train_margin, validation_margin = (
-                torch.cat(margins).numpy(),
-                _predict(head, x, a[held_out], b[held_out]),
-            )
-            entry = {
-                "epoch": epoch,
-                "train_loss": metrics.log_loss(train_margin, t[order], w[order]),
-                "train_accuracy": metrics.accuracy(train_margin, t[order]),
-                "validation_loss": metrics.log_loss(validation_margin, t[held_out], w[held_out]),
-                "validation_accuracy": metrics.accuracy(validation_margin, t[held_out]),
-            }
-            history.append(entry)
-            if progress:
-                progress(entry)
-            if entry["validation_loss"] < best_loss - min_delta:
-                best_loss, best_epoch, best_state = (
-                    entry["validation_loss"],
-                    epoch,
-                    deepcopy(head.state_dict()),
+        for seed in seeds[len(runs) :]:
+            torch.manual_seed(seed)
+            shuffle = torch.Generator().manual_seed(seed)
+            head = RankNetHead(x.shape[1], hidden, dropout)
+            optimizer = torch.optim.AdamW(head.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+            history: list[dict] = []
+            best_loss, best_epoch, best_state = float("inf"), 0, deepcopy(head.state_dict())
+            if at:
+                head.load_state_dict(at["head"])
+                optimizer.load_state_dict(at["optimizer"])
+                torch.set_rng_state(at["dropout_rng"])
+                shuffle.set_state(at["shuffle_rng"])
+                history, best_loss, best_epoch, best_state = (
+                    at[name] for name in ("history", "best_loss", "best_epoch", "best_state")
                 )
-            elif epoch - best_epoch >= patience:
-                break
+                at = None
 
-    head.load_state_dict(best_state)
-    head.eval()
-    held_out_metrics = {
-        name: metrics.summarise(_predict(head, x, a[rows[name]], b[rows[name]]), t[rows[name]]) for name in SIDES[1:]
-    }
-    split = {
-        "by": "prompt",
-        "seed": seed,
-        "fractions": list(fractions),
-        "prompts": {name: np.unique(prompt[rows[name]]).tolist() for name in SIDES},
-        "pairs": {name: len(rows[name]) for name in SIDES},
-    }
-    return Trained(head, held_out_metrics, history, best_epoch, split)
+            while len(history) < max_epochs and len(history) - best_epoch < patience:
+                head.train()
+                order = rows["train"][torch.randperm(len(rows["train"]), generator=shuffle).numpy()]
+                margins = []
+                for start in range(0, len(order), batch_size):
+                    batch = order[start : start + batch_size]
+                    margin = _margins(head, x, a[batch], b[batch])
+                    loss = ranknet_loss(margin, torch.from_numpy(t[batch]), torch.from_numpy(w[batch]))
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    margins.append(margin.detach())
+
+                held_out = rows["validation"]
+                train_margin, validation_margin = (
+                    torch.cat(margins).numpy(),
+                    _predict(head, x, a[held_out], b[held_out]),
+                )
+                entry = {
+                    "seed": seed,
+                    "epoch": len(history) + 1,
+                    "train_loss": metrics.log_loss(train_margin, t[order], w[order]),
+                    "train_accuracy": metrics.accuracy(train_margin, t[order]),
+                    "validation_loss": metrics.log_loss(validation_margin, t[held_out], w[held_out]),
+                    "validation_accuracy": metrics.accuracy(validation_margin, t[held_out]),
+                }
+                history.append(entry)
+                if entry["validation_loss"] < best_loss - min_delta:
+                    best_loss, best_epoch = entry["validation_loss"], entry["epoch"]
+                    best_state = deepcopy(head.state_dict())
+                if checkpoint is not None:
+                    at_this_epoch = {
+                        "seed": seed,
+                        "head": head.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "dropout_rng": torch.get_rng_state(),
+                        "shuffle_rng": shuffle.get_state(),
+                        "history": history,
+                        "best_loss": best_loss,
+                        "best_epoch": best_epoch,
+                        "best_state": best_state,
+                    }
+                    _write_checkpoint(checkpoint, fingerprint, note, runs, winner, at_this_epoch)
+                if progress:
+                    progress(entry)
+
+            head.load_state_dict(best_state)
+            margin_of = {name: _predict(head, x, a[of_side], b[of_side]) for name, of_side in rows.items()}
+            runs.append(
+                {
+                    "seed": seed,
+                    "epochs": len(history),
+                    "best_epoch": best_epoch,
+                    "history": history,
+                    "metrics": {name: metrics.summarise(margin, t[rows[name]]) for name, margin in margin_of.items()},
+                }
+            )
+            if winner is None or best_loss < winner["best_loss"]:
+                winner = {"seed": seed, "best_epoch": best_epoch, "best_loss": best_loss, "best_state": best_state}
+            if checkpoint is not None:
+                _write_checkpoint(checkpoint, fingerprint, note, runs, winner, None)
+
+        head = RankNetHead(x.shape[1], hidden, dropout)
+        head.load_state_dict(winner["best_state"])
+        held_out_metrics = {
+            name: metrics.report(
+                _predict(head, x, a[of_side], b[of_side]),
+                t[of_side],
+                source=None if source is None else labels.source[of_side],
+                systems=None if systems is None else (labels.system_a[of_side], labels.system_b[of_side]),
+            )
+            for name, of_side in rows.items()
+            if name != "train"
+        }
+    of_winner = next(run for run in runs if run["seed"] == winner["seed"])
+    return Trained(
+        head=head.eval(),
+        metrics={"train": of_winner["metrics"]["train"], **held_out_metrics},
+        history=[entry for run in runs for entry in run["history"]],
+        seed=winner["seed"],
+        best_epoch=winner["best_epoch"],
+        seeds=[{name: run[name] for name in ("seed", "epochs", "best_epoch", "metrics")} for run in runs],
+        over_seeds={
+            name: {figure: _mean_and_sd([run["metrics"][name][figure] for run in runs]) for figure in COMPARED}
+            for name in SIDES
+        },
+        split=split_facts,
+    )
 
 
 @contextmanager
@@ -172,40 +271,83 @@ def _margins(head: RankNetHead, x: Tensor, a: np.ndarray, b: np.ndarray) -> Tens
 @torch.no_grad()
 def _predict(head: RankNetHead, x: Tensor, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Margins in eval mode; each clip goes through the head once, however many votes it has."""
+    head.eval()
     clips, where = np.unique(np.concatenate([a, b]), return_inverse=True)
-    rewards = head.eval()(x[torch.from_numpy(clips)]).numpy()[where]
+    rewards = torch.cat([head(x[chunk]) for chunk in torch.from_numpy(clips).split(ROWS)]).numpy()[where]
     return rewards[: len(a)] - rewards[len(a) :]
 
 
-def _split_by_prompt(prompt: np.ndarray, fractions: tuple[float, float, float], seed: int) -> np.ndarray:
-    """Side 0, 1 or 2 of each vote, int [N]; the prompts are shuffled by seed and cut at the fractions."""
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ValueError(f"fractions {fractions} must be three positive shares that sum to 1")
-    ids, index = np.unique(prompt, return_inverse=True)
-    if len(ids) < 3:
-        raise ValueError(
-            f"the votes cover {len(ids)} prompt(s); train, validation and test need one each, so at least 3: "
-            "collect votes on more prompts"
+def _mean_and_sd(values: list[float | None]) -> dict[str, float | None]:
+    """Of the seeds' values, which are all there or all None: every seed is judged on the same votes."""
+    if None in values:
+        return {"mean": None, "sd": None}
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+# ---- checkpoints --------------------------------------------------------------------------------------
+
+
+def _fingerprint(arrays: list[np.ndarray], settings: list) -> str:
+    """One hash over all that the head depends on."""
+    digest = hashlib.sha256(json.dumps([settings, torch.__version__]).encode())
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+    return digest.hexdigest()
+
+
+def noted_in(checkpoint: str | os.PathLike | None) -> dict | None:
+    """The note that the training of this checkpoint was called with; None where there is no such file (yet)."""
+    if checkpoint is None or not Path(checkpoint).exists():
+        return None
+    return _load_checkpoint(checkpoint)["note"]
+
+
+def _write_checkpoint(path, fingerprint, note, runs, winner, at) -> None:
+    """All or nothing: a process killed while it writes leaves the checkpoint of the epoch before."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        content = {"fingerprint": fingerprint, "note": note, "runs": runs, "winner": winner, "at": at}
+        torch.save(content, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read_checkpoint(path, fingerprint) -> tuple[list[dict], dict | None, dict | None]:
+    saved = _load_checkpoint(path)
+    if saved["fingerprint"] != fingerprint:
+        raise BadTrainingCheckpoint(
+            f"{path}: of a training on other votes, features or settings; start with the same ones, or delete it"
         )
-    n_validation, n_test = (max(1, round(len(ids) * fraction)) for fraction in fractions[1:])
-    n_train = max(1, len(ids) - n_validation - n_test)
-    n_validation = min(n_validation, len(ids) - n_train - 1)
-    side_of = np.full(len(ids), 2)
-    order = np.random.default_rng(seed).permutation(len(ids))
-    side_of[order[:n_train]] = 0
-    side_of[order[n_train : n_train + n_validation]] = 1
-    return side_of[index]
+    return saved["runs"], saved["winner"], saved["at"]
 
 
-def _assert_no_leak(side: np.ndarray, prompt: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-    """No prompt and no clip on two sides. A prompt there is our bug; a clip there was given under two
-    prompts.
-    """
-    sides_met = set(zip(prompt.tolist(), side.tolist(), strict=True))
-    assert len(sides_met) == len(set(prompt.tolist())), "a prompt is on two sides"
-    clips = np.unique(np.stack([np.concatenate([a, b]), np.tile(side, 2)]), axis=1)[0]
-    if twice := clips[1:][clips[1:] == clips[:-1]].tolist():
-        raise ValueError(f"clip {twice[0]} has votes under prompts of different sides: a clip belongs to one prompt")
+def _load_checkpoint(path) -> dict:
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
+        raise BadTrainingCheckpoint(f"{path}: not a checkpoint of a training ({type(error).__name__})") from error
+    if not isinstance(saved, dict) or saved.keys() != {"fingerprint", "note", "runs", "winner", "at"}:
+        raise BadTrainingCheckpoint(f"{path}: not a checkpoint of a training")
+    return saved
+
+
+# ---- the input ----------------------------------------------------------------------------------------
+
+
+def _used_blocks(x: Tensor, blocks: Mapping[str, int] | None, use: Sequence[str] | None) -> Tensor:
+    """The columns of the blocks named in `use`, in the order of `blocks`."""
+    if use is None:
+        return x
+    if blocks is None or sum(blocks.values()) != x.shape[1]:
+        raise ValueError(f"blocks {blocks and dict(blocks)} do not add up to the {x.shape[1]} columns of features")
+    if not use or set(use) - blocks.keys():
+        raise ValueError(f"the blocks to use are {', '.join(use) or 'none'}; name some of: {', '.join(blocks)}")
+    columns = [block for name, block in zip(blocks, x.split(list(blocks.values()), dim=1), strict=True) if name in use]
+    return torch.cat(columns, dim=1)
 
 
 def _checked(features, pairs_a, pairs_b, target, prompt, weight):

@@ -1,6 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
-from scoring import services
+from arena.refusals import Refusal
+from scoring import registry
 from scoring.models import RewardModel
 
 
@@ -9,11 +10,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("name")
+        parser.add_argument("--force", action="store_true", help="although its weights or encoders are not here")
 
-    def handle(self, name, **options):
+    def handle(self, name, force, **options):
         model = RewardModel.objects.filter(name=name).first()
         if not model:
             known = ", ".join(RewardModel.objects.order_by("pk").values_list("name", flat=True)) or "none yet"
             raise CommandError(f"There is no reward model {name!r}. There are: {known}.")
-        services.activate_model(model)
-        self.stdout.write(f"{model.name} is live.")
+        try:
+            decision = registry.activate(model, "manage.py activate_model", force=force)
+        except Refusal as refusal:
+            raise CommandError(str(refusal)) from refusal
+        if decision:
+            self.stdout.write(f"{name} is live{f'; {decision.replaced} retires' if decision.replaced else ''}.")
+        else:
+            self.stdout.write(f"{name} is live already: nothing to do.")

@@ -105,4 +105,5 @@ class Command(BaseCommand):
         with tqdm(desc="train reward model", unit=" epochs") as bar:
             model = train_candidate([study], progress=lambda _: bar.update())
         services.activate_model(model)
-        self.stdout.write(f"{model.name} is live; on held-out prompts: {model.metrics['test']}")
+        test = {name: model.metrics["test"][name] for name in ("n", "n_decided", "accuracy", "ece", "log_loss")}
+        self.stdout.write(f"{model.name} is live; on held-out prompts: {test}")

@@ -1,43 +1,160 @@
+import hashlib
+import json
+from pathlib import Path
+
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from arena.models import Study
 from arena.refusals import Refusal
 from scoring import jury, services
+from scoring.reward.splits import SIDES, SPLITS
+from scoring.reward.weights import WeightsError
+
+CHOICES = (  # what makes two trainings the same
+    "study", "up_to_seq", "from_export", "clips", "keep_flagged", "weight_by_reliability", "encoders", "blocks",
+    "split", "leave_out", "seeds", "threads",
+)  # fmt: skip
+FIGURES = {"accuracy": "accuracy", "ece": "ECE", "log_loss": "log loss"}
 
 
 class Command(BaseCommand):
-    help = "Train a reward model on the votes of the studies (default: all) and store it as a candidate."
+    help = "Train a reward model on votes, live or exported, and store it as a candidate."
 
     def add_arguments(self, parser):
-        parser.add_argument("--study", action="append", default=[], help="slug; may be given more than once")
-        parser.add_argument("--encoders", default=",".join(jury.DEFAULT_ENCODERS), help="keys, comma-separated")
-        parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--name")
+        votes = parser.add_argument_group("votes")
+        votes.add_argument("--study", action="append", default=[], help="slug; may be given again. Default: all")
+        votes.add_argument("--up-to-seq", type=int, help="of the ledger; default: all votes so far")
+        votes.add_argument("--from-export", type=Path, metavar="FILE", help="jsonl by `export votes` or `export pairs`")
+        votes.add_argument("--clips", type=Path, metavar="FOLDER", help="by `export --clips`; with --from-export")
+        votes.add_argument("--keep-flagged", action="store_true", help="with --from-export: flagged votes too")
+        votes.add_argument("--weight-by-reliability", action="store_true", help="a vote weighs its rater's skill")
+        head = parser.add_argument_group("head")
+        head.add_argument("--encoders", type=_keys, default=jury.DEFAULT_ENCODERS, help="keys, comma-separated")
+        head.add_argument("--blocks", type=_keys, help="read only these of the encoders, on the same votes")
+        head.add_argument("--name")
+        training = parser.add_argument_group("training")
+        training.add_argument("--split", choices=SPLITS, default="prompt", help="what no two sides share")
+        training.add_argument("--leave-out", metavar="STUDY", help="test on this study, and train without it")
+        training.add_argument("--seeds", type=_numbers, default=(0,), help="comma-separated; the best is kept")
+        training.add_argument("--threads", type=int, default=1, help="2 is faster where two cores are idle")
+        training.add_argument("--resume", action="store_true", help="go on where the same command was killed")
         parser.add_argument("--activate", action="store_true", help="make it the live model")
 
-    def handle(self, study, encoders, seed, name, activate, **options):
+    def handle(self, *, activate, resume, **options):
+        checkpoint = self.checkpoint(options, resume)
+        with tqdm(desc="epochs", unit=" epochs") as bar:
+
+            def show(epoch):
+                bar.set_postfix(
+                    seed=epoch["seed"],
+                    loss=_figure(epoch["train_loss"]),
+                    validation_loss=_figure(epoch["validation_loss"]),
+                    validation_accuracy=_figure(epoch["validation_accuracy"]),
+                    refresh=False,
+                )
+                bar.update()
+
+            training = {
+                "encoder_keys": options["encoders"],
+                "progress": show,
+                "checkpoint": checkpoint,
+                **{name: options[name] for name in ("name", "blocks", "split", "leave_out", "seeds", "threads")},
+            }
+            try:
+                model = self.from_export(options, training) if options["from_export"] else self.live(options, training)
+            except (Refusal, ValueError, WeightsError) as error:
+                raise CommandError(str(error)) from error
+        checkpoint.unlink(missing_ok=True)
+        self.report(model)
+        if activate:
+            services.activate_model(model, by="manage.py train_reward")
+            self.stdout.write(f"{model.name} is live.")
+
+    def live(self, options, training):
         from scoring.training import train_candidate
 
-        studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.all())
-        if missing := set(study) - {one.slug for one in studies}:
+        if options["clips"] or options["keep_flagged"]:
+            raise CommandError("--clips and --keep-flagged go with --from-export.")
+        slugs = options["study"]
+        studies = list(Study.objects.filter(slug__in=slugs) if slugs else Study.objects.order_by("pk"))
+        if missing := set(slugs) - {one.slug for one in studies}:
             raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
         made_up = ", ".join(one.slug for one in studies if one.is_simulated)
         if made_up:
             self.stdout.write(f"Among these votes are simulated ones, of the studies: {made_up}")
-        with tqdm(desc="epochs", unit=" epochs") as bar:
+        return train_candidate(
+            studies,
+            up_to_seq=options["up_to_seq"],
+            weight_by_reliability=options["weight_by_reliability"],
+            **training,
+        )
 
-            def show(epoch):
-                bar.set_postfix(validation_loss=f"{epoch['validation_loss']:.4f}", refresh=False)
-                bar.update()
+    def from_export(self, options, training):
+        from scoring.training import train_on_export
 
-            try:
-                model = train_candidate(studies, encoder_keys=encoders.split(","), seed=seed, name=name, progress=show)
-            except (Refusal, ValueError) as error:
-                raise CommandError(str(error)) from error
-        self.stdout.write(f"{model.name}: {model.config['split']['pairs']} pairs")
-        for side, metrics in model.metrics.items():
-            self.stdout.write(f"  {side}: {metrics}")
-        if activate:
-            services.activate_model(model)
-            self.stdout.write(f"{model.name} is live.")
+        for name in ("study", "up_to_seq", "weight_by_reliability"):
+            if options[name]:
+                raise CommandError(f"--{name.replace('_', '-')} goes with the votes of this arena, not --from-export.")
+        if not options["clips"]:
+            raise CommandError("--from-export needs --clips, the folder that `export --clips` made.")
+        if not options["from_export"].is_file():
+            raise CommandError(f"There is no file {options['from_export']}.")
+        with tqdm(desc="clips", unit=" clips") as bar:
+            model = train_on_export(
+                options["from_export"],
+                options["clips"],
+                keep_flagged=options["keep_flagged"],
+                embedded=bar.update,
+                **training,
+            )
+        for file, reason in model.config["not_embedded"].items():
+            self.stderr.write(f"{file} is left out: {reason}")
+        return model
+
+    def checkpoint(self, options, resume):
+        """Where a training of these options leaves its state: one file for each choice of options."""
+        choice = json.dumps({name: options[name] for name in CHOICES}, default=str)
+        path = settings.ARENA_HOME / "training" / f"{hashlib.sha256(choice.encode()).hexdigest()[:16]}.pt"
+        if resume and not path.exists():
+            raise CommandError(
+                "No training with these options was interrupted after an epoch: start it without --resume."
+            )
+        if not resume:
+            path.unlink(missing_ok=True)
+        return path
+
+    def report(self, model):
+        split, over_seeds = model.config["split"], model.metrics["over_seeds"]
+        seeds = [run["seed"] for run in model.config["seeds"]]
+        excluded = ", ".join(f"{n} {reason}" for reason, n in model.config["excluded"].items()) or "none"
+        self.stdout.write(
+            f"{model.name}: votes left out: {excluded}; dropped by the split by {split['by']}: {split['dropped']}"
+        )
+        self.stdout.write(
+            f"The best of the seeds ({', '.join(map(str, seeds))}) is {model.config['seed']}, "
+            f"at epoch {model.config['best_epoch']}."
+        )
+        self.stdout.write(f"  {'side':<11}{'votes':>8}" + "".join(f"{title:>20}" for title in FIGURES.values()))
+        for side in SIDES:
+            cells = []
+            for figure in FIGURES:
+                spread = over_seeds[side][figure]
+                around = "" if spread["sd"] is None else f" ({_figure(spread['mean'])} ± {_figure(spread['sd'])})"
+                cells.append(f"{_figure(model.metrics[side][figure])}{around}".rjust(20))
+            self.stdout.write(f"  {side:<11}{model.metrics[side]['n']:>8}" + "".join(cells))
+        if len(seeds) > 1:
+            self.stdout.write(f"  In brackets: mean ± standard deviation over {len(seeds)} seeds.")
+
+
+def _keys(text):
+    return [key.strip() for key in text.split(",") if key.strip()]
+
+
+def _numbers(text):
+    return [int(number) for number in text.split(",")]
+
+
+def _figure(value):
+    return "none" if value is None else f"{value:.3f}"

@@ -49,6 +49,11 @@ class UnknownEncoder(ValueError):
 # Where each encoder lives; its module is imported when it is first asked for.
 _HOMES = {
     "spectral": "spectral:SpectralEncoder",
+    "clap-music": "clap:ClapMusicAudio",
+    "clap-music-text": "clap:ClapMusicText",
+    "mert-330m": "mert:Mert330m",
+    "muq-mulan": "muq_mulan:MuQMuLanAudio",
+    "muq-mulan-text": "muq_mulan:MuQMuLanText",
 }
 KEYS = tuple(_HOMES)
 

@@ -1,0 +1,142 @@
+"""Clips to embeddings, batch after batch: while the device computes one, threads decode and resample the next."""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
+import numpy as np
+
+from arena import audio
+from arena.services import local_copy
+
+from . import claims
+from .reward.encoders import resample
+
+BATCH, BATCH_SECONDS = 32, 320  # clips, and seconds of audio, that are claimed at once; two batches are in memory
+DECODERS = 4  # threads, each with a decoding child
+MACHINES_FAULT = (audio.AudioUnavailable, MemoryError, OSError)  # WeightsError is an OSError
+logger = logging.getLogger(__name__)
+
+
+def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambda clip_ids: None):
+    """Claim, decode, embed and store, while there are free clips that lack one of the encoders' blocks and `go_on()`.
+
+    A clip that cannot be read or embedded carries the reason. What is this machine's fault is raised, but only after
+    all that could be done for the rest of the batch; the clips it has hit are free again when their claims run out.
+    With a `model`, only clips that it has not rewarded. `scorer`: whose arithmetic to use. Returns how many clips.
+    """
+    by_block = {(encoder.key, encoder.revision): encoder for encoder in encoders}
+    arithmetic = scorer.arithmetic if scorer else nullcontext
+    done = after = 0
+    with claims.Lease() as lease, ThreadPoolExecutor(DECODERS, "decode") as threads:
+
+        def start_next():
+            nonlocal after
+            while go_on():
+                batch, last = claims.claim(by_block, limit=BATCH, max_seconds=BATCH_SECONDS, after=after, model=model)
+                if last is None:
+                    break
+                after = last
+                lease.hold(batch)
+                if batch:  # else other workers were faster
+                    return {one: threads.submit(_read, one, by_block) for one in batch}
+            return {}
+
+        ahead = start_next()
+        try:
+            while ahead:
+                batch, ahead = ahead, start_next()
+                try:
+                    with arithmetic():
+                        _embed(batch, by_block)
+                finally:
+                    after_batch([one.clip.pk for one in batch])
+                lease.drop(batch)
+                done += len(batch)
+                if not go_on():
+                    break
+        finally:
+            for reading in ahead.values():
+                reading.cancel()
+            lease.give_back(ahead)
+    return done
+
+
+def _read(claim, by_block):
+    """{sample rate: float32 [n]}: the clip at the rate of each encoder that is to hear it, decoded once."""
+    rates = {encoder.sample_rate for block in claim.blocks if (encoder := by_block[block]).kind == "audio"}
+    if not rates:
+        return {}
+    with local_copy(claim.clip.original) as path:
+        samples, rate = audio.decode_once(path)
+    return {wanted: resample(samples, rate, wanted) for wanted in rates}
+
+
+def _embed(batch, by_block):
+    """Settle every claim of {claim: future of its waveforms}; see embed_batches for what is raised."""
+    waveforms, faults = {}, []
+    for claim, reading in batch.items():
+        try:
+            waveforms[claim] = reading.result()
+        except Exception as failure:  # whatever a file provokes is its clip's story, not that of the batch
+            if isinstance(failure, MACHINES_FAULT) and not isinstance(failure, FileNotFoundError):
+                faults.append(failure)
+                continue
+            logger.warning("clip %s cannot be read: %s", claim.clip.pk, failure)
+            for key, revision in claim.blocks:
+                claims.settle(key, revision, {claim.clip.pk: _reason(failure)})
+    for block, encoder in by_block.items():
+        theirs = [claim for claim in waveforms if block in claim.blocks]
+        heard = [
+            claim.clip.prompt.text if encoder.kind == "text" else waveforms[claim][encoder.sample_rate]
+            for claim in theirs
+        ]
+        try:
+            outcomes = vectors_or_reasons(encoder, heard)
+        except MACHINES_FAULT as fault:
+            faults.append(fault)
+            continue
+        for claim, outcome in zip(theirs, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                logger.error("clip %s cannot be embedded by %s", claim.clip.pk, encoder.key, exc_info=outcome)
+        claims.settle(*block, {
+            claim.clip.pk: _reason(outcome) if isinstance(outcome, Exception) else outcome
+            for claim, outcome in zip(theirs, outcomes, strict=True)
+        })  # fmt: skip
+    if faults:
+        raise faults[0]
+
+
+def vectors_or_reasons(encoder, heard):
+    """A vector, or the exception that says why there is none, for each; one that fails is found by halving the batch.
+
+    Raises what is the machine's fault, as an OSError or a MemoryError.
+    """
+    if not heard:
+        return []
+    try:
+        return list(_checked(encoder, encoder.embed(heard), len(heard)))
+    except MACHINES_FAULT:
+        raise
+    except Exception as failure:  # whatever an encoder raises is some clip's story
+        from .reward.faults import of_the_machine
+
+        if cause := of_the_machine(failure):
+            raise cause from failure
+        if len(heard) == 1:
+            return [failure]
+    half = len(heard) // 2
+    return vectors_or_reasons(encoder, heard[:half]) + vectors_or_reasons(encoder, heard[half:])
+
+
+def _checked(encoder, vectors, n):
+    """What is stored is read by every model to come: nothing that is not n finite vectors gets there."""
+    if vectors.shape != (n, encoder.dimension):
+        raise ValueError(f"{encoder.key} gave {list(vectors.shape)}, not {[n, encoder.dimension]}")
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"{encoder.key} makes NaN or infinite values of it")
+    return vectors
+
+
+def _reason(failure):
+    return f"{type(failure).__name__}: {failure}"

@@ -1,0 +1,51 @@
+import time
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from annotations import ledger
+from arena.refusals import Refusal
+from scoring import jury, retraining
+from scoring.models import RetrainingRun
+
+
+class Command(BaseCommand):
+    help = (
+        "One run of the retraining loop now, or the rest of the one that is unfinished: train a candidate, judge it, "
+        "rescore, refit the anchors. However few the new votes are, and whether or not the loop is on."
+    )
+
+    def handle(self, **options):
+        ledger.catch_up()
+        try:
+            run = retraining.begin(anyway=True)
+        except Refusal as refusal:
+            raise CommandError(str(refusal)) from refusal
+        self.stdout.write(f"{run}: {self.describe(run.facts['votes'])}")
+        while not run.ended_at:
+            step = run.step
+            if self.advance(run):
+                self.stdout.write(f"  {RetrainingRun.Step(step).label}: {self.describe(run.facts[step])}")
+            else:
+                time.sleep(1)
+                run.refresh_from_db()
+        if run.error:
+            raise CommandError(f"{run} failed: {run.error}")
+        self.stdout.write(f"{run} is done; {run.candidate} is {run.candidate.status}.")
+
+    def advance(self, run):
+        if run.step == RetrainingRun.Step.RESCORE:
+            jury.score_pending()  # beside the gpu workers, or instead of them where none runs
+        with tqdm(desc=run.get_step_display(), unit=" epochs", disable=run.step != RetrainingRun.Step.TRAIN) as bar:
+
+            def show(epoch):
+                bar.set_postfix(validation_loss=f"{epoch['validation_loss']:.4f}", refresh=False)
+                bar.update()
+
+            return retraining.do_step(run, progress=show)
+
+    def describe(self, facts):
+        sentences = facts.get("reasons", [])
+        numbers = {name: value for name, value in facts.items() if name != "reasons" and not name.endswith("_at")}
+        said = ", ".join(f"{name} {value}" for name, value in numbers.items())
+        return "".join([said, *(f"\n    {sentence}" for sentence in sentences)])

@@ -1,0 +1,79 @@
+"""LAION-CLAP-Music: audio and text encoders that share one network (Wu et al. 2023, arXiv 2211.06687).
+
+What they declare; the network, and torch, are in clap_network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scoring.reward.encoders.network import NetworkEncoder, WeightsOnDisk
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class _ClapMusic(WeightsOnDisk):
+    """The checkpoint music_audioset_epoch_15_esc_90.14.pt: HTSAT-base without fusion, and roberta-base."""
+
+    weights = "clap-music"
+    code_version = "1"
+    dimension = 512
+    licence = "CC0-1.0"
+
+    def load(self, folder: Path) -> nn.Module:
+        from scoring.reward.encoders.clap_network import load
+
+        return load(folder)
+
+
+class ClapMusicAudio(_ClapMusic, NetworkEncoder):
+    """The audio side: as laion_clap's get_audio_embedding_from_data gives it for a NumPy array of up to 10 s.
+
+    A shorter clip is repeated whole as often as it fits in 10 s, and zeros fill the rest. A longer one, which
+    laion_clap crops at random, is the mean of its windows' embeddings: each has norm 1, their mean is not brought
+    back to norm 1. Samples are clipped to +-1 and quantised to 16 bits, as the features were that published heads
+    learnt from; for a gradient, the rounding counts as the identity.
+    """
+
+    key = "clap-music"
+    sample_rate = 48_000
+    window_s = 10.0
+    windows = "10 s, evenly spaced; the mean of their embeddings; a shorter clip repeated, then zeros"
+
+    def fit(self, window: Tensor) -> Tensor:
+        from scoring.reward.encoders.clap_network import repeat_pad
+
+        return repeat_pad(window, self._longest)
+
+
+class ClapMusicText(_ClapMusic):
+    """The text side: as laion_clap's get_text_embedding gives it, norm 1, of the first 77 tokens.
+
+    A prompt that is empty, or nothing but white space, asks for nothing: it is zeros, as published heads expect,
+    not the embedding of "".
+    """
+
+    key = "clap-music-text"
+    kind = "text"
+    sample_rate = 0
+    windows = "the first 77 tokens"
+    differentiable = False
+
+    def embed(self, batch: Sequence[str]) -> np.ndarray:
+        """Prompts -> float32 [B, 512]. Raises ValueError naming the place in the batch of what is not a string."""
+        embeddings = np.zeros((len(batch), self.dimension), dtype=np.float32)
+        asked = {}
+        for place, prompt in enumerate(batch):
+            if not isinstance(prompt, str):
+                raise ValueError(f"prompt {place} of the batch is a {type(prompt).__name__}, not a string")
+            if prompt.strip():
+                asked.setdefault(prompt, []).append(place)
+        if asked:
+            for places, row in zip(asked.values(), self.network().embed_texts(list(asked)), strict=True):
+                embeddings[places] = row
+        return embeddings

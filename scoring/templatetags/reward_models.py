@@ -1,0 +1,178 @@
+"""How a reward model's figures are written and drawn. Coordinates are text: as numbers a template would write them with
+the decimal mark of the reader's language.
+
+x is in per cent of the width and y in pixels, so that a plot is as wide as the page and its words stay readable. Lines
+lie in an inner drawing that is stretched in x alone.
+"""
+
+import math
+
+from django import template
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy
+
+from .boards import DASH
+
+register = template.Library()
+
+HEIGHT = 200  # px of a plot
+WIDTH = 1000  # units of the inner drawing
+EDGE = 3  # per cent of the reliability diagram kept free at either side
+MOST_POINTS = 300  # of a line
+
+ACTS = {
+    "activated": gettext_lazy("made live by a person"),
+    "promoted": gettext_lazy("made live by the gate"),
+    "kept": gettext_lazy("kept out by the gate"),
+    "rolled_back": gettext_lazy("made live again by a roll back"),
+}
+STATUSES = {
+    "live": gettext_lazy("live"),
+    "candidate": gettext_lazy("candidate"),
+    "retired": gettext_lazy("retired"),
+}
+SIDES = {
+    "train": gettext_lazy("Training"),
+    "validation": gettext_lazy("Validation"),
+    "test": gettext_lazy("Test"),
+}
+SPLITS = {
+    "prompt": gettext_lazy("by prompt: no prompt is on two sides"),
+    "rater": gettext_lazy("by listener: no listener is on two sides"),
+    "system": gettext_lazy("by system: no system is on two sides"),
+    "time": gettext_lazy("by time: the newest votes test, the oldest train"),
+}
+
+
+@register.filter
+def figure(value, digits=3):
+    """0.0341 as 0.034, in the reader's decimal mark; a dash for what is not known."""
+    return DASH if value is None else number_format(f"{value:.{digits}f}")
+
+
+@register.filter
+def share(value):
+    """0.7086 as 70.9 %."""
+    return DASH if value is None else f"{number_format(f'{100 * value:.1f}')} %"
+
+
+@register.filter
+def p_value(value):
+    return f"< {number_format('0.0001')}" if value < 0.0001 else f"= {number_format(f'{value:.2g}')}"
+
+
+@register.filter
+def act(name):
+    return ACTS.get(name, name)
+
+
+@register.filter
+def status(name):
+    return STATUSES.get(name, name)
+
+
+@register.filter
+def side(name):
+    return SIDES.get(name, name)
+
+
+@register.filter
+def split_by(name):
+    return SPLITS.get(name, name)
+
+
+@register.inclusion_tag("scoring/_curves.html")
+def curves_plot(history, what):
+    """The training of every seed, epoch by epoch: `what` is "loss" or "accuracy", on the training and validation side.
+
+    history: entries {epoch, train_<what>, validation_<what>, seed?}; an accuracy may be None where all votes are ties.
+    """
+    seeds = {}
+    for entry in history:
+        seeds.setdefault(entry.get("seed"), []).append(entry)
+    columns = (f"train_{what}", f"validation_{what}")
+    values = [entry[name] for entry in history for name in columns if entry.get(name) is not None]
+    if not values:
+        return {"lines": []}
+    ticks = nice_ticks(min(values), max(values))
+    low, high = min(ticks[0], *values), max(ticks[-1], *values)
+    last = max(entry["epoch"] for entry in history)
+
+    def x(epoch):
+        return (epoch - 1) / max(last - 1, 1)
+
+    def y(value):
+        return HEIGHT * (high - value) / (high - low)
+
+    best = min(history, key=lambda entry: entry["validation_loss"])
+    return {
+        "what": what,
+        "lines": [
+            {"side": name.partition("_")[0], "d": _path(entries, name, x, y)}
+            for name in columns
+            for entries in seeds.values()
+        ],
+        "x_ticks": [
+            {"x": f"{100 * x(epoch):.2f}%", "value": epoch, "anchor": anchor}
+            for epoch, anchor in ((1, "start"), ((1 + last) // 2, "middle"), (last, "end"))
+            if last > 2 or epoch in (1, last)
+        ],
+        "y_ticks": [{"y": f"{y(value):.1f}", "label_y": f"{y(value) + 4:.1f}", "value": value} for value in ticks],
+        "digits": 0 if what == "accuracy" else max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9)),
+        "height": HEIGHT,
+        "width": WIDTH,
+        "below": HEIGHT + 18,
+        "all": HEIGHT + 26,
+        "best": best,
+        "best_value": best.get(f"validation_{what}"),
+        "best_x": f"{100 * x(best['epoch']):.2f}%",
+        "best_y": f"{y(best[columns[1]]):.1f}" if best.get(columns[1]) is not None else None,
+        "n_seeds": len(seeds),
+        "n_epochs": last,
+    }
+
+
+def _path(entries, name, x, y):
+    known = [entry for entry in entries if entry.get(name) is not None]
+    step = max(1, math.ceil(len(known) / MOST_POINTS))
+    points = known[::step] + (known[-1:] if (len(known) - 1) % step else [])
+    return "M" + "L".join(f"{WIDTH * x(entry['epoch']):.1f},{y(entry[name]):.1f}" for entry in points)
+
+
+def nice_ticks(low, high):
+    """Two to seven round numbers that enclose `low` and `high`, the ends within a step of them."""
+    span = max(high - low, 1e-3)
+    step = 10 ** math.floor(math.log10(span / 3))
+    step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 5)
+    first = math.floor(low / step)
+    return [round(n * step, 10) for n in range(first, max(math.ceil(high / step), first + 1) + 1)]
+
+
+@register.inclusion_tag("scoring/_reliability.html")
+def reliability_plot(bins):
+    """What was promised (from 50 to 100 %) beside what was found (from 0 to 100 %), a point with its interval per bin.
+
+    bins: reliability bins {confidence, accuracy, low, high, n, margin_low, margin_high}.
+    """
+
+    def x(confidence):
+        return f"{EDGE + (100 - 2 * EDGE) * (2 * confidence - 1):.2f}%"
+
+    def y(accuracy):
+        return f"{HEIGHT * (1 - accuracy):.1f}"
+
+    return {
+        "bins": bins,
+        "points": [
+            {"x": x(one["confidence"]), "y": y(one["accuracy"]), "y_low": y(one["low"]), "y_high": y(one["high"])}
+            for one in bins
+        ],
+        "diagonal": {"x1": x(0.5), "y1": y(0.5), "x2": x(1), "y2": y(1)},
+        "x_ticks": [{"x": x(value), "value": value} for value in (0.5, 0.6, 0.7, 0.8, 0.9, 1)],
+        "y_ticks": [
+            {"y": y(value), "label_y": f"{HEIGHT * (1 - value) + 4:.1f}", "value": value} for value in (0, 0.5, 1)
+        ],
+        "below": HEIGHT + 18,
+        "all": HEIGHT + 26,
+        "n": sum(one["n"] for one in bins),
+    }

@@ -1,0 +1,62 @@
+"""Votes that reward models have not seen, and what the gate makes of two models on them.
+
+A model has seen every vote up to its place in the ledger, those that validated and tested it included; an imported one
+has seen none of ours.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import gate, inputs, jury
+from .boards import excluded_flags
+
+
+@dataclass(frozen=True)
+class UnseenVotes:
+    """seq int [N], ascending; clip_a, clip_b int [N]; target float [N], credit to a, 0.5 for a tie."""
+
+    seq: np.ndarray
+    clip_a: np.ndarray
+    clip_b: np.ndarray
+    target: np.ndarray
+
+    @property
+    def decisive(self):
+        """int [D]: the places in the ledger of the votes that somebody won."""
+        return self.seq[self.target != 0.5]
+
+
+def votes_between(studies, after, up_to):
+    """The votes on clips that the studies' boards count, with after < seq <= up_to."""
+    votes = [inputs.study_votes(study, up_to, excluded_flags(study)) for study in studies]
+    seq, a, b, target = (
+        np.concatenate([getattr(one, name) for one in votes]) for name in ("seq", "clip_a", "clip_b", "outcome")
+    )
+    order = np.argsort(seq)
+    order = order[(seq[order] > after) & (a[order] > 0) & (b[order] > 0)]
+    return UnseenVotes(seq[order], a[order], b[order], target[order])
+
+
+def judge(candidate, live, studies, up_to):
+    """(the gate's Verdict on votes up to that seq that neither model has seen, how many of those it could not use
+    because a clip of theirs is not embedded for both models)."""
+    votes = votes_between(studies, max(candidate.ledger_seq, live.ledger_seq), up_to)
+    clips = np.union1d(votes.clip_a, votes.clip_b)
+    mine, its = _rewards(candidate, clips), _rewards(live, clips)
+    both = np.array(sorted(mine.keys() & its.keys()), dtype=np.int64)
+    usable = np.isin(votes.clip_a, both) & np.isin(votes.clip_b, both)
+    a, b = votes.clip_a[usable].tolist(), votes.clip_b[usable].tolist()
+    margins = (
+        np.array([rewards[x] - rewards[y] for x, y in zip(a, b, strict=True)], dtype=float) for rewards in (mine, its)
+    )
+    return gate.judge(*margins, votes.target[usable]), int((~usable).sum())
+
+
+def _rewards(model, clips):
+    """{clip id: reward} of the clips that the model's encoders have embedded."""
+    vectors = inputs.embedded(clips, jury.encoders_in_use(model))
+    if not vectors:
+        return {}
+    rewards = jury.load_scorer(model.pk).score_embeddings(np.stack(list(vectors.values())))
+    return dict(zip(vectors, rewards, strict=True))
