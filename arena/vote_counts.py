@@ -27,7 +27,7 @@ class Votes:
         if self._tallied is None or self._tallied[0] is not stock:
             self._tallied = stock, stock.tally(self._counted)
         lately = self._study.battles.voted().filter(closed_at__gt=self._until)
-        return self._tallied[1] + stock.tally(_rows(lately) + _rows(self._study.battles.awaited(now)))
+        return self._tallied[1] + stock.tally(_rows(lately, self._study.battles.awaited(now)))
 
     def knows(self, now):
         """Whether its count ends before `now`; a clock may have been set back."""
@@ -38,8 +38,12 @@ class Votes:
         self._counted, self._until, self._tallied = self._counted + _rows(since), until, None
 
 
-def _rows(battles):
-    return list(battles.order_by().values_list("system_a_id", "system_b_id").annotate(n=Count("pk")))
+def _rows(*battles):
+    """[(system, system, battles)], several times where a pair has battles in both orders or of several kinds."""
+    first, *others = (
+        some.order_by().values_list("system_a_id", "system_b_id").annotate(n=Count("pk")) for some in battles
+    )
+    return list(first.union(*others, all=True) if others else first)
 
 
 def votes_on(study, stock, now):

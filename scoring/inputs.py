@@ -16,6 +16,7 @@ from .boards import counts_both_bad, excluded_flags
 from .bradley_terry import BOTH_BAD
 from .covariates import known_covariates
 from .models import Embedding, Reward
+from .weighting import NONE, UNIFORM_PAIRS, uniform_pair_weights
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
 NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.Kind.REPEAT)
@@ -31,7 +32,7 @@ class StudyVotes:
     a, b: int [V] indices into `systems` (names, sorted). outcome: float [V], credit to a; BOTH_BAD (-1) where neither
     was good enough, and such votes were asked for.
     cluster: int [V], one label per rater; a vote without rater is a cluster of its own.
-    weight: float [V], 1 unless votes weigh as much as their raters are reliable.
+    weight: float [V], 1 unless votes weigh as much as their raters are reliable, or as their pairs were seldom drawn.
     clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
     rater: str [V], as exports name raters; `no rater 17` for the vote at 17 where there is none.
     seq: int [V], places in the ledger, ascending. covariates: {name: float [V]}, those that were asked for.
@@ -66,11 +67,12 @@ class _Rows:
     excluded: Counter = field(default_factory=Counter)
     hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
-    def keep_known(self, known):
-        """Only the votes whose covariates are known, {seq: values}; their values, [V, k]."""
+    def keep_known(self, known, unknown="covariate_unknown"):
+        """Only the votes of which something is known, {seq: values}; their values, [V, k]. unknown: the reason why the
+        others are excluded."""
         used = [row for row in self.used if row[SEQ] in known]
         if len(used) < len(self.used):
-            self.excluded["covariate_unknown"] += len(self.used) - len(used)
+            self.excluded[unknown] += len(self.used) - len(used)
         self.used = used
         values = [known[row[SEQ]] for row in used]
         self.hash.update(repr(values).encode())
@@ -78,7 +80,14 @@ class _Rows:
 
 
 def study_votes(
-    study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None, both_bad=False, covariates=(), again=False
+    study,
+    seq,
+    excluded_flags=(Flag.WITHDRAWN,),
+    reliability=None,
+    both_bad=False,
+    covariates=(),
+    weighting=NONE,
+    again=False,
 ):
     """The votes of the study with a place in the ledger up to `seq`, as StudyVotes.
 
@@ -86,10 +95,14 @@ def study_votes(
     reliability: a `Reliability` id; votes then weigh as much as their raters' skill, as last estimated up to that row,
     and those of raters without an estimate as much as the average one.
     both_bad: whether votes BOTH_BAD are used. covariates: names of `COVARIATES`; votes without them are excluded.
+    weighting: UNIFORM_PAIRS for the weights that undo how pairs were drawn; votes without a known draw are excluded.
     again: whether votes on clip pairs that staff had served again are used. They were chosen for how people had
     answered, so a board or an anchor fit with them would be tilted.
     """
     rows = _read(study, seq, excluded_flags, both_bad, again)
+    drawn = uniform_pair_weights(study, seq) if weighting == UNIFORM_PAIRS else {}
+    if weighting == UNIFORM_PAIRS:
+        rows.keep_known(drawn, "draw_unknown")
     beside = rows.keep_known(known_covariates(study, seq, covariates)) if covariates else None
     names = dict(System.objects.filter(pk__in={pk for row in rows.used for pk in row[:2]}).values_list("pk", "name"))
     systems = sorted(names.values())
@@ -106,7 +119,8 @@ def study_votes(
         b=np.array([index[row[1]] for row in rows.used], dtype=np.intp),
         outcome=columns[2].astype(float),
         cluster=np.array(clusters, dtype=np.int64),
-        weight=_weights(study, [row[-1] for row in rows.used], reliability),
+        weight=_weights(study, [row[-1] for row in rows.used], reliability)
+        * np.array([drawn.get(row[SEQ], 1.0) for row in rows.used], dtype=float),
         clip_a=columns[3].astype(np.int64),
         clip_b=columns[4].astype(np.int64),
         prompt=columns[5].astype(np.int64),
@@ -134,6 +148,7 @@ def board_votes(study, seq, config):
         config.get("reliability"),
         both_bad=counts_both_bad(config),
         covariates=config.get("covariates", ()),
+        weighting=config.get("weighting", NONE),
     )
 
 

@@ -64,6 +64,9 @@ def forget_arrivals(now=None):
 
 def participation_of(rater, study):
     """The rater's participation in the study; Forbidden before they have agreed to its current text."""
+    agreed = {"rater__consents__study": study, "rater__consents__version": study.consent_version}
+    if known := list(Participation.objects.filter(rater=rater, study=study, **agreed)):  # asked before every battle
+        return known[0]
     if not Consent.objects.filter(rater=rater, study=study, version=study.consent_version).exists():
         raise Forbidden("Please agree to this study's consent text first: POST /api/raters/.", code="consent_needed")
     return Participation.objects.get_or_create(rater=rater, study=study)[0]

@@ -5,7 +5,6 @@ from datetime import timedelta
 from random import Random, SystemRandom
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 
 from arena import schedule
@@ -41,9 +40,9 @@ def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random |
     now = now or timezone.now()
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
     require_ready(rater, study)
-    prompt = None
+    turn, prompt = _Turn(rater, study, now, rng), None
     if like is None:
-        waiting = list(rater.battles.filter(study=study).open(now).order_by("served_at"))
+        waiting = turn.waiting(now)
         if after is not None:
             waiting = _following(rater, study, after, waiting)
         if waiting:
@@ -52,7 +51,7 @@ def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random |
         prompt = _prompt_of(rater, study, like, now)
     if not study.accepts_battles:
         raise Conflict("This study is closed; no new battles are served.", code="closed")
-    return _Turn(rater, study, now, rng).draw(prompt), True
+    return turn.draw(prompt), True
 
 
 def _following(rater, study, after, waiting):
@@ -83,9 +82,16 @@ class _Turn:
 
     def __init__(self, rater, study, now, rng=None):
         self.rater, self.study, self.rng = rater, study, rng or SystemRandom()
-        self.past = list(rater.battles.filter(study=study).order_by("served_at"))
-        last = rater.battles.aggregate(last=Max("served_at"))["last"]
-        self.now = max(now, last + timedelta(microseconds=1)) if last else now  # their order is that of serving
+        everywhere = list(rater.battles.order_by("served_at"))
+        self.past = [battle for battle in everywhere if battle.study_id == study.pk]
+        last = everywhere[-1].served_at if everywhere else now
+        self.now = max(now, last + timedelta(microseconds=1)) if everywhere else now  # their order is that of serving
+
+    def waiting(self, now):
+        """The battles that are still to be answered, as `BattleQuerySet.open` has them."""
+        if self.study.ends_at and self.study.ends_at <= now:
+            return []
+        return [battle for battle in self.past if battle.closed_at is None and battle.expires_at > now]
 
     def draw(self, prompt=None):
         kind = schedule.RANKED
