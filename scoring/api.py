@@ -15,7 +15,8 @@ from arena.api import REFUSED, StrictSerializer, validated
 from arena.rater_cookie import RaterCookieAuthentication
 from arena.services import find_study
 
-from .board import OVERALL, board_json, find_edition
+from .board import board_json, find_edition
+from .boards import OVERALL
 from .exclusions import exclusions as exclusions_of
 from .history import download
 from .insight import insight as insight_of
@@ -26,7 +27,9 @@ CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-
 
 class LeaderboardQuery(StrictSerializer):
     study = serializers.SlugField(required=False)
-    category = serializers.CharField(required=False, default=OVERALL)
+    category = serializers.CharField(
+        required=False, default=OVERALL, help_text="overall, or one of `categories`, such as tag:ballad, language:de."
+    )
     edition = serializers.IntegerField(required=False, min_value=1)
 
 
@@ -62,9 +65,11 @@ class IsResearcher(BasePermission):
                 "study": serializers.CharField(),
                 "simulated": serializers.BooleanField(),
                 "category": serializers.CharField(),
+                "categories": serializers.ListField(child=serializers.DictField()),
                 "edition": serializers.IntegerField(allow_null=True),
                 "about": serializers.DictField(allow_null=True),
                 "n_votes": serializers.IntegerField(),
+                "pooling": serializers.DictField(allow_null=True),
                 "groups": serializers.ListField(child=serializers.ListField(child=serializers.DictField())),
                 "not_yet_rated": serializers.ListField(child=serializers.DictField()),
                 "reward_model": serializers.CharField(allow_null=True),
@@ -78,7 +83,7 @@ def leaderboard(request):
     """The board of a study: its last edition, or the numbered one."""
     asked = validated(LeaderboardQuery, given(request.query_params))
     study = find_study(asked.get("study"))
-    return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"])))
+    return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"]), asked["category"]))
 
 
 @extend_schema(
