@@ -15,6 +15,7 @@ from arena.api import REFUSED, StrictSerializer, validated
 from arena.rater_cookie import RaterCookieAuthentication
 from arena.services import find_study
 
+from .access import STAFF_SIGN_IN, api_study, kept_private
 from .board import board_json, find_edition
 from .boards import OVERALL
 from .exclusions import exclusions as exclusions_of
@@ -75,15 +76,18 @@ class IsResearcher(BasePermission):
                 "reward_model": serializers.CharField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def leaderboard(request):
-    """The board of a study: its last edition, or the numbered one."""
+    """The board of a study or of one of its categories: its last edition, or the numbered one."""
     asked = validated(LeaderboardQuery, given(request.query_params))
-    study = find_study(asked.get("study"))
-    return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"]), asked["category"]))
+    study = api_study(request, asked.get("study"))
+    edition = find_edition(study, asked.get("edition"), asked["category"])
+    return kept_private(Response(board_json(study, edition, asked["category"])), study)
 
 
 @extend_schema(
@@ -98,14 +102,17 @@ def leaderboard(request):
                 "next_before": serializers.IntegerField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def exclusions(request):
     """Which votes were flagged, by which rule, and whether the board leaves them out."""
     asked = validated(ExclusionsQuery, given(request.query_params))
-    return Response(exclusions_of(find_study(asked.get("study")), asked.get("before")))
+    study = api_study(request, asked.get("study"))
+    return kept_private(Response(exclusions_of(study, asked.get("before"))), study)
 
 
 @extend_schema(

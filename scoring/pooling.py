@@ -112,7 +112,7 @@ def fit_pooled(
         raise ValueError(f"spread is a finite number above 0, not {spread}")
     at, converged = part.minimum(spread)
     h, q = part.information(at), part.penalty(spread)
-    meat, (g_out, g_in) = part.meat(at)
+    meat, (g_out, g_in) = part.meat(at), part.effective()
     inverse = np.linalg.inv(h + q)
     gauge, n = part.gauge, n_systems
     pick = gauge.project(inverse[n:])  # [n, 2n] from a score to the rating that it moves
@@ -154,18 +154,19 @@ def estimate_spread(
     parts = [_Part.of(a, b, outcome, n_systems, inside, weight, cluster, l2) for inside in categories]
     told = [k for k, part in enumerate(parts) if part.inside.any() and not part.inside.all()]
     told = sorted(told, key=lambda k: -parts[k].inside.sum())[:MAX_CATEGORIES]
-    noise = {k: parts[k].meat(parts[k].minimum(PRIOR_SPREAD)[0]) for k in told}
-    asked = [(parts[k], factor[k], meat) for k, (meat, (_, g_in)) in noise.items() if g_in >= INFORMATIVE]
+    asked = [(parts[k], factor[k]) for k in told if parts[k].effective()[1] >= INFORMATIVE]
     spread, contrasts = PRIOR_SPREAD, 0.0
-    for _ in range(MAX_ROUNDS):
-        left, contrasts = 0.0, 0.0
-        for part, times, meat in asked:
-            squared, noise, seen = part.moments(spread * times, meat)
-            left, contrasts = left + (squared - noise) / times**2, contrasts + seen
-        square = (left + PRIOR_CONTRASTS * PRIOR_SPREAD**2) / (contrasts + PRIOR_CONTRASTS - 2)
-        before, spread = spread, float(np.clip(np.sqrt(max(square, 0)), *LIMITS))
-        if abs(spread - before) < 1e-3:
-            break
+    for _ in range(2):  # what the noise is made of depends on the spread, a little
+        meats = [part.meat(part.minimum(spread * times)[0]) for part, times in asked]
+        for _ in range(MAX_ROUNDS):
+            left, contrasts = 0.0, 0.0
+            for (part, times), meat in zip(asked, meats, strict=True):
+                squared, noise, seen = part.moments(spread * times, meat)
+                left, contrasts = left + (squared - noise) / times**2, contrasts + seen
+            square = (left + PRIOR_CONTRASTS * PRIOR_SPREAD**2) / (contrasts + PRIOR_CONTRASTS - 2)
+            before, spread = spread, float(np.clip(np.sqrt(max(square, 0)), *LIMITS))
+            if abs(spread - before) < 1e-3:
+                break
     return Spread(spread, contrasts + PRIOR_CONTRASTS, tuple((spread * factor).tolist()), len(asked))
 
 
@@ -222,12 +223,15 @@ class _Part:
         p = expit(at[a] - at[b])
         return sums.laplacian(a, b, 2 * self.n, (won + lost) * p * (1 - p))
 
-    def meat(self, at: Floats) -> tuple[Floats, tuple[float, float]]:
-        """M [2n, 2n], and the effective number of clusters outside and inside."""
+    def meat(self, at: Floats) -> Floats:
+        """M [2n, 2n]."""
         votes = self.votes
         score = votes.weighed(votes.outcome - expit(at[votes.a] - at[votes.b]))
-        meat, _ = sums.meat(votes.a, votes.b, 2 * self.n, (score, -score), votes.weight, votes.cluster)
-        return meat, (self._effective(~self.inside), self._effective(self.inside))
+        return sums.meat(votes.a, votes.b, 2 * self.n, (score, -score), votes.weight, votes.cluster)[0]
+
+    def effective(self) -> tuple[float, float]:
+        """The effective number of clusters outside and inside."""
+        return self._effective(~self.inside), self._effective(self.inside)
 
     def _effective(self, which) -> float:
         weight = np.ones(which.sum()) if self.votes.weight is None else self.votes.weight[which]

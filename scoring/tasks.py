@@ -35,6 +35,16 @@ def compute_categories():
             categories.compute_categories(study)
 
 
+@shared_task(time_limit=600)
+def draw_figures():
+    """The figures of every study whose edition or rewards have moved since they were drawn."""
+    from . import figures
+
+    for study in Study.objects.all():
+        if figures.figures_are_due(study):
+            figures.draw_figures(study)
+
+
 @shared_task(time_limit=300)
 def refit_anchors():
     """A new anchor fit for every board that moved since the last one, under the live model."""
