@@ -184,6 +184,8 @@ CELERY_BEAT_SCHEDULE = {
     "arrivals": sweep("arena.tasks.forget_arrivals", 3600),
     "ledger": sweep("annotations.tasks.extend_ledger", 2),
     "boards": sweep("scoring.tasks.refit_boards", 5),
+    "categories": sweep("scoring.tasks.compute_categories", 5),
+    "figures": sweep("scoring.tasks.draw_figures", 10),
     "raters": sweep("scoring.tasks.screen_raters", 20),
     "identities": sweep("annotations.tasks.screen_identities", 60),
     "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600),

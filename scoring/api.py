@@ -15,7 +15,9 @@ from arena.api import REFUSED, StrictSerializer, validated
 from arena.rater_cookie import RaterCookieAuthentication
 from arena.services import find_study
 
-from .board import OVERALL, board_json, find_edition
+from .access import STAFF_SIGN_IN, api_study, kept_private
+from .board import board_json, find_edition
+from .boards import OVERALL
 from .exclusions import exclusions as exclusions_of
 from .history import download
 from .insight import insight as insight_of
@@ -26,7 +28,9 @@ CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-
 
 class LeaderboardQuery(StrictSerializer):
     study = serializers.SlugField(required=False)
-    category = serializers.CharField(required=False, default=OVERALL)
+    category = serializers.CharField(
+        required=False, default=OVERALL, help_text="overall, or one of `categories`, such as tag:ballad, language:de."
+    )
     edition = serializers.IntegerField(required=False, min_value=1)
 
 
@@ -62,23 +66,28 @@ class IsResearcher(BasePermission):
                 "study": serializers.CharField(),
                 "simulated": serializers.BooleanField(),
                 "category": serializers.CharField(),
+                "categories": serializers.ListField(child=serializers.DictField()),
                 "edition": serializers.IntegerField(allow_null=True),
                 "about": serializers.DictField(allow_null=True),
                 "n_votes": serializers.IntegerField(),
+                "pooling": serializers.DictField(allow_null=True),
                 "groups": serializers.ListField(child=serializers.ListField(child=serializers.DictField())),
                 "not_yet_rated": serializers.ListField(child=serializers.DictField()),
                 "reward_model": serializers.CharField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def leaderboard(request):
-    """The board of a study: its last edition, or the numbered one."""
+    """The board of a study or of one of its categories: its last edition, or the numbered one."""
     asked = validated(LeaderboardQuery, given(request.query_params))
-    study = find_study(asked.get("study"))
-    return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"])))
+    study = api_study(request, asked.get("study"))
+    edition = find_edition(study, asked.get("edition"), asked["category"])
+    return kept_private(Response(board_json(study, edition, asked["category"])), study)
 
 
 @extend_schema(
@@ -93,14 +102,17 @@ def leaderboard(request):
                 "next_before": serializers.IntegerField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def exclusions(request):
     """Which votes were flagged, by which rule, and whether the board leaves them out."""
     asked = validated(ExclusionsQuery, given(request.query_params))
-    return Response(exclusions_of(find_study(asked.get("study")), asked.get("before")))
+    study = api_study(request, asked.get("study"))
+    return kept_private(Response(exclusions_of(study, asked.get("before"))), study)
 
 
 @extend_schema(

@@ -14,6 +14,7 @@ from . import bradley_terry
 
 METHOD, METHOD_VERSION = "bradley-terry", 2
 VERSIONS = (1, 2)  # that `compute` still computes as they were
+OVERALL = "overall"  # the category that every board has
 HALF_TIE, DAVIDSON, GROUNDED = "half_tie", "davidson", "grounded"
 TREATMENTS = {
     HALF_TIE: {"tie": "half a win each way", "both_bad": "excluded"},
@@ -29,7 +30,7 @@ CONFIG = {
     "level": 0.95,
     "excluded_flags": ["withdrawn"],
     "cluster": "rater; a vote without rater is a cluster of its own",
-    "categories": ["overall"],
+    "categories": [OVERALL],
 }
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 

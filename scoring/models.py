@@ -272,6 +272,48 @@ class Rating(models.Model):
         return f"{self.system}: {self.value:.2f}"
 
 
+class CategoryBoards(models.Model):
+    """The boards of an edition's categories, all in one row. Append-only; see `scoring.categories`."""
+
+    edition = models.OneToOneField(Edition, models.PROTECT, related_name="categories")
+    method = models.CharField(max_length=40)
+    method_version = models.PositiveIntegerField()
+    config = models.JSONField(help_text="With the prompts of every tag, which may be edited later.")
+    result = models.JSONField(help_text="Canonical; rebuilding gives the same but for what a withdrawal has erased.")
+    summary = models.JSONField(help_text="Which categories `result` has, for lists.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "category boards"
+        ordering = ["edition"]
+
+    def __str__(self):
+        return f"categories of {self.edition}"
+
+
+class Figure(models.Model):
+    """One of the figures of a study's last edition: its data, and a drawing where it could be drawn.
+
+    A cache, replaced by the next: everything here follows from editions, votes and rewards. See `scoring.figures`.
+    """
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="figures")
+    name = models.CharField(max_length=20)
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="+")
+    basis = models.CharField(max_length=64, help_text="A hash of what it was drawn from.")
+    data = models.JSONField()
+    narrow = models.TextField(blank=True, help_text="SVG for a phone; empty where it could not be drawn.")
+    wide = models.TextField(blank=True, help_text="SVG for a larger screen.")
+    drawn_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["study", "pk"]
+        constraints = [models.UniqueConstraint(fields=["study", "name"], name="figure_once")]
+
+    def __str__(self):
+        return f"{self.name} of {self.study}"
+
+
 class QualityReport(models.Model):
     """What the quality rules found in a study at one place of the ledger, and how well its raters agree."""
 

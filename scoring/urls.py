@@ -5,6 +5,8 @@ from . import api, staff_views, views
 urlpatterns = [
     path("", views.index, name="index"),
     path("boards/<slug:slug>/", views.board, name="board"),
+    path("boards/<slug:slug>/plots/", views.plots, name="plots"),
+    re_path(r"^boards/(?P<slug>[-\w]+)/plots/(?P<name>[a-z]+)\.(?P<form>json|csv)$", views.plot_data, name="plot-data"),
     path("me/", views.me, name="own-page"),
     path("models/", views.models, name="models"),
     path("models/<path:name>/data.json", views.model_data, name="model-data"),

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from arena.models import Again, Battle
 from arena.pairing import Draw, draw_uniform
+from arena.recently import forget, recent
 from arena.refusals import Conflict, Refusal
 
 from .drawing import Drawn
@@ -24,6 +25,7 @@ def ask_again(study, clips, wanted, by, now=None):
     if not 1 <= wanted <= Again.MOST:
         raise Refusal(f"wanted is {wanted}; a clip pair can be served 1 to {Again.MOST} more times.")
     low, high = sorted(clips)
+    forget(("again", study.pk))
     try:
         with transaction.atomic():
             return Again.objects.create(
@@ -34,6 +36,11 @@ def ask_again(study, clips, wanted, by, now=None):
         if "again_once_at_a_time" not in str(error):
             raise
         raise Conflict("These clips are being served again already.", code="asked_already") from error
+
+
+def _asked(study):
+    open_ones = Again.objects.filter(study=study, left__gt=0).order_by("pk")
+    return list(open_ones.values_list("pk", "clip_low", "clip_high"))
 
 
 def stop(asked, now=None):
@@ -50,9 +57,7 @@ def draw_again(offer, past, rng):
     last = next((battle for battle in reversed(past) if battle.kind == Battle.Kind.RANKED), None)
     if offer.is_over or (last and last.policy == Battle.AGAIN):
         return None
-    asked = (
-        Again.objects.filter(study=offer.study, left__gt=0).order_by("pk").values_list("pk", "clip_low", "clip_high")
-    )
+    asked = recent(("again", offer.study.pk), lambda _: _asked(offer.study))  # every battle asks, mostly for nothing
     options = [(pk, candidate) for pk, *clips in asked if (candidate := offer.find(*clips))]
     if not options:
         return None
