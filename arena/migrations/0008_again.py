@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('arena', '0006_pairing_table'),
+        ('arena', '0007_boards_public'),
     ]
 
     operations = [

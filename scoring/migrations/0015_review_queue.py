@@ -13,8 +13,8 @@ BACKWARD = "DROP TRIGGER training_mark_never_changes ON scoring_trainingmark;"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('arena', '0005_how_it_ended'),
-        ('scoring', '0006_guards_of_decisions'),
+        ('arena', '0007_boards_public'),
+        ('scoring', '0014_plots'),
     ]
 
     operations = [
