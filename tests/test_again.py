@@ -44,7 +44,7 @@ def test_among_several_each_is_as_likely_and_the_stored_probabilities_multiply_t
     for clips in wanted:
         ask_again(study, clips, 50, "ada")
     found = Counter()
-    for seed in range(90):
+    for seed in range(30):
         battle, _ = serve_battle(another(study), study, rng=Random(seed))
         pair, clip = battle.pair_probability, battle.clip_probability
         assert pair * clip == pytest.approx(1 / 3)
@@ -52,7 +52,7 @@ def test_among_several_each_is_as_likely_and_the_stored_probabilities_multiply_t
         assert pair == pytest.approx(1 / 3 if "cedar" in str((battle.system_a, battle.system_b)) else 2 / 3)
         found[frozenset((battle.clip_a_id, battle.clip_b_id))] += 1
     assert set(found) == {frozenset(clips) for clips in wanted}
-    assert min(found.values()) > 15
+    assert min(found.values()) > 3
 
 
 @pytest.mark.django_db

@@ -25,6 +25,7 @@ from scoring.models import AnchorBias, AnchorFit, Embedding, RewardModel, Traini
 from scoring.staff_views import QUEUE_COLUMNS
 from scoring.templatetags.boards import DASH
 from scoring.templatetags.staff import rating_history_plot, reward_plot
+from scoring.training import _now
 
 from .conftest import Listener, make_clip
 
@@ -521,6 +522,7 @@ def test_marked_votes_weigh_more_in_the_next_training_set_and_a_mark_can_be_take
     assert "Weighs 3 times in training" in staff.get("/review/").content.decode()
     staff.post("/review/mark/", {**form, "weight": 1})
     last = TrainingMark.objects.first()
+    assert _now([study], None, False)["last_mark"] == last.pk  # what a training honours, and writes down
     assert training(study, last.pk).weight.tolist() == [1, 1, 1]
     assert training(study, first.pk).weight.tolist() == [3, 3, 1]  # as it was, for who trained then
     with pytest.raises(Refusal):
