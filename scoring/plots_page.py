@@ -241,9 +241,9 @@ SENTENCES = {
     "days": _days,
 }  # fmt: skip
 EXPLANATIONS = {
-    "intervals": gettext_lazy("Dot: the rating. Bar: its 95 % interval."),
+    "intervals": gettext_lazy("Dot: the rating. Bar: its interval (95 %)."),
     "history": gettext_lazy(
-        "Line: the rating, edition by edition. Band: its 95 % interval. Faint: the other systems. At most 60 editions "
+        "Line: the rating, edition by edition. Band: its interval (95 %). Faint: the other systems. At most 60 editions "
         "and 12 systems are drawn."
     ),
     "wins": gettext_lazy(
@@ -251,11 +251,11 @@ EXPLANATIONS = {
         "win. Below it, the number of votes. The deeper the colour, the clearer."
     ),
     "rewards": gettext_lazy(
-        "Each number is a system, as in the table below. Lines: 95 % intervals; that of the reward is over the "
+        "Each number is a system, as in the table below. Lines: intervals (95 %); that of the reward is over the "
         "clips of the system."
     ),
     "reliability": gettext_lazy(
-        "Votes in groups of equal size by how sure the model was, from its rewards as they are. Bar: 95 % interval. On "
+        "Votes in groups of equal size by how sure the model was, from its rewards as they are. Bar: interval (95 %). On "
         "the dashed line it is right as often as it says."
     ),
     "days": gettext_lazy("All votes up to the edition, in UTC; dark: those that were not withdrawn."),
