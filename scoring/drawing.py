@@ -22,6 +22,7 @@ MOST_SYSTEMS, MOST_PANELS = {"intervals": 100, "wins": 30}, 12
 SIZE = 12  # px of letters
 INK, SOFT, LINE, A, B, CARD = COLOURS = [f"#00000{n}" for n in range(1, 7)]
 NAMES = dict(zip(COLOURS, ("ink", "soft", "line", "a", "b", "card"), strict=True))
+FINE = re.compile(r"\[\[.*?\]\]|>[^<]*<|(\d+\.\d{2})\d+")  # what is finer than it need be, but for what is read
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "arena",
@@ -117,7 +118,7 @@ def _for_a_page(sheet, prefix):
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", text)
     text = re.sub("#00000[1-6]", lambda found: f"var(--{NAMES[found[0]]})", text)
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)  # a hundredth of a px is enough
+    text = FINE.sub(lambda found: found[1] or found[0], text)  # a hundredth of a px is enough
     return re.sub(r"\s*\n\s*", " ", text)
 
 

@@ -211,3 +211,9 @@ def test_the_page_has_the_drawings_and_the_sentence_of_each(board, judged, clien
     assert page.count('role="img"') == 2 * len(figures.NAMES)
     assert "9 votes on 1 day" in page
     assert "On 9 decided votes that jury had not seen" in page
+
+
+def test_a_share_is_rounded_once():
+    data = {"systems": ["x", "y"], "rows": [{"a": "x", "b": "y", "share": 13.5 / 23, "n": 23}]}
+    svg = plots_page._readable(drawing.draw("wins", data, "wide"), "wins", "wide", "")
+    assert ">59 %<" in svg and ">41 %<" in svg
