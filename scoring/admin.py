@@ -5,7 +5,19 @@ from django.contrib import admin
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
 from . import model_admin
-from .models import AnchorBias, AnchorFit, Edition, Embedding, QualityReport, Rating, Release, Reward, TrainingMark
+from .models import (
+    AnchorBias,
+    AnchorFit,
+    CategoryBoards,
+    Edition,
+    Embedding,
+    Figure,
+    QualityReport,
+    Rating,
+    Release,
+    Reward,
+    TrainingMark,
+)
 
 __all__ = ["model_admin"]  # reward models, what was decided about them, and their retraining
 
@@ -59,6 +71,31 @@ class RatingAdmin(ReadOnlyAdmin):
     list_select_related = ["edition__study", "system"]
     search_fields = ["system__name", "=edition__number"]
     edition_link, system_link = link_to("edition"), link_to("system")
+
+
+@admin.register(CategoryBoards)
+class CategoryBoardsAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "method", "method_version", "names", "created_at"]
+    list_filter = ["edition__study"]
+    list_select_related = ["edition__study"]
+    edition_link = link_to("edition")
+
+    @admin.display(description="categories")
+    def names(self, obj):
+        return ", ".join(one["category"] for one in obj.summary) or "-"
+
+
+@admin.register(Figure)
+class FigureAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "edition_link", "is_drawn", "drawn_at"]
+    list_filter = ["study", "name"]
+    list_select_related = ["study", "edition__study"]
+    exclude = ["narrow", "wide"]
+    edition_link = link_to("edition")
+
+    @admin.display(boolean=True, description="drawn")
+    def is_drawn(self, obj):
+        return bool(obj.narrow and obj.wide)
 
 
 def agreement(name, label):

@@ -44,7 +44,7 @@ def board_json(study, edition, category=OVERALL):
         "category": category,
         "categories": categories.list_of(edition),
         "edition": edition.number if edition else None,
-        "about": _about(edition) if edition else None,
+        "about": _about(edition, board, category) if edition else None,
         "n_votes": board["n_votes"] if edition else Vote.objects.filter(battle__study=study).count(),
         "pooling": {name: board[name] for name in ("kind", "name", "n_raters", "spread")}
         if category != OVERALL
@@ -61,13 +61,12 @@ def board_json(study, edition, category=OVERALL):
     }
 
 
-def _about(edition):
-    """How the edition was computed, and from what."""
-    result = edition.result
+def _about(edition, result, category):
+    """How the board was computed, and from what. result: the edition's, or that of its category."""
+    own = {"method": f"{edition.method} {edition.method_version}", "config": edition.config}
     return {
         "created_at": edition.created_at.isoformat(),
-        "method": f"{edition.method} {edition.method_version}",
-        "config": edition.config,
+        **(own if category == OVERALL else {name: result[name] for name in own}),
         "ledger_seq": edition.ledger_seq,
         "input_hash": edition.input_hash,
         "excluded": edition.excluded,

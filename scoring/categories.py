@@ -165,7 +165,7 @@ def find_board(edition, category):
     found = (
         CategoryBoards.objects.filter(edition=edition)
         .annotate(board=KeyTransform(category, "result__categories"))
-        .values("board", "result__systems", "result__spread", "summary")
+        .values("board", "result__systems", "result__spread", "summary", "method", "method_version", "config")
         .first()
     )
     if not found:
@@ -174,7 +174,13 @@ def find_board(edition, category):
     if not isinstance(board, dict):
         there = ", ".join([OVERALL, *(one["category"] for one in found["summary"])])
         raise NotFound(f"{edition} has no category {category!r}; it has {there}.")
-    return {**board, "systems": found["result__systems"], "spread": found["result__spread"][board["kind"]]}
+    return {
+        **board,
+        "systems": found["result__systems"],
+        "spread": found["result__spread"][board["kind"]],
+        "method": f"{found['method']} {found['method_version']}",
+        "config": {name: value for name, value in found["config"].items() if name != "tags"},
+    }
 
 
 def list_of(edition):

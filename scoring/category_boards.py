@@ -123,9 +123,24 @@ def _board(votes, inside, fit, overall, config):
     return {
         "n_votes": fit.n_votes,
         "n_raters": _raters(votes, inside),
+        "n_without_rater": int((votes.cluster[inside] < 0).sum()),
+        **_heaviest(votes, inside),
         "converged": bool(fit.converged),
         "groups": sorted(groups, key=lambda group: (-len(group), group[0]["system"])),
         "pairs": _pairs(votes, inside) if few else None,
+    }
+
+
+def _heaviest(votes, inside):
+    """How many raters the votes inside weigh as much as, and the share of the one who cast most."""
+    _, rater = np.unique(votes.cluster[inside], return_inverse=True)
+    size = np.bincount(rater, votes.weight[inside])
+    total = float(size.sum())
+    if not total:
+        return {"g_eff": 0.0, "heaviest_rater_share": 0.0}
+    return {
+        "g_eff": _rounded(total**2 / (size @ size)),
+        "heaviest_rater_share": _rounded(size.max() / total),
     }
 
 

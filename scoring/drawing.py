@@ -22,6 +22,7 @@ MOST_SYSTEMS, MOST_PANELS = {"intervals": 100, "wins": 30}, 12
 SIZE = 12  # px of letters
 INK, SOFT, LINE, A, B, CARD = COLOURS = [f"#00000{n}" for n in range(1, 7)]
 NAMES = dict(zip(COLOURS, ("ink", "soft", "line", "a", "b", "card"), strict=True))
+FINE = re.compile(r"\[\[.*?\]\]|>[^<]*<|(\d+\.\d{2})\d+")  # what is finer than it need be, but for what is read
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "arena",
@@ -86,6 +87,11 @@ def _ticks(axis, most, form=_number, whole=False):
     axis.set_major_formatter(FuncFormatter(form))
 
 
+def _call_y(axes, name):
+    """What goes up, written across its top: nobody has to tilt their head."""
+    axes.set_title(_word(name), loc="left", fontsize=SIZE, color=SOFT, pad=8)
+
+
 def _cut(name, letters):
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
@@ -112,7 +118,7 @@ def _for_a_page(sheet, prefix):
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", text)
     text = re.sub("#00000[1-6]", lambda found: f"var(--{NAMES[found[0]]})", text)
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)  # a hundredth of a px is enough
+    text = FINE.sub(lambda found: found[1] or found[0], text)  # a hundredth of a px is enough
     return re.sub(r"\s*\n\s*", " ", text)
 
 
@@ -224,7 +230,7 @@ def _rewards(data, width, wide):
     """Each system under the number that the table gives it: names would lie over each other."""
     rows = data["rows"]
     sheet = _sheet(width, 420 if wide else 330)
-    axes = _axes(sheet, 58, 10, 12, 50)
+    axes = _axes(sheet, 46, 30, 12, 50)
     for row in rows:
         axes.hlines(row["reward"], row["low"], row["high"], color=A, linewidth=1.5, alpha=0.45)
         if row["reward_low"] is not None:
@@ -234,7 +240,8 @@ def _rewards(data, width, wide):
     )
     for number, row in enumerate(rows, start=1):
         axes.text(row["rating"], row["reward"], str(number), ha="center", va="center_baseline", fontsize=10, color=CARD)
-    axes.set(xlabel=_word("rating"), ylabel=_word("reward"))
+    axes.set_xlabel(_word("rating"))
+    _call_y(axes, "reward")
     _ticks(axes.xaxis, 8 if wide else 5)
     _ticks(axes.yaxis, 6)
     return sheet
@@ -243,13 +250,14 @@ def _rewards(data, width, wide):
 def _reliability(data, width, wide):
     rows = data["rows"]
     sheet = _sheet(width, 420 if wide else 330)
-    axes = _axes(sheet, 62, 10, 16, 50)
+    axes = _axes(sheet, 50, 30, 16, 50)
     axes.plot([0.5, 1], [0.5, 1], color=LINE, linewidth=1.5, linestyle=(0, (4, 4)))
     x = [r["confidence"] for r in rows]
     _bars(axes, x, [r["low"] for r in rows], [r["high"] for r in rows], horizontal=False)
     _dots(axes, x, [r["accuracy"] for r in rows])
     floor = min(0.4, math.floor(min(r["low"] for r in rows) * 10) / 10)
-    axes.set(xlim=(0.485, 1.01), ylim=(floor, 1.02), xlabel=_word("sure"), ylabel=_word("right"))
+    axes.set(xlim=(0.485, 1.01), ylim=(floor, 1.02), xlabel=_word("sure"))
+    _call_y(axes, "right")
     _ticks(axes.xaxis, 6, _share)
     _ticks(axes.yaxis, 6, _share)
     return sheet
@@ -259,12 +267,12 @@ def _days(data, width, wide):
     rows = data["rows"]
     days = np.array([row["day"] for row in rows], dtype="datetime64[D]").astype(int)
     sheet = _sheet(width, 240)
-    axes = _axes(sheet, 58, 10, 12, 46)
+    axes = _axes(sheet, 46, 30, 12, 30)
     axes.bar(days, [r["votes"] for r in rows], width=0.8, color=A, alpha=0.3, linewidth=0)
     axes.bar(days, [r["standing"] for r in rows], width=0.8, color=A, alpha=0.75, linewidth=0)
-    axes.set(
-        xlim=(days[0] - max(1, 0.02 * np.ptp(days)), days[-1] + max(1, 0.02 * np.ptp(days))), ylabel=_word("votes")
-    )
+    edge = max(1, 0.02 * np.ptp(days))
+    axes.set_xlim(days[0] - edge, days[-1] + edge)
+    _call_y(axes, "votes")
     ends = [days[0], days[-1]] if days[-1] > days[0] else [days[0]]
     axes.set_xticks(ends, [str(np.datetime64(int(day), "D")) for day in ends])
     for label, side in zip(axes.get_xticklabels(), ("left", "right") if len(ends) > 1 else ("center",), strict=True):

@@ -98,12 +98,18 @@ def gather(study, edition):
     }
 
 
-def wins_of(edition, category):
-    """What the heat map of a category shows: {"systems", "rows"}, the systems in the order of its board; None where
-    there are too many systems for one."""
+def of_category(edition, category):
+    """{"intervals", "wins"} of a category: data as `gather` has it, but that the first has the overall rating too."""
     board = categories.find_board(edition, category)
+    rated = [{"group": n, **rating} for n, group in enumerate(board["groups"], start=1) for rating in group]
+    columns = "group", "system", "rating", "low", "high", "overall", "own_share", "n_votes", "wins", "losses", "ties"
+    return {"intervals": {"rows": [_only(r, *columns) for r in rated]}, "wins": _wins_of(board)}
+
+
+def _wins_of(board):
+    """The systems are in the order of the board; no rows where they are too many for a heat map."""
     if board["pairs"] is None:
-        return None
+        return {"systems": [], "rows": []}
     order = {rating["system"]: n for n, rating in enumerate(rating for group in board["groups"] for rating in group)}
     return {"systems": list(order), "rows": _wins(board["systems"], board["pairs"], order)}
 

@@ -7,12 +7,14 @@ import re
 from django.http import HttpResponse, JsonResponse
 from django.utils.html import escape
 from django.utils.safestring import mark_safe
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from arena.refusals import NotFound
 
-from .figures import NAMES
+from .boards import OVERALL
+from .figures import NAMES, of_category
 from .templatetags.boards import DASH, percent, signed
 from .templatetags.reward_models import figure, share
 
@@ -241,22 +243,22 @@ SENTENCES = {
     "days": _days,
 }  # fmt: skip
 EXPLANATIONS = {
-    "intervals": gettext_lazy("Dot: the rating. Bar: its 95 % interval."),
+    "intervals": gettext_lazy("Dot: the rating. Bar: its interval (95 %)."),
     "history": gettext_lazy(
-        "Line: the rating, edition by edition. Band: its 95 % interval. Faint: the other systems. At most 60 editions "
-        "and 12 systems are drawn."
+        "Line: the rating, edition by edition. Band: its interval (95 %). Faint: the other systems. At most 60 "
+        "editions and 12 systems are drawn."
     ),
     "wins": gettext_lazy(
         "How often the system of the row wins against that of the column, by their own votes alone; a tie is half a "
-        "win. Below it, the number of votes. The deeper the colour, the clearer."
+        "win. Where there is room, the number of votes. The deeper the colour, the clearer."
     ),
     "rewards": gettext_lazy(
-        "Each number is a system, as in the table below. Lines: 95 % intervals; that of the reward is over the "
+        "Each number is a system, as in the table below. Lines: intervals (95 %); that of the reward is over the "
         "clips of the system."
     ),
     "reliability": gettext_lazy(
-        "Votes in groups of equal size by how sure the model was, from its rewards as they are. Bar: 95 % interval. On "
-        "the dashed line it is right as often as it says."
+        "Votes in groups of equal size by how sure the model was, from its rewards as they are. Bar: interval (95 %). "
+        "On the dashed line it is right as often as it says."
     ),
     "days": gettext_lazy("All votes up to the edition, in UTC; dark: those that were not withdrawn."),
 }
@@ -265,21 +267,26 @@ EXPLANATIONS = {
 # ---- to take along -----------------------------------------------------------------------------------
 
 
-def download(study, name, form):
-    """The data of a figure as a file, "json" or "csv". NotFound where there is none."""
-    row = study.figures.filter(name=name).select_related("edition").first()
-    if not row:
-        there = ", ".join(study.figures.values_list("name", flat=True)) or "none yet"
-        raise NotFound(f"{study.slug} has no figure {name!r}; it has {there}.")
-    filename = f"{study.slug}-{name}-edition-{row.edition.number}.{form}"
+def download(study, name, form, edition=None, category=OVERALL):
+    """The data of a figure as a file, "json" or "csv": of the last edition, or of a category of an edition. NotFound
+    where there is none."""
+    if category == OVERALL:
+        found = {row.name: (row.edition, row.data) for row in study.figures.select_related("edition")}
+    else:
+        found = {figure: (edition, data) for figure, data in of_category(edition, category).items()}
+    if name not in found:
+        raise NotFound(f"{study.slug} has no figure {name!r}; it has {', '.join(found) or 'none yet'}.")
+    edition, data = found[name]
+    part = "" if category == OVERALL else f"-{slugify(category.replace(':', '-'))}"
+    filename = f"{study.slug}-{name}{part}-edition-{edition.number}.{form}"
     if form == "json":
-        said = {"study": study.slug, "edition": row.edition.number, "figure": name, **row.data}
+        said = {"study": study.slug, "edition": edition.number, "category": category, "figure": name, **data}
         response = JsonResponse(said, json_dumps_params={"indent": 1, "ensure_ascii": False})
     else:
         out = io.StringIO()
-        writer = csv.DictWriter(out, list(row.data["rows"][0]) if row.data["rows"] else [])
+        writer = csv.DictWriter(out, list(data["rows"][0]) if data["rows"] else [])
         writer.writeheader()
-        writer.writerows(row.data["rows"])
+        writer.writerows(data["rows"])
         response = HttpResponse(out.getvalue(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response

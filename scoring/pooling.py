@@ -38,7 +38,7 @@ from .bradley_terry.votes import Votes, check
 LIMITS = 0.05, 2.0  # of the spread, logits: about a per cent of a pair's comparisons; more than systems differ
 PRIOR_SPREAD, PRIOR_CONTRASTS = 0.3, 4.0  # the estimate is as if so many more differences of that size had been seen
 FEW_RATERS = 20.0  # below which the differences between raters say too little about how much raters differ
-INFORMATIVE = 8.0  # effective raters inside, from which on a category has a say in the spread
+INFORMATIVE = 8.0  # effective raters inside and outside, from which on a category has a say in the spread
 MAX_CATEGORIES = 20  # the largest ones, that have it
 MAX_ROUNDS = 30
 
@@ -148,13 +148,14 @@ def estimate_spread(
     """The spread of categories of one kind, each the votes (bool [V]) inside it; they may overlap.
 
     The value at which the squared differences theta_c - theta_0 that come out add up to what they would be made of: the
-    noise of the votes, and the spread. Only categories of at least 8 effective raters are asked, the 20 largest.
+    noise of the votes, and the spread. Only categories of at least 8 effective raters inside and as many outside are
+    asked, the 20 largest.
     """
     factor = np.sqrt(1 + _concentration(np.array(categories, dtype=bool).reshape(len(categories), -1)))
     parts = [_Part.of(a, b, outcome, n_systems, inside, weight, cluster, l2) for inside in categories]
     told = [k for k, part in enumerate(parts) if part.inside.any() and not part.inside.all()]
     told = sorted(told, key=lambda k: -parts[k].inside.sum())[:MAX_CATEGORIES]
-    asked = [(parts[k], factor[k]) for k in told if parts[k].effective()[1] >= INFORMATIVE]
+    asked = [(parts[k], factor[k]) for k in told if min(parts[k].effective()) >= INFORMATIVE]
     spread, contrasts = PRIOR_SPREAD, 0.0
     for _ in range(2):  # what the noise is made of depends on the spread, a little
         meats = [part.meat(part.minimum(spread * times)[0]) for part, times in asked]

@@ -35,7 +35,7 @@ def board(request, slug):
     try:
         edition = find_edition(study, int(number) if number else None, category)
         shown = {"study": study, "board": board_json(study, edition, category)}
-        heat = figures.wins_of(edition, category) if category != OVERALL else None
+        heat = figures.of_category(edition, category)["wins"] if category != OVERALL else None
     except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
     return kept_private(render(request, "scoring/board.html", {**shown, "heat": heat}), study)
@@ -52,8 +52,10 @@ def plots(request, slug):
 def plot_data(request, slug, name, form):
     study = page_study(request, slug)
     try:
-        return kept_private(plots_page.download(study, name, form), study)
-    except NotFound as error:
+        number, category = request.GET.get("edition"), request.GET.get("category") or OVERALL
+        edition = find_edition(study, int(number) if number else None, category) if category != OVERALL else None
+        return kept_private(plots_page.download(study, name, form, edition, category), study)
+    except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
 
 

@@ -226,3 +226,23 @@ def test_boards_for_staff_are_seen_by_staff_alone(for_staff, client):
         answer = client.get(page)
         assert (answer.status_code, answer["Cache-Control"]) == (200, "private, no-store"), page
     assert "/boards/open/" in client.get("/").content.decode()
+
+
+def test_the_page_of_a_category_says_which_part_it_is_and_offers_its_data(tagged, client):
+    crowd(tagged, 6, preferences="AB")
+    crowd(tagged, 5, preferences="BA")
+    computed(tagged)
+    page = client.get("/boards/open/", {"category": "tag:ballad"}).content.decode()
+    assert ">ballad</span>" in page and "Beside the overall board" in page
+    assert "11 votes" in page
+    for name in ("intervals", "wins"):
+        address = f"/boards/open/plots/{name}.csv?category=tag%3Aballad&amp;edition=1"
+        assert address in page
+        answer = client.get(address.replace("&amp;", "&"))
+        assert answer["Content-Disposition"] == f'attachment; filename="open-{name}-tag-ballad-edition-1.csv"'
+        assert answer.content.decode().splitlines()[1].split(",")[-1].isdecimal()
+    row = client.get("/boards/open/plots/wins.json?category=tag:ballad").json()["rows"][0]
+    assert (row["a"], row["n"], row["wins"]) == ("alder", 11, 6)
+    assert row["low"] < row["share"] < row["high"]
+    about = client.get("/api/leaderboard/", {"category": "tag:ballad"}).json()["about"]
+    assert about["method"] == "pooled-bradley-terry 1" and about["n_raters"] == 11 and "tags" not in about["config"]
