@@ -95,10 +95,11 @@ def _fit(first, second, won, votes, theta):
         gradient = np.bincount(first, slope, n) - np.bincount(second, slope, n) - PRECISION * theta
         covariance = pair_design.posterior_covariance(first, second, votes, theta, PRECISION)
         step = covariance @ gradient
-        theta = theta + step
-        if np.abs(step).max() < 1e-6:
-            break
-    return theta, covariance
+        reach = np.ptp(step)
+        theta = theta + step * (np.log1p(reach) / reach if reach else 1)  # so much of a step surely descends
+        if reach < 1e-4:
+            return theta, covariance
+    raise ArithmeticError("the ratings did not converge")
 
 
 def _tau(one, other):
