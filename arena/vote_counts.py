@@ -16,26 +16,29 @@ class Votes:
     at every question, so that it takes no longer where there are more votes."""
 
     def __init__(self, study, now):
-        self._study, self._until = study, now - SETTLED
-        self._counted = _rows(study.battles.voted().filter(closed_at__lte=self._until))
+        until = now - SETTLED
+        self._study = study
+        # One value, replaced as a whole: threads may share it.
+        self._counted = until, _rows(study.battles.voted().filter(closed_at__lte=until))
         self._tallied = None
 
     def on(self, stock, now):
         """int [pairs] of the stock."""
-        if now - self._until > FOLDED:
-            self._fold(now - SETTLED)
-        if self._tallied is None or self._tallied[0] is not stock:
-            self._tallied = stock, stock.tally(self._counted)
-        lately = self._study.battles.voted().filter(closed_at__gt=self._until)
-        return self._tallied[1] + stock.tally(_rows(lately, self._study.battles.awaited(now)))
+        if now - self._counted[0] > FOLDED:
+            self._counted = self._folded(now - SETTLED)
+        counted, tallied = self._counted, self._tallied
+        if not tallied or tallied[0] is not stock or tallied[1] is not counted:
+            tallied = self._tallied = stock, counted, stock.tally(counted[1])
+        lately = self._study.battles.voted().filter(closed_at__gt=counted[0])
+        return tallied[2] + stock.tally(_rows(lately, self._study.battles.awaited(now)))
 
     def knows(self, now):
         """Whether its count ends before `now`; a clock may have been set back."""
-        return now >= self._until
+        return now >= self._counted[0]
 
-    def _fold(self, until):
-        since = self._study.battles.voted().filter(closed_at__gt=self._until, closed_at__lte=until)
-        self._counted, self._until, self._tallied = self._counted + _rows(since), until, None
+    def _folded(self, until):
+        before, rows = self._counted
+        return until, rows + _rows(self._study.battles.voted().filter(closed_at__gt=before, closed_at__lte=until))
 
 
 def _rows(*battles):

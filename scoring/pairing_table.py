@@ -6,14 +6,15 @@ from arena.models import PairingTable, Study
 
 from . import pair_design
 
-METHOD = {"criterion": "D", "steps": pair_design.STEPS, "ahead": pair_design.AHEAD, "version": 1}
+FAMILIAR = 20  # votes, before which a system is new
+METHOD = {"criterion": "A, of open orders", "steps": pair_design.STEPS, "ahead": pair_design.AHEAD, "version": 1}
 
 
 def write(edition, votes):
     """The PairingTable of an edition, made of its votes, where the study draws pairs by such a table; else None.
 
-    Every system in service is in it: one that nobody has voted on has the ratings' mean, and all the uncertainty that
-    the board's ridge leaves it, so that its pairs come often until they are known. Of a study the last few are kept.
+    Every system in service is in it. One that nobody has voted on has the ratings' mean and all the uncertainty that
+    the board's ridge leaves it; up to FAMILIAR votes it is welcomed. The last few tables are kept.
     """
     study = edition.study
     if study.pairing != Study.Pairing.INFORMATIVE:
@@ -45,7 +46,9 @@ def _share(active, votes, edition):
         place[votes.a[told]], place[votes.b[told]], votes.weight[told], theta, _precision(edition)
     )
     n = len(active)
-    return pair_design.design(theta[:n], covariance[:n, :n], len(votes.outcome))
+    share = pair_design.design(theta[:n], covariance[:n, :n], len(votes.outcome))
+    heard = np.bincount(place[np.append(votes.a, votes.b)], minlength=len(names))[:n]
+    return pair_design.welcome(share, heard < FAMILIAR)
 
 
 def _precision(edition):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit
+from scipy.stats import norm
 
 from arena import recently
 from arena.models import PairingTable, System
@@ -13,6 +14,7 @@ from scoring.bradley_terry import fit
 from .test_boards import cast
 
 FIRST, SECOND = np.triu_indices(6, 1)
+AHEAD = 60  # votes, of 300
 
 
 def after(share, theta, covariance, n_votes):
@@ -24,10 +26,24 @@ def after(share, theta, covariance, n_votes):
     return precision
 
 
-def gains(share, theta, covariance, n_votes):
-    left = np.linalg.inv(after(share, theta, covariance, n_votes))
-    p = expit(theta[FIRST] - theta[SECOND])
-    return p * (1 - p) * (left[FIRST, FIRST] + left[SECOND, SECOND] - 2 * left[FIRST, SECOND])
+def loss_matrix(theta, covariance):
+    """sum c x x' over pairs, c = P(wrong order) / variance."""
+    total = np.zeros((6, 6))
+    for i, j in zip(FIRST, SECOND, strict=True):
+        x = np.eye(6)[i] - np.eye(6)[j]
+        variance = x @ covariance @ x
+        total += norm.cdf(-abs(theta[i] - theta[j]) / np.sqrt(variance)) / variance * np.outer(x, x)
+    return total
+
+
+def loss(share, theta, covariance, n_votes):
+    return np.trace(loss_matrix(theta, covariance) @ np.linalg.inv(after(share, theta, covariance, n_votes)))
+
+
+def gains(share, theta, covariance, n_votes, h=1e-4):
+    """How much the loss falls with a vote more on each pair, by finite differences."""
+    more = share + h * np.eye(15)
+    return (loss(share, theta, covariance, n_votes) - [loss(one, theta, covariance, n_votes) for one in more]) / h
 
 
 @pytest.fixture
@@ -40,30 +56,38 @@ def board():
     return theta, pair_design.posterior_covariance(a, b, weight, theta, 0.1)
 
 
-def test_the_best_design_gains_as_much_from_every_pair_that_it_draws(board, monkeypatch):
-    """Kiefer & Wolfowitz's equivalence: no pair would gain more than those that have a share."""
-    monkeypatch.setattr(pair_design, "STEPS", 3000)
+@pytest.fixture
+def best(monkeypatch):
+    monkeypatch.setattr(pair_design, "STEPS", 5000)
+
+
+def test_the_best_design_gains_as_much_from_every_pair_that_it_draws(board, best):
+    """Whittle's equivalence (1973): no pair would gain more than those that have a share."""
     share = pair_design.design(*board, n_votes=300)
-    gain = gains(share, *board, 300)
+    gain = gains(share, *board, AHEAD)
     assert share.sum() == pytest.approx(1)
-    assert gain[share > 0.01] == pytest.approx(gain.max(), rel=1e-3)
+    assert gain[share > 0.01] == pytest.approx(gain.max(), rel=0.01)
 
 
 def test_a_few_steps_come_near_the_best_design(board, monkeypatch):
-    def information(share):
-        return np.linalg.slogdet(after(share, *board, 300))[1]
-
-    few = information(pair_design.design(*board, n_votes=300))
-    monkeypatch.setattr(pair_design, "STEPS", 3000)
-    best, uniform = information(pair_design.design(*board, n_votes=300)), information(np.full(15, 1 / 15))
-    assert best - few < 0.05 * (best - uniform)
+    few = pair_design.design(*board, n_votes=300)
+    monkeypatch.setattr(pair_design, "STEPS", 5000)
+    at_best, uniform = loss(pair_design.design(*board, 300), *board, AHEAD), loss(np.full(15, 1 / 15), *board, AHEAD)
+    assert at_best < loss(few, *board, AHEAD) < at_best + 0.1 * (uniform - at_best)
 
 
-def test_who_is_hardly_known_is_heard_most(board):
-    share = pair_design.design(*board, n_votes=300)
-    of_system = np.bincount(FIRST, share, 6) + np.bincount(SECOND, share, 6)
-    assert np.argmax(of_system) == 5
-    assert of_system[5] > 1.5 * 2 / 6
+def test_who_is_new_is_heard_twice_as_often_as_the_average_and_the_others_as_among_themselves():
+    low, high = np.triu_indices(8, 1)
+    share = np.random.default_rng(0).exponential(size=28)
+    share /= share.sum()
+    new = np.arange(8) == 5
+    welcomed = pair_design.welcome(share, new)
+    with_new = new[low] | new[high]
+    assert welcomed.sum() == pytest.approx(1)
+    assert welcomed[with_new].sum() / welcomed[~with_new].sum() == pytest.approx(0.5 / share[~with_new].sum())
+    assert np.ptp(welcomed[~with_new] / share[~with_new]) < 1e-12
+    assert np.ptp(welcomed[with_new] / share[with_new]) < 1e-12
+    assert pair_design.welcome(share, np.zeros(8, bool)) == pytest.approx(share)
 
 
 def test_equals_are_heard_more_than_those_far_apart_and_alike_systems_alike():
@@ -121,7 +145,11 @@ def test_an_edition_writes_the_table_that_the_next_battles_are_drawn_from(inform
     cast(informative, "ABAB")
     edition = services.refit_board(informative)
     table = informative.pairing_tables.get()
-    assert (table.version, table.config["n_votes"], table.config["criterion"]) == (edition.number, 4, "D")
+    assert (table.version, table.config["n_votes"], table.config["criterion"]) == (
+        edition.number,
+        4,
+        "A, of open orders",
+    )
     assert table.systems == sorted(informative.systems.values_list("pk", flat=True))
     assert table.probability.sum() == pytest.approx(1)
     recently.forget()
@@ -139,7 +167,8 @@ def test_other_policies_need_no_table(study):
 
 
 def test_who_is_new_is_in_the_table_and_who_has_retired_is_not(informative):
-    cast(informative, "ABABAB")
+    for _ in range(8):
+        cast(informative, "ABABAB")
     System.objects.filter(name="alder").update(retired_at="2026-01-01T00:00Z")
     new = System.objects.create(name="dogwood")
     informative.systems.add(new)
@@ -148,7 +177,7 @@ def test_who_is_new_is_in_the_table_and_who_has_retired_is_not(informative):
     active = informative.systems.filter(retired_at=None)
     assert table.systems == sorted(active.values_list("pk", flat=True))
     share = dict(zip(["birch cedar", "birch dogwood", "cedar dogwood"], table.probability, strict=True))
-    assert share["birch cedar"] < min(share["birch dogwood"], share["cedar dogwood"])
+    assert share["birch cedar"] < share["birch dogwood"] == pytest.approx(share["cedar dogwood"], rel=0.2)
 
 
 def test_the_last_tables_are_kept(informative):

@@ -5,13 +5,14 @@ import os
 import platform
 from pathlib import Path
 
-from tests.bench import fit, page, raters, scoring, training, votes
+from tests.bench import fit, page, pairing, raters, scoring, training, votes
 
 BENCHMARKS = {
     "fit: the board's fit against evalica's point estimate and arena-rank's sandwich": fit,
     "votes: a battle and a vote": votes,
     "page: from the vote to the next sound": page,
     "raters: 60 simulated raters, 15 of them bad, judged by the quality rules": raters,
+    "pairing: votes until the order is right, under each policy; serving a battle": pairing,
     "training: a head on 17,500 pairs, to early stop": training,
     "scoring: clips in batches, cached clips under a new head, a worker's memory, a swap": scoring,
 }
