@@ -1,15 +1,14 @@
-"""Which excerpts a study needs, and which clip pairs and checks it can serve once they are cut."""
+"""Which excerpts a study needs, and which checks it can serve once they are cut. What pairs: arena/stock.py."""
 
 import hashlib
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 
 from django.db.models import Q
 
 from .models import Clip, Excerpt, Status
+from .recently import recent
 
-FRESH_S = 5
 DEGRADED = (Excerpt.Variant.LOWPASS, Excerpt.Variant.CLIPPED, Excerpt.Variant.NOISY)
 MOST_CHECKS = 24  # clips with a variant, per study and purpose
 STEP_MS = 100  # lengths are whole tenths of a second, so that clips of about equal length share an excerpt
@@ -143,45 +142,10 @@ def ready_excerpts(study, variants):
     return ready
 
 
-def candidates(study):
-    """Every clip pair that can be served now, as {(low system id, high system id): [Candidate, ...]}."""
-    grouped = clips_by_prompt(study)
-    ready = {place: pk for place, [(_, pk)] in ready_excerpts(study, [Excerpt.Variant.PLAIN]).items()}
-    pairs = defaultdict(list)
-    for prompt, clips in grouped.items():
-        for i, one in enumerate(clips):
-            for other in clips[i + 1 :]:
-                candidate = _candidate(prompt, one, other, ready)
-                if candidate:
-                    pairs[candidate.system_ids].append(candidate)
-    return pairs
-
-
-def recent_candidates(study):
-    """`candidates`, at most FRESH_S seconds old: every listener asks, and new clips may wait that long."""
-    return _recent(("pairs", study.pk), lambda: candidates(study))
-
-
-_remembered = {}
-
-
-def _recent(key, build):
-    """What `build` gave at most FRESH_S seconds ago; one copy per key is kept."""
-    moment = time.monotonic() // FRESH_S
-    if key not in _remembered or _remembered[key][0] != moment:
-        _remembered[key] = (moment, build())
-    return _remembered[key][1]
-
-
-def forget():
-    """Ask the database again at the next call."""
-    _remembered.clear()
-
-
 def ready_checks(study, tones):
-    """The checks that can be served now, at most FRESH_S seconds old: attention traps, or clips to tell from their
+    """The checks that can be served now, a few seconds old: attention traps, or clips to tell from their
     degraded selves."""
-    return _recent(("checks", study.pk, tones), lambda: checks(study, tones))
+    return recent(("checks", study.pk, tones), lambda _: checks(study, tones))
 
 
 def checks(study, tones):
@@ -201,12 +165,3 @@ def checks(study, tones):
 def still_being_cut(study):
     """Whether excerpts of the study are on their way, so that there is more to serve in a moment."""
     return Excerpt.objects.filter(codec=study.codec, status=Status.PENDING, clip__system__studies=study).exists()
-
-
-def _candidate(prompt, one, other, ready):
-    (clip1, system1, length1), (clip2, system2, length2) = sorted((one, other), key=lambda clip: clip[1])
-    length = min(length1, length2)
-    excerpts = ready.get((clip1, length)), ready.get((clip2, length))
-    if system1 == system2 or None in excerpts:
-        return None
-    return Candidate(prompt, length, (system1, system2), (clip1, clip2), excerpts)

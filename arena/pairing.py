@@ -1,38 +1,116 @@
-"""Draw the next pair of systems, with the probability that it was drawn with."""
+"""Draw the next pair of systems, with the probability that it was drawn with. Pure.
+
+Every policy is a mixture: with probability epsilon any option, else one by the policy's weights. What may not be drawn
+this time (`without`) is left out of both parts, and the stated probability is that of the mixture over what is left.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 
 @dataclass(frozen=True)
 class Draw:
+    """index: of the option drawn. probability: of that option. n_options: how many could have been drawn."""
+
     index: int
     probability: float
+    n_options: int
 
 
-def draw_least_voted(counts: Sequence[int], epsilon: float, rng: Random) -> Draw:
+class Wheel:
+    """Options of unequal weight. To draw one takes O(log n), while less than half of the weight is left out."""
+
+    def __init__(self, weights: ArrayLike) -> None:
+        """weights: float [n] >= 0, in any unit."""
+        self.weights = np.asarray(weights, dtype=np.float64)
+        if not (np.isfinite(self.weights).all() and (self.weights >= 0).all()):
+            raise ValueError("weights are finite numbers of at least 0")
+        self._cumulative = np.cumsum(self.weights)
+
+    def draw(self, epsilon: float, rng: Random, without: ArrayLike = ()) -> Draw:
+        """One of the options that are not in `without` (different indices, ascending). Where those that are left weigh
+        nothing, each is as likely as any other."""
+        without = np.asarray(without, dtype=np.intp)
+        n = _count(self.weights.size, without)
+        _check(epsilon)
+        taken = float(self.weights[without].sum())
+        total = float(self._cumulative[-1])
+        cumulative = self._cumulative
+        if 2 * taken > total:  # rejection would take long, and the difference would be rounding
+            kept = self.weights.copy()
+            kept[without] = 0
+            cumulative, taken = np.cumsum(kept), 0.0
+            total = float(cumulative[-1])
+        left = total - taken
+        if left <= 0:
+            return draw_uniform(self.weights.size, rng, without)
+        if rng.random() < epsilon:
+            index = _any(self.weights.size, without, rng)
+        else:
+            index = _turn(cumulative, total, without, rng)
+        return Draw(index, epsilon / n + (1 - epsilon) * float(self.weights[index]) / left, n)
+
+
+def draw_least_voted(counts: Sequence[int], epsilon: float, rng: Random, without: ArrayLike = ()) -> Draw:
     """One of `len(counts)` options: with probability `epsilon` any, else one of those with the fewest votes.
 
-    counts: votes of each option that may be drawn. epsilon: in [0.1, 1]; the uniform share keeps every
-    option's probability at or above epsilon / n, so that inverse-probability weights stay bounded.
-    Returns the option's index and its probability under the whole mixture, whichever branch drew it.
+    counts: votes of each option. without: indices of those that may not be drawn, ascending. epsilon: in [0.1, 1]; the
+    uniform share keeps every option's probability at or above epsilon / n, so that inverse-probability weights stay
+    bounded. The probability is that of the whole mixture, whichever branch drew the option.
     """
-    if not counts:
-        raise ValueError("nothing to draw from")
+    counts, without = np.asarray(counts), np.asarray(without, dtype=np.intp)
+    n = _count(counts.size, without)
+    _check(epsilon)
+    if without.size:
+        counts = counts.astype(np.float64)
+        counts[without] = np.inf
+    fewest = counts.min()
+    least = np.flatnonzero(counts == fewest)
+    index = _any(counts.size, without, rng) if rng.random() < epsilon else int(least[rng.randrange(least.size)])
+    probability = epsilon / n
+    if counts[index] == fewest:
+        probability += (1 - epsilon) / least.size
+    return Draw(index, probability, n)
+
+
+def draw_uniform(n: int, rng: Random, without: ArrayLike = ()) -> Draw:
+    """One of `n` options that are not in `without` (different indices, ascending), each as likely as any other."""
+    without = np.asarray(without, dtype=np.intp)
+    left = _count(n, without)
+    return Draw(_any(n, without, rng), 1 / left, left)
+
+
+def _check(epsilon):
     if not 0.1 <= epsilon <= 1:
         raise ValueError(f"epsilon is {epsilon}; it lies between 0.1 and 1")
-    fewest = min(counts)
-    least = [index for index, count in enumerate(counts) if count == fewest]
-    index = rng.randrange(len(counts)) if rng.random() < epsilon else rng.choice(least)
-    probability = epsilon / len(counts)
-    if counts[index] == fewest:
-        probability += (1 - epsilon) / len(least)
-    return Draw(index, probability)
 
 
-def draw_uniform(n: int, rng: Random) -> Draw:
-    """One of `n` options, each with probability 1 / n."""
-    if n < 1:
+def _count(n: int, without: NDArray[np.intp]) -> int:
+    if n - without.size < 1:
         raise ValueError("nothing to draw from")
-    return Draw(rng.randrange(n), 1 / n)
+    return n - without.size
+
+
+def _any(n, without, rng) -> int:
+    if 2 * without.size > n:
+        left = np.delete(np.arange(n), without)
+        return int(left[rng.randrange(left.size)])
+    while _has(without, index := rng.randrange(n)):
+        pass
+    return index
+
+
+def _turn(cumulative, total, without, rng) -> int:
+    while True:
+        index = int(np.searchsorted(cumulative, rng.random() * total, side="right"))
+        if index < cumulative.size and not _has(without, index):
+            return index
+
+
+def _has(without, index) -> bool:
+    place = int(np.searchsorted(without, index))
+    return place < without.size and bool(without[place] == index)

@@ -186,6 +186,8 @@ CELERY_BEAT_SCHEDULE = {
     "boards": sweep("scoring.tasks.refit_boards", 5),
     "robustness": sweep("scoring.tasks.write_cards", 10),
     "editions": sweep("scoring.tasks.explain_editions", 10),
+    "categories": sweep("scoring.tasks.compute_categories", 5),
+    "figures": sweep("scoring.tasks.draw_figures", 10),
     "raters": sweep("scoring.tasks.screen_raters", 20),
     "identities": sweep("annotations.tasks.screen_identities", 60),
     "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600),

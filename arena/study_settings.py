@@ -47,8 +47,9 @@ GROUPS = (
     Group(
         "Before",
         "Another consent text needs a higher consent_version; raters are then asked again. headphones: off, "
-        "recommended (who fails may go on, and is flagged) or required. practice: battles that count for nothing.",
-        ("consent_version", "consent_text", "volume_check", "headphones", "practice"),
+        "recommended (who fails may go on, and is flagged) or required. practice: battles that count for nothing. "
+        "groups: what listeners may say they are when they agree, such as [musician, listener].",
+        ("consent_version", "consent_text", "groups", "volume_check", "headphones", "practice"),
     ),
     Group(
         "Each battle",
@@ -59,7 +60,8 @@ GROUPS = (
     ),
     Group(
         "Pairs, blocks and checks",
-        "pairing: least-voted or uniform; epsilon is the share of least-voted pairs that is drawn uniformly. "
+        "pairing: least-voted, uniform, or informative (where a vote tells the board most; least-voted before the "
+        "first edition); epsilon is the share of pairs drawn uniformly all the same. "
         "Per block: block_length ordinary battles and, at random places, golds (a clip against its degraded self), "
         "traps (against itself with beeps) and repeats (slots swapped). Without votes_per_pair, battles_per_rater or "
         "blocks there is no end but that of the clips.",
@@ -71,6 +73,11 @@ GROUPS = (
         "exclude_flagged: boards leave out the votes of raters whom the quality rules flag. weight_by_reliability: a "
         "vote counts as much as its rater has earned.",
         ("exclude_flagged", "weight_by_reliability"),
+    ),
+    Group(
+        "Boards",
+        "boards_public: everybody may see the study's boards, plots and exclusions; if false, only staff.",
+        ("boards_public",),
     ),
     Group(
         "Completion",
@@ -103,6 +110,8 @@ def located_problems(study):
     """The same as (path, sentence), the path being the setting's name and, in an object, the names inside it."""
     yield from _answers(study.answers)
     yield from _questions(study.questions)
+    if not _unique_texts(study.groups, TAG):
+        yield ("groups",), f"A list of different texts of 1 to 60 characters; not {study.groups!r}."
     if sentence := out_of_range(study.epsilon, 0.1, 1):
         yield ("epsilon",), sentence
     yield from _platform(study.platform, study.access)

@@ -12,6 +12,7 @@ urlpatterns = [
     path("listen/<slug:slug>/", views.listen, name="listen"),
     re_path(r"^audio/(?P<battle_id>[0-9a-f-]{36})/(?P<slot>[AB])$", views.excerpt, name="excerpt"),
     re_path(r"^audio/(?P<battle_id>[0-9a-f-]{36})/(?P<slot>[AB])/download$", views.download, name="download"),
+    path("audio/clips/<int:clip_id>", views.clip_audio, name="clip-audio"),
     path("audio/headphones/<slug:slug>/<int:attempt>/<int:trial>", views.headphone_trial, name="headphone-trial"),
     path("audio/tones.wav", views.tones, name="tones"),
     path("api/raters/", joining.raters, name="raters"),

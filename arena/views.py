@@ -12,7 +12,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from . import audio, services
-from .models import Battle, Study
+from .models import Battle, Excerpt, Status, Study
 from .rater_cookie import read_rater
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
@@ -48,8 +48,11 @@ def page_settings(study):
 def excerpt(request, battle_id, slot):
     """The excerpt of one slot, to the battle's own rater. Nothing in the answer is the file's own: no name,
     no ETag, no Last-Modified. Ranges are answered because Safari asks for nothing else."""
-    battle = _battle_of(request, battle_id, slot)
-    piece = battle.excerpt(slot)
+    return _part_of(_battle_of(request, battle_id, slot).excerpt(slot), request)
+
+
+def _part_of(piece, request):
+    """The excerpt, or the range of it that was asked for."""
     start, end = _wanted_range(request.headers.get("Range", ""), piece.size)
     if start is None:
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{piece.size}"})
@@ -59,6 +62,18 @@ def excerpt(request, battle_id, slot):
         response["Content-Range"] = f"bytes {start}-{end - 1}/{piece.size}"
     response["Accept-Ranges"] = "bytes"
     return response
+
+
+@require_safe
+def clip_audio(request, clip_id):
+    """A clip for staff, at any time: what listeners hear of it, the longest excerpt. To all others there is nothing."""
+    if not (request.user.is_staff and request.user.has_perm("arena.view_clip")):
+        raise Http404("There is no such page.")
+    pieces = Excerpt.objects.filter(clip=clip_id, variant=Excerpt.Variant.PLAIN, status=Status.READY)
+    piece = pieces.order_by("-length_ms", "codec").first()
+    if not piece:
+        raise Http404("This clip has no excerpt that can be played.")
+    return _part_of(piece, request)
 
 
 @require_safe

@@ -8,15 +8,18 @@ from . import model_admin
 from .models import (
     AnchorBias,
     AnchorFit,
+    CategoryBoards,
     Edition,
     EditionChange,
     Embedding,
+    Figure,
     PredictionPowered,
     QualityReport,
     Rating,
     Release,
     Reward,
     RobustnessCard,
+    TrainingMark,
 )
 
 __all__ = ["model_admin"]  # reward models, what was decided about them, and their retraining
@@ -86,6 +89,31 @@ class PredictionPoweredAdmin(ReadOnlyAdmin):
         return obj.result["not_offered"] or f"{obj.result['width_ratio']:.3f} times as wide"
 
 
+@admin.register(CategoryBoards)
+class CategoryBoardsAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "method", "method_version", "names", "created_at"]
+    list_filter = ["edition__study"]
+    list_select_related = ["edition__study"]
+    edition_link = link_to("edition")
+
+    @admin.display(description="categories")
+    def names(self, obj):
+        return ", ".join(one["category"] for one in obj.summary) or "-"
+
+
+@admin.register(Figure)
+class FigureAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "edition_link", "is_drawn", "drawn_at"]
+    list_filter = ["study", "name"]
+    list_select_related = ["study", "edition__study"]
+    exclude = ["narrow", "wide"]
+    edition_link = link_to("edition")
+
+    @admin.display(boolean=True, description="drawn")
+    def is_drawn(self, obj):
+        return bool(obj.narrow and obj.wide)
+
+
 def agreement(name, label):
     """A column with one of a report's agreements: value, 95 % interval, and what it rests on."""
 
@@ -141,6 +169,17 @@ class AnchorBiasAdmin(ReadOnlyAdmin):
     list_select_related = ["system", "fit__study", "fit__reward_model"]
     search_fields = ["system__name"]
     system_link, fit_link = link_to("system"), link_to("fit")
+
+
+@admin.register(TrainingMark)
+class TrainingMarkAdmin(ReadOnlyAdmin):
+    """Made on the page of disagreements."""
+
+    list_display = ["id", "study", "low_link", "high_link", "weight", "by", "created_at"]
+    list_filter = ["study"]
+    list_select_related = ["study", "clip_low__system", "clip_high__system"]
+    search_fields = ["=clip_low__id", "=clip_high__id", "by"]
+    low_link, high_link = link_to("clip_low"), link_to("clip_high")
 
 
 @admin.register(Release)

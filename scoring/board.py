@@ -7,16 +7,19 @@ from django.db.models import Avg, Count, StdDev
 from annotations.models import Vote
 from arena.refusals import NotFound
 
+from . import categories
+from .boards import OVERALL
 from .models import Reward, RewardModel
-
-OVERALL = "overall"
 
 
 def find_edition(study, number=None, category=OVERALL):
-    """The numbered edition, or the last; None before the first."""
-    if category != OVERALL:
-        raise NotFound(f"There is no category {category!r} yet; there is {OVERALL!r}.")
+    """The numbered edition, or the last that has the category; None before the first."""
     editions = study.editions.order_by("-number")
+    if category != OVERALL and number is None:
+        found = editions.filter(categories__isnull=False).first() or editions.first()
+        if not found:
+            raise NotFound(f"There is no category {category!r}: {study.slug} has no edition yet.")
+        return found
     if number is None:
         return editions.first()
     edition = editions.filter(number=number).first()
@@ -25,19 +28,28 @@ def find_edition(study, number=None, category=OVERALL):
     return edition
 
 
-def board_json(study, edition):
-    """What GET /api/leaderboard/ answers. Before the first edition: `edition` is null, with the votes so far."""
+def board_json(study, edition, category=OVERALL):
+    """What GET /api/leaderboard/ answers. Before the first edition: `edition` is null, with the votes so far.
+
+    Of a category: its pooled ratings, with `overall` and `own_share` beside each, and `pooling`; rewards and biases are
+    those of the whole study. NotFound for one that the edition has not.
+    """
     model = RewardModel.live()
     jury = _jury(study, model)
-    rated = {rating["system"] for group in edition.result["groups"] for rating in group} if edition else set()
+    board = categories.find_board(edition, category) if category != OVERALL else edition and edition.result
+    rated = {rating["system"] for group in board["groups"] for rating in group} if edition else set()
     return {
         "study": study.slug,
         "simulated": study.is_simulated,
-        "category": OVERALL,
+        "category": category,
+        "categories": categories.list_of(edition),
         "edition": edition.number if edition else None,
-        "about": _about(edition) if edition else None,
-        "n_votes": edition.n_votes if edition else Vote.objects.filter(battle__study=study).count(),
-        "groups": [[{**rating, **jury[rating["system"]]} for rating in group] for group in edition.result["groups"]]
+        "about": _about(edition, board, category) if edition else None,
+        "n_votes": board["n_votes"] if edition else Vote.objects.filter(battle__study=study).count(),
+        "pooling": {name: board[name] for name in ("kind", "name", "n_raters", "spread")}
+        if category != OVERALL
+        else None,
+        "groups": [[{**rating, **jury[rating["system"]]} for rating in group] for group in board["groups"]]
         if edition
         else [],
         "not_yet_rated": [
@@ -49,13 +61,12 @@ def board_json(study, edition):
     }
 
 
-def _about(edition):
-    """How the edition was computed, and from what."""
-    result = edition.result
+def _about(edition, result, category):
+    """How the board was computed, and from what. result: the edition's, or that of its category."""
+    own = {"method": f"{edition.method} {edition.method_version}", "config": edition.config}
     return {
         "created_at": edition.created_at.isoformat(),
-        "method": f"{edition.method} {edition.method_version}",
-        "config": edition.config,
+        **(own if category == OVERALL else {name: result[name] for name in own}),
         "ledger_seq": edition.ledger_seq,
         "input_hash": edition.input_hash,
         "excluded": edition.excluded,

@@ -14,6 +14,7 @@ from . import bradley_terry
 
 METHOD, METHOD_VERSION = "bradley-terry", 2
 VERSIONS = (1, 2)  # that `compute` still computes as they were
+OVERALL = "overall"  # the category that every board has
 HALF_TIE, DAVIDSON, GROUNDED = "half_tie", "davidson", "grounded"
 TREATMENTS = {
     HALF_TIE: {"tie": "half a win each way", "both_bad": "excluded"},
@@ -23,29 +24,31 @@ TREATMENTS = {
 CONFIG = {
     "treatment": HALF_TIE,
     **TREATMENTS[HALF_TIE],
+    "weighting": "none",  # or "uniform_pairs": as if every pair had been as likely as any other; see weighting.py
     "covariates": [],  # estimated beside the ratings, which then are those of votes where all of them are 0
     "l2": 0.05,  # a young board is often not strongly connected; with a ridge every board has an answer
     "level": 0.95,
     "excluded_flags": ["withdrawn"],
     "cluster": "rater; a vote without rater is a cluster of its own",
-    "categories": ["overall"],
+    "categories": [OVERALL],
 }
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
-def config_for(study, reliability=None, treatment=HALF_TIE, covariates=()):
+def config_for(study, reliability=None, treatment=HALF_TIE, covariates=(), weighting="none"):
     """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes;
-    treatment: of ties and "both bad", a key of TREATMENTS; covariates: names, which only half-ties go with."""
+    treatment: of ties and "both bad", a key of TREATMENTS; covariates: names, which only half-ties go with; weighting:
+    of votes by how their pairs were drawn, one of `weighting.WEIGHTINGS`."""
     if covariates and treatment != HALF_TIE:
         raise ValueError(f"covariates go with the treatment {HALF_TIE}, not {treatment}")
-    weighting = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
-    chosen = {"treatment": treatment, **TREATMENTS[treatment], "covariates": list(covariates)}
-    return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **weighting}
+    by_rater = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
+    chosen = {"treatment": treatment, **TREATMENTS[treatment], "covariates": list(covariates), "weighting": weighting}
+    return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **by_rater}
 
 
 def choice_of(config):
     """What of a configuration was chosen for the board, and stays for its next edition. Version 1 had no choice."""
-    return {name: config.get(name, CONFIG[name]) for name in ("treatment", "covariates")}
+    return {name: config.get(name, CONFIG[name]) for name in ("treatment", "covariates", "weighting")}
 
 
 def counts_both_bad(config):
@@ -99,7 +102,7 @@ def fit_votes(votes, config):
         DAVIDSON: bradley_terry.fit_davidson,
         GROUNDED: bradley_terry.fit_grounded,
     }
-    weight = votes.weight if config.get("reliability") else None
+    weight = votes.weight if config.get("reliability") or config.get("weighting", "none") != "none" else None
     arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
     settings = {"weight": weight, "cluster": votes.cluster, "l2": config["l2"]}
     if config.get("covariates"):

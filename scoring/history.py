@@ -109,6 +109,7 @@ def _study(study, participation):
         "agreed": [{"version": consent.version, "at": consent.given_at} for consent in study.agreed],
         "volume": participation and participation.volume,
         "headphones": participation and participation.headphones,
+        "group": participation and participation.group,
     }
 
 

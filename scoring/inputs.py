@@ -17,9 +17,11 @@ from .boards import counts_both_bad, excluded_flags
 from .bradley_terry import BOTH_BAD
 from .covariates import known_covariates
 from .models import Embedding, Reward
+from .weighting import NONE, UNIFORM_PAIRS, uniform_pair_weights
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
 NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.Kind.REPEAT)
+UNCOUNTED = (*NOT_RANKED, Battle.AGAIN)
 SEQ = 6  # where the place in the ledger stands in a row that is used
 CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
 
@@ -31,7 +33,7 @@ class StudyVotes:
     a, b: int [V] indices into `systems` (names, sorted). outcome: float [V], credit to a; BOTH_BAD (-1) where neither
     was good enough, and such votes were asked for.
     cluster: int [V], one label per rater; a vote without rater is a cluster of its own.
-    weight: float [V], 1 unless votes weigh as much as their raters are reliable.
+    weight: float [V], 1 unless votes weigh as much as their raters are reliable, or as their pairs were seldom drawn.
     clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
     rater: str [V], as exports name raters; `no rater 17` for the vote at 17 where there is none.
     seq: int [V], places in the ledger, ascending. covariates: {name: float [V]}, those that were asked for.
@@ -66,26 +68,42 @@ class _Rows:
     excluded: Counter = field(default_factory=Counter)
     hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
-    def keep_known(self, known):
-        """Only the votes whose covariates are known, {seq: values}; their values, [V, k]."""
+    def keep_known(self, known, unknown="covariate_unknown"):
+        """Only the votes of which something is known, {seq: values}; their values, [V, k]. unknown: the reason why the
+        others are excluded."""
         used = [row for row in self.used if row[SEQ] in known]
         if len(used) < len(self.used):
-            self.excluded["covariate_unknown"] += len(self.used) - len(used)
+            self.excluded[unknown] += len(self.used) - len(used)
         self.used = used
         values = [known[row[SEQ]] for row in used]
         self.hash.update(repr(values).encode())
         return np.array(values)
 
 
-def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None, both_bad=False, covariates=()):
+def study_votes(
+    study,
+    seq,
+    excluded_flags=(Flag.WITHDRAWN,),
+    reliability=None,
+    both_bad=False,
+    covariates=(),
+    weighting=NONE,
+    again=False,
+):
     """The votes of the study with a place in the ledger up to `seq`, as StudyVotes.
 
     excluded_flags: rules whose flags exclude a vote, unless a person has cleared it; a withdrawal always does.
     reliability: a `Reliability` id; votes then weigh as much as their raters' skill, as last estimated up to that row,
     and those of raters without an estimate as much as the average one.
     both_bad: whether votes BOTH_BAD are used. covariates: names of `COVARIATES`; votes without them are excluded.
+    weighting: UNIFORM_PAIRS for the weights that undo how pairs were drawn; votes without a known draw are excluded.
+    again: whether votes on clip pairs that staff had served again are used. They were chosen for how people had
+    answered, so a board or an anchor fit with them would be tilted.
     """
-    rows = _read(study, seq, excluded_flags, both_bad)
+    rows = _read(study, seq, excluded_flags, both_bad, again)
+    drawn = uniform_pair_weights(study, seq) if weighting == UNIFORM_PAIRS else {}
+    if weighting == UNIFORM_PAIRS:
+        rows.keep_known(drawn, "draw_unknown")
     beside = rows.keep_known(known_covariates(study, seq, covariates)) if covariates else None
     names = dict(System.objects.filter(pk__in={pk for row in rows.used for pk in row[:2]}).values_list("pk", "name"))
     systems = sorted(names.values())
@@ -102,7 +120,8 @@ def study_votes(study, seq, excluded_flags=(Flag.WITHDRAWN,), reliability=None, 
         b=np.array([index[row[1]] for row in rows.used], dtype=np.intp),
         outcome=columns[2].astype(float),
         cluster=np.array(clusters, dtype=np.int64),
-        weight=_weights(study, [row[-1] for row in rows.used], reliability),
+        weight=_weights(study, [row[-1] for row in rows.used], reliability)
+        * np.array([drawn.get(row[SEQ], 1.0) for row in rows.used], dtype=float),
         clip_a=columns[3].astype(np.int64),
         clip_b=columns[4].astype(np.int64),
         prompt=columns[5].astype(np.int64),
@@ -130,21 +149,23 @@ def board_votes(study, seq, config):
         config.get("reliability"),
         both_bad=counts_both_bad(config),
         covariates=config.get("covariates", ()),
+        weighting=config.get("weighting", NONE),
     )
 
 
-def _read(study, up_to, excluded_flags, both_bad):
+def _read(study, up_to, excluded_flags, both_bad, again):
     credit = {**CREDIT_TO_A, "BOTH_BAD": BOTH_BAD} if both_bad else CREDIT_TO_A
     entries = Ledger.objects.filter(study=study, seq__lte=up_to).order_by("seq")
     excluded = _excluded_by_flag(entries, excluded_flags)
     rows = _Rows()
-    for seq, vote, preference, kind, a, b, clip_a, clip_b, prompt, rater in entries.filter(
+    for seq, vote, preference, kind, policy, a, b, clip_a, clip_b, prompt, rater in entries.filter(
         vote__isnull=False
     ).values_list(
         "seq",
         "vote_id",
         "vote__preference",
         "vote__battle__kind",
+        "vote__battle__policy",
         "vote__battle__system_a_id",
         "vote__battle__system_b_id",
         "vote__battle__clip_a_id",
@@ -152,7 +173,8 @@ def _read(study, up_to, excluded_flags, both_bad):
         "vote__battle__prompt_id",
         "vote__rater_id",
     ).iterator(chunk_size=5000):  # fmt: skip
-        reason = why_excluded(excluded.get(vote), kind, preference, credit)
+        of = Battle.AGAIN if policy == Battle.AGAIN and not again else kind
+        reason = why_excluded(excluded.get(vote), of, preference, credit)
         rows.hash.update(f"{vote},{a},{b},{preference},{rater},{reason}\n".encode())
         if reason:
             rows.excluded[reason] += 1
@@ -191,7 +213,7 @@ def why_excluded(flagged_by, kind, preference, credit=CREDIT_TO_A):
     """The reason why a vote says nothing of its systems, "" where it does; credit: the answers that say something."""
     if flagged_by:
         return flagged_by
-    if kind in NOT_RANKED:
+    if kind in UNCOUNTED:
         return kind
     return "" if preference in credit else preference.lower()
 
@@ -259,20 +281,22 @@ class TrainingSet:
         }
 
 
-def training_set(studies, seq, encoders, reliability=None):
+def training_set(studies, seq, encoders, reliability=None, last_mark=None):
     """The usable votes of the studies up to `seq` on clips that all encoders (key, revision) have embedded.
 
     reliability: {study's slug: a `Reliability` id}; the votes of these studies weigh as much as their raters' skill.
+    last_mark: id up to which `TrainingMark`s are honoured: votes on marked clips weigh so many times as much.
+    Votes on clip pairs that were served again are used, too: here what people find hard is not to be averaged away.
     """
     columns, excluded = {}, Counter()
     for study in studies:
-        votes = study_votes(study, seq, excluded_flags(study), (reliability or {}).get(study.slug))
+        votes = study_votes(study, seq, excluded_flags(study), (reliability or {}).get(study.slug), again=True)
         names = np.array(votes.systems, dtype=str)
         for name, values in {
             "clip_a": votes.clip_a,
             "clip_b": votes.clip_b,
             "target": votes.outcome,
-            "weight": votes.weight,
+            "weight": votes.weight * mark_weights(study, votes, last_mark),
             "prompt": votes.prompt,
             "rater": votes.rater,
             "system_a": names[votes.a] if len(names) else names,
@@ -285,6 +309,20 @@ def training_set(studies, seq, encoders, reliability=None):
     columns = {name: np.concatenate(values) for name, values in columns.items()}
     clip_ids, features = embedded_rows(np.union1d(columns["clip_a"], columns["clip_b"]), encoders)
     return assemble(columns, clip_ids, features, excluded)
+
+
+def mark_weights(study, votes, last_mark):
+    """float [V]: how many times as much a vote of the study weighs by the marks up to that id; 1 without one."""
+    marks = {  # of several on the same clips the last stays
+        (low, high): weight
+        for low, high, weight in study.training_marks.filter(pk__lte=last_mark or 0)
+        .order_by("pk")
+        .values_list("clip_low", "clip_high", "weight")
+    }
+    if not marks:
+        return np.ones(len(votes.seq))
+    low, high = np.minimum(votes.clip_a, votes.clip_b), np.maximum(votes.clip_a, votes.clip_b)
+    return np.array([marks.get(clips, 1.0) for clips in zip(low.tolist(), high.tolist(), strict=True)], dtype=float)
 
 
 def assemble(columns, clip_ids, features, excluded):

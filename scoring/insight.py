@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from annotations.models import Flag, Vote
 from arena.models import Battle
@@ -129,7 +129,7 @@ def _crowd(studies, rater):
         battle__study__in=studies,
         battle__kind__in=[Battle.Kind.RANKED, Battle.Kind.IMPORTED],
         preference__in=CREDIT_TO_A,
-    ).exclude(rater=rater)
+    ).exclude(Q(rater=rater) | Q(battle__policy=Battle.AGAIN))
     counted = others.exclude(flags__rule=Flag.WITHDRAWN).values_list(
         "battle__study_id", "battle__system_a_id", "battle__system_b_id", "preference"
     )

@@ -198,6 +198,31 @@ class Reward(models.Model):
         return f"{self.value:.3f} for clip {self.clip_id}"
 
 
+class TrainingMark(models.Model):
+    """How much the votes on two clips weigh in training sets from now on, beside what they weigh anyway. Append-only:
+    of several on the same clips the last counts, so weight 1 takes a mark back."""
+
+    WEIGHT = 3.0
+
+    study = models.ForeignKey(Study, models.PROTECT, related_name="training_marks")
+    clip_low = models.ForeignKey(Clip, models.PROTECT, related_name="+", help_text="The one of the lower id.")
+    clip_high = models.ForeignKey(Clip, models.PROTECT, related_name="+")
+    weight = models.FloatField(default=WEIGHT)
+    by = models.CharField(max_length=150, help_text="The user's name.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(weight__gt=0, weight__lte=10), name="training_mark_weight"),
+            models.CheckConstraint(condition=Q(clip_low__lt=F("clip_high")), name="training_mark_two_clips"),
+        ]
+        indexes = [models.Index(fields=["study", "clip_low", "clip_high"], name="training_mark_of_clips")]
+
+    def __str__(self):
+        return f"clips {self.clip_low_id} and {self.clip_high_id} in {self.study_id} x {self.weight:g}"
+
+
 class Edition(models.Model):
     """One immutable, numbered computation of a board."""
 
@@ -297,6 +322,48 @@ class EditionChange(models.Model):
 
     def __str__(self):
         return f"changes of {self.edition}"
+
+
+class CategoryBoards(models.Model):
+    """The boards of an edition's categories, all in one row. Append-only; see `scoring.categories`."""
+
+    edition = models.OneToOneField(Edition, models.PROTECT, related_name="categories")
+    method = models.CharField(max_length=40)
+    method_version = models.PositiveIntegerField()
+    config = models.JSONField(help_text="With the prompts of every tag, which may be edited later.")
+    result = models.JSONField(help_text="Canonical; rebuilding gives the same but for what a withdrawal has erased.")
+    summary = models.JSONField(help_text="Which categories `result` has, for lists.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "category boards"
+        ordering = ["edition"]
+
+    def __str__(self):
+        return f"categories of {self.edition}"
+
+
+class Figure(models.Model):
+    """One of the figures of a study's last edition: its data, and a drawing where it could be drawn.
+
+    A cache, replaced by the next: everything here follows from editions, votes and rewards. See `scoring.figures`.
+    """
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="figures")
+    name = models.CharField(max_length=20)
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="+")
+    basis = models.CharField(max_length=64, help_text="A hash of what it was drawn from.")
+    data = models.JSONField()
+    narrow = models.TextField(blank=True, help_text="SVG for a phone; empty where it could not be drawn.")
+    wide = models.TextField(blank=True, help_text="SVG for a larger screen.")
+    drawn_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["study", "pk"]
+        constraints = [models.UniqueConstraint(fields=["study", "name"], name="figure_once")]
+
+    def __str__(self):
+        return f"{self.name} of {self.study}"
 
 
 class QualityReport(models.Model):

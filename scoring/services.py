@@ -11,7 +11,7 @@ from annotations.alarms import raise_alarm
 from annotations.models import Ledger
 from arena.refusals import NotFound
 
-from . import anchor_history, boards, inputs, outputs, registry
+from . import anchor_history, boards, inputs, outputs, pairing_table, registry
 from .bradley_terry import BadCovariate, NotOffered
 from .models import Reward
 
@@ -67,9 +67,9 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
     With `only_if_due`, None where another worker has just done so: the question is asked under the lock.
-    chosen: `treatment` or `covariates`, from this edition on; see `boards.config_for`. NotOffered or BadCovariate where
-    the votes do not bear it. What is not chosen stays as in the last edition, or goes back to the default where the
-    votes no longer bear that.
+    chosen: `treatment`, `covariates` or `weighting`, from this edition on; see `boards.config_for`. NotOffered or
+    BadCovariate where the votes do not bear it. What is not chosen stays as in the last edition, or goes back to the
+    default where the votes no longer bear that.
     """
     _lock(BOARD_LOCK, study)
     if only_if_due and not board_is_due(study, now):
@@ -82,7 +82,7 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
         if chosen:
             raise
         config, votes, result = _board(study, seq, {})
-    return outputs.write_edition(
+    edition = outputs.write_edition(
         study,
         number=last.number + 1 if last else 1,
         method=boards.METHOD,
@@ -93,6 +93,8 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
         result=result,
         now=now or timezone.now(),
     )
+    pairing_table.write(edition, votes)
+    return edition
 
 
 def _board(study, seq, choice):

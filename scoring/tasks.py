@@ -26,6 +26,26 @@ def refit_boards():
             services.refit_board(study, only_if_due=True)
 
 
+@shared_task(time_limit=600)
+def compute_categories():
+    """The boards of the categories of every last edition that has none."""
+    from . import categories
+
+    for study in Study.objects.all():
+        if categories.categories_are_due(study):
+            categories.compute_categories(study)
+
+
+@shared_task(time_limit=600)
+def draw_figures():
+    """The figures of every study whose edition or rewards have moved since they were drawn."""
+    from . import figures
+
+    for study in Study.objects.all():
+        if figures.figures_are_due(study):
+            figures.draw_figures(study)
+
+
 @shared_task(time_limit=300)
 def refit_anchors():
     """A new anchor fit for every board that moved since the last one, under the live model."""

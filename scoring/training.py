@@ -10,7 +10,7 @@ from annotations import ledger
 from arena.refusals import Conflict
 
 from . import inputs, jury, training_files
-from .models import RewardModel
+from .models import RewardModel, TrainingMark
 from .reward.encoders import get_encoder
 
 RECIPE = "RankNet, arXiv 2606.17006"
@@ -37,7 +37,8 @@ def train_candidate(
     Clips that lack an embedding get one first. Votes on clips that cannot be embedded are left out and counted.
     blocks: keys of the encoders that the head is to read, of those whose embeddings a vote needs to be used: so that
     all ablations see the same votes. leave_out: slug of the study that only tests. weight_by_reliability: a vote weighs
-    as much as its rater's skill, as last estimated at that place of the ledger.
+    as much as its rater's skill, as last estimated at that place of the ledger. Votes on clips with a `TrainingMark`
+    weigh as it says; the model's configuration names the last mark that was there.
     checkpoint: a path; where a training was killed, the next call with the same arguments goes on, on the same votes.
     The caller deletes it. The rest is as for `reward.train.train`.
     """
@@ -49,7 +50,9 @@ def train_candidate(
     jury.embed_all(_identities(encoders))
     ledger.catch_up()
     began = noted_in(checkpoint) or _now(studies, up_to_seq, weight_by_reliability)
-    data = inputs.training_set(studies, began["ledger_seq"], _identities(encoders), began["reliability"])
+    data = inputs.training_set(
+        studies, began["ledger_seq"], _identities(encoders), began["reliability"], began.get("last_mark")
+    )
     slugs = [study.slug for study in studies]
     if not len(data.target):
         raise Conflict(f"No usable votes on embedded clips in the studies ({', '.join(slugs)}): nothing to train on.")
@@ -58,7 +61,7 @@ def train_candidate(
         encoders,
         name,
         ledger_seq=began["ledger_seq"],
-        facts={"studies": slugs, "reliability": began["reliability"]},
+        facts={"studies": slugs, **{name: began.get(name) for name in ("reliability", "last_mark")}},
         blocks=blocks,
         seeds=seeds,
         split=split,
@@ -122,7 +125,11 @@ def _now(studies, up_to_seq, weight_by_reliability):
     }
     if weight_by_reliability and not any(last.values()):
         raise Conflict("No study has estimates of its raters' reliability yet: train without weights.")
-    return {"ledger_seq": seq, "reliability": {slug: pk for slug, pk in last.items() if pk}}
+    return {
+        "ledger_seq": seq,
+        "reliability": {slug: pk for slug, pk in last.items() if pk},
+        "last_mark": TrainingMark.objects.order_by("-pk").values_list("pk", flat=True).first(),
+    }
 
 
 def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **options):

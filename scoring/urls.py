@@ -1,11 +1,13 @@
 from django.urls import path, re_path
 
-from . import views, views_editions
+from . import staff_views, views, views_editions
 from .api import anchors, boards, calibration, editions, exports, listeners, score
 
 urlpatterns = [
     path("", views.index, name="index"),
     path("boards/<slug:slug>/", views.board, name="board"),
+    path("boards/<slug:slug>/plots/", views.plots, name="plots"),
+    re_path(r"^boards/(?P<slug>[-\w]+)/plots/(?P<name>[a-z]+)\.(?P<form>json|csv)$", views.plot_data, name="plot-data"),
     path("me/", views.me, name="own-page"),
     path("models/", views.models, name="models"),
     path("models/<path:name>/data.json", views.model_data, name="model-data"),
@@ -27,4 +29,10 @@ urlpatterns = [
     path("api/editions/", editions.editions, name="api-editions"),
     path("api/editions/compare/", editions.compare, name="api-compare"),
     path("api/robustness/", editions.robustness, name="api-robustness"),
+    path("boards/<slug:slug>/systems/<path:name>/data.<str:format>", staff_views.system_data, name="system-data"),
+    path("boards/<slug:slug>/systems/<path:name>/", staff_views.system, name="system"),
+    path("review/", staff_views.queue, name="review"),
+    path("review/data.<str:format>", staff_views.queue_data, name="review-data"),
+    path("review/again/", staff_views.serve_again, name="serve-again"),
+    path("review/mark/", staff_views.mark, name="training-mark"),
 ]

@@ -1,7 +1,7 @@
 """The jury's pages: the front page with its boards, a board of its own, a listener's own page."""
 
 from django.http import Http404, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
@@ -9,9 +9,11 @@ from arena.models import Study
 from arena.rater_cookie import read_rater
 from arena.refusals import NotFound
 
-from . import model_page, registry
+from . import figures, model_page, plots_page, registry
+from .access import kept_private, may_see, page_study
 from .anchor_page import anchors_json
 from .board import board_json, find_edition
+from .boards import OVERALL
 from .cards import card_json
 from .exclusions import exclusions as exclusions_of
 from .history import own_page
@@ -23,41 +25,62 @@ DECISIONS = 100  # the newest on the page of all models; a model's own page has 
 @require_safe
 @ensure_csrf_cookie
 def index(request):
-    studies = Study.objects.order_by("-is_default", "slug")
+    studies = [study for study in Study.objects.order_by("-is_default", "slug") if may_see(request.user, study)]
     boards = [(study, board_json(study, find_edition(study))) for study in studies]
-    default = next((study for study in studies if study.is_default), None)
+    default = Study.objects.filter(is_default=True).first()
     return render(request, "scoring/index.html", {"boards": boards, "default": default})
 
 
 @require_safe
 def board(request, slug):
-    study = get_object_or_404(Study, slug=slug)
-    number = request.GET.get("edition")
+    study = page_study(request, slug)
+    number, category = request.GET.get("edition"), request.GET.get("category") or OVERALL
     try:
-        edition = find_edition(study, int(number) if number else None)
+        edition = find_edition(study, int(number) if number else None, category)
+        shown = {"study": study, "board": board_json(study, edition, category)}
+        if category == OVERALL:
+            shown |= _beside_the_board(study, edition)
+        else:
+            shown["heat"] = figures.of_category(edition, category)["wins"]
     except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
-    shown = {
-        "study": study,
-        "board": board_json(study, edition),
+    return kept_private(render(request, "scoring/board.html", shown), study)
+
+
+def _beside_the_board(study, edition):
+    return {
         "powered": powered_json(study, edition)["computed"],
         "anchors": anchors_json(study),
         "robustness": card_json(study, edition),
     }
-    return render(request, "scoring/board.html", shown)
+
+
+@require_safe
+def plots(request, slug):
+    """The figures of the study's last edition, each as a drawing, in words, and as data."""
+    study = page_study(request, slug)
+    return kept_private(render(request, "scoring/plots.html", {"study": study, **plots_page.page(study)}), study)
+
+
+@require_safe
+def plot_data(request, slug, name, form):
+    study = page_study(request, slug)
+    try:
+        number, category = request.GET.get("edition"), request.GET.get("category") or OVERALL
+        edition = find_edition(study, int(number) if number else None, category) if category != OVERALL else None
+        return kept_private(plots_page.download(study, name, form, edition, category), study)
+    except (NotFound, ValueError) as error:
+        raise Http404(str(error)) from error
 
 
 @require_safe
 def exclusions(request, slug):
-    study = get_object_or_404(Study, slug=slug)
+    study = page_study(request, slug)
     before = request.GET.get("before", "")
     if before and not before.isdecimal():
         raise Http404("before is a place in the ledger.")
-    return render(
-        request,
-        "scoring/exclusions.html",
-        {"study": study, "exclusions": exclusions_of(study, int(before) if before else None)},
-    )
+    shown = {"study": study, "exclusions": exclusions_of(study, int(before) if before else None)}
+    return kept_private(render(request, "scoring/exclusions.html", shown), study)
 
 
 @require_safe

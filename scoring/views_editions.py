@@ -1,26 +1,26 @@
 """A board's history: all its editions, and how two of them differ."""
 
 from django.http import Http404
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from arena.models import Study
 from arena.refusals import NotFound
 
+from .access import kept_private, page_study
 from .editions import changelog, difference
 
 
 @require_safe
 def editions(request, slug):
-    study = get_object_or_404(Study, slug=slug)
+    study = page_study(request, slug)
     shown = changelog(study, _number(request, "before"))
-    return render(request, "scoring/editions.html", {"study": study, "changelog": shown})
+    return kept_private(render(request, "scoring/editions.html", {"study": study, "changelog": shown}), study)
 
 
 @require_safe
 def compare(request, slug):
     """Without a choice of two: the last edition and the one before it."""
-    study = get_object_or_404(Study, slug=slug)
+    study = page_study(request, slug)
     last = study.editions.order_by("-number").values_list("number", flat=True).first() or 0
     to = _number(request, "to") or last
     first = _number(request, "from") or to - 1
@@ -28,7 +28,8 @@ def compare(request, slug):
         shown = difference(study, first, to)
     except NotFound as error:
         raise Http404(str(error)) from error
-    return render(request, "scoring/compare.html", {"study": study, "difference": shown, "last": last})
+    shown = {"study": study, "difference": shown, "last": last}
+    return kept_private(render(request, "scoring/compare.html", shown), study)
 
 
 def _number(request, name):

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from arena import candidates
+from arena import recently
 from arena.models import Clip, Excerpt, Prompt, Study, System
 from arena.services import give_consent
 
@@ -25,9 +25,10 @@ def quick_passwords(settings):
 
 
 @pytest.fixture(autouse=True)
-def fresh_candidates():
-    """What one test's study could serve is nothing to the next."""
-    candidates.forget()
+def fresh_answers(monkeypatch):
+    """What one test's study could serve is nothing to the next; and a thread would not see what a test has written."""
+    recently.forget()
+    monkeypatch.setattr(recently, "QUICK_S", 3600)
 
 
 @pytest.fixture

@@ -15,13 +15,14 @@ def test_imports_go_one_way_and_pure_modules_stay_pure():
     assert checked.returncode == 0, checked.stdout
 
 
-def test_the_web_process_never_imports_torch():
+def test_the_web_process_never_imports_torch_or_matplotlib():
     loads_everything_but_the_worker = (
         "import arena.wsgi, arena.urls, sys\n"
         "from django.urls import get_resolver\n"
         "get_resolver().url_patterns\n"
         "import arena.tasks, annotations.tasks, scoring.tasks\n"
         "assert 'torch' not in sys.modules, 'torch was imported'\n"
+        "assert 'matplotlib' not in sys.modules, 'matplotlib was imported'\n"
     )
     checked = subprocess.run([sys.executable, "-c", loads_everything_but_the_worker], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr

@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from arena import services
-from arena.candidates import candidates
 from arena.models import Clip, Excerpt, Study, System
+from arena.stock import Stock
 from scoring.demo.synth import write_wav
 from scoring.models import RewardModel
 from scoring.services import activate_model
@@ -47,7 +47,7 @@ def test_clips_of_a_manifest_can_be_heard_at_once(manifest):
     call_command("import_clips", manifest("a.wav,alder,a song", "b.wav,birch,a song"))
     assert set(Clip.objects.values_list("status", flat=True)) == {"ready"}
     study = Study.objects.get()
-    (options,) = candidates(study).values()
+    options = Stock.of(study).candidates(0)
     assert options[0].length_ms == 2000
     for excerpt in Excerpt.objects.all():
         assert excerpt.loudness_lufs == pytest.approx(-23, abs=0.5)

@@ -3,7 +3,7 @@
 from django.utils import timezone
 
 from annotations.models import Flag
-from arena import candidates
+from arena import recently
 from arena.models import Battle, Clip, Excerpt, Participation, Rater, Study
 
 from .conftest import Listener
@@ -91,6 +91,6 @@ def test_who_asks_while_clips_are_being_cut_has_not_finished(study, listener, ti
     time_passes(9)
     listener.vote(battle)
     Excerpt.objects.update(status="pending")
-    candidates.forget()
+    recently.forget()
     assert listener.post("/api/battles/").json()["code"] == "not_ready"
     assert listener.post("/api/studies/open/completion/").json()["code"] == "not_finished"

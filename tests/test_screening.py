@@ -11,9 +11,9 @@ from annotations import identity, ledger, quality
 from annotations.alarms import watch_pass_rates
 from annotations.models import Alarm, Flag, Reliability, Screening, Vote
 from annotations.services import Answer, cast_vote, clear, flag, withdraw_rater
-from arena import candidates
 from arena.models import Battle, Participation, Prompt, Study, System
 from arena.services import give_consent, serve_battle
+from arena.stock import Stock
 from scoring import services
 from scoring.exclusions import exclusions
 from scoring.screening import screen_study, screening_is_due
@@ -42,7 +42,8 @@ def rate(study, n_votes, decide, rng, began=None, connection=None, pace_s=12, he
     """A rater who has answered `n_votes` battles as `decide(battle)` says; rows as the services write them."""
     clock = began or timezone.now() - YESTERDAY
     rater = give_consent(None, study, 1, now=clock, connection=connection)
-    options = [option for pair in candidates.candidates(study).values() for option in pair]
+    stock = Stock.of(study)
+    options = [option for pair in range(stock.low.size) for option in stock.candidates(pair)]
     battles, votes = [], []
     for option in rng.sample(options, n_votes):
         clock += timedelta(seconds=pace_s)

@@ -1,6 +1,8 @@
 """What is compared: systems, prompts, clips, excerpts."""
 
 from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html_join
 
 from arena.models import Clip, Excerpt, Prompt, System
 
@@ -24,12 +26,20 @@ class IngestAdmin(ReadOnlyAdmin):
 @admin.register(System)
 class SystemAdmin(NamedAdmin):
     written_once = ["name"]
-    list_display = ["name", "description", "created_at", "retired_at", "clips", "ratings", "biases"]
+    list_display = ["name", "description", "created_at", "retired_at", "clips", "ratings", "biases", "reports"]
     list_filter = ["studies", "retired_at"]
     search_fields = ["name", "description"]
     clips = list_of("clips", "system__id__exact", "arena", "clip")
     ratings = list_of("ratings", "system__id__exact", "scoring", "rating")
     biases = list_of("biases", "system__id__exact", "scoring", "anchorbias")
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).prefetch_related("studies")
+
+    @admin.display(description="what its makers would ask, by study")
+    def reports(self, obj):
+        pages = ((reverse("system", args=[study.slug, obj.name]), study.slug) for study in obj.studies.all())
+        return format_html_join(", ", '<a href="{}">{}</a>', pages) or "-"
 
 
 @admin.register(Prompt)

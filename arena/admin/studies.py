@@ -136,9 +136,11 @@ class StudyAdmin(NamedAdmin):
     @admin.display(description="pages")
     def pages(self, obj):
         return format_html(
-            '<a href="{}">listen</a> · <a href="{}">board</a>',
+            '<a href="{}">listen</a> · <a href="{}">board</a> · <a href="{}?study={}">disagreements</a>',
             reverse("listen", args=[obj.slug]),
             reverse("board", args=[obj.slug]),
+            reverse("review"),
+            obj.slug,
         )
 
     def save_model(self, request, obj, form, change):

@@ -35,6 +35,9 @@ class RaterRequest(StrictSerializer):
     consent_version = serializers.IntegerField(min_value=1)
     platform = PLATFORM
     invitation = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=100)
+    group = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, max_length=60, help_text="One of the study's groups."
+    )
 
 
 class DeclineRequest(StrictSerializer):
@@ -72,6 +75,7 @@ def raters(request):
         known,
         study,
         asked["consent_version"],
+        group=asked.get("group") or "",
         participant=participants.participant_of(study, asked.get("platform"), asked.get("invitation")),
         connection=participants.connection_of(
             participants.client_address(request), request.headers.get("User-Agent", ""), timezone.now()

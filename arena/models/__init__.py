@@ -6,18 +6,22 @@ keys), a statement in a migration. A check that comes to NULL passes: hence ever
 
 from arena.study_settings import ANSWERS
 
+from .again import Again
 from .battles import Battle
 from .clips import Clip, Excerpt, Prompt, Status, System
+from .pairing import PairingTable
 from .raters import Arrival, Consent, Participation, Rater
 from .studies import Study, default_answers, default_questions
 
 __all__ = [
     "ANSWERS",
+    "Again",
     "Arrival",
     "Battle",
     "Clip",
     "Consent",
     "Excerpt",
+    "PairingTable",
     "Participation",
     "Prompt",
     "Rater",

@@ -16,11 +16,14 @@ class BattleQuerySet(models.QuerySet):
         ends = Q(study__ends_at__isnull=True) | Q(study__ends_at__gt=now)
         return self.filter(ends, closed_at__isnull=True, expires_at__gt=now)
 
-    def counted(self, now):
-        """What a pair's quota sees: answered battles, and those for which an answer is still expected."""
-        return self.filter(
-            Q(close_reason="voted") | Q(closed_at__isnull=True, reserved_until__gt=now), kind__in=["ranked", "imported"]
-        )
+    def voted(self):
+        """What a pair's quota sees for good."""
+        return self.filter(close_reason="voted", kind__in=["ranked", "imported"]).exclude(policy=Battle.AGAIN)
+
+    def awaited(self, now):
+        """What it sees for a while: battles for which an answer is still expected."""
+        awaited = self.filter(closed_at__isnull=True, reserved_until__gt=now, kind__in=["ranked", "imported"])
+        return awaited.exclude(policy=Battle.AGAIN)
 
 
 class Battle(models.Model):
@@ -34,6 +37,7 @@ class Battle(models.Model):
         REPEAT = "repeat"
         PRACTICE = "practice"
 
+    AGAIN = "again"  # the policy of battles that staff asked for, clip pair by clip pair: see `Again`
     ONE_CLIP = (Kind.GOLD, Kind.TRAP, Kind.PRACTICE)  # a clip against a variant of itself: one answer is right
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -53,6 +57,11 @@ class Battle(models.Model):
     policy = models.CharField(max_length=40, blank=True)
     pair_probability = models.FloatField(null=True, blank=True)
     clip_probability = models.FloatField(null=True, blank=True)
+    eligible_pairs = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Pairs of systems that could have been drawn for this rater, where that was kept.",
+    )
 
     served_at = models.DateTimeField()
     reserved_until = models.DateTimeField(null=True, blank=True)
@@ -112,6 +121,10 @@ class Battle(models.Model):
                 name="battle_probability_only_if_drawn",
             ),
             models.CheckConstraint(
+                condition=Q(eligible_pairs__isnull=True) | Q(kind="ranked", eligible_pairs__gte=1),
+                name="battle_eligible_only_if_drawn",
+            ),
+            models.CheckConstraint(
                 condition=Q(closed_at__isnull=True, close_reason="")
                 | (Q(closed_at__isnull=False) & ~Q(close_reason="")),
                 name="battle_closed_for_a_reason",
@@ -125,7 +138,11 @@ class Battle(models.Model):
         ]  # fmt: skip
         indexes = [
             models.Index(fields=["rater", "study", "served_at"], name="battle_of_rater"),
-            models.Index(fields=["study", "system_a", "system_b"], name="battle_of_pair"),
+            models.Index(fields=["study", "system_a", "system_b", "-served_at"], name="battle_of_pair"),
+            models.Index(fields=["study", "closed_at"], condition=Q(close_reason="voted"), name="battle_voted"),
+            models.Index(
+                fields=["study", "reserved_until"], condition=Q(closed_at__isnull=True), name="battle_reserved"
+            ),
         ]
 
     def __str__(self):

@@ -67,6 +67,7 @@ class Participation(models.Model):
     volume = models.FloatField(null=True, blank=True, help_text="As set before the first battle, 0 to 1.")
     headphones = models.CharField(max_length=8, blank=True, choices=Headphones.choices)
     headphone_attempts = models.PositiveSmallIntegerField(default=0)
+    group = models.CharField(max_length=60, blank=True, help_text="One of the study's groups, as the rater says.")
     started_at = models.DateTimeField(default=timezone.now)
     outcome = models.CharField(max_length=20, blank=True, help_text="As the rater was told at the end.")
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -35,6 +35,7 @@ class Study(models.Model):
     class Pairing(models.TextChoices):
         LEAST_VOTED = "least-voted"
         UNIFORM = "uniform"
+        INFORMATIVE = "informative", "informative: where a vote tells the board most"
 
     class Headphones(models.TextChoices):
         OFF = "off"
@@ -112,6 +113,9 @@ class Study(models.Model):
     weight_by_reliability = models.BooleanField(
         default=False, help_text="Whether a vote counts on the board as much as its rater has proved reliable."
     )
+    boards_public = models.BooleanField(
+        default=True, help_text="Whether everybody may see the study's boards, plots and exclusions, or only staff."
+    )
 
     consent_version = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
     consent_text = models.TextField(
@@ -119,6 +123,11 @@ class Study(models.Model):
         "no address. To notice one person voting as many, a scrambled mark of your connection is kept for two days. "
         "The answers are published for research. You can withdraw them at any time."
     )
+    groups = models.JSONField(
+        default=list, blank=True,
+        help_text='What listeners may say they are when they agree, one of them or none: ["musician", "listener"]. '
+        'A group of at least 20 has a board of its own.',
+    )  # fmt: skip
     platform = models.JSONField(
         default=dict, blank=True,
         help_text='Where raters come from, as the names of its URL parameters: {"participant": "PROLIFIC_PID", '

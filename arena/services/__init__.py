@@ -1,5 +1,6 @@
 """Where several of the stage's models change together: clips in, raters in, battles served."""
 
+from .again import ask_again
 from .clips import cut_excerpt, ingest_clip, local_copy, register_clip
 from .joining import (
     HEADPHONE_ATTEMPTS,
@@ -19,6 +20,7 @@ __all__ = [
     "HEADPHONE_ATTEMPTS",
     "SKIP_REASONS",
     "answer_headphones",
+    "ask_again",
     "begin_headphones",
     "cut_excerpt",
     "find_study",

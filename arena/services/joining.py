@@ -23,12 +23,13 @@ def find_study(slug=None):
 
 
 @transaction.atomic
-def give_consent(rater, study, version, now=None, kind="listener", participant=None, connection=None):
+def give_consent(rater, study, version, now=None, kind="listener", participant=None, connection=None, group=""):
     """Record a rater's consent to the study's current text; without a rater, make one. Returns the rater.
 
     participant: of `participants.participant_of`. Each has a rater of its own, whatever the browser; who comes back
     with it is that rater, and gets at nothing but what that rater did in this study. connection: of
-    `participants.connection_of`, noted when a rater is new.
+    `participants.connection_of`, noted when a rater is new. group: one of the study's, as the rater says; the first
+    word stands, or the boards of groups would move without a vote.
     """
     now = now or timezone.now()
     if version != study.consent_version:
@@ -37,6 +38,8 @@ def give_consent(rater, study, version, now=None, kind="listener", participant=N
             code="consent_outdated",
             consent_version=study.consent_version,
         )
+    if group and group not in study.groups:
+        raise Refusal(f"{group!r} is not one of this study's groups: {', '.join(study.groups) or 'it has none'}.")
     if participant:
         Study.objects.select_for_update(no_key=True).get(pk=study.pk)  # one person in two tabs is one rater
         known = Participation.objects.filter(study=study, participant=participant).first()
@@ -51,6 +54,8 @@ def give_consent(rater, study, version, now=None, kind="listener", participant=N
     Participation.objects.get_or_create(rater=rater, study=study, defaults={"started_at": now})
     if participant:
         Participation.objects.filter(rater=rater, study=study).update(participant=participant)
+    if group:
+        Participation.objects.filter(rater=rater, study=study, group="").update(group=group)
     return rater
 
 
@@ -64,6 +69,9 @@ def forget_arrivals(now=None):
 
 def participation_of(rater, study):
     """The rater's participation in the study; Forbidden before they have agreed to its current text."""
+    agreed = {"rater__consents__study": study, "rater__consents__version": study.consent_version}
+    if known := list(Participation.objects.filter(rater=rater, study=study, **agreed)):  # asked before every battle
+        return known[0]
     if not Consent.objects.filter(rater=rater, study=study, version=study.consent_version).exists():
         raise Forbidden("Please agree to this study's consent text first: POST /api/raters/.", code="consent_needed")
     return Participation.objects.get_or_create(rater=rater, study=study)[0]

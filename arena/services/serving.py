@@ -1,21 +1,20 @@
 """Battles out: the rater's open one, else the next by the study's schedule; progress; skips."""
 
 import logging
-from collections import Counter
 from datetime import timedelta
 from random import Random, SystemRandom
 
 from django.db import transaction
-from django.db.models import Count, Max
 from django.utils import timezone
 
 from arena import schedule
-from arena.candidates import ready_checks, recent_candidates, still_being_cut
-from arena.models import Battle, Rater, Study
-from arena.pairing import draw_least_voted, draw_uniform
+from arena.candidates import ready_checks, still_being_cut
+from arena.models import Battle, Rater
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, NotFound, Refusal
 
+from .again import draw_again
+from .drawing import Offer
 from .joining import require_ready
 
 logger = logging.getLogger(__name__)
@@ -41,9 +40,9 @@ def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random |
     now = now or timezone.now()
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
     require_ready(rater, study)
-    prompt = None
+    turn, prompt = _Turn(rater, study, now, rng), None
     if like is None:
-        waiting = list(rater.battles.filter(study=study).open(now).order_by("served_at"))
+        waiting = turn.waiting(now)
         if after is not None:
             waiting = _following(rater, study, after, waiting)
         if waiting:
@@ -52,7 +51,7 @@ def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random |
         prompt = _prompt_of(rater, study, like, now)
     if not study.accepts_battles:
         raise Conflict("This study is closed; no new battles are served.", code="closed")
-    return _Turn(rater, study, now, rng).draw(prompt), True
+    return turn.draw(prompt), True
 
 
 def _following(rater, study, after, waiting):
@@ -83,9 +82,16 @@ class _Turn:
 
     def __init__(self, rater, study, now, rng=None):
         self.rater, self.study, self.rng = rater, study, rng or SystemRandom()
-        self.past = list(rater.battles.filter(study=study).order_by("served_at"))
-        last = rater.battles.aggregate(last=Max("served_at"))["last"]
-        self.now = max(now, last + timedelta(microseconds=1)) if last else now  # their order is that of serving
+        everywhere = list(rater.battles.order_by("served_at"))
+        self.past = [battle for battle in everywhere if battle.study_id == study.pk]
+        last = everywhere[-1].served_at if everywhere else now
+        self.now = max(now, last + timedelta(microseconds=1)) if everywhere else now  # their order is that of serving
+
+    def waiting(self, now):
+        """The battles that are still to be answered, as `BattleQuerySet.open` has them."""
+        if self.study.ends_at and self.study.ends_at <= now:
+            return []
+        return [battle for battle in self.past if battle.closed_at is None and battle.expires_at > now]
 
     def draw(self, prompt=None):
         kind = schedule.RANKED
@@ -104,40 +110,34 @@ class _Turn:
         return drawn or self._ranked(prompt)  # another check that cannot be had gives way to an ordinary battle
 
     def _ranked(self, prompt):
-        pairs = _unheard(self.rater, self.study, self.past, self.now)
-        if prompt:
-            pairs = {
-                systems: kept
-                for systems, options in pairs.items()
-                if (kept := [option for option in options if option.prompt_id == prompt])
-            }
-        if not pairs and prompt:
+        offer = Offer(self.rater, self.study, self.past, self.now, prompt)
+        if not prompt and (again := draw_again(offer, self.past, self.rng)):
+            return self._create_ranked(again, Battle.AGAIN)
+        if offer.is_empty and prompt:
             raise Conflict("You have heard every pair for this prompt.", code="none_left_like")
-        if not pairs and still_being_cut(self.study):
+        if offer.is_empty and still_being_cut(self.study):
             raise not_ready()
-        if not pairs:
+        if offer.is_empty:
             raise Conflict("You have heard every pair there is. Thank you!", code="none_left")
-        systems = sorted(pairs)
-        counts = _pair_counts(self.study, self.now)
-        epsilon = 1 if self.study.pairing == Study.Pairing.UNIFORM else self.study.epsilon
-        pair = draw_least_voted([counts[pair] for pair in systems], epsilon, self.rng)
-        options = pairs[systems[pair.index]]
-        chosen = draw_uniform(len(options), self.rng)
-        candidate = options[chosen.index]
+        drawn = offer.draw(self.rng)
+        return self._create_ranked(drawn, f"{drawn.policy}{'+like' if prompt else ''}")
+
+    def _create_ranked(self, drawn, policy):
         a, b = self._slots()
         return self._create(
             kind=Battle.Kind.RANKED,
-            prompt_id=candidate.prompt_id,
-            system_a_id=candidate.system_ids[a],
-            system_b_id=candidate.system_ids[b],
-            clip_a_id=candidate.clip_ids[a],
-            clip_b_id=candidate.clip_ids[b],
-            excerpt_a_id=candidate.excerpt_ids[a],
-            excerpt_b_id=candidate.excerpt_ids[b],
-            length_ms=candidate.length_ms,
-            policy=f"{self.study.pairing}{'+like' if prompt else ''}",
-            pair_probability=pair.probability,
-            clip_probability=chosen.probability,
+            prompt_id=drawn.candidate.prompt_id,
+            system_a_id=drawn.candidate.system_ids[a],
+            system_b_id=drawn.candidate.system_ids[b],
+            clip_a_id=drawn.candidate.clip_ids[a],
+            clip_b_id=drawn.candidate.clip_ids[b],
+            excerpt_a_id=drawn.candidate.excerpt_ids[a],
+            excerpt_b_id=drawn.candidate.excerpt_ids[b],
+            length_ms=drawn.candidate.length_ms,
+            policy=policy,
+            pair_probability=drawn.pair.probability,
+            clip_probability=drawn.clips.probability,
+            eligible_pairs=drawn.pair.n_options,
         )
 
     def options(self, kind):
@@ -217,37 +217,13 @@ class _Turn:
         )
 
 
-def _pair_counts(study, now):
-    """Votes had or expected of each system pair, as Counter({(low id, high id): n})."""
-    counts = Counter()
-    slots = Battle.objects.filter(study=study).counted(now).order_by().values_list("system_a_id", "system_b_id")
-    for a, b, n in slots.annotate(n=Count("pk")):
-        counts[min(a, b), max(a, b)] += n
-    return counts
-
-
-def _unheard(rater, study, past, now):
-    """The candidates whose two clips this rater has not met in this study, while their quota and the pairs' last."""
-    met = {frozenset((battle.clip_a_id, battle.clip_b_id)) for battle in past if battle.kind == Battle.Kind.RANKED}
-    if study.battles_per_rater and len(met) >= study.battles_per_rater:
-        return {}
-    active = set(study.systems.filter(retired_at__isnull=True).values_list("pk", flat=True))
-    counts = _pair_counts(study, now) if study.votes_per_pair else Counter()
-    unheard = {
-        systems: [option for option in options if frozenset(option.clip_ids) not in met]
-        for systems, options in recent_candidates(study).items()
-        if active.issuperset(systems) and not (study.votes_per_pair and counts[systems] >= study.votes_per_pair)
-    }
-    return {systems: options for systems, options in unheard.items() if options}
-
-
 def progress(rater, study):
     """How many battles the rater has done of how many there are for them: {"done", "total"}."""
     turn = _Turn(rater, study, timezone.now())
     past, now = turn.past, turn.now
     done = sum(battle.closed_at is not None for battle in past)
     live = done + sum(battle.closed_at is None and battle.expires_at > now for battle in past)
-    left = _left(study, _unheard(rater, study, past, now), now)
+    left = Offer(rater, study, past, now).n_left()  # of any pair: one that moved with ordinary battles alone would tell
     ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
     if study.battles_per_rater:
         left = max(0, min(left, study.battles_per_rater - ranked))
@@ -267,15 +243,6 @@ def waits_for_clips(rater, study):
     else:
         goes_on = schedule.RANKED
     return goes_on is not None and still_being_cut(study)
-
-
-def _left(study, unheard, now):
-    """How many of the unheard candidates their pairs' quotas leave room for. A battle served takes one off, whatever
-    its pair: a total that moved with ordinary battles alone would tell them from checks."""
-    if not study.votes_per_pair:
-        return sum(len(options) for options in unheard.values())
-    counts = _pair_counts(study, now)
-    return sum(min(len(options), study.votes_per_pair - counts[pair]) for pair, options in unheard.items())
 
 
 def _scheduled(turn, ranked_left):

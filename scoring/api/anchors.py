@@ -2,11 +2,11 @@
 
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
-from rest_framework.decorators import api_view
+from rest_framework.decorators import api_view, authentication_classes
 from rest_framework.response import Response
 
 from arena.api import REFUSED, StrictSerializer, validated
-from arena.services import find_study
+from scoring.access import STAFF_SIGN_IN, api_study, kept_private
 from scoring.anchor_page import anchors_json
 from scoring.board import find_edition
 from scoring.powered import powered_json
@@ -30,13 +30,16 @@ class AnchorsQuery(StrictSerializer):
                 "history": serializers.ListField(child=serializers.DictField()),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def anchors(request):
     """The live model's bias on each system of a study: now, by time, and as it was fitted over time."""
-    return Response(anchors_json(find_study(validated(AnchorsQuery, given(request.query_params)).get("study"))))
+    study = api_study(request, validated(AnchorsQuery, given(request.query_params)).get("study"))
+    return kept_private(Response(anchors_json(study)), study)
 
 
 class PoweredQuery(StrictSerializer):
@@ -55,12 +58,14 @@ class PoweredQuery(StrictSerializer):
                 "computed": serializers.DictField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def prediction_powered(request):
     """The ratings of votes and of the reward model's opinion of unvoted pairs, beside an edition's votes-only board."""
     asked = validated(PoweredQuery, given(request.query_params))
-    study = find_study(asked.get("study"))
-    return Response(powered_json(study, find_edition(study, asked.get("edition"))))
+    study = api_study(request, asked.get("study"))
+    return kept_private(Response(powered_json(study, find_edition(study, asked.get("edition")))), study)

@@ -2,12 +2,13 @@
 
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
-from rest_framework.decorators import api_view
+from rest_framework.decorators import api_view, authentication_classes
 from rest_framework.response import Response
 
 from arena.api import REFUSED, StrictSerializer, validated
-from arena.services import find_study
-from scoring.board import OVERALL, board_json, find_edition
+from scoring.access import STAFF_SIGN_IN, api_study, kept_private
+from scoring.board import board_json, find_edition
+from scoring.boards import OVERALL
 from scoring.exclusions import exclusions as exclusions_of
 
 from .access import given
@@ -15,7 +16,9 @@ from .access import given
 
 class LeaderboardQuery(StrictSerializer):
     study = serializers.SlugField(required=False)
-    category = serializers.CharField(required=False, default=OVERALL)
+    category = serializers.CharField(
+        required=False, default=OVERALL, help_text="overall, or one of `categories`, such as tag:ballad, language:de."
+    )
     edition = serializers.IntegerField(required=False, min_value=1)
 
 
@@ -33,23 +36,28 @@ class ExclusionsQuery(StrictSerializer):
                 "study": serializers.CharField(),
                 "simulated": serializers.BooleanField(),
                 "category": serializers.CharField(),
+                "categories": serializers.ListField(child=serializers.DictField()),
                 "edition": serializers.IntegerField(allow_null=True),
                 "about": serializers.DictField(allow_null=True),
                 "n_votes": serializers.IntegerField(),
+                "pooling": serializers.DictField(allow_null=True),
                 "groups": serializers.ListField(child=serializers.ListField(child=serializers.DictField())),
                 "not_yet_rated": serializers.ListField(child=serializers.DictField()),
                 "reward_model": serializers.CharField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def leaderboard(request):
-    """The board of a study: its last edition, or the numbered one."""
+    """The board of a study or of one of its categories: its last edition, or the numbered one."""
     asked = validated(LeaderboardQuery, given(request.query_params))
-    study = find_study(asked.get("study"))
-    return Response(board_json(study, find_edition(study, asked.get("edition"), asked["category"])))
+    study = api_study(request, asked.get("study"))
+    edition = find_edition(study, asked.get("edition"), asked["category"])
+    return kept_private(Response(board_json(study, edition, asked["category"])), study)
 
 
 @extend_schema(
@@ -64,11 +72,14 @@ def leaderboard(request):
                 "next_before": serializers.IntegerField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def exclusions(request):
     """Which votes were flagged, by which rule, and whether the board leaves them out."""
     asked = validated(ExclusionsQuery, given(request.query_params))
-    return Response(exclusions_of(find_study(asked.get("study")), asked.get("before")))
+    study = api_study(request, asked.get("study"))
+    return kept_private(Response(exclusions_of(study, asked.get("before"))), study)

@@ -2,11 +2,11 @@
 
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
-from rest_framework.decorators import api_view
+from rest_framework.decorators import api_view, authentication_classes
 from rest_framework.response import Response
 
 from arena.api import REFUSED, StrictSerializer, validated
-from arena.services import find_study
+from scoring.access import STAFF_SIGN_IN, api_study, kept_private
 from scoring.board import find_edition
 from scoring.cards import card_json
 from scoring.editions import changelog, difference
@@ -44,14 +44,17 @@ class RobustnessQuery(StrictSerializer):
                 "next_before": serializers.IntegerField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def editions(request):
     """Every edition of a board, newest first, with what moved it away from the one before."""
     asked = validated(EditionsQuery, given(request.query_params))
-    return Response(changelog(find_study(asked.get("study")), asked.get("before")))
+    study = api_study(request, asked.get("study"))
+    return kept_private(Response(changelog(study, asked.get("before"))), study)
 
 
 @extend_schema(
@@ -70,14 +73,17 @@ def editions(request):
                 "systems": serializers.ListField(child=serializers.DictField()),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def compare(request):
     """How two editions differ, each move shared out among new votes, exclusions and method."""
     asked = validated(DifferenceQuery, given(request.query_params))
-    return Response(difference(find_study(asked.get("study")), asked["from"], asked["to"]))
+    study = api_study(request, asked.get("study"))
+    return kept_private(Response(difference(study, asked["from"], asked["to"])), study)
 
 
 @extend_schema(
@@ -94,13 +100,15 @@ def compare(request):
                 "card": serializers.DictField(allow_null=True),
             },
         ),
+        403: REFUSED,
         404: REFUSED,
     },
 )
 @api_view(["GET"])
+@authentication_classes(STAFF_SIGN_IN)
 def robustness(request):
     """How sure an edition's order is, and what would change it; `card` is null while it is not computed yet, and where
     the next edition came first."""
     asked = validated(RobustnessQuery, given(request.query_params))
-    study = find_study(asked.get("study"))
-    return Response(card_json(study, find_edition(study, asked.get("edition"))))
+    study = api_study(request, asked.get("study"))
+    return kept_private(Response(card_json(study, find_edition(study, asked.get("edition")))), study)

@@ -3,9 +3,10 @@
 import math
 from datetime import datetime
 
+from babel import Locale
 from django import template
 from django.utils.formats import number_format
-from django.utils.translation import gettext_lazy
+from django.utils.translation import get_language, gettext_lazy
 
 register = template.Library()
 
@@ -21,6 +22,7 @@ EXCLUDED = {
     "gold": gettext_lazy("A check: a clip against a damaged copy of itself"),
     "trap": gettext_lazy("A check: was the listener attending"),
     "repeat": gettext_lazy("A check: a pair that the listener had answered before"),
+    "again": gettext_lazy("Served again on purpose, which would tilt the board"),
     "risk": gettext_lazy("The listener looks like a duplicate or a machine"),
     "careless": gettext_lazy("The listener did not listen, by all the checks together"),
     "favours_system": gettext_lazy("The listener favours one system far beyond what others hear"),
@@ -92,6 +94,13 @@ def effect(name):
 
 
 @register.filter
+def language_name(code):
+    """`de` as the reader calls German; the code where it is not known."""
+    name = Locale.parse(get_language() or "en", sep="-").languages.get(code)
+    return name[:1].upper() + name[1:] if name else code
+
+
+@register.filter
 def why_excluded(reason):
     """The reason in the reader's words; one without words here as it is stored."""
     return EXCLUDED.get(reason, reason.replace("_", " "))
@@ -122,3 +131,22 @@ def interval_plot(group):
             {"x": x(value), "value": value} for value in range(math.ceil(low / step) * step, math.floor(high) + 1, step)
         ],
     }
+
+
+@register.inclusion_tag("scoring/_heat_map.html")
+def heat_map(heat):
+    """{"systems", "rows"} of `figures.wins_of` as a table of systems against systems, both ways round."""
+    cells = {}
+    for row in heat["rows"]:
+        cells[row["a"], row["b"]] = _cell(row["share"], row["low"], row["high"], row["n"])
+        cells[row["b"], row["a"]] = _cell(1 - row["share"], 1 - row["high"], 1 - row["low"], row["n"])
+    systems = heat["systems"]
+    return {
+        "systems": systems,
+        "rows": [{"system": a, "cells": [cells.get((a, b)) for b in systems]} for a in systems],
+    }
+
+
+def _cell(share, low, high, n):
+    depth = math.ceil(10 * abs(share - 0.5) - 1e-9)  # 0 to 5
+    return {"share": share, "low": low, "high": high, "n": n, "side": "a" if share > 0.5 else "b", "depth": depth}

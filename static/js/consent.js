@@ -25,7 +25,7 @@ async function withButtonsHeld(act) {
 /** Become a rater of this study, then `next()`. `came`: {platform?, invitation?}. */
 export function agree(settings, came, next) {
   return withButtonsHeld(async () => {
-    const reply = await call('POST', '/api/raters/', { study: settings.slug, consent_version: settings.consent_version, ...came });
+    const reply = await call('POST', '/api/raters/', { study: settings.slug, consent_version: settings.consent_version, group: $('group')?.value || undefined, ...came });
     if (reply.status === 201) {
       notice('');
       await next();

@@ -4,6 +4,7 @@ from annotations import ledger
 from arena.models import Study
 from scoring import boards, services
 from scoring.covariates import COVARIATES
+from scoring.weighting import WEIGHTINGS
 
 
 class Command(BaseCommand):
@@ -19,6 +20,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--covariates",
             help=f"adjust the ratings for these, from this edition on; 'none' for no more; of {', '.join(COVARIATES)}",
+        )
+
+        parser.add_argument(
+            "--weighting",
+            choices=WEIGHTINGS,
+            help="uniform_pairs: as if every pair had been as likely as any other, from this edition on",
         )
 
     def handle(self, study, **options):
@@ -37,8 +44,11 @@ class Command(BaseCommand):
                     raise CommandError(f"{one.slug} keeps its board: {reason}.") from reason
                 self.stdout.write(f"{edition}: {edition.n_votes} votes, excluded {edition.excluded}")
 
-    def chosen(self, treatment=None, covariates=None, **_):
-        """What of the method was chosen. Only half-ties go with covariates, so a choice of one replaces the other."""
+    def chosen(self, weighting=None, **options):
+        return {**self.model(**options), **({"weighting": weighting} if weighting else {})}
+
+    def model(self, treatment=None, covariates=None, **_):
+        """What of the model was chosen. Only half-ties go with covariates, so a choice of one replaces the other."""
         if covariates == "none":
             return {"treatment": treatment, "covariates": []} if treatment else {"covariates": []}
         if not covariates:

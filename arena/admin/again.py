@@ -1,0 +1,26 @@
+"""Clip pairs that are served again: asked for on the page of disagreements, to look at and to stop here."""
+
+from django.contrib import admin
+
+from arena.models import Again
+from arena.services.again import stop
+
+from .links import link_to
+from .read_only import ReadOnlyAdmin
+
+
+@admin.register(Again)
+class AgainAdmin(ReadOnlyAdmin):
+    list_display = ["id", "study_link", "low_link", "high_link", "wanted", "left", "by", "asked_at", "stopped_at"]
+    list_filter = ["study", "stopped_at"]
+    list_select_related = ["study", "clip_low__system", "clip_high__system"]
+    search_fields = ["=clip_low__id", "=clip_high__id", "by"]
+    actions = ["stop"]
+    study_link, low_link, high_link = link_to("study"), link_to("clip_low"), link_to("clip_high")
+
+    @admin.action(description="Serve the selected clip pairs no more", permissions=["stop"])
+    def stop(self, request, queryset):
+        self.message_user(request, f"{stop(queryset)} will not be served again any more.")
+
+    def has_stop_permission(self, request):
+        return request.user.has_perm("arena.change_again")
