@@ -4,6 +4,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORDS := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
 
+# A board's matrices are small: on a busy machine OpenBLAS's threads, which spin while they wait, make it ten times slower.
+export OPENBLAS_NUM_THREADS ?= 1
+
 .PHONY: run test bench lint messages tools
 
 run: $(INSTALLED) $(WORDS)
