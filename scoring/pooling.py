@@ -158,6 +158,7 @@ def estimate_spread(
     asked = [(parts[k], factor[k]) for k in told if min(parts[k].effective()) >= INFORMATIVE]
     spread, contrasts = PRIOR_SPREAD, 0.0
     for _ in range(2):  # what the noise is made of depends on the spread, a little
+        noise_at = spread
         meats = [part.meat(part.minimum(spread * times)[0]) for part, times in asked]
         for _ in range(MAX_ROUNDS):
             left, contrasts = 0.0, 0.0
@@ -168,6 +169,8 @@ def estimate_spread(
             before, spread = spread, float(np.clip(np.sqrt(max(square, 0)), *LIMITS))
             if abs(spread - before) < 1e-3:
                 break
+        if abs(spread - noise_at) < 0.1:
+            break
     return Spread(spread, contrasts + PRIOR_CONTRASTS, tuple((spread * factor).tolist()), len(asked))
 
 

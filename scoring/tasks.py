@@ -26,7 +26,7 @@ def refit_boards():
             services.refit_board(study, only_if_due=True)
 
 
-@shared_task(time_limit=600)
+@shared_task(time_limit=1800)
 def compute_categories():
     """The boards of the categories of every last edition that has none."""
     from . import categories
