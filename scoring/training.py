@@ -40,16 +40,14 @@ def train_candidate(
     as much as its rater's skill, as last estimated at that place of the ledger. Votes on clips with a `TrainingMark`
     weigh as it says; the model's configuration names the last mark that was there.
     checkpoint: a path; where a training was killed, the next call with the same arguments goes on, on the same votes.
-    The caller deletes it. The rest is as for `reward.train.train`.
+    BadTrainingCheckpoint where they are others. The caller deletes it. The rest is as for `reward.train.train`.
     """
-    from .reward.train import noted_in
-
     if not studies:
         raise Conflict("There is no study yet: nothing to train on.")
     encoders = [get_encoder(key) for key in encoder_keys]
     jury.embed_all(_identities(encoders))
     ledger.catch_up()
-    began = noted_in(checkpoint) or _now(studies, up_to_seq, weight_by_reliability)
+    began = _noted(checkpoint, up_to_seq, weight_by_reliability) or _now(studies, up_to_seq, weight_by_reliability)
     data = inputs.training_set(
         studies, began["ledger_seq"], _identities(encoders), began["reliability"], began.get("last_mark")
     )
@@ -113,6 +111,27 @@ def train_on_export(
 
 def _identities(encoders):
     return [(encoder.key, encoder.revision) for encoder in encoders]
+
+
+def _noted(checkpoint, up_to_seq, weight_by_reliability):
+    """What `_now` was for the training that left this checkpoint; None without one. A training on up to whichever place
+    the ledger had reached goes on at that place."""
+    from .reward.train import BadTrainingCheckpoint, noted_in
+
+    if not (noted := noted_in(checkpoint)):
+        return None
+    was = {"up_to_seq": noted["ledger_seq"], "weight_by_reliability": bool(noted["reliability"])}
+    asked = {
+        "up_to_seq": noted["ledger_seq"] if up_to_seq is None else up_to_seq,
+        "weight_by_reliability": weight_by_reliability,
+    }
+    for choice, before in was.items():
+        if asked[choice] != before:
+            raise BadTrainingCheckpoint(
+                f"{checkpoint}: of a training with {choice} {before}, not {asked[choice]}; start with the same, or "
+                "delete it"
+            )
+    return noted
 
 
 def _now(studies, up_to_seq, weight_by_reliability):

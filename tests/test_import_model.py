@@ -174,6 +174,19 @@ def test_a_file_that_is_not_there_and_a_name_that_is_taken_are_told(tmp_path):
         call_command("import_model", path, encoders="spectral", name="mine")
 
 
+def test_a_name_that_is_too_long_is_told_before_the_file_is_read(tmp_path):
+    with pytest.raises(CommandError, match=r"--name has 101 characters; .* 100 at most"):
+        call_command("import_model", tmp_path / "gone.pt", name="n" * 101)
+
+
+def test_a_model_that_may_not_go_live_is_stored_and_the_command_says_how_to_activate_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("scoring.registry.problems", lambda model: ["Its encoder has gone."])
+    path = as_published(trained_looking(451), tmp_path / "head")
+    with pytest.raises(CommandError, match=r"Its encoder has gone\. .*stored as a candidate: .*activate_model head`"):
+        call_command("import_model", path, encoders="spectral", activate=True)
+    assert RewardModel.objects.get(name="head").status == "candidate"
+
+
 def test_missing_weights_say_how_to_fetch_them(nothing_installed, tmp_path, head):
     path = as_published(head, tmp_path / "head")
     with pytest.raises(CommandError, match=r"'clap-music' are not installed .*manage\.py fetch_weights clap-music"):

@@ -205,3 +205,8 @@ def test_importing_the_package_or_its_metrics_loads_no_torch():
     modules = "scoring.reward, scoring.reward.metrics, scoring.reward.encoders"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_importing_the_encoders_does_not_load_what_they_resample_with():
+    code = "import sys, scoring.reward.encoders; sys.exit('scipy.signal' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

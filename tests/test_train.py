@@ -124,6 +124,17 @@ def test_the_head_returned_is_that_of_the_best_epoch_and_training_stops_after_pa
     assert not result.head.training
 
 
+def test_a_pair_that_would_be_a_batch_of_its_own_joins_the_batch_before_it():
+    settings = {"hidden": (8,), "max_epochs": 2}
+    n = train(*planted(votes=300), **settings).split["pairs"]["train"]
+    whole, joined, two_left = (
+        train(*planted(votes=300), **settings, batch_size=size).history for size in (n, n - 1, n - 2)
+    )
+    assert joined == whole
+    assert two_left != whole
+    assert train(*planted(votes=300), **settings, batch_size=1).history != whole
+
+
 def test_votes_of_weight_zero_teach_nothing():
     features, a, b, target, prompt = planted(ties=0)
     liar = np.arange(a.size) % 2 == 1
@@ -155,9 +166,9 @@ def test_everything_but_the_head_is_json_and_only_ties_leave_none_not_nan():
 
 def test_a_planted_preference_is_learnt_to_within_two_points_of_what_can_be_known_and_calibrated():
     data = planted_preference(n_pairs=6000, width=128)
-    result = train(
+    result = train(  # a small head, as it is width that takes long; tests/bench/training.py has the published one
         data.features, data.a, data.b, data.target, data.prompt,
-        fractions=(0.5, 0.1, 0.4), max_epochs=8, patience=4,
+        fractions=(0.5, 0.1, 0.4), hidden=(128, 64), learning_rate=1e-3, max_epochs=8, patience=4,
     )  # fmt: skip
     expected, best = data.bayes(np.isin(data.prompt, result.split["prompts"]["test"]))
     assert expected == pytest.approx(0.75, abs=0.01)
@@ -222,13 +233,14 @@ def test_what_cannot_be_trained_as_asked_is_said(asked, says):
 def test_a_source_left_out_is_tested_on_and_never_trained_on():
     features, a, b, target, prompt = planted()
     source = np.where(prompt < 10, "radio", "stage")
-    result = train(features, a, b, target, prompt, source=source, leave_out="radio", **QUICK)
+    quick = {"hidden": (16,), "learning_rate": 3e-3, "max_epochs": 5}
+    result = train(features, a, b, target, prompt, source=source, leave_out="radio", **quick)
     assert result.split["left_out"] == "radio"
     assert result.metrics["test"]["n"] == (source == "radio").sum()
     assert result.metrics["test"]["by_source"].keys() == {"radio"}
     assert result.metrics["validation"]["by_source"].keys() == {"stage"}
     lies = np.where(source == "radio", 1 - target, target)
-    same = train(features, a, b, lies, prompt, source=source, leave_out="radio", **QUICK)
+    same = train(features, a, b, lies, prompt, source=source, leave_out="radio", **quick)
     assert same.history == result.history
     assert same.metrics["test"]["accuracy"] == pytest.approx(1 - result.metrics["test"]["accuracy"])
 

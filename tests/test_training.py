@@ -407,6 +407,21 @@ def test_votes_that_come_while_a_training_is_interrupted_do_not_change_what_it_s
     assert resumed.sha256 == whole.sha256
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"up_to_seq": 150}, "up_to_seq 240, not 150"),
+        ({"weight_by_reliability": True}, "weight_by_reliability False, not True"),
+    ],
+)
+def test_a_training_that_goes_on_is_not_asked_for_other_votes_or_weights(arena, quickly, tmp_path, asked, says):
+    checkpoint = tmp_path / "c"
+    train_candidate(arena, checkpoint=checkpoint)
+    with pytest.raises(training_loop.BadTrainingCheckpoint, match=f"{checkpoint}: of a training with {says}"):
+        train_candidate(arena, checkpoint=checkpoint, **asked)
+    assert train_candidate(arena, checkpoint=checkpoint, up_to_seq=240).ledger_seq == 240
+
+
 # ---- the command ----
 
 
@@ -474,11 +489,28 @@ def test_the_command_goes_on_where_it_was_killed(arena, quickly, home, tmp_path,
     assert not list((tmp_path / "home" / "training").iterdir())
 
 
-def test_a_name_that_is_taken_is_told_before_the_training(arena, home, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("first", "a reward model 'first' already; choose another --name"),
+        ("n" * 101, "--name has 101 characters; the name of a reward model has 100 at most"),
+    ],
+)
+def test_a_name_that_no_model_can_have_is_told_before_the_training(arena, home, monkeypatch, name, says):
     RewardModel.objects.create(name="first", encoders=[])
     monkeypatch.setattr("scoring.training.train_candidate", lambda *args, **options: pytest.fail("it trained"))
-    with pytest.raises(CommandError, match="a reward model 'first' already; choose another --name"):
-        call_command("train_reward", "--name", "first")
+    with pytest.raises(CommandError, match=says):
+        call_command("train_reward", "--name", name)
+
+
+def test_a_candidate_that_may_not_go_live_is_stored_and_the_command_says_how_to_activate_it(
+    arena, quickly, home, monkeypatch
+):
+    monkeypatch.setattr("scoring.registry.problems", lambda model: ["Its encoder has gone."])
+    says = r"cannot go live here: Its encoder has gone\. .*stored as a candidate: .*activate_model 'my first'`"
+    with pytest.raises(CommandError, match=says):
+        call_command("train_reward", "--name", "my first", "--activate")
+    assert RewardModel.objects.get(name="my first").status == "candidate"
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def train(
     leave_out: a source that only tests; the others train and validate
     blocks, use: widths of the encoders' blocks of columns by name, in their order, and the names of those that the head
         is to read; default all. The head is as wide as they are together
+    batch_size: pairs; a single one that is left at the end of an epoch joins the batch before it
     threads: for torch while it trains; another number sums in another order, which gives another head. Two are faster
         where two cores are idle, and many times slower where they are not: each waits for the other after every layer
     checkpoint: a file written after every epoch. Where it is there, training goes on from it, and ends with the head
@@ -165,8 +166,7 @@ def train(
                 head.train()
                 order = rows["train"][torch.randperm(len(rows["train"]), generator=shuffle).numpy()]
                 margins = []
-                for start in range(0, len(order), batch_size):
-                    batch = order[start : start + batch_size]
+                for batch in _batches(order, batch_size):
                     margin = _margins(head, x, a[batch], b[batch])
                     loss = ranknet_loss(margin, torch.from_numpy(t[batch]), torch.from_numpy(w[batch]))
                     optimizer.zero_grad()
@@ -257,6 +257,14 @@ def _torch_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _batches(order: np.ndarray, size: int) -> list[np.ndarray]:
+    """The order cut at every `size` pairs, but not before a last pair: alone, it would be two rows to batch norm, which
+    makes one of them +1 and the other -1 of any feature, whatever the clips.
+    """
+    cuts = range(size, len(order) - (size > 1), size)
+    return np.split(order, cuts)
 
 
 def _margins(head: RankNetHead, x: Tensor, a: np.ndarray, b: np.ndarray) -> Tensor:

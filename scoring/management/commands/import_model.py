@@ -2,8 +2,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from scoring import services
-from scoring.models import RewardModel
+from scoring.management.candidates import check_name, make_live
 from scoring.reward.weights import WeightsError
 
 
@@ -25,8 +24,8 @@ class Command(BaseCommand):
         from scoring.importing import import_model
 
         keys = [key.strip() for key in encoders.split(",") if key.strip()]
-        if name and RewardModel.objects.filter(name=name).exists():
-            raise CommandError(f"There is a reward model {name!r} already; choose another --name.")
+        if name:
+            check_name(name)
         try:
             model = import_model(path, encoder_keys=keys, name=name)
         except (ValueError, FileNotFoundError, WeightsError) as error:
@@ -35,5 +34,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{model.name}: reads {blocks}, in this order. Imported, not measured here.")
         self.stdout.write(f"Licence of the head: {model.config['imported']['licence']}")
         if activate:
-            services.activate_model(model, by="manage.py import_model")
+            make_live(model, by="manage.py import_model")
             self.stdout.write(f"{model.name} is live.")

@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from arena.models import Study
 from arena.refusals import Refusal
-from scoring import jury, services
-from scoring.models import RewardModel
+from scoring import jury
+from scoring.management.candidates import check_name, make_live
 from scoring.reward.splits import SIDES, SPLITS
 from scoring.reward.weights import WeightsError
 
@@ -44,8 +44,8 @@ class Command(BaseCommand):
         parser.add_argument("--activate", action="store_true", help="make it the live model")
 
     def handle(self, *, activate, resume, **options):
-        if (name := options["name"]) and RewardModel.objects.filter(name=name).exists():  # not after the training
-            raise CommandError(f"There is a reward model {name!r} already; choose another --name.")
+        if options["name"]:
+            check_name(options["name"])
         checkpoint = self.checkpoint(options, resume)
         with tqdm(desc="epochs", unit=" epochs") as bar:
 
@@ -72,7 +72,7 @@ class Command(BaseCommand):
         checkpoint.unlink(missing_ok=True)
         self.report(model)
         if activate:
-            services.activate_model(model, by="manage.py train_reward")
+            make_live(model, by="manage.py train_reward")
             self.stdout.write(f"{model.name} is live.")
 
     def live(self, options, training):

@@ -34,10 +34,15 @@ class _ClapMusic(WeightsOnDisk):
 class ClapMusicAudio(_ClapMusic, NetworkEncoder):
     """The audio side: as laion_clap's get_audio_embedding_from_data gives it for a NumPy array of up to 10 s.
 
-    A shorter clip is repeated whole as often as it fits in 10 s, and zeros fill the rest. A longer one, which
-    laion_clap crops at random, is the mean of its windows' embeddings: each has norm 1, their mean is not brought
-    back to norm 1. Samples are clipped to +-1 and quantised to 16 bits, as the features were that published heads
-    learnt from; for a gradient, the rounding counts as the identity.
+    A shorter clip is repeated whole as often as it fits in 10 s, and zeros fill the rest. A longer one is the mean of
+    its windows' embeddings: each has norm 1, their mean is not brought back to norm 1. TuneJury's score.py leaves the
+    10 s of a longer clip to laion_clap's random crop; the scores it released are of the 10 s at the centre.
+
+    Samples are clipped to +-1 and quantised to 16 bits, as by score.py, which goes through the NumPy array. What the
+    published heads learnt from is contradictory in public: data/extract_features.py goes through the tensor, which is
+    not quantised, and through 16 kHz, which leaves nothing above 8 kHz. Here it is as the heads are run.
+
+    For a gradient, the rounding counts as the identity.
     """
 
     key = "clap-music"

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 class Mert330m(NetworkEncoder):
     """The last hidden layer's mean over time, as TuneJury reads it.
 
-    Clips of up to 60 s are heard whole, as released; attention over longer ones outgrows a device's memory, so
-    they are windows of 60 s. The preprocessor's normalisation, if its file asks for it, is of each window. A clip
-    shorter than one frame of the network (400 samples, 17 ms) is refused: there is nothing to hear in it.
+    Clips of up to 60 s are heard whole, as by TuneJury's score.py. Of longer ones the embedding is another: score.py
+    hears a clip whole whatever its length, and the scores TuneJury released are of segments of 300 s; here, as
+    attention over them outgrows a device's memory, they are windows of 60 s.
+
+    The preprocessor's normalisation, if its file asks for it, is of each window. A clip shorter than one frame of the
+    network (400 samples, 17 ms) is refused: there is nothing to hear in it.
     """
 
     key = "mert-330m"

@@ -59,6 +59,9 @@ class MuQMuLanAudio(_MuQMuLan, NetworkEncoder):
     than 10 s goes on with its beginning once, so one under 5 s is heard twice, and shorter. Each window's embedding
     has norm 1; their mean is not brought back to norm 1.
 
+    What TuneJury's heads over MuQ-MuLan learnt from is not certain: its data/extract_features.py hands over samples at
+    16 kHz, which muq takes for 24 kHz, so faster and higher. Here they are at muq's own rate.
+
     Not differentiable: muq computes the log-mel spectrum without gradients.
     """
 
@@ -94,7 +97,8 @@ class MuQMuLanText(_MuQMuLan):
     """The text side, as muq's extract_text_latents gives it for one text at a time: in a batch it would average
     over padding. Norm 1, of the first 512 tokens.
 
-    A prompt that is empty, or nothing but white space, asks for nothing: it is zeros, as with clap-music-text.
+    A prompt that is empty, or nothing but white space, asks for nothing: it is zeros, as with clap-music-text, where
+    TuneJury's data/extract_features.py takes MuQ-MuLan's embedding of "".
     """
 
     key = "muq-mulan-text"

@@ -3,7 +3,6 @@
 from math import gcd
 
 import numpy as np
-from scipy.signal import resample_poly
 
 MAX_CHANNELS = 8
 
@@ -27,5 +26,7 @@ def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
         raise ValueError(f"sample rates must be positive, not {from_rate} and {to_rate} Hz")
     if from_rate == to_rate:
         return waveform
+    from scipy.signal import resample_poly  # slow to import, and the web process never resamples
+
     divisor = gcd(from_rate, to_rate)
     return resample_poly(waveform, to_rate // divisor, from_rate // divisor).astype(np.float32, copy=False)

@@ -1,0 +1,29 @@
+"""What commands share that store a candidate and may make it live at once."""
+
+import shlex
+
+from django.core.management import CommandError
+
+from arena.refusals import Refusal
+from scoring import services
+from scoring.models import RewardModel
+
+
+def check_name(name):
+    """CommandError for a --name that no candidate can have: to be told before the work, not after it."""
+    longest = RewardModel._meta.get_field("name").max_length
+    if len(name) > longest:
+        raise CommandError(f"--name has {len(name)} characters; the name of a reward model has {longest} at most.")
+    if RewardModel.objects.filter(name=name).exists():
+        raise CommandError(f"There is a reward model {name!r} already; choose another --name.")
+
+
+def make_live(model, by):
+    """Activate the candidate. CommandError, where that is refused, says that it is stored all the same."""
+    try:
+        services.activate_model(model, by=by)
+    except Refusal as refusal:
+        raise CommandError(
+            f"{refusal} It is stored as a candidate: `python manage.py activate_model {shlex.quote(model.name)}` makes "
+            "it live."
+        ) from refusal
