@@ -12,7 +12,7 @@ __all__ = ["model_admin"]  # reward models, what was decided about them, and the
 
 @admin.register(Embedding)
 class EmbeddingAdmin(ReadOnlyAdmin):
-    list_display = ["id", "clip_link", "encoder", "revision", "state", "error", "created_at"]
+    list_display = ["id", "clip_link", "encoder", "revision", "state", "attempts", "error", "created_at"]
     list_filter = ["encoder", "revision", ("vector", admin.EmptyFieldListFilter), ("error", admin.EmptyFieldListFilter)]
     list_select_related = ["clip__system"]
     search_fields = ["=clip__id", "error"]

@@ -19,6 +19,9 @@ class Embedding(models.Model):
     vector = models.BinaryField(null=True, blank=True, help_text="float32, little-endian.")
     error = models.TextField(blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Claims, but for those that a worker lived to let go of without an outcome."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
