@@ -120,7 +120,7 @@ def vectors_or_reasons(encoder, heard):
     if not heard:
         return []
     try:
-        return list(_checked(encoder, encoder.embed(heard), len(heard)))
+        return list(checked(encoder, encoder.embed(heard), len(heard)))
     except MACHINES_FAULT:
         raise
     except Exception as failure:  # whatever an encoder raises is some clip's story
@@ -132,7 +132,7 @@ def vectors_or_reasons(encoder, heard):
     return vectors_or_reasons(encoder, heard[:half]) + vectors_or_reasons(encoder, heard[half:])
 
 
-def _checked(encoder, vectors, n):
+def checked(encoder, vectors, n):
     """What is stored is read by every model to come: nothing that is not n finite vectors gets there."""
     if vectors.shape != (n, encoder.dimension):
         raise ValueError(f"{encoder.key} gave {list(vectors.shape)}, not {[n, encoder.dimension]}")

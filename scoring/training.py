@@ -10,6 +10,7 @@ from annotations import ledger
 from arena.refusals import Conflict
 
 from . import inputs, jury, training_files
+from .features import as_block
 from .models import RewardModel
 from .reward.encoders import get_encoder
 
@@ -46,10 +47,10 @@ def train_candidate(
     if not studies:
         raise Conflict("There is no study yet: nothing to train on.")
     encoders = [get_encoder(key) for key in encoder_keys]
-    jury.embed_all(_identities(encoders))
+    jury.embed_all([(encoder.key, encoder.revision) for encoder in encoders])
     ledger.catch_up()
     began = noted_in(checkpoint) or _now(studies, up_to_seq, weight_by_reliability)
-    data = inputs.training_set(studies, began["ledger_seq"], _identities(encoders), began["reliability"])
+    data = inputs.training_set(studies, began["ledger_seq"], list(map(as_block, encoders)), began["reliability"])
     slugs = [study.slug for study in studies]
     if not len(data.target):
         raise Conflict(f"No usable votes on embedded clips in the studies ({', '.join(slugs)}): nothing to train on.")
@@ -106,10 +107,6 @@ def train_on_export(
         blocks=blocks,
         **options,
     )
-
-
-def _identities(encoders):
-    return [(encoder.key, encoder.revision) for encoder in encoders]
 
 
 def _now(studies, up_to_seq, weight_by_reliability):
@@ -176,7 +173,7 @@ def store_model(head, encoders, name, *, ledger_seq=0, config=None, metrics=None
             stored = default_storage.save(f"weights/{sha256}.safetensors", File(weights))
     return RewardModel.objects.create(
         name=name,
-        encoders=[{"key": e.key, "revision": e.revision, "dimension": e.dimension} for e in encoders],
+        encoders=list(map(as_block, encoders)),
         weights=stored,
         sha256=sha256,
         ledger_seq=ledger_seq,
