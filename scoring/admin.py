@@ -4,10 +4,13 @@ from django.contrib import admin
 
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
-from . import model_admin
+from . import model_admin, score_admin
 from .models import AnchorBias, AnchorFit, Edition, Embedding, QualityReport, Rating, Release, Reward
 
-__all__ = ["model_admin"]  # reward models, what was decided about them, and their retraining
+__all__ = [
+    "model_admin",  # reward models, what was decided about them, and their retraining
+    "score_admin",  # files that researchers sent
+]
 
 
 @admin.register(Embedding)
