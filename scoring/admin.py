@@ -4,7 +4,7 @@ from django.contrib import admin
 
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
-from . import model_admin
+from . import model_admin, score_admin
 from .models import (
     AnchorBias,
     AnchorFit,
@@ -22,12 +22,15 @@ from .models import (
     TrainingMark,
 )
 
-__all__ = ["model_admin"]  # reward models, what was decided about them, and their retraining
+__all__ = [
+    "model_admin",  # reward models, what was decided about them, and their retraining
+    "score_admin",  # files that researchers sent
+]
 
 
 @admin.register(Embedding)
 class EmbeddingAdmin(ReadOnlyAdmin):
-    list_display = ["id", "clip_link", "encoder", "revision", "state", "error", "created_at"]
+    list_display = ["id", "clip_link", "encoder", "revision", "state", "attempts", "error", "created_at"]
     list_filter = ["encoder", "revision", ("vector", admin.EmptyFieldListFilter), ("error", admin.EmptyFieldListFilter)]
     list_select_related = ["clip__system"]
     search_fields = ["=clip__id", "error"]

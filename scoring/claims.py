@@ -2,6 +2,10 @@
 
 A claim is an Embedding row with neither vector nor error: a lease, which a worker that dies loses when it runs out.
 The row's outcome is written once; whoever comes later finds it written.
+
+Each claim counts as an attempt, until a worker that lives lets go of it. A clip with attempts and no outcome has seen
+a worker end: it is a suspect, which is embedded with nothing beside it, so that it takes no other clip along and no
+other is blamed for it, and which is given up after MAX_ATTEMPTS.
 """
 
 import logging
@@ -14,7 +18,7 @@ from operator import itemgetter
 
 import numpy as np
 from django.db import Error, connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from arena.models import Clip, Status
@@ -22,6 +26,8 @@ from arena.models import Clip, Status
 from .models import Embedding, Reward
 
 LEASE = timedelta(seconds=60)  # how long a killed worker's clips wait; a living one renews three times in it
+MAX_ATTEMPTS = 3
+GAVE_UP = "Three workers in a row ended while embedding it; it is not tried again unless an admin says so."
 PAGE = 2000  # clips that are looked at together
 HAS_OUTCOME = Q(vector__isnull=False) | ~Q(error="")
 logger = logging.getLogger(__name__)
@@ -84,29 +90,45 @@ class Claim:
     clip: Clip
     blocks: set = field(default_factory=set)  # of (key, revision)
     rows: list = field(default_factory=list)  # ids of the embeddings
+    is_suspect: bool = False  # a worker has ended while it had the clip
 
 
-def claim(blocks, *, limit, max_seconds, after=0, model=None):
-    """Claims on up to `limit` clips with ids over `after`, of `max_seconds` of audio together (but at least one clip).
+def claim(blocks, *, limit, max_seconds, after=0, model=None, is_idle=True):
+    """Claims on up to `limit` clips with ids over `after`, of `max_seconds` of audio together (but at least one clip);
+    a suspect is claimed alone, and only by a worker that is idle: that has no other clips meanwhile.
 
-    Returns (claims, id of the last clip looked at); the id is None where nothing is free. There may be no claims and
-    yet an id, where other workers were faster.
+    Returns (claims, id of the last clip looked at); the id is None where nothing is free that this worker may have.
+    There may be no claims and yet an id, where other workers were faster, or clips were given up.
     """
     now = timezone.now()
     free = lacking(blocks, after=after, model=model, free_at=now)
     missing = dict(islice(free, limit))
+    suspects = _suspects(missing, now)
     claims, seconds = {}, 0
     for clip in Clip.objects.filter(pk__in=missing).select_related("prompt").order_by("pk"):
         seconds += clip.duration_ms / 1000
-        if claims and seconds > max_seconds:
+        is_suspect = clip.pk in suspects
+        if (claims and seconds > max_seconds) or (is_suspect and (claims or not is_idle)):
             break
-        claims[clip.pk] = Claim(clip)
+        claims[clip.pk] = Claim(clip, is_suspect=is_suspect)
+        if is_suspect:
+            break
     if not claims:
         return [], None
     for row, clip, key, revision in _take([(pk, *block) for pk in claims for block in sorted(missing[pk])], now):
         claims[clip].blocks.add((key, revision))
         claims[clip].rows.append(row)
     return [one for one in claims.values() if one.rows], max(claims)
+
+
+def _suspects(clip_ids, now):
+    """Ids of those of the clips with a claim that a worker has left behind. Gives up what is out of attempts."""
+    left_behind = Embedding.objects.filter(~HAS_OUTCOME, clip_id__in=clip_ids, claimed_until__lt=now, attempts__gt=0)
+    rows = list(left_behind)
+    if exhausted := [row for row in rows if row.attempts >= MAX_ATTEMPTS]:
+        left_behind.filter(pk__in=[row.pk for row in exhausted]).update(error=GAVE_UP, claimed_until=None)
+        logger.error("given up: %s. %s", ", ".join(map(str, exhausted)), GAVE_UP)
+    return {row.clip_id for row in rows if row.attempts < MAX_ATTEMPTS}
 
 
 def _take(wanted, now):
@@ -116,11 +138,13 @@ def _take(wanted, now):
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO scoring_embedding AS held (clip_id, encoder, revision, error, claimed_until, created_at)
-            SELECT clip_id, encoder, revision, '', %(until)s, %(now)s
+            INSERT INTO scoring_embedding AS held
+                (clip_id, encoder, revision, error, claimed_until, attempts, created_at)
+            SELECT clip_id, encoder, revision, '', %(until)s, 1, %(now)s
             FROM unnest(%(clips)s::bigint[], %(keys)s::text[], %(revisions)s::text[])
                 AS wanted (clip_id, encoder, revision)
-            ON CONFLICT (clip_id, encoder, revision) DO UPDATE SET claimed_until = EXCLUDED.claimed_until
+            ON CONFLICT (clip_id, encoder, revision)
+                DO UPDATE SET claimed_until = EXCLUDED.claimed_until, attempts = held.attempts + 1
                 WHERE held.vector IS NULL AND held.error = '' AND held.claimed_until < %(now)s
             RETURNING id, clip_id, encoder, revision
             """,
@@ -203,9 +227,12 @@ class Lease:
             self._rows.update(row for one in claims for row in one.rows)
 
     def drop(self, claims):
-        """Renew these no longer: they have their outcomes, or are left to run out and be tried again."""
+        """Renew these no longer: they have their outcomes, or are left to run out and be tried again. That this worker
+        lived to say so speaks for them: the attempt does not count."""
         with self._lock:
-            self._rows.difference_update(row for one in claims for row in one.rows)
+            dropped = self._rows.intersection(row for one in claims for row in one.rows)
+            self._rows -= dropped
+        Embedding.objects.filter(~HAS_OUTCOME, pk__in=dropped, attempts__gt=0).update(attempts=F("attempts") - 1)
 
     def give_back(self, claims):
         """Others may have them at once."""

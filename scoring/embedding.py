@@ -24,6 +24,7 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
 
     A clip that cannot be read or embedded carries the reason. What is this machine's fault is raised, but only after
     all that could be done for the rest of the batch; the clips it has hit are free again when their claims run out.
+    While there is a suspect at work (see claims) nothing else is.
     With a `model`, only clips that it has not rewarded. `scorer`: whose arithmetic to use. Returns how many clips.
     """
     by_block = {(encoder.key, encoder.revision): encoder for encoder in encoders}
@@ -31,10 +32,12 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
     done = after = 0
     with claims.Lease() as lease, ThreadPoolExecutor(DECODERS, "decode") as threads:
 
-        def start_next():
+        def start_next(beside=()):
             nonlocal after
-            while go_on():
-                batch, last = claims.claim(by_block, limit=BATCH, max_seconds=BATCH_SECONDS, after=after, model=model)
+            while go_on() and not any(one.is_suspect for one in beside):
+                batch, last = claims.claim(
+                    by_block, limit=BATCH, max_seconds=BATCH_SECONDS, after=after, model=model, is_idle=not beside
+                )
                 if last is None:
                     break
                 after = last
@@ -46,16 +49,17 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
         ahead = start_next()
         try:
             while ahead:
-                batch, ahead = ahead, start_next()
+                batch, ahead = ahead, start_next(beside=ahead)
                 try:
                     with arithmetic():
                         _embed(batch, by_block)
                 finally:
+                    lease.drop(batch)
                     after_batch([one.clip.pk for one in batch])
-                lease.drop(batch)
                 done += len(batch)
                 if not go_on():
                     break
+                ahead = ahead or start_next()
         finally:
             for reading in ahead.values():
                 reading.cancel()
@@ -116,7 +120,7 @@ def vectors_or_reasons(encoder, heard):
     if not heard:
         return []
     try:
-        return list(_checked(encoder, encoder.embed(heard), len(heard)))
+        return list(checked(encoder, encoder.embed(heard), len(heard)))
     except MACHINES_FAULT:
         raise
     except Exception as failure:  # whatever an encoder raises is some clip's story
@@ -128,7 +132,7 @@ def vectors_or_reasons(encoder, heard):
     return vectors_or_reasons(encoder, heard[:half]) + vectors_or_reasons(encoder, heard[half:])
 
 
-def _checked(encoder, vectors, n):
+def checked(encoder, vectors, n):
     """What is stored is read by every model to come: nothing that is not n finite vectors gets there."""
     if vectors.shape != (n, encoder.dimension):
         raise ValueError(f"{encoder.key} gave {list(vectors.shape)}, not {[n, encoder.dimension]}")

@@ -4,6 +4,7 @@ Everything reads the ledger up to a `seq`, so that the same call later gives the
 """
 
 import hashlib
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -16,7 +17,8 @@ from .anchor_history import AnchorPairs
 from .boards import counts_both_bad, excluded_flags
 from .bradley_terry import BOTH_BAD
 from .covariates import known_covariates
-from .models import Embedding, Reward
+from .features import read_all_features
+from .models import Reward
 from .weighting import NONE, UNIFORM_PAIRS, uniform_pair_weights
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
@@ -24,6 +26,7 @@ NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.K
 UNCOUNTED = (*NOT_RANKED, Battle.AGAIN)
 SEQ = 6  # where the place in the ledger stands in a row that is used
 CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -282,7 +285,8 @@ class TrainingSet:
 
 
 def training_set(studies, seq, encoders, reliability=None, last_mark=None):
-    """The usable votes of the studies up to `seq` on clips that all encoders (key, revision) have embedded.
+    """The usable votes of the studies up to `seq` on clips that all encoders have embedded, {"key", "revision",
+    "dimension"} each. A clip whose stored embedding is damaged is not: see features.read_features.
 
     reliability: {study's slug: a `Reliability` id}; the votes of these studies weigh as much as their raters' skill.
     last_mark: id up to which `TrainingMark`s are honoured: votes on marked clips weigh so many times as much.
@@ -307,7 +311,7 @@ def training_set(studies, seq, encoders, reliability=None, last_mark=None):
             columns.setdefault(name, []).append(values)
         excluded.update(votes.excluded)
     columns = {name: np.concatenate(values) for name, values in columns.items()}
-    clip_ids, features = embedded_rows(np.union1d(columns["clip_a"], columns["clip_b"]), encoders)
+    clip_ids, features = read_all_features(np.union1d(columns["clip_a"], columns["clip_b"]), encoders, logger.warning)
     return assemble(columns, clip_ids, features, excluded)
 
 
@@ -343,40 +347,3 @@ def assemble(columns, clip_ids, features, excluded):
         excluded=dict(sorted(excluded.items())),
         **votes,
     )
-
-
-def embedded_rows(clip_ids, encoders):
-    """(ids int [C], ascending; float32 [C, D]) of the clips that every encoder has embedded, as `embedded`, with no
-    vector in memory twice."""
-    rows = [
-        Embedding.objects.filter(
-            encoder=key, revision=revision, vector__isnull=False, clip_id__in=[int(pk) for pk in clip_ids]
-        )
-        for key, revision in encoders
-    ]
-    common = sorted(set.intersection(*(set(block.values_list("clip_id", flat=True)) for block in rows)))
-    order = {clip: row for row, clip in enumerate(common)}
-    widths = [len(block.values_list("vector", flat=True)[0]) // 4 if common else 0 for block in rows]
-    features = np.empty((len(common), sum(widths)), dtype=np.float32)
-    start = 0
-    for block, width in zip(rows, widths, strict=True):
-        for clip, vector in block.values_list("clip_id", "vector").iterator(chunk_size=1000):
-            if clip in order:
-                features[order[clip], start : start + width] = np.frombuffer(vector, dtype="<f4")
-        start += width
-    return np.array(common, dtype=np.int64), features
-
-
-def embedded(clip_ids, encoders):
-    """{clip id: float32 [D]} over the clips that every encoder has embedded; blocks in the encoders' order."""
-    blocks = [
-        {
-            row.clip_id: row.array
-            for row in Embedding.objects.filter(
-                encoder=key, revision=revision, vector__isnull=False, clip_id__in=[int(pk) for pk in clip_ids]
-            )
-        }
-        for key, revision in encoders
-    ]
-    common = sorted(set.intersection(*(set(block) for block in blocks)))
-    return {clip: np.concatenate([block[clip] for block in blocks]) for clip in common}

@@ -1,17 +1,15 @@
 """Rewards from embeddings that are there: all that a new head needs of the clips, without audio or networks."""
 
 import numpy as np
-import psycopg
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from arena.models import Clip, Status
 
-from . import claims, services
+from . import services
 from .claims import rewards_of
+from .features import CHUNK, read_features
 from .models import RewardModel
-
-CHUNK = 4096  # clips; their features are 32 MB at 2,048 dimensions
 
 
 def reward_embedded(model, scorer, complain, only=None):
@@ -46,52 +44,3 @@ def _reward_chunk(model, scorer, complain, unrewarded):
             complain(f"{model} gives no finite reward to clips {clips[~usable].tolist()}")
         stored = services.store_rewards(model, dict(zip(clips[usable], rewards[usable], strict=True)))
     return stored, ids[-1] if len(ids) == CHUNK else None
-
-
-def read_features(clip_ids, encoders, complain):
-    """(clips int64 [C], features float32 [C, D]) of those of the clips that all blocks [{"key", "revision",
-    "dimension"}] have embedded, in the order of their ids; blocks side by side, in the encoders' order.
-
-    A stored embedding that is not of its encoder's dimension, or not finite, is complained of and gives way to that
-    reason: its clip is left out, here and wherever clips without an embedding are.
-    """
-    blocks = [_read_block(clip_ids, encoder, complain) for encoder in encoders]
-    common = sorted(set.intersection(*map(set, blocks)))
-    features = np.empty((len(common), sum(encoder["dimension"] for encoder in encoders)), dtype=np.float32)
-    start = 0
-    for block, encoder in zip(blocks, encoders, strict=True):
-        stop = start + encoder["dimension"]
-        column = np.frombuffer(b"".join(block[clip] for clip in common), dtype="<f4")
-        features[:, start:stop] = column.reshape(len(common), encoder["dimension"])
-        start = stop
-    return np.array(common, dtype=np.int64), features
-
-
-def _read_block(clip_ids, encoder, complain):
-    """{clip id: bytes}, past Django's cursors, to which PostgreSQL sends bytes as hexadecimal."""
-    connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(
-            "SELECT clip_id, vector FROM scoring_embedding WHERE clip_id = ANY(%s::bigint[]) AND encoder = %s"
-            " AND revision = %s AND vector IS NOT NULL",
-            [clip_ids, encoder["key"], encoder["revision"]],
-            binary=True,
-        )
-        vectors = dict(cursor.fetchall())
-    expected = 4 * encoder["dimension"]
-    misshapen = {clip: vector for clip, vector in vectors.items() if len(vector) != expected}
-    _leave_out(vectors, misshapen, encoder, f"not of {expected} bytes", complain)
-    finite = np.isfinite(np.frombuffer(b"".join(vectors.values()), dtype="<f4"))
-    finite = finite.reshape(len(vectors), encoder["dimension"]).all(axis=1)
-    not_finite = {clip: vector for (clip, vector), good in zip(vectors.items(), finite, strict=True) if not good}
-    _leave_out(vectors, not_finite, encoder, "NaN or infinite in places", complain)
-    return vectors
-
-
-def _leave_out(vectors, damaged, encoder, what, complain):
-    if not damaged:
-        return
-    claims.condemn(encoder["key"], encoder["revision"], damaged, f"The stored embedding was {what}.")
-    complain(f"the embeddings of clips {sorted(damaged)} by {encoder['key']} are {what}")
-    for clip in damaged:
-        del vectors[clip]

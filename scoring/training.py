@@ -10,6 +10,7 @@ from annotations import ledger
 from arena.refusals import Conflict
 
 from . import inputs, jury, training_files
+from .features import as_block
 from .models import RewardModel, TrainingMark
 from .reward.encoders import get_encoder
 
@@ -45,11 +46,11 @@ def train_candidate(
     if not studies:
         raise Conflict("There is no study yet: nothing to train on.")
     encoders = [get_encoder(key) for key in encoder_keys]
-    jury.embed_all(_identities(encoders))
+    jury.embed_all([(encoder.key, encoder.revision) for encoder in encoders])
     ledger.catch_up()
     began = _noted(checkpoint, up_to_seq, weight_by_reliability) or _now(studies, up_to_seq, weight_by_reliability)
     data = inputs.training_set(
-        studies, began["ledger_seq"], _identities(encoders), began["reliability"], began.get("last_mark")
+        studies, began["ledger_seq"], list(map(as_block, encoders)), began["reliability"], began.get("last_mark")
     )
     slugs = [study.slug for study in studies]
     if not len(data.target):
@@ -107,10 +108,6 @@ def train_on_export(
         blocks=blocks,
         **options,
     )
-
-
-def _identities(encoders):
-    return [(encoder.key, encoder.revision) for encoder in encoders]
 
 
 def _noted(checkpoint, up_to_seq, weight_by_reliability):
@@ -202,7 +199,7 @@ def store_model(head, encoders, name, *, ledger_seq=0, config=None, metrics=None
             stored = default_storage.save(f"weights/{sha256}.safetensors", File(weights))
     return RewardModel.objects.create(
         name=name,
-        encoders=[{"key": e.key, "revision": e.revision, "dimension": e.dimension} for e in encoders],
+        encoders=list(map(as_block, encoders)),
         weights=stored,
         sha256=sha256,
         ledger_seq=ledger_seq,

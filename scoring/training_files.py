@@ -19,11 +19,11 @@ import numpy as np
 from annotations.models import Flag, Ledger
 from annotations.quality import QUALITY_RULES
 from arena import audio
-from arena.models import ANSWERS, Battle
+from arena.models import ANSWERS, Battle, Clip
 
 from . import inputs
-from .embedding import MACHINES_FAULT, vectors_or_reasons
-from .models import Embedding
+from .embedding import MACHINES_FAULT, checked, vectors_or_reasons
+from .features import as_block, read_all_features
 from .reward.encoders import resample
 
 SHOWN = 10  # mistakes in one message
@@ -68,7 +68,8 @@ def training_set(export, clips, encoders, *, keep_flagged=False, progress=None):
     """(TrainingSet, Export, {file name: why it could not be embedded}) of an export's votes.
 
     Votes that a quality rule flags are left out, as on a board, unless `keep_flagged`. An embedding comes from the
-    database where the clip is known here, else from `EXPORT.ENCODER-REVISION.npz`, which fills as files are embedded.
+    database where the clip has one here that is not damaged, else from `EXPORT.ENCODER-REVISION.npz`, which fills as
+    files are embedded.
     progress: called with the number of clips embedded, again and again.
     """
     read = read_export(export, clips, keep_flagged=keep_flagged)
@@ -244,15 +245,12 @@ def _get(record, name, kind, *, null=False, of=None):
 def _embed(encoder, clips, export, progress):
     """({clip: float32 [D]}, {clip: why there is none}) by the encoder."""
     key_of = {clip: _key(encoder, one) for clip, one in clips.items()}
-    cache = _Cache(export.with_name(f"{export.name}.{encoder.key}-{encoder.revision}.npz"))
+    cache = _Cache(export.with_name(f"{export.name}.{encoder.key}-{encoder.revision}.npz"), encoder)
     known = {key: cache.vectors[key] for key in set(key_of.values()) & cache.vectors.keys()}
     if encoder.kind == "audio":
-        stored = Embedding.objects.filter(
-            encoder=encoder.key, revision=encoder.revision, vector__isnull=False, clip__sha256__in=set(key_of.values())
-        )
-        known |= {
-            sha256: np.frombuffer(vector, "<f4") for sha256, vector in stored.values_list("clip__sha256", "vector")
-        }
+        here = dict(Clip.objects.filter(sha256__in=set(key_of.values())).values_list("pk", "sha256"))
+        found, vectors = read_all_features(list(here), [as_block(encoder)], logger.warning)
+        known |= {here[clip]: vector for clip, vector in zip(found.tolist(), vectors, strict=True)}
     reasons = {}
     missing = {key: clip for clip, key in key_of.items() if key not in known}
     todo = list(missing.items())
@@ -304,15 +302,18 @@ def _input(encoder, clip):
 class _Cache:
     """Vectors by sha256, of one encoder at one revision, in an .npz that is replaced whole."""
 
-    def __init__(self, path):
+    def __init__(self, path, encoder):
         self.path, self.vectors, self.saved_at = path, {}, time.monotonic()
         if not path.exists():
             return
         try:
             with np.load(path, allow_pickle=False) as kept:
-                self.vectors = dict(zip(kept["sha256"].tolist(), kept["vectors"], strict=True))
+                vectors = checked(encoder, kept["vectors"].astype(np.float32), len(kept["sha256"]))
+                self.vectors = dict(zip(kept["sha256"].tolist(), vectors, strict=True))
         except (ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BadExport(f"{path}: not the embeddings of an export; delete it, and they are made anew") from error
+            raise BadExport(
+                f"{path}: not the embeddings of an export; delete it, and they are made anew ({error})"
+            ) from error
 
     def save_now_and_then(self):
         if time.monotonic() - self.saved_at > SAVE_EVERY_S:

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import gate, inputs, jury
 from .boards import excluded_flags
-from .rescoring import read_features
+from .features import read_features
 
 logger = logging.getLogger(__name__)
 

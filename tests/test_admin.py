@@ -1,12 +1,18 @@
 import json
+from datetime import timedelta
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from arena.models import Arrival, Participation, Study
 from arena.study_file import StudyFileRefused, dump, load
 from scoring import services
+from scoring.models import RewardModel, ScoreItem, ScoreJob
 
 from .test_boards import cast
 
@@ -35,7 +41,16 @@ def test_every_list_opens_searches_and_leads_to_its_rows(everything, admin_clien
 
 
 @pytest.mark.parametrize(
-    "name", ["arena_battle", "annotations_vote", "annotations_flag", "scoring_edition", "scoring_release"]
+    "name",
+    [
+        "arena_battle",
+        "annotations_vote",
+        "annotations_flag",
+        "scoring_edition",
+        "scoring_release",
+        "scoring_scorejob",
+        "scoring_scoreitem",
+    ],
 )
 def test_what_is_append_only_cannot_be_added_to_or_changed_by_hand(everything, admin_client, name):
     assert admin_client.get(reverse(f"admin:{name}_add")).status_code == 403
@@ -170,3 +185,75 @@ def test_no_mark_of_a_person_is_shown(study, rater, admin_client):
         admin_client.get(reverse("admin:arena_arrival_changelist")),
     ]
     assert not [page for page in shown if b"f00d" in page.content or b"cafe" in page.content]
+
+
+# ---- files that researchers sent ----
+
+
+@pytest.fixture
+def jobs(db):
+    """One job that waits after two attempts, one at work with a file that failed, one done."""
+    now, rosa = timezone.now(), User.objects.create_user("rosa")
+    queued = ScoreJob.objects.create(user=rosa, created_at=now, claimed_until=now - timedelta(seconds=1), attempts=2)
+    claimed = ScoreJob.objects.create(user=rosa, created_at=now, claimed_until=now + timedelta(seconds=20), attempts=1)
+    done = ScoreJob.objects.create(user=rosa, created_at=now, done_at=now)
+    made = {"queued": queued, "claimed": claimed, "done": done}
+    for name, job in made.items():
+        for position in range(3):
+            ScoreItem.objects.create(
+                job=job, position=position, filename=f"{name} {position}.wav", sha256="0" * 64,
+                file="" if name == "done" else f"uploads/{name}{position}.wav",
+                reward=0.5 if name == "done" else None,
+                error="it is silence" if (name, position) == ("claimed", 0) else "",
+            )  # fmt: skip
+    return made
+
+
+def listed(admin_client, model, **params):
+    answer = admin_client.get(reverse(f"admin:scoring_{model}_changelist"), params)
+    assert answer.status_code == 200
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("state", "files"), [("queued", (3, 3, 0, 2)), ("claimed", (3, 2, 1, 1)), ("done", (3, 0, 0, 0))]
+)
+def test_a_score_job_says_how_far_it_is_and_how_many_of_its_files_wait_or_failed(jobs, admin_client, state, files):
+    (job,) = listed(admin_client, "scorejob", state=state).context["cl"].result_list
+    assert job == jobs[state]
+    assert (job.state, job.n_files, job.n_waiting, job.n_failed, job.attempts) == (state, *files)
+    page = admin_client.get(reverse("admin:scoring_scorejob_change", args=[job.pk])).content.decode()
+    assert "rosa" in page and f"?job__id__exact={job.pk}" in page
+    found = listed(admin_client, "scoreitem", job__id__exact=str(job.pk)).context["cl"].result_list
+    assert {item.job for item in found} == {job}
+
+
+def test_the_files_of_score_jobs_are_found_by_their_state_and_say_their_errors(jobs, admin_client):
+    found = {
+        state: [item.filename for item in listed(admin_client, "scoreitem", state=state).context["cl"].result_list]
+        for state in ("queued", "claimed", "done", "failed")
+    }
+    assert {state: len(files) for state, files in found.items()} == {"queued": 3, "claimed": 2, "done": 3, "failed": 1}
+    assert found["failed"] == ["claimed 0.wav"]
+    assert "it is silence" in listed(admin_client, "scoreitem", state="failed").content.decode()
+    for name in ("queued 0.wav", "done 0.wav"):
+        item = ScoreItem.objects.get(filename=name)
+        page = admin_client.get(reverse("admin:scoring_scoreitem_change", args=[item.pk])).content.decode()
+        assert (item.file.name or "erased") in page
+
+
+@pytest.mark.parametrize("model", ["scorejob", "scoreitem"])
+def test_a_list_of_what_was_sent_asks_no_more_of_the_database_the_longer_it_is(jobs, admin_client, model):
+    def n_queries():
+        with CaptureQueriesContext(connection) as asked:
+            listed(admin_client, model)
+        return len(asked)
+
+    n_queries()
+    before = n_queries()
+    for name in ("ada", "bob", "eve"):
+        user = User.objects.create_user(name)
+        reward_model = RewardModel.objects.create(name=name, encoders=[], weights="w", sha256="0" * 64)
+        job = ScoreJob.objects.create(user=user, created_at=timezone.now(), reward_model=reward_model)
+        ScoreItem.objects.create(job=job, position=0, sha256="0" * 64)
+    assert n_queries() == before

@@ -13,6 +13,7 @@ import pytest
 import torch
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from arena import audio
@@ -434,7 +435,7 @@ def test_clips_that_are_claimed_are_nobody_elses_until_the_claim_runs_out(clips,
     time_passes(claims.LEASE.total_seconds() - 1)
     assert take() == []
     time_passes(2)
-    assert take() == ids[:2]
+    assert take() == ids[:1]  # alone, for a worker seems to have ended with it
 
 
 def test_of_two_workers_who_want_the_same_clip_one_gets_all_its_blocks(clips):
@@ -503,3 +504,66 @@ def test_a_worker_killed_in_a_batch_loses_nothing_and_scores_nothing_twice(tmp_p
     assert sorted(model.rewards.values_list("clip_id", flat=True)) == sorted(
         Embedding.objects.values_list("clip_id", flat=True)
     )
+
+
+KILLS = """
+import os
+real = SpectralEncoder.embed
+def embed(self, batch):
+    if any(len(waveform) > 24_000 for waveform in batch):
+        os.kill(os.getpid(), 9)
+    return real(self, batch)
+SpectralEncoder.embed = embed
+jury.score_pending()
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_clip_that_kills_its_workers_takes_its_neighbours_along_once_and_is_given_up_in_the_end(
+    tmp_path, admin_client
+):
+    before = make_clips(tmp_path, range(2))
+    killer = make_clip(written(tmp_path / "killer.wav", music(7, seconds=1.5)))
+    after = make_clips(tmp_path, range(2, 4))
+    activate_model(make_model("first"))
+
+    def attempts():
+        rows = dict(Embedding.objects.values_list("clip_id", "attempts"))
+        return [rows[clip.pk] for clip in (*before, killer, *after)]
+
+    for expected in ([1, 1, 1, 1, 1], [2, 2, 2, 1, 1], [2, 2, 3, 1, 1]):
+        assert start_worker(tmp_path, KILLS).wait() == -9
+        assert attempts() == expected
+        Embedding.objects.update(claimed_until=timezone.now())  # a minute passes
+    assert Reward.objects.count() == 2  # those before it
+    assert start_worker(tmp_path, KILLS).wait() == 0
+    assert failed() == {killer.pk: {"spectral": claims.GAVE_UP}}
+    assert Reward.objects.count() == 4
+
+    row = Embedding.objects.get(clip=killer)
+    asked = {"action": "try_again", "_selected_action": [row.pk]}
+    admin_client.post(reverse("admin:scoring_embedding_changelist"), asked)
+    assert jury.score_pending() == 1  # it does not kill here
+    assert Embedding.objects.get(clip=killer).attempts == 1
+
+
+def test_a_suspect_is_for_a_worker_that_has_nothing_else(clips, time_passes):
+    ids = [clip.pk for clip in clips]
+    assert take(limit=2) == ids[:2]
+    time_passes(claims.LEASE.total_seconds() + 1)
+    Embedding.objects.filter(clip=ids[0]).delete()
+    assert take(limit=4, is_idle=False) == ids[:1]  # up to the suspect
+    assert take(limit=4, is_idle=False) == []
+    assert take(limit=4) == ids[1:2]
+    assert take(limit=4, is_idle=False) == ids[2:]
+
+
+def test_trouble_of_the_machine_that_passes_makes_no_suspect(model, clips, monkeypatch):
+    monkeypatch.setattr(SpectralEncoder, "embed", lambda *_: (_ for _ in ()).throw(MemoryError("no memory")))
+    for _ in range(claims.MAX_ATTEMPTS + 1):
+        assert jury.score_pending() == 0
+        assert Embedding.objects.filter(claimed_until__gt=timezone.now(), attempts=0).count() == 4
+        Embedding.objects.update(claimed_until=timezone.now())  # a minute passes
+    monkeypatch.undo()
+    assert take(limit=4) == [clip.pk for clip in clips]
+    assert not failed()

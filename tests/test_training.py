@@ -16,7 +16,8 @@ from annotations.models import Reliability, Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import Battle, Clip, Prompt, Rater, Study, System
 from arena.refusals import Conflict
-from scoring import inputs, training_files
+from scoring import features, inputs, training_files
+from scoring.features import read_all_features
 from scoring.models import Embedding, RewardModel
 from scoring.reward import train as training_loop
 from scoring.reward.encoders import get_encoder
@@ -26,7 +27,7 @@ from scoring.training_files import BadExport
 from .audio_files import music, write_plain_wav
 from .conftest import make_clip
 
-ENCODERS = [("spectral", "1")]
+ENCODERS = [{"key": "spectral", "revision": "1", "dimension": 451}]
 SYSTEMS, PROMPTS = 6, 12
 
 
@@ -142,15 +143,45 @@ def test_a_vote_on_a_clip_that_cannot_be_embedded_and_a_flagged_one_are_left_out
     assert str(rater.pk) not in data.rater
 
 
+DAMAGE = [  # a stored vector, and what is said of it
+    (np.ones(7, "<f4"), "not of 1804 bytes"),
+    (np.full(451, np.nan, "<f4"), "NaN or infinite in places"),
+]
+
+
+@pytest.mark.parametrize(("vector", "says"), DAMAGE)
+def test_a_damaged_embedding_is_not_trained_on_but_becomes_the_reason_why_its_votes_are_left_out(
+    arena, quickly, caplog, vector, says
+):
+    """Unchecked, one that is misshapen is an error of NumPy's that names no clip, and NaN is trained on."""
+    damaged = Vote.objects.order_by("pk")[0].battle.clip_a
+    theirs = Battle.objects.filter(clip_a=damaged).count() + Battle.objects.filter(clip_b=damaged).count()
+    Embedding.objects.filter(clip=damaged).update(vector=vector.tobytes())
+    model = train_candidate(arena)
+    assert model.config["excluded"] == {"not_embedded": theirs}
+    assert Embedding.objects.get(clip=damaged).error == f"The stored embedding was {says}."
+    assert f"the embeddings of clips [{damaged.pk}] by spectral are {says}" in caplog.text
+
+
+def test_features_are_read_in_chunks_of_which_any_may_lack_clips(arena, monkeypatch):
+    ids = list(Clip.objects.order_by("-pk").values_list("pk", flat=True))
+    Embedding.objects.filter(clip__in=ids[::5]).delete()
+    at_once = read_all_features(ids, ENCODERS, pytest.fail)
+    monkeypatch.setattr(features, "CHUNK", 7)
+    found, rows = read_all_features(ids, ENCODERS, pytest.fail)
+    assert found.tolist() == sorted(set(ids) - set(ids[::5]))
+    assert (found == at_once[0]).all() and (rows == at_once[1]).all()
+
+
 def test_several_blocks_stand_beside_each_other_in_the_order_asked_for(arena):
     first = Vote.objects.order_by("pk")[0].battle.clip_a
     embed(Clip.objects.exclude(pk=first.pk).order_by("pk"), "other", "7", width=3, seed=5)
-    both = inputs.training_set(arena, ledger.head(), [("other", "7"), *ENCODERS])
-    ids, features = inputs.embedded_rows(Clip.objects.values_list("pk", flat=True), ENCODERS)
+    both = inputs.training_set(arena, ledger.head(), [{"key": "other", "revision": "7", "dimension": 3}, *ENCODERS])
+    ids, spectral = read_all_features(list(Clip.objects.values_list("pk", flat=True)), ENCODERS, pytest.fail)
     assert both.excluded["not_embedded"] > 0
     assert len(both.features) > 60
     for row in both.features:
-        (clip,) = ids[(features == row[3:]).all(axis=1)]
+        (clip,) = ids[(spectral == row[3:]).all(axis=1)]
         assert (row[:3] == Embedding.objects.get(encoder="other", clip=clip).array).all()
 
 
@@ -222,9 +253,26 @@ def test_clips_that_are_not_known_here_are_embedded_once_and_kept_beside_the_exp
     again, _, _ = training_files.training_set(file, clips, [spectral])
     assert heard == []
     assert (again.features == data.features).all()
-    (tmp_path / "votes.jsonl.spectral-1.npz").write_bytes(b"not an archive")
+    kept = tmp_path / "votes.jsonl.spectral-1.npz"
+    for vectors in (np.ones((1, 7), "f4"), np.full((1, 451), np.nan, "f4")):
+        np.savez(kept, sha256=np.array(["0" * 64]), vectors=vectors)
+        with pytest.raises(BadExport, match=r"npz: not the embeddings of an export; delete it.*spectral"):
+            training_files.training_set(file, clips, [spectral])
+    kept.write_bytes(b"not an archive")
     with pytest.raises(BadExport, match="npz: not the embeddings of an export; delete it"):
         training_files.training_set(file, clips, [spectral])
+
+
+@pytest.mark.parametrize(("vector", "says"), DAMAGE)
+def test_a_clip_whose_embedding_here_is_damaged_is_embedded_from_the_file_of_the_export(arena, tmp_path, vector, says):
+    file, clips = exported(tmp_path)
+    damaged = Vote.objects.order_by("pk")[0].battle.clip_a
+    Embedding.objects.filter(clip=damaged).update(vector=vector.tobytes())
+    data, _, failed = training_files.training_set(file, clips, [get_encoder("spectral")])
+    assert list(failed) == [f"{damaged.pk}.wav"]  # whose text is no audio
+    assert data.excluded["not_embedded"] > 0
+    assert np.isfinite(data.features).all()
+    assert Embedding.objects.get(clip=damaged).error == f"The stored embedding was {says}."
 
 
 class Titles:

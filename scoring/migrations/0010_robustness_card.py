@@ -16,7 +16,7 @@ BACKWARD = "".join(f"DROP TRIGGER {table}_never_changes ON scoring_{table};" for
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('scoring', '0006_guards_of_decisions'),
+        ('scoring', '0007_embedding_attempts'),
     ]
 
     operations = [

@@ -1,0 +1,39 @@
+"""The jury: what models say (embeddings, rewards) and what the statistics say (editions, anchors)."""
+
+from .anchors import AnchorBias, AnchorFit
+from .boards import (
+    CategoryBoards,
+    Edition,
+    EditionChange,
+    Figure,
+    PredictionPowered,
+    QualityReport,
+    Rating,
+    RobustnessCard,
+)
+from .files import Release, ScoreItem, ScoreJob
+from .registry import Decision, Retraining, RetrainingRun
+from .rewards import Embedding, Reward, RewardModel, TrainingMark
+
+__all__ = [
+    "AnchorBias",
+    "AnchorFit",
+    "CategoryBoards",
+    "Decision",
+    "Edition",
+    "EditionChange",
+    "Embedding",
+    "Figure",
+    "PredictionPowered",
+    "QualityReport",
+    "Rating",
+    "Release",
+    "Retraining",
+    "RetrainingRun",
+    "Reward",
+    "RewardModel",
+    "RobustnessCard",
+    "ScoreItem",
+    "ScoreJob",
+    "TrainingMark",
+]

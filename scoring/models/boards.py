@@ -1,0 +1,167 @@
+"""What the statistics say of a study: editions, and what stands beside them."""
+
+from django.db import models
+from django.db.models import Q
+
+from arena.models import Study, System
+
+from .rewards import RewardModel
+
+
+class Edition(models.Model):
+    """One immutable, numbered computation of a board."""
+
+    study = models.ForeignKey(Study, models.PROTECT, related_name="editions")
+    number = models.PositiveIntegerField()
+    method = models.CharField(max_length=40)
+    method_version = models.PositiveIntegerField()
+    config = models.JSONField()
+    ledger_seq = models.BigIntegerField()
+    input_hash = models.CharField(max_length=64)
+    n_votes = models.PositiveIntegerField(help_text="Votes used.")
+    excluded = models.JSONField(help_text="Votes not used, by reason.")
+    result = models.JSONField(help_text="The canonical result; rebuilding gives the same.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["study", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "number"], name="edition_numbered"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="edition_from_one"),
+        ]
+
+    def __str__(self):
+        return f"{self.study} edition {self.number}"
+
+
+class Rating(models.Model):
+    """A system's Bradley-Terry value on an edition, as a row to query; `Edition.result` is canonical."""
+
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="ratings")
+    system = models.ForeignKey(System, models.PROTECT, related_name="ratings")
+    group = models.PositiveIntegerField(help_text="Systems of different groups cannot be compared.")
+    value = models.FloatField()
+    stderr = models.FloatField()
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    n_votes = models.PositiveIntegerField()
+    wins = models.PositiveIntegerField()
+    losses = models.PositiveIntegerField()
+    ties = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["edition", "group", "-value"]
+        constraints = [models.UniqueConstraint(fields=["edition", "system"], name="rating_once")]
+
+    def __str__(self):
+        return f"{self.system}: {self.value:.2f}"
+
+
+class PredictionPowered(models.Model):
+    """Ratings of an edition's votes and, beside them, of a reward model's opinion of pairs nobody voted on. They stand
+    beside the edition, never instead of it. Append-only; of several the newest is shown."""
+
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="prediction_powered")
+    reward_model = models.ForeignKey(RewardModel, models.PROTECT, related_name="prediction_powered")
+    method_version = models.PositiveIntegerField()
+    config = models.JSONField()
+    result = models.JSONField(help_text="The canonical result; rebuilding gives the same. It may be why there is none.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "prediction-powered ratings"
+        indexes = [models.Index(fields=["edition", "-id"], name="prediction_powered_latest")]
+
+    def __str__(self):
+        return f"{self.edition} with {self.reward_model}"
+
+
+class RobustnessCard(models.Model):
+    """How sure an edition's order is and what would change it. Append-only; newer rewards make another card."""
+
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="cards")
+    method_version = models.PositiveIntegerField()
+    config = models.JSONField(help_text="The reward model, its anchors and the last reward that it was made with.")
+    result = models.JSONField(help_text="Canonical; rebuilding gives the same.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["edition", "-pk"]
+
+    def __str__(self):
+        return f"robustness of {self.edition}"
+
+
+class EditionChange(models.Model):
+    """What moved an edition away from the one before it: new votes, exclusions, method. Append-only."""
+
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="changes")
+    method_version = models.PositiveIntegerField()
+    result = models.JSONField(help_text="Canonical; rebuilding gives the same.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["edition", "-pk"]
+        constraints = [models.UniqueConstraint(fields=["edition", "method_version"], name="edition_change_once")]
+
+    def __str__(self):
+        return f"changes of {self.edition}"
+
+
+class CategoryBoards(models.Model):
+    """The boards of an edition's categories, all in one row. Append-only; see `scoring.categories`."""
+
+    edition = models.OneToOneField(Edition, models.PROTECT, related_name="categories")
+    method = models.CharField(max_length=40)
+    method_version = models.PositiveIntegerField()
+    config = models.JSONField(help_text="With the prompts of every tag, which may be edited later.")
+    result = models.JSONField(help_text="Canonical; rebuilding gives the same but for what a withdrawal has erased.")
+    summary = models.JSONField(help_text="Which categories `result` has, for lists.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "category boards"
+        ordering = ["edition"]
+
+    def __str__(self):
+        return f"categories of {self.edition}"
+
+
+class Figure(models.Model):
+    """One of the figures of a study's last edition: its data, and a drawing where it could be drawn.
+
+    A cache, replaced by the next: everything here follows from editions, votes and rewards. See `scoring.figures`.
+    """
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="figures")
+    name = models.CharField(max_length=20)
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="+")
+    basis = models.CharField(max_length=64, help_text="A hash of what it was drawn from.")
+    data = models.JSONField()
+    narrow = models.TextField(blank=True, help_text="SVG for a phone; empty where it could not be drawn.")
+    wide = models.TextField(blank=True, help_text="SVG for a larger screen.")
+    drawn_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["study", "pk"]
+        constraints = [models.UniqueConstraint(fields=["study", "name"], name="figure_once")]
+
+    def __str__(self):
+        return f"{self.name} of {self.study}"
+
+
+class QualityReport(models.Model):
+    """What the quality rules found in a study at one place of the ledger, and how well its raters agree."""
+
+    study = models.ForeignKey(Study, models.PROTECT, related_name="quality_reports")
+    ledger_seq = models.BigIntegerField()
+    version = models.PositiveIntegerField()
+    report = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["study", "-ledger_seq", "-pk"]
+
+    def __str__(self):
+        return f"quality of {self.study} at {self.ledger_seq}"
