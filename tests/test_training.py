@@ -73,11 +73,11 @@ def vote(study, raters, n, seed=0):
     """n votes, a tenth of them ties, by raters in turn; every ninth by nobody."""
     rng = np.random.default_rng(seed)
     taste = {row.clip_id: float(row.array[0]) / 4 for row in Embedding.objects.all()}
-    prompts = list(Prompt.objects.order_by("pk"))
+    clips = [list(prompt.clips.order_by("pk")) for prompt in Prompt.objects.order_by("pk")]
     now = timezone.now()
     battles, votes = [], []
     for i in range(n):
-        a, b = rng.choice(list(prompts[rng.integers(len(prompts))].clips.order_by("pk")), 2, replace=False)
+        a, b = rng.choice(clips[rng.integers(len(clips))], 2, replace=False)
         rater = None if i % 9 == 8 else raters[i % len(raters)]
         battle = Battle(
             study=study, kind="imported", rater=rater, prompt=a.prompt, system_a=a.system, system_b=b.system,
