@@ -506,7 +506,8 @@ def embed_all():
 
 
 def training(study, last_mark=None):
-    return inputs.training_set([study], ledger.head(), [("ears", "1")], last_mark=last_mark)
+    ears = {"key": "ears", "revision": "1", "dimension": 2}
+    return inputs.training_set([study], ledger.head(), [ears], last_mark=last_mark)
 
 
 def test_marked_votes_weigh_more_in_the_next_training_set_and_a_mark_can_be_taken_back(study, staff):

@@ -18,6 +18,7 @@ class Settings:
     platform: dict = field(default_factory=dict)
     access: str = "open"
     completion: dict = field(default_factory=dict)
+    groups: list = field(default_factory=list)
     block_length: int = 10
     golds: int = 0
     traps: int = 0
@@ -43,6 +44,7 @@ def questions(**different):
         {"completion": {"message": "Thank you.", "codes": {"completed": "C0DE", "screened_out": "OUT"}}},
         {"completion": {"return_url": ""}},
         {"repeats": 5},
+        {"groups": ["musician", "listener"]},
     ],
 )
 def test_what_is_possible_is_let_pass(possible):
