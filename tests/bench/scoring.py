@@ -202,15 +202,15 @@ def seed_cached_clips():
             [system.pk, prompt.pk, CACHED],
         )
         clips = [clip for (clip,) in cursor.fetchall()]
-        columns = "clip_id, encoder, revision, vector, error, created_at"
+        columns = "clip_id, encoder, revision, vector, error, created_at, attempts"
         with cursor.copy(f"COPY scoring_embedding ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(["int8", "varchar", "varchar", "bytea", "text", "timestamptz"])
+            copy.set_types(["int8", "varchar", "varchar", "bytea", "text", "timestamptz", "int2"])
             start, now = 0, timezone.now()
             for encoder in map(get_encoder, ENCODERS):
                 stop = start + encoder.dimension
                 vectors = [vector.tobytes() for vector in features[:, start:stop]]
                 for clip in clips:
-                    copy.write_row((clip, encoder.key, encoder.revision, vectors[clip % 1000], "", now))
+                    copy.write_row((clip, encoder.key, encoder.revision, vectors[clip % 1000], "", now, 1))
                 start = stop
         cursor.execute("ANALYZE arena_clip, scoring_embedding")
 
