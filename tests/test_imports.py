@@ -42,12 +42,12 @@ def test_imported_votes_give_a_board_in_a_study_of_their_own(votes_csv, client):
 
 def test_votes_of_one_rater_are_one_cluster_and_the_label_is_not_kept(votes_csv):
     text = "battle_id,preference,system_a,system_b,rater,prompt,time\n" + "".join(
-        f"b{i},A,x,y,ada@example.org,a song,2026-02-0{i + 1}T10:00:00Z\n" for i in range(3)
+        f"b{i},A,x,y,wilhelmina@example.org,a song,2026-02-0{i + 1}T10:00:00Z\n" for i in range(3)
     )
     import_votes(votes_csv(text), "s")
     rater = Rater.objects.get()
     assert rater.votes.count() == 3
-    assert "ada" not in json.dumps([str(value) for value in Rater.objects.values_list().get()])
+    assert "wilhelmina" not in json.dumps([str(value) for value in Rater.objects.values_list().get()])
     vote = Vote.objects.order_by("received_at").first()
     assert vote.received_at.isoformat() == "2026-02-01T10:00:00+00:00"
     assert vote.battle.prompt.text == "a song"

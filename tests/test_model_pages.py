@@ -117,18 +117,18 @@ def test_an_encoder_that_this_host_does_not_know_leaves_its_page_standing(whole,
 
 def test_decisions_are_shown_with_the_gates_reasons_and_name_no_person(whole, client):
     live = make_model("before")
-    registry.activate(live, "ada@example.org")
+    registry.activate(live, "wilhelmina@example.org")
     verdict = gate.judge(MARGIN, rng.normal(size=400), TARGET)
     registry.keep(whole, live, "the gate", {**asdict(verdict), "reasons": list(verdict.reasons)})
     default_storage.delete(whole.weights.name)
-    registry.activate(whole, "ada@example.org", force=True)
-    registry.roll_back("ada@example.org")
+    registry.activate(whole, "wilhelmina@example.org", force=True)
+    registry.roll_back("wilhelmina@example.org")
     pages = read(client, "/models/"), read(client, "/models/whole+1/")
     for page in pages:
         assert "On 400 decided votes that neither model had seen" in page
         assert f"alone right on {verdict.n_only_candidate}, the live model alone on {verdict.n_only_live}" in page
         assert "Against a warning" in page
-        assert "ada" not in page and "weights/" not in page
+        assert "wilhelmina" not in page and "weights/" not in page
     acts = ["made live again by a roll back", "made live by a person", "kept out by the gate", "made live by a person"]
     assert re.findall("|".join(sorted({*acts})), pages[0]) == acts
     assert "Made live by a person" in pages[1] and "roll back" not in pages[1]
