@@ -13,6 +13,7 @@ from arena.refusals import NotFound
 
 from . import anchor_history, boards, inputs, outputs, pairing_table, registry
 from .bradley_terry import BadCovariate, NotOffered
+from .covariates import known_of_systems
 from .models import Reward
 
 ANCHOR_CONFIG = {
@@ -45,7 +46,7 @@ def board_is_due(study, now=None):
     last = study.editions.order_by("-number").first()
     if not last:
         return votes.exists()
-    config = boards.config_for(study, _last_reliability(study), **boards.choice_of(last.config))
+    config = _config(study, boards.choice_of(last.config))
     if boards.settings_of(config) != boards.settings_of(last.config):
         return True
     new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
@@ -99,9 +100,14 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
 
 def _board(study, seq, choice):
     """(configuration, votes, result) of the study's board at `seq`."""
-    config = boards.config_for(study, _last_reliability(study), **choice)
+    config = _config(study, choice)
     votes = inputs.board_votes(study, seq, config)
     return config, votes, boards.compute(votes, config)
+
+
+def _config(study, choice):
+    known = known_of_systems(study, choice.get("covariates", ()))
+    return boards.config_for(study, _last_reliability(study), **choice, known_of_systems=known)
 
 
 def _last_reliability(study):

@@ -14,6 +14,7 @@ from arena.models import Clip
 from arena.services import give_consent, serve_battle
 from scoring import boards, services
 from scoring.bradley_terry import BOTH_BAD, BadCovariate, NotOffered
+from scoring.covariates import covariates_of
 from scoring.models import Edition
 
 from .test_boards import cast
@@ -197,7 +198,9 @@ def test_the_votes_as_arrays_carry_their_covariates_with_units_and_signs(study):
     cast_played(study, "AB", "AB")
     Clip.objects.filter(system__name="alder").update(duration_ms=32_000, loudness_lufs=-20)
     found = services.inputs.study_votes(
-        study, ledger.head(), covariates=["slot", "first_played", "duration", "loudness", "heard"]
+        study,
+        ledger.head(),
+        covariates=covariates_of({"covariates": ["slot", "first_played", "duration", "loudness", "heard"]}),
     )
     columns = found.covariates
     longer = np.array([(name == "alder") for name in found.systems]).astype(int)

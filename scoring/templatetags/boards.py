@@ -34,6 +34,7 @@ EXCLUDED = {
     "too_fast": gettext_lazy("The listener answered faster than anyone can decide"),
     "no_headphones": gettext_lazy("Heard without headphones, where the study asks for them"),
     "impossible_times": gettext_lazy("The times recorded contradict what is said to have been heard"),
+    "draw_unknown": gettext_lazy("It is not known how likely its pair was to be drawn"),
     "covariate_unknown": gettext_lazy("What the ratings are adjusted for is not known of it"),
     "late": gettext_lazy("Arrived late, and counted all the same"),
     "cleared": gettext_lazy("Looked at by a person, who found nothing wrong"),
@@ -57,6 +58,7 @@ EFFECTS = {
     "duration": gettext_lazy("10 s more of the clip"),
     "loudness": gettext_lazy("1 LU louder before levels are matched"),
     "heard": gettext_lazy("Heard to the end, against not at all"),
+    "lyrics": gettext_lazy("Singing the lyrics asked for, against a system that does not sing"),
 }
 
 
