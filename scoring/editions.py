@@ -9,6 +9,7 @@ from arena.refusals import NotFound
 from . import boards, changes, inputs
 from .bradley_terry import BadCovariate, NoFiniteEstimate, NotOffered
 from .models import Edition, EditionChange
+from .weighting import NONE
 
 PAGE = 50
 PER_SWEEP = 20
@@ -135,6 +136,7 @@ def changelog(study, before=None):
                 "method": _method(edition),
                 "treatment": edition.config.get("treatment", boards.HALF_TIE),
                 "covariates": edition.config.get("covariates", []),
+                "weighting": edition.config.get("weighting", NONE),
                 "ledger_seq": edition.ledger_seq,
                 "input_hash": edition.input_hash,
                 "changes": _in_short(moved.get(edition.pk)),

@@ -84,6 +84,13 @@ def percent(share):
 
 
 @register.filter
+def tie_share(eta):
+    """How often two equal systems tie: nu / (2 + nu), nu = e^eta, by Davidson's model. By the grounded one with
+    lambda = 1 + e^eta it is the limit as both become so good that nobody finds both bad."""
+    return 0.5 + 0.5 * math.tanh((eta - math.log(2)) / 2)  # without overflow, however wide an interval
+
+
+@register.filter
 def moment(text):
     """An ISO 8601 time as a datetime."""
     return datetime.fromisoformat(text)
