@@ -8,7 +8,7 @@ from arena.refusals import NotFound
 
 from . import boards, changes, inputs
 from .bradley_terry import BadCovariate, NoFiniteEstimate, NotOffered
-from .models import Edition, EditionChange
+from .models import Edition, EditionChange, RobustnessCard
 from .weighting import NONE
 
 PAGE = 50
@@ -125,6 +125,7 @@ def changelog(study, before=None):
     rows = list(editions[: PAGE + 1])
     shown = rows[:PAGE]
     moved = _changes(shown)
+    with_card = set(RobustnessCard.objects.filter(edition__in=shown).values_list("edition_id", flat=True))
     return {
         "study": study.slug,
         "editions": [
@@ -140,6 +141,7 @@ def changelog(study, before=None):
                 "ledger_seq": edition.ledger_seq,
                 "input_hash": edition.input_hash,
                 "changes": _in_short(moved.get(edition.pk)),
+                "has_card": edition.pk in with_card,
             }
             for edition in shown
         ],
