@@ -335,7 +335,7 @@ def test_an_older_edition_keeps_its_card_and_one_that_never_had_any_gets_it_by_c
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nowhere"], "no study 'nowhere'"),
+        (["nowhere"], "no study called 'nowhere'"),
         (["open"], "open has no edition yet"),
         (["open", "--edition", "9"], "open has no edition 9"),
     ],
