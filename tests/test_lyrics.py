@@ -153,7 +153,9 @@ def test_a_system_that_left_the_study_keeps_what_was_known_of_it(sung):
 def test_the_page_says_what_singing_is_worth(sung, client):
     vote(sung, 300)
     services.refit_board(sung, covariates=["lyrics"])
-    assert "Singing the lyrics asked for" in client.get("/boards/open/").content.decode()
+    said = client.get("/boards/open/").content.decode()
+    assert "Singing the lyrics asked for" in said
+    assert "Known to sing lyrics: alder, birch. Known not to: cedar, dogwood." in said
 
 
 # ---- where it is said ----

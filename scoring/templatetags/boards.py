@@ -103,6 +103,12 @@ def effect(name):
 
 
 @register.filter
+def having(facts, value):
+    """The names in {name: value} that have the value, by name; a dash where none has."""
+    return ", ".join(sorted(name for name, found in facts.items() if found is value)) or DASH
+
+
+@register.filter
 def language_name(code):
     """`de` as the reader calls German; the code where it is not known."""
     name = Locale.parse(get_language() or "en", sep="-").languages.get(code)
