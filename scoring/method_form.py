@@ -14,7 +14,7 @@ from arena.refusals import Conflict
 from . import boards, services
 from .bradley_terry import BadCovariate, NotOffered
 from .covariates import COVARIATES
-from .templatetags.boards import EFFECTS
+from .templatetags.boards import EFFECTS, EXCLUDED
 from .templatetags.robustness import METHODS
 from .weighting import NONE, UNIFORM_PAIRS
 
@@ -58,8 +58,13 @@ class MethodForm(forms.Form):
         except NotOffered as refusal:
             self.add_error("treatment", f"{METHODS[self.cleaned_data['treatment']]}: {refusal}.")
         except Conflict as refusal:
-            self.add_error(None, refusal.message)
+            self.add_error(None, _left_out(refusal.facts["reasons"]) if refusal.facts else refusal.message)
         return None
+
+
+def _left_out(reasons):
+    why = " ".join(f"{EXCLUDED[reason]}." for reason in reasons)
+    return _("Every vote would be left out. %(why)s") % {"why": why}
 
 
 def _refit(study, choice):

@@ -104,7 +104,7 @@ def _board(study, seq, choice):
     config = _config(study, choice)
     votes = inputs.board_votes(study, seq, config)
     if not len(votes.outcome) and (unknown := [reason for reason in UNKNOWN if reason in votes.excluded]):
-        raise Conflict(f"Every vote would be left out: {', '.join(unknown)}.")
+        raise Conflict(f"Every vote would be left out: {', '.join(unknown)}.", reasons=unknown)
     return config, votes, boards.compute(votes, config)
 
 

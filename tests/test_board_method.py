@@ -117,7 +117,10 @@ def test_a_choice_counts_the_votes_up_to_now(voted, admin_client):
     [
         ({"treatment": "davidson"}, "there is no tie among the votes"),
         ({"treatment": "grounded"}, "ties and “both bad” as answers (grounded): there is no"),
-        ({"covariates": ["slot", "first_played"]}, "Every vote would be left out: covariate_unknown."),
+        (
+            {"covariates": ["slot", "first_played"]},
+            "Every vote would be left out. What the ratings are adjusted for is not known of it.",
+        ),
         (
             {"covariates": ["lyrics"]},
             "Singing the lyrics asked for, against a system that does not sing: is 0 in every",
