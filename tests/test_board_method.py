@@ -119,7 +119,7 @@ def test_a_choice_counts_the_votes_up_to_now(voted, admin_client):
         ({"treatment": "grounded"}, "ties and “both bad” as answers (grounded): there is no"),
         (
             {"covariates": ["slot", "first_played"]},
-            "Every vote would be left out. What the ratings are adjusted for is not known of it.",
+            "Every vote would be left out. What the ratings are adjusted for is",
         ),
         (
             {"covariates": ["lyrics"]},
