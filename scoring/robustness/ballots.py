@@ -51,7 +51,7 @@ class Ballots:
             self.outcome,
             len(self.systems),
             covariates=self.covariates if self.config.get("covariates") else None,
-            weight=self.weight if self.config.get("reliability") else None,
+            weight=self.weight if boards.weighs(self.config) else None,
             l2=self.config["l2"],
         )
 
