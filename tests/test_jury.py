@@ -547,6 +547,50 @@ def test_a_clip_that_kills_its_workers_takes_its_neighbours_along_once_and_is_gi
     assert Embedding.objects.get(clip=killer).attempts == 1
 
 
+class Device:
+    """The encoder's device: sound over 1.5 s breaks it for good, as far as this process goes. A broken one does nothing
+    for any process."""
+
+    def __init__(self, monkeypatch):
+        self.fails, self.is_broken, self.embed = False, False, SpectralEncoder.embed
+        self.ended = worker_ends(monkeypatch)
+        monkeypatch.setattr(SpectralEncoder, "embed", lambda encoder, batch: self.compute(encoder, batch))
+
+    def compute(self, encoder, batch):
+        self.fails |= self.is_broken or any(len(waveform) > 1.5 * encoder.sample_rate for waveform in batch)
+        if self.fails:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+        return self.embed(encoder, batch)
+
+    def next_worker_ends(self):
+        """Whether it does, at its device's failure; a minute later what it has left behind is free."""
+        self.fails, ended = False, len(self.ended)
+        tasks.score_clips()
+        Embedding.objects.update(claimed_until=timezone.now())
+        return len(self.ended) > ended
+
+
+def test_a_clip_that_fails_the_device_of_every_worker_is_given_up_and_the_others_are_scored(tmp_path, monkeypatch, db):
+    first = make_clips(tmp_path, range(2))
+    breaks = make_clip(written(tmp_path / "breaks.wav", music(7, seconds=2.0)))
+    rest = make_clips(tmp_path, range(2, 4))
+    model = activate_model(make_model("first"))
+    device = Device(monkeypatch)
+    assert [device.next_worker_ends() for _ in range(4)] == [True, True, True, False]
+    assert failed() == {breaks.pk: {"spectral": claims.GAVE_UP}}
+    assert set(model.rewards.values_list("clip_id", flat=True)) == {clip.pk for clip in (*first, *rest)}
+
+
+def test_a_device_that_fails_at_everything_has_no_clip_given_up(model, clips, monkeypatch):
+    device = Device(monkeypatch)
+    device.is_broken = True
+    assert all(device.next_worker_ends() for _ in range(claims.MAX_ATTEMPTS + 2))
+    assert not failed()
+    device.is_broken = False  # somebody mends it
+    assert not device.next_worker_ends()
+    assert model.rewards.count() == 4
+
+
 def test_a_suspect_is_for_a_worker_that_has_nothing_else(clips, time_passes):
     ids = [clip.pk for clip in clips]
     assert take(limit=2) == ids[:2]
