@@ -136,11 +136,42 @@ def test_behind_a_long_queue_a_request_does_not_wait(model, rosa, monkeypatch, t
     assert int(answer.headers["Retry-After"]) == 4
 
 
-def test_jobs_are_scored_in_the_order_they_came(model, rosa, no_worker, tmp_path):
+def test_jobs_of_one_researcher_are_scored_in_the_order_they_came(model, rosa, no_worker, tmp_path):
     first, second = (rosa.send("/api/score/", sound(tmp_path)).json()["id"] for _ in range(2))
     assert str(score_jobs.claim().pk) == first
     assert str(score_jobs.claim().pk) == second
     assert score_jobs.claim() is None
+
+
+def test_researchers_take_turns_however_many_jobs_one_of_them_sends(model, rosa, no_worker, tmp_path):
+    paul, zoe = Researcher("paul"), Researcher("zoe")
+    for owner in (rosa, rosa, rosa, paul, paul, zoe):
+        owner.send("/api/score/", sound(tmp_path))
+    served = []
+    while job := score_jobs.claim():
+        served.append(job.user.username)
+        score_jobs.score_some(job)
+    assert served == ["rosa", "paul", "zoe", "rosa", "paul", "rosa"]
+
+
+def test_between_two_batches_of_a_long_job_others_have_their_turn(model, rosa, no_worker, monkeypatch, tmp_path):
+    monkeypatch.setattr(score_jobs, "BATCH", 1)
+    rosa.send("/api/best-of-n/", sound(tmp_path), sound(tmp_path, "b.wav", seed=1))
+    Researcher("paul").send("/api/score/", sound(tmp_path))
+    served = []
+    while job := score_jobs.claim():
+        served.append(job.user.username)
+        assert score_jobs.score_some(job) == 1
+    assert served == ["rosa", "paul", "rosa"]
+
+
+def test_the_place_in_the_queue_counts_the_turns_of_others_not_all_their_jobs(model, rosa, no_worker, tmp_path):
+    for _ in range(5):
+        rosa.send("/api/score/", sound(tmp_path))
+    paul = Researcher("paul")
+    places = [paul.send("/api/score/", sound(tmp_path)).json()["queue_position"] for _ in range(2)]
+    assert places == [2, 4]
+    assert rosa.send("/api/score/", sound(tmp_path)).json()["queue_position"] == 8  # behind all of theirs
 
 
 def test_what_a_killed_worker_had_claimed_is_scored_by_the_next(model, rosa, no_worker, time_passes, tmp_path):
