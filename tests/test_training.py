@@ -534,7 +534,32 @@ def test_the_command_goes_on_where_it_was_killed(arena, quickly, home, tmp_path,
     resumed = RewardModel.objects.get()
     call_command("train_reward", "--seeds", "0,1", "--name", "whole")
     assert RewardModel.objects.get(name="whole").sha256 == resumed.sha256
-    assert not list((tmp_path / "home" / "training").iterdir())
+    assert not list((tmp_path / "home" / "training").glob("*.pt"))
+
+
+def test_of_two_trainings_with_the_same_options_at_once_the_second_is_refused_and_the_first_unharmed(
+    arena, quickly, home, tmp_path, monkeypatch
+):
+    """They share a checkpoint, which the second would delete, or go on from, while the first still writes it."""
+
+    def and_again(self, **figures):
+        checkpoints = {path: path.read_bytes() for path in (tmp_path / "home" / "training").glob("*.pt")}
+        for same in (["--seeds", "0,1"], ["--seeds", "0,1", "--resume"]):
+            with pytest.raises(CommandError, match="Another process trains with these options"):
+                call_command("train_reward", *same)
+        assert {path: path.read_bytes() for path in checkpoints} == checkpoints
+        met.append(figures["seed"])
+        if len(met) == 5:
+            raise KeyboardInterrupt
+
+    met = []
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("tqdm.tqdm.set_postfix", and_again)
+        call_command("train_reward", "--seeds", "0,1")
+    assert len(met) == 5
+    call_command("train_reward", "--seeds", "1,0")  # others have another
+    call_command("train_reward", "--seeds", "0,1", "--resume")  # what was killed holds nothing
+    assert RewardModel.objects.count() == 2
 
 
 @pytest.mark.parametrize(
