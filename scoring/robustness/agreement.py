@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from annotations.quality.evidence import wilson
 from scoring.reward import metrics
 
 from .variations import figure
@@ -38,7 +39,7 @@ def agreement(a, b, outcome, systems, reward_a, reward_b, bias):
 
 
 def _summary(margin, target):
-    shares = metrics.wilson(metrics.accuracy(margin, target) * len(target), len(target))
+    shares = wilson(metrics.accuracy(margin, target) * len(target), len(target))
     return {
         "accuracy": figure(metrics.accuracy(margin, target)),
         "low": figure(shares[0]),

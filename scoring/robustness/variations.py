@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import binomtest
 
+from annotations.quality.evidence import wilson
 from scoring.boards import HALF_TIE
 from scoring.bradley_terry import BOTH_BAD, BadCovariate, NoFiniteEstimate, NotOffered
 from scoring.bradley_terry.pairs import SLOT
-from scoring.reward.metrics import wilson
 
 from .ballots import leading_group
 
