@@ -12,6 +12,7 @@ from arena.models import Study
 from arena.refusals import Refusal
 from scoring import jury
 from scoring.management.candidates import check_name, make_live
+from scoring.management.studies import studies_of
 from scoring.reward.splits import SIDES, SPLITS
 from scoring.reward.weights import WeightsError
 
@@ -85,10 +86,7 @@ class Command(BaseCommand):
 
         if options["clips"] or options["keep_flagged"]:
             raise CommandError("--clips and --keep-flagged go with --from-export.")
-        slugs = options["study"]
-        studies = list(Study.objects.filter(slug__in=slugs) if slugs else Study.objects.order_by("pk"))
-        if missing := set(slugs) - {one.slug for one in studies}:
-            raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+        studies = studies_of(options["study"], otherwise=Study.objects.order_by("pk"))
         made_up = ", ".join(one.slug for one in studies if one.is_simulated)
         if made_up:
             self.stdout.write(f"Among these votes are simulated ones, of the studies: {made_up}")
