@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from scoring import boards, bradley_terry
+from scoring.canonical import rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,6 @@ def leading_group(fit, systems):
     equal ratings by name."""
 
     def in_order(group):
-        return sorted(group, key=lambda system: (-round(float(fit.theta[system]), 6) + 0.0, systems[system]))
+        return sorted(group, key=lambda system: (-rounded(fit.theta[system]), systems[system]))
 
     return min(map(in_order, fit.groups), key=lambda group: (-len(group), systems[group[0]]))
