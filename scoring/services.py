@@ -11,7 +11,7 @@ from annotations.alarms import raise_alarm
 from annotations.models import Ledger
 from arena.refusals import NotFound
 
-from . import anchor_history, boards, inputs, outputs, pairing_table, registry
+from . import anchor_history, boards, inputs, outputs, pairing_table, registry, standings
 from .bradley_terry import BadCovariate, NotOffered
 from .models import Reward
 
@@ -41,10 +41,9 @@ def board_is_due(study, now=None):
     that edition, or votes weigh as much as raters are reliable and reliabilities are new."""
     now = now or timezone.now()
     entries = Ledger.objects.filter(study=study, seq__isnull=False)
-    votes = entries.filter(vote__isnull=False)
     last = study.editions.order_by("-number").first()
     if not last:
-        return votes.exists()
+        return entries.filter(vote__isnull=False).exists()
     config = boards.config_for(study, _last_reliability(study), **boards.choice_of(last.config))
     if boards.settings_of(config) != boards.settings_of(last.config):
         return True
@@ -53,10 +52,11 @@ def board_is_due(study, now=None):
     if not oldest and not reweighed:
         return False
     came_at = (oldest.vote.received_at if oldest.vote else oldest.flag.created_at) if oldest else now
+    n_counted = last.n_votes + sum(last.excluded.values())
     return boards.is_due(
-        n_counted=votes.filter(seq__lte=last.ledger_seq).count(),
+        n_counted=n_counted,
         n_new_entries=new.count() + reweighed,
-        n_votes=votes.count(),
+        n_votes=n_counted + new.filter(vote__isnull=False).count(),
         oldest_wait_s=(now - came_at).total_seconds(),
         since_last_s=(now - last.created_at).total_seconds(),
     )
@@ -93,6 +93,7 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
         result=result,
         now=now or timezone.now(),
     )
+    standings.start(edition, votes)
     pairing_table.write(edition, votes)
     return edition
 

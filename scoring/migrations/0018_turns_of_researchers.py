@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("scoring", "0015_review_queue"),
+        ("scoring", "0017_standing"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
     operations = [
