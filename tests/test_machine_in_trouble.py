@@ -10,6 +10,7 @@ from arena import audio
 from scoring import jury, tasks
 from scoring.models import Embedding, Reward
 from scoring.reward.encoders.mert import Mert330m
+from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.reward.head import RankNetHead
 from scoring.services import activate_model
 
@@ -43,7 +44,7 @@ def test_trouble_while_reading_a_clip_is_no_fault_of_the_clip(model, clips, monk
 @pytest.mark.parametrize("trouble", [torch.OutOfMemoryError("CUDA out of memory"), OSError("disk")])
 def test_trouble_with_the_device_marks_no_clip_and_other_encoders_go_on(networks, clips, monkeypatch, trouble):
     activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
-    monkeypatch.setattr(Mert330m, "embed", lambda *_: (_ for _ in ()).throw(trouble))
+    monkeypatch.setattr(Mert330m, "embed", lambda *_: raised(trouble))
     assert jury.score_pending() == 0
     assert not failed()
     done = Embedding.objects.filter(vector__isnull=False).values_list("encoder", flat=True)
@@ -53,7 +54,7 @@ def test_trouble_with_the_device_marks_no_clip_and_other_encoders_go_on(networks
 def test_a_device_that_fails_ends_the_worker_once_the_other_encoders_are_done(networks, clips, monkeypatch):
     """After such an error CUDA refuses all further work to the process; the supervisor starts another."""
     activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
-    monkeypatch.setattr(Mert330m, "embed", lambda *_: (_ for _ in ()).throw(torch.AcceleratorError("CUDA error")))
+    monkeypatch.setattr(Mert330m, "embed", lambda *_: raised(torch.AcceleratorError("CUDA error")))
     ended = worker_ends(monkeypatch)
     tasks.score_clips()
     assert ended == [1]
@@ -62,12 +63,27 @@ def test_a_device_that_fails_ends_the_worker_once_the_other_encoders_are_done(ne
     assert sorted(done) == ["clap-music"] * 4 + ["clap-music-text"] * 4
 
 
+def test_a_device_that_fails_ends_the_worker_whatever_else_is_wrong(model, clips, monkeypatch):
+    decode = audio.decode_once
+    full = OSError(28, "No space left")
+    monkeypatch.setattr(audio, "decode_once", lambda path: raised(full) if path.name == "1.wav" else decode(path))
+    monkeypatch.setattr(SpectralEncoder, "embed", lambda *_: raised(torch.AcceleratorError("CUDA error")))
+    ended = worker_ends(monkeypatch)
+    tasks.score_clips()
+    assert ended == [1]
+    assert not failed()
+
+
+def raised(trouble):
+    raise trouble
+
+
 @pytest.mark.parametrize(
     ("trouble", "ends"), [(torch.AcceleratorError("CUDA error"), [1]), (torch.OutOfMemoryError("no memory"), [])]
 )
 def test_the_head_is_on_the_device_too(model, monkeypatch, caplog, trouble, ends):
     ended = worker_ends(monkeypatch)
-    monkeypatch.setattr(RankNetHead, "forward", lambda *_: (_ for _ in ()).throw(trouble))
+    monkeypatch.setattr(RankNetHead, "forward", lambda *_: raised(trouble))
     tasks.score_clips()
     assert ended == ends
     assert [r.getMessage() for r in caplog.records if "scoring stops until a later sweep" in r.getMessage()]
