@@ -45,7 +45,7 @@ _NAMES = {"answers": list(ANSWERS), "kinds": list(KINDS), "again": Battle.AGAIN}
 def read(study, up_to, after=0):
     """The study's votes with `after < seq <= up_to`, ascending: RECORD [V]."""
     blocks = VoteBlock.objects.filter(study=study, first_seq__lte=up_to, last_seq__gt=after).order_by("first_seq")
-    parts = [bytes(records) for records in blocks.values_list("records", flat=True).iterator(chunk_size=50)]
+    parts = list(blocks.values_list("records", flat=True))
     kept_to = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
     parts.append(
         _joined("ledger.seq > %(after)s AND ledger.seq <= %(up_to)s", study, after=max(after, kept_to), up_to=up_to)

@@ -41,15 +41,16 @@ CONFIG = {
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
-def config_for(study, reliability=None, treatment=HALF_TIE, covariates=(), weighting="none"):
+def config_for(study, reliability=None, treatment=HALF_TIE, covariates=(), weighting="none", known_of_systems=None):
     """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes;
     treatment: of ties and "both bad", a key of TREATMENTS; covariates: names, which only half-ties go with; weighting:
-    of votes by how their pairs were drawn, one of `weighting.WEIGHTINGS`."""
+    of votes by how their pairs were drawn, one of `weighting.WEIGHTINGS`; known_of_systems: what the covariates rest
+    on, see `covariates.known_of_systems`."""
     if covariates and treatment != HALF_TIE:
         raise ValueError(f"covariates go with the treatment {HALF_TIE}, not {treatment}")
     by_rater = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
     chosen = {"treatment": treatment, **TREATMENTS[treatment], "covariates": list(covariates), "weighting": weighting}
-    return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **by_rater}
+    return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **by_rater, **(known_of_systems or {})}
 
 
 def choice_of(config):

@@ -10,7 +10,7 @@ from . import boards
 from .bradley_terry import BOTH_BAD
 
 COUNTED = ("low_won", "high_won", "ties", "both_bad")
-COUNTS = np.dtype([(name, "<i8") for name in ("low", "high", *COUNTED)])
+COUNTS = np.dtype([(name, "<i4") for name in ("low", "high", *COUNTED)])
 CREDIT_TO_LOW = (1.0, 0.0, 0.5, BOTH_BAD)
 
 
@@ -30,11 +30,12 @@ def count(a, b, outcome):
 def added(*parts):
     """The sum of some COUNTS. ValueError where a pair would have fewer than no votes."""
     rows = np.concatenate(parts)
-    pairs, of = np.unique(rows[["low", "high"]], return_inverse=True)
+    most = int(rows["high"].max(initial=0)) + 1
+    pairs, of = np.unique(rows["low"].astype(np.int64) * most + rows["high"], return_inverse=True)
     total = np.zeros(len(pairs), COUNTS)
-    total["low"], total["high"] = pairs["low"], pairs["high"]
+    total["low"], total["high"] = divmod(pairs, most)
     for name in COUNTED:
-        np.add.at(total[name], of, rows[name])
+        total[name] = np.bincount(of, rows[name], len(pairs))
         if total[name].min(initial=0) < 0:
             raise ValueError(f"more votes would be taken away from {name} than it has")
     return total[sum(total[name] for name in COUNTED) > 0]

@@ -43,7 +43,13 @@ def move_on(study, now=None):
         return None
     seq = ledger.head()
     counts = pair_counts.added(_counts(standing), *_change(study, standing.config, standing.ledger_seq, seq))
-    return _write(study, standing.config, seq, counts, now)
+    try:
+        ratings = pair_counts.ratings(counts, standing.config)
+    except NotOffered:  # the last vote that the treatment needs was withdrawn: the next edition will say so
+        ratings = {}
+    names = dict(System.objects.filter(pk__in=list(ratings)).values_list("pk", "name"))
+    rounded = {names[pk]: round(rating, 6) + 0.0 for pk, rating in ratings.items()}
+    return _write(standing, seq, counts, rounded, now or timezone.now())
 
 
 @transaction.atomic
@@ -59,7 +65,10 @@ def start(edition, votes):
     counts = _counted(votes)
     if before and before.ledger_seq <= edition.ledger_seq and settings_of(before.config) == settings_of(edition.config):
         _check(before, edition, counts)
-    return _write(study, edition.config, edition.ledger_seq, counts, edition.created_at)
+    ratings = {row["system"]: row["rating"] for group in edition.result["groups"] for row in group}
+    standing = before or Standing(study=study)
+    standing.config = edition.config
+    return _write(standing, edition.ledger_seq, counts, ratings, edition.created_at)
 
 
 def since(edition):
@@ -122,21 +131,8 @@ def _counts(standing):
     return np.frombuffer(bytes(standing.counts), pair_counts.COUNTS)
 
 
-def _write(study, config, seq, counts, now):
-    try:
-        ratings = pair_counts.ratings(counts, config)
-    except NotOffered:  # the last vote that the treatment needs was withdrawn: the next edition will say so
-        ratings = {}
-    names = dict(System.objects.filter(pk__in=list(ratings)).values_list("pk", "name"))
-    standing, _ = Standing.objects.update_or_create(
-        study=study,
-        defaults={
-            "ledger_seq": seq,
-            "config": config,
-            "counts": counts.tobytes(),
-            "n_votes": pair_counts.n_votes(counts),
-            "ratings": {names[pk]: round(rating, 6) + 0.0 for pk, rating in ratings.items()},
-            "moved_at": now or timezone.now(),
-        },
-    )
+def _write(standing, seq, counts, ratings, now):
+    standing.ledger_seq, standing.ratings, standing.moved_at = seq, ratings, now
+    standing.counts, standing.n_votes = counts.tobytes(), pair_counts.n_votes(counts)
+    standing.save()
     return standing

@@ -19,11 +19,11 @@ from . import boards, inputs
 from .board import find_edition
 from .bradley_terry import BOTH_BAD, OutcomeFit
 from .bradley_terry.results import reach
-from .head_to_head import PRIOR_VOTES, Tally, Z, excess, histogram, tallies, votes_to_separate
+from .canonical import rounded
+from .head_to_head import PRIOR_VOTES, Tally, excess, histogram, tallies, votes_to_separate
 from .inputs import NOT_RANKED
 from .models import Rating, Reward, RewardModel
 
-ROUND = 6
 MOST_EDITIONS = 200  # of the history, evenly spread, the first and the last among them
 OUTCOMES = {1.0: "won", 0.0: "lost", 0.5: "tied", BOTH_BAD: "both_bad"}
 COUNTS = ("n", "wins", "losses", "ties", "both_bad", "share", "low", "high")
@@ -172,7 +172,7 @@ class _Mine:
         theta, covariance = self.fit.theta, self.fit.covariance
         order = sorted(
             next(group for group in self.fit.groups if self.index in group),
-            key=lambda system: (-round(float(theta[system]), ROUND), self.votes.systems[system]),
+            key=lambda system: (-rounded(theta[system]), self.votes.systems[system]),
         )
         place = order.index(self.index)
         rows = []
@@ -253,14 +253,14 @@ def _reward_summary(study, system, model):
 
 
 def _bias(study, system, model):
-    """Of the live model's last anchor fit; its interval is 1.96 standard errors either way."""
+    """Of the live model's last anchor fit, with the interval that it was stored with: None in the oldest fits."""
     fit = model and study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
     bias = fit and fit.biases.filter(system=system).first()
     return bias and {
         "bias": _round(bias.bias),
         "stderr": _round(bias.stderr),
-        "low": _round(bias.bias - Z * bias.stderr),
-        "high": _round(bias.bias + Z * bias.stderr),
+        "low": _round(bias.low),
+        "high": _round(bias.high),
         "n_pairs": bias.n_pairs,
         "ledger_seq": fit.ledger_seq,
     }
@@ -345,4 +345,4 @@ def _excess(found):
 
 
 def _round(value):
-    return None if value is None else round(float(value), ROUND) + 0.0
+    return None if value is None else rounded(value)

@@ -42,7 +42,7 @@ def edition(study, **chosen):
 
 
 def live_model(study, rewards, biases=None, ledger_seq=0):
-    """A live model that gives {clip: reward}, with {system name: (bias, stderr)}."""
+    """A live model that gives {clip: reward}, with {system name: (bias, stderr)} or (bias, stderr, low, high)."""
     model = RewardModel.objects.create(
         name="ear", status="live", encoders=[], weights="weights/none", sha256="0", ledger_seq=ledger_seq
     )
@@ -51,10 +51,9 @@ def live_model(study, rewards, biases=None, ledger_seq=0):
         fit = AnchorFit.objects.create(
             study=study, reward_model=model, ledger_seq=1, config={}, n_pairs=9, n_unscored=0, created_at=NOW
         )
-        for name, (bias, stderr) in biases.items():
-            AnchorBias.objects.create(
-                fit=fit, system=System.objects.get(name=name), bias=bias, stderr=stderr, n_pairs=9
-            )
+        for name, figures in biases.items():
+            columns = dict(zip(("bias", "stderr", "low", "high"), figures, strict=False))
+            AnchorBias.objects.create(fit=fit, system=System.objects.get(name=name), n_pairs=9, **columns)
     return model
 
 

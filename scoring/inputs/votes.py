@@ -16,7 +16,7 @@ from arena.models import ANSWERS, Battle, System
 from ..boards import counts_both_bad
 from ..bradley_terry import BOTH_BAD
 from ..clusters import clusters_of
-from ..covariates import known_covariates
+from ..covariates import covariates_of, known_covariates
 from ..weighting import NONE, UNIFORM_PAIRS, uniform_pair_weights
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
@@ -99,7 +99,7 @@ def study_votes(
     excluded_flags: rules whose flags exclude a vote, unless a person has cleared it; a withdrawal always does.
     reliability: a `Reliability` id; votes then weigh as much as their raters' skill, as last estimated up to that row,
     and those of raters without an estimate as much as the average one.
-    both_bad: whether votes BOTH_BAD are used. covariates: names of `COVARIATES`; votes without them are excluded.
+    both_bad: whether votes BOTH_BAD are used. covariates: of `covariates_of`; votes without them are excluded.
     weighting: UNIFORM_PAIRS for the weights that undo how pairs were drawn; votes without a known draw are excluded.
     again: whether votes on clip pairs that staff had served again are used. They were chosen for how people had
     answered, so a board or an anchor fit with them would be tilted.
@@ -134,7 +134,7 @@ def board_votes(study, seq, config):
         config["excluded_flags"],
         config.get("reliability"),
         both_bad=counts_both_bad(config),
-        covariates=config.get("covariates", ()),
+        covariates=covariates_of(config),
         weighting=config.get("weighting", NONE),
     )
 
