@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
 
 from annotations import blocks, ledger
 from annotations.models import Vote
@@ -91,6 +93,20 @@ def test_a_block_that_does_not_say_what_the_rows_say_is_found(study, small):
     block.records = bytes(wrong)
     block.save()
     assert blocks.damaged(study) == 4
+    with pytest.raises(CommandError, match="open: the block of votes that begins at 4"):
+        call_command("verify_ledger")
+
+
+def test_verify_ledger_says_what_it_found_in_order(study, small, capsys):
+    cast(study, "ABAB")
+    call_command("verify_ledger")
+    assert "The ledger's 4 entries follow from one another." in capsys.readouterr().out
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE annotations_ledger DISABLE TRIGGER ledger_is_numbered_once")
+        cursor.execute("UPDATE annotations_ledger SET digest = repeat('0', 64) WHERE seq = 3")
+    with pytest.raises(CommandError, match="The entry 3 of the ledger"):
+        call_command("verify_ledger")
 
 
 def test_some_votes_can_be_read_by_their_ids_without_those_that_have_no_place_yet(study, small):
