@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("scoring", "0017_standing"),
+        ("scoring", "0016_standing"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
     operations = [
