@@ -16,7 +16,7 @@ from scoring.bradley_terry import NoFiniteEstimate
 from scoring.canonical import rounded
 
 from .agreement import agreement
-from .ballots import Ballots, leading_group
+from .ballots import Ballots, in_order, leading_group
 from .ranks import DRAWS, Ranks, draw_ranks
 from .removal import Removal, fewest_removals
 from .separation import ASSUMPTION, Separation, separations
@@ -56,7 +56,7 @@ def card(ballots, *, seed, other=None, counted=True, judged=None, draws=DRAWS):
     linear = ballots.linearise(fit)
     level = ballots.config["level"]
     groups = sorted(
-        (_in_order(fit, group, ballots.systems) for group in fit.groups if len(group) > 1),
+        (in_order(fit, group, ballots.systems) for group in fit.groups if len(group) > 1),
         key=lambda group: (-len(group), ballots.systems[group[0]]),
     )
     leader = leading_group(fit, ballots.systems)[0]
@@ -86,10 +86,6 @@ def card(ballots, *, seed, other=None, counted=True, judged=None, draws=DRAWS):
         "slot": slot_effect(ballots),
         "reward_model": judged,
     }
-
-
-def _in_order(fit, group, systems):
-    return sorted(group, key=lambda system: (-rounded(fit.theta[system]), systems[system]))
 
 
 def _ranks(ballots, fit, group, seed, draws, level):
