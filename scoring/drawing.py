@@ -184,6 +184,7 @@ def _panels(rows, systems, along, value, draw_own, width, wide):
     sheet = _sheet(width, height)
     shown = [r for own in lines.values() for r in own]
     low, high = min(r["low"] for r in shown), max(r["high"] for r in shown)
+    edge = 0.05 * (high - low)
     first, last = min(r[along] for r in shown), max(r[along] for r in shown)
     each = (width - left - 8 - gap * (columns - 1)) / columns
     for n, system in enumerate(systems):
@@ -193,7 +194,10 @@ def _panels(rows, systems, along, value, draw_own, width, wide):
         for other in systems:
             axes.plot([r[along] for r in lines[other]], [r[value] for r in lines[other]], color=LINE, linewidth=1)
         draw_own(axes, lines[system])
-        axes.set(ylim=(low, high), xlim=(first - 0.02 * (last - first) - 0.5, last + 0.02 * (last - first) + 0.5))
+        axes.set(
+            ylim=(low - edge, high + edge),
+            xlim=(first - 0.02 * (last - first) - 0.5, last + 0.02 * (last - first) + 0.5),
+        )
         axes.set_title(_cut(system, 26 if wide else 18), loc="left", fontsize=SIZE, color=INK, pad=5)
         _ticks(axes.yaxis, 4)
         axes.set_xticks([first, last] if last > first else [last])
