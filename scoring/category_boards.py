@@ -11,7 +11,7 @@ import numpy as np
 
 from . import bradley_terry, pooling, win_rates
 
-METHOD, METHOD_VERSION = "pooled-bradley-terry", 1
+METHOD, METHOD_VERSION = "pooled-bradley-terry", 2
 TAG, LANGUAGE, GROUP = "tag", "language", "group"
 OF_LISTENERS = (LANGUAGE, GROUP)  # what these rest on is erased by a withdrawal
 CONFIG = {
@@ -35,20 +35,20 @@ def compute(votes, members, config):
     arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
     settings = {"weight": votes.weight, "cluster": votes.cluster, "l2": config["l2"]}
     overall = bradley_terry.fit(*arguments, **settings)
+    counted = pooling.Votes.of(*arguments, **settings)
     shown, spreads = {}, {}
     for kind, named in members.items():
         found = {name: inside for name, inside in sorted(named.items()) if _is_shown(votes, inside, kind, config)}
         if found:
-            spreads[kind] = pooling.estimate_spread(*arguments, list(found.values()), **settings)
+            spreads[kind] = pooling.estimate_spread(counted, list(found.values()))
         for place, (name, inside) in enumerate(found.items()):
-            fit = pooling.fit_pooled(
-                *arguments, inside, spread=spreads[kind].from_others[place], spread_df=spreads[kind].df, **settings
-            )
+            spread, df = spreads[kind].from_others[place], spreads[kind].df
+            fit = pooling.fit_pooled(counted, inside, spread=spread, spread_df=df)
             board = _board(votes, inside, fit, overall.theta, config)
             shown[key_of(kind, name)] = {"kind": kind, "name": name, **board}
     return {
         "systems": votes.systems,
-        "overall": {"pairs": _pairs(votes, np.ones(len(votes.outcome), dtype=bool))},
+        "overall": {"pairs": _pairs(votes, slice(None))},
         "categories": shown,
         **_about(votes, members, spreads, config["min_raters"]),
     }
@@ -75,7 +75,7 @@ def _is_shown(votes, inside, kind, config):
 
 def _raters(votes, inside):
     """Known ones; a vote without rater has a negative cluster."""
-    return len(np.unique(votes.cluster[inside & (votes.cluster >= 0)]))
+    return int((np.bincount(votes.cluster[inside & (votes.cluster >= 0)]) > 0).sum())
 
 
 def _about(votes, members, spreads, min_raters):
@@ -112,9 +112,10 @@ def _board(votes, inside, fit, overall, config):
         "rating": fit.theta, "stderr": fit.stderr, "low": low, "high": high, "overall": overall,
         "own_share": fit.own_share,
     }  # fmt: skip
+    counts = _counts(votes, inside)
     groups = [
         sorted(
-            (_rating(votes, inside, system, columns) for system in group),
+            (_rating(votes.systems[system], system, columns, counts) for system in group),
             key=lambda rating: (-rating["rating"], rating["system"]),
         )
         for group in fit.groups
@@ -144,16 +145,23 @@ def _heaviest(votes, inside):
     }
 
 
-def _rating(votes, inside, system, columns):
-    a, b = inside & (votes.a == system), inside & (votes.b == system)
-    credit = np.concatenate([votes.outcome[a], 1 - votes.outcome[b]])
+def _counts(votes, inside):
+    """{what: int [n]} of each system."""
+    system = np.concatenate([votes.a[inside], votes.b[inside]])
+    credit = np.concatenate([votes.outcome[inside], 1 - votes.outcome[inside]])
+    count = {"wins": credit == 1, "losses": credit == 0, "ties": credit == 0.5}
+    n = len(votes.systems)
     return {
-        "system": votes.systems[system],
-        **{name: _rounded(values[system]) for name, values in columns.items()},
-        "n_votes": len(credit),
-        "wins": int((credit == 1).sum()),
-        "losses": int((credit == 0).sum()),
-        "ties": int((credit == 0.5).sum()),
+        "n_votes": np.bincount(system, minlength=n),
+        **{what: np.bincount(system[those], minlength=n) for what, those in count.items()},
+    }
+
+
+def _rating(name, system, columns, counts):
+    return {
+        "system": name,
+        **{column: _rounded(values[system]) for column, values in columns.items()},
+        **{what: int(number[system]) for what, number in counts.items()},
     }
 
 

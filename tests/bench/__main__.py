@@ -5,7 +5,19 @@ import os
 import platform
 from pathlib import Path
 
-from tests.bench import anchors, fit, page, pairing, prediction_powered, raters, robustness, scoring, training, votes
+from tests.bench import (
+    anchors,
+    categories,
+    fit,
+    page,
+    pairing,
+    prediction_powered,
+    raters,
+    robustness,
+    scoring,
+    training,
+    votes,
+)
 
 BENCHMARKS = {
     "fit: the board's fit against evalica's point estimate and arena-rank's sandwich": fit,
@@ -15,6 +27,7 @@ BENCHMARKS = {
     "prediction_powered: intervals of votes and rewards against those of votes alone, N = 10 n": prediction_powered,
     "anchors: coverage, and a planted drift undone by K anchor pairs": anchors,
     "robustness: an edition's card": robustness,
+    "categories: the boards of all tags, beside the overall fit; do their intervals hold": categories,
     "pairing: votes until the order is right, under each policy; serving a battle": pairing,
     "training: a head on 17,500 pairs, to early stop": training,
     "scoring: clips in batches, cached clips under a new head, a worker's memory, a swap": scoring,
