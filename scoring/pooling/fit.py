@@ -79,7 +79,7 @@ def fit_pooled(votes: Votes, inside: ArrayLike, *, spread: float, spread_df: flo
         df=_satterthwaite(outer, inner, diagonal(pick, q), part.effective_by_system(), spread_df),
         outside=gauge.project(at[:n]),
         own_share=_own_share(pick @ h[:, n:], gauge.project(np.eye(n))),
-        n_votes=np.count_nonzero(part.inside),
+        n_votes=int(np.count_nonzero(part.inside)),
         converged=converged,
         groups=votes.groups,
     )

@@ -82,7 +82,7 @@ class Votes:
             lost=np.where(first_is_a, lost, won),
             rater=rater,
             system=system,
-            by_rater=_summed(_rows(rater, system, np.column_stack([won + lost] * 2), size)),
+            by_rater=_summed(_rows(rater, system.copy(), np.column_stack([won + lost] * 2), size)),  # sorts in place
             given=len(outcome),
             kept=kept[order],
             gauge=groups.Gauge.of(label, None),

@@ -66,7 +66,7 @@ def speed() -> dict:
 
 
 def _tagged(seed=0):
-    """(votes on prompts of several tags, each of which moves the systems by Normal(0, 0.25^2); {kind: {tag: inside}})."""
+    """(votes on prompts of several tags, which move the systems by Normal(0, 0.25^2) each; {kind: {tag: inside}})."""
     rng = np.random.default_rng(seed)
     has = rng.random((PROMPTS, TAGS)) < rng.choice([0.02, 0.05, 0.1, 0.2], size=TAGS)
     rating = rng.normal(size=SYSTEMS) + has @ rng.normal(0, 0.25, (TAGS, SYSTEMS))
@@ -113,12 +113,10 @@ def coverage(spread: float, boards: int = BOARDS, shares=SHARES, n_raters: int =
         limits = np.array([limit_of(one) for one in rating])
         estimate = pooling.estimate_spread(votes, inside)
         for k, limit in enumerate(limits):
-            pooled = pooling.fit_pooled(
-                votes, inside[k], spread=estimate.from_others[k], spread_df=estimate.df
-            )
+            pooled = pooling.fit_pooled(votes, inside[k], spread=estimate.from_others[k], spread_df=estimate.df)
             low, high = pooled.interval(0.95)
             held[board, k] = ((low <= limit) & (limit <= high)).mean()
-        found[board], there[board] = estimate.value, limits.std(axis=0, ddof=1).mean()
+        found[board], there[board] = estimate.value**2, limits.var(axis=0, ddof=1).sum() / (ABILITY.size - 1)
     return {
         "what": "coverage",
         "votes": n_votes,
@@ -129,8 +127,8 @@ def coverage(spread: float, boards: int = BOARDS, shares=SHARES, n_raters: int =
         "boards": boards,
         "covered": round(float(held.mean()), 4),
         **{f"covered_{share:.0%}": round(float(one), 4) for share, one in zip(shares, held.mean(axis=0), strict=True)},
-        "spread_found": round(float(np.sqrt((found**2).mean())), 3),
-        "spread_there": round(float(np.sqrt((there**2).mean())), 3),
+        "spread_found": round(float(np.sqrt(found.mean())), 3),
+        "spread_there": round(float(np.sqrt(there.mean())), 3),
     }
 
 
