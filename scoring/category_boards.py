@@ -134,8 +134,9 @@ def _board(votes, inside, fit, overall, config):
 
 def _heaviest(votes, inside):
     """How many raters the votes inside weigh as much as, and the share of the one who cast most."""
-    _, rater = np.unique(votes.cluster[inside], return_inverse=True)
-    size = np.bincount(rater, votes.weight[inside])
+    cluster, weight = votes.cluster[inside], votes.weight[inside]
+    known = cluster >= 0
+    size = np.concatenate([np.bincount(cluster[known], weight[known]), weight[~known]])
     total = float(size.sum())
     if not total:
         return {"g_eff": 0.0, "heaviest_rater_share": 0.0}

@@ -18,7 +18,7 @@ from ..bradley_terry import groups, newton, sums
 from ..bradley_terry.results import Floats, Ints
 from ..bradley_terry.votes import check
 
-DENSE_CELLS = 2**20  # of a block of raters times systems: 8 MiB, which a processor's cache holds
+DENSE_CELLS = 2**18  # of a block of raters times systems: 2 MiB, which a processor's cache holds
 SPARSE_BELOW = 0.05  # share of them that are not zero, below which sparse arithmetic is faster
 MOST_LEVERAGE = 0.99  # of a vote, the rest being what rounding leaves of one that all but settles its own probability
 
