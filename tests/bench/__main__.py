@@ -11,6 +11,10 @@ from tests.bench import (
     fit,
     page,
     pairing,
+    fit,
+    page,
+    pairing,
+    postgres,
     prediction_powered,
     raters,
     robustness,
@@ -21,6 +25,7 @@ from tests.bench import (
 
 BENCHMARKS = {
     "fit: the board's fit against evalica's point estimate and arena-rank's sandwich": fit,
+    "postgres: a board from the database, and a hundred votes more": postgres,
     "votes: a battle and a vote": votes,
     "page: from the vote to the next sound": page,
     "raters: 60 simulated raters, 15 of them bad, judged by the quality rules": raters,
