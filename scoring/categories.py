@@ -162,11 +162,9 @@ def _languages(edition):
 def _groups(study, votes):
     """{group: bool [V]}."""
     said = Participation.objects.filter(study=study).exclude(group="").values_list("rater_id", "group")
-    group_of = {str(rater): group for rater, group in said}  # as votes name raters
-    if not group_of:
-        return {}
+    group_of = {rater.bytes: group for rater, group in said}
     _, first, cluster = np.unique(votes.cluster, return_index=True, return_inverse=True)
-    return _by_label(group_of, votes.rater[first].tolist(), cluster)
+    return _by_label(group_of, votes.rater_id[first].tolist(), cluster)
 
 
 # ---- what readers see ---------------------------------------------------------------------------------

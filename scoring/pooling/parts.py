@@ -238,7 +238,7 @@ def _summed(by_rater: sparse.csr_array) -> sparse.csr_array:
 def _gram(votes: Votes, score: Floats, few: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
     """many' many, few' many and few' few, each [n, n]: the scores of the raters, of the few votes and of all others."""
     which = np.flatnonzero(few)
-    small = _summed(votes.rows(which, score[which], -score[which]))
+    small = votes.rows(which, score[which], -score[which])
     turned, (n_raters, n), score = small.T.tocsr(), small.shape, np.where(few, 0, score)
     within = (turned @ small).toarray()
     if 2 * score.size < SPARSE_BELOW * n_raters * n:
