@@ -17,9 +17,10 @@ def pooled(a, b, outcome, inside, spread, spread_df=np.inf, **given):
 
 def drawn(rng, theta, n_votes, n_raters=60):
     """(a, b, outcome, rater) of votes by the ratings [V, n] or [n]."""
-    a = rng.integers(N, size=n_votes)
-    b = (a + rng.integers(1, N, size=n_votes)) % N
-    theta = np.broadcast_to(theta, (n_votes, N))
+    n = np.shape(theta)[-1]
+    a = rng.integers(n, size=n_votes)
+    b = (a + rng.integers(1, n, size=n_votes)) % n
+    theta = np.broadcast_to(theta, (n_votes, n))
     vote = np.arange(n_votes)
     outcome = (rng.random(n_votes) < expit(theta[vote, a] - theta[vote, b])).astype(float)
     return a, b, outcome, rng.integers(n_raters, size=n_votes)
@@ -155,6 +156,15 @@ def test_the_spread_between_categories_is_found(planted):
         found.append(pooling.estimate_spread(votes, [category == k for k in range(12)]).value)
         there.append((effects - effects.mean(axis=1, keepdims=True)).std(ddof=0) * np.sqrt(N / (N - 1)))
     assert np.sqrt(np.mean(np.square(found))) == pytest.approx(np.sqrt(np.mean(np.square(there))), rel=0.12)
+
+
+def test_the_spread_is_that_from_what_is_common_not_from_each_other(rng):
+    """Two categories and nothing else: what lies between them is the root of 2 times as far. Forty systems."""
+    effects, category = rng.normal(0, 0.5, (2, 40)), rng.integers(2, size=20_000)
+    a, b, outcome, _ = drawn(rng, np.linspace(-1, 1, 40) + effects[category], 20_000)
+    found = pooling.estimate_spread(pooling.Votes.of(a, b, outcome, 40), [category == k for k in range(2)])
+    assert found.value == pytest.approx((effects[1] - effects[0]).std() / np.sqrt(2), rel=0.1)
+    assert found.from_others == pytest.approx([found.value * np.sqrt(2)] * 2, rel=0.01)
 
 
 def test_two_categories_that_are_all_votes_are_one_difference_not_two(rng):
