@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 from ..bradley_terry.results import Floats
 from .parts import Part, Votes
 
-FEW_RATERS = 20.0  # below which the differences between raters say too little about how much raters differ
+FEW_RATERS = 10.0  # below which the differences between raters say too little about how much raters differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def fit_pooled(votes: Votes, inside: ArrayLike, *, spread: float, spread_df: flo
 
     spread: logits, how far it is thought to be from the votes outside; spread_df: the degrees of freedom of its square
     where it was estimated.
-    With fewer than 20 effective raters inside, no variance is less than if votes were independent. ValueError for
+    With fewer than 10 effective raters inside, no variance is less than if votes were independent. ValueError for
     input that cannot be meant.
     """
     if not (np.isfinite(spread) and spread > 0):

@@ -1,6 +1,6 @@
 """The boards of a study's categories: what they take beside the overall board, and how often their intervals hold.
 
-COVERAGE_BOARDS=50 makes a quick table of the second; all 500 a spread take two minutes.
+COVERAGE_BOARDS=50 makes a quick table of the second; all 500 for each row take two minutes.
 """
 
 import os
@@ -19,13 +19,13 @@ CONFIG = {**category_boards.CONFIG, "l2": 0.05, "level": 0.95}
 BOARDS, SPREADS = 500, (0.15, 0.4, 0.8)
 ABILITY = np.linspace(-0.8, 0.8, 6)
 SHARES = (0.5, 0.3, 0.15, 0.05)  # of the votes in each category: the smallest has 25 votes a system
-N_VOTES, N_RATERS, TASTE, TIE_WIDTH = 1500, 60, 0.5, 0.5
+N_VOTES, N_RATERS, TASTE, TIE_WIDTH = 1500, (60, 20), 0.5, 0.5
 
 
 def run() -> list[dict]:
-    """A row of seconds, and a row per planted spread; an empty cell is a column of the other."""
+    """A row of seconds, and one per number of raters and planted spread; an empty cell is a column of the other."""
     boards = int(os.environ.get("COVERAGE_BOARDS", BOARDS))
-    rows = [speed(), *(coverage(spread, boards) for spread in SPREADS)]
+    rows = [speed(), *(coverage(spread, boards, n_raters=n) for n in N_RATERS for spread in SPREADS)]
     columns = dict.fromkeys(column for row in rows for column in row)
     return [{column: row.get(column, "") for column in columns} for row in rows]
 
@@ -97,7 +97,7 @@ def _peak(function, *args, **kwargs) -> float:
 # ---- whether their intervals hold ----
 
 
-def coverage(spread: float, boards: int = BOARDS, shares=SHARES, n_raters: int = N_RATERS, n_votes: int = N_VOTES):
+def coverage(spread: float, boards: int = BOARDS, shares=SHARES, n_raters: int = N_RATERS[0], n_votes: int = N_VOTES):
     """The share of ratings, pooled over boards, systems and categories, whose 95 % interval holds the limit; that of
     each category, the largest first; and the spread that was estimated, root mean square, beside that of the limits.
 
