@@ -10,6 +10,7 @@ import hashlib
 import numpy as np
 
 from . import bradley_terry, pooling, win_rates
+from .canonical import rounded
 
 METHOD, METHOD_VERSION = "pooled-bradley-terry", 2
 TAG, LANGUAGE, GROUP = "tag", "language", "group"
@@ -84,7 +85,7 @@ def _about(votes, members, spreads, min_raters):
     listeners = {kind: members[kind] for kind in OF_LISTENERS if kind in members}
     return {
         "spread": {
-            kind: {"value": _rounded(one.value), "df": _rounded(one.df), "n_categories": one.n_categories}
+            kind: {"value": rounded(one.value), "df": rounded(one.df), "n_categories": one.n_categories}
             for kind, one in spreads.items()
         },
         "unknown": {
@@ -141,8 +142,8 @@ def _heaviest(votes, inside):
     if not total:
         return {"g_eff": 0.0, "heaviest_rater_share": 0.0}
     return {
-        "g_eff": _rounded(total**2 / (size @ size)),
-        "heaviest_rater_share": _rounded(size.max() / total),
+        "g_eff": rounded(total**2 / (size @ size)),
+        "heaviest_rater_share": rounded(size.max() / total),
     }
 
 
@@ -161,7 +162,7 @@ def _counts(votes, inside):
 def _rating(name, system, columns, counts):
     return {
         "system": name,
-        **{column: _rounded(values[system]) for column, values in columns.items()},
+        **{column: rounded(values[system]) for column, values in columns.items()},
         **{what: int(number[system]) for what, number in counts.items()},
     }
 
@@ -170,8 +171,4 @@ def _pairs(votes, inside):
     found = win_rates.pairs(
         votes.a[inside], votes.b[inside], votes.outcome[inside], len(votes.systems), votes.cluster[inside]
     )
-    return [[one.a, one.b, one.wins, one.losses, one.ties, _rounded(one.n_eff)] for one in found]
-
-
-def _rounded(value):
-    return round(float(value), 6) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return [[one.a, one.b, one.wins, one.losses, one.ties, rounded(one.n_eff)] for one in found]
