@@ -15,7 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.fields.json import KeyTransform
 from django.utils import timezone
 
@@ -26,9 +26,9 @@ from arena.refusals import NotFound
 from . import category_boards, inputs
 from .boards import OVERALL, canonical_json
 from .category_boards import GROUP, LANGUAGE, OF_LISTENERS, TAG
+from .locks import Lock, hold
 from .models import CategoryBoards
 
-CATEGORY_LOCK = 0xCA7E60  # an advisory lock; any constant
 FIRST_LANGUAGE = re.compile(r"\s*([a-z]{2,3})(?![a-z])", re.IGNORECASE)
 
 
@@ -56,8 +56,7 @@ def categories_are_due(study):
 @transaction.atomic
 def compute_categories(study, now=None):
     """Write the categories of the study's last edition; None where it has them."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [CATEGORY_LOCK, study.pk])
+    hold(Lock.CATEGORIES, study)
     if not categories_are_due(study):
         return None
     edition = study.editions.order_by("-number")[0]
