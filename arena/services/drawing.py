@@ -15,14 +15,17 @@ from arena.stock import recent_stock, recent_table
 from arena.vote_counts import votes_on
 
 BALANCED_OVER = 4  # battles per prompt, back from now, in which a pair's prompts are balanced
-LATELY = (
-    " UNION ALL ".join(  # by hand: every battle asks, and the ORM is slower to write it than the database to answer
-        f"""(SELECT prompt_id FROM arena_battle
+# By hand: every battle asks, and the ORM is slower to write these than the database to answer.
+RETIRED = """
+    SELECT system.id FROM arena_system AS system
+        JOIN arena_study_systems AS here ON here.system_id = system.id AND here.study_id = %s
+    WHERE system.retired_at IS NOT NULL"""
+LATELY = " UNION ALL ".join(
+    f"""(SELECT prompt_id FROM arena_battle
          WHERE study_id = %(study)s AND system_a_id = %({a})s AND system_b_id = %({b})s
              AND kind = 'ranked' AND close_reason <> 'skipped'
          ORDER BY served_at DESC LIMIT %(most)s)"""
-        for a, b in (("low", "high"), ("high", "low"))
-    )
+    for a, b in (("low", "high"), ("high", "low"))
 )
 
 
@@ -67,7 +70,7 @@ class Offer:
         left = self.stock.options.copy()
         for pair, n in self._heard(self._met).items():
             left[pair] -= n
-        left[self._retired()] = 0
+        left[self._retired] = 0
         if self.study.votes_per_pair:
             room = self.study.votes_per_pair - self.counts
             for pair, n in self._heard(self._met_again).items():  # so that these, too, take one off the total
@@ -101,7 +104,7 @@ class Offer:
         more = (
             [] if self.prompt else [pair for pair, n in self._heard(self._met).items() if n >= self.stock.options[pair]]
         )
-        for others in (np.array(more, dtype=np.intp), self._retired(), self._full()):
+        for others in (np.array(more, dtype=np.intp), self._retired, self._full()):
             if others.size:
                 shut = np.union1d(shut, others)
         return shut
@@ -121,17 +124,19 @@ class Offer:
     def find(self, clip, other):
         """The Candidate of two clips, if this rater can be served it now; whatever the quotas."""
         found = None if frozenset((clip, other)) in self._met else self.stock.find(clip, other)
-        return found if found and self.stock.number_of(clip, other)[0] not in self._retired() else None
+        return found if found and self.stock.number_of(clip, other)[0] not in self._retired else None
 
     def _heard(self, met, prompt=None):
         """{pair: clip pairs that this rater has met}, of those in stock."""
         places = (self.stock.number_of(*clips) for clips in met)
         return Counter(pair for pair, of in filter(None, places) if prompt in (None, of))
 
+    @cached_property
     def _retired(self):
         """int: the pairs with a system that was retired since the stock was read."""
-        retired = self.study.systems.filter(retired_at__isnull=False).order_by()
-        return self.stock.numbers_of(retired.values_list("pk", flat=True))
+        with connection.cursor() as cursor:
+            cursor.execute(RETIRED, [self.study.pk])
+            return self.stock.numbers_of([system for (system,) in cursor])
 
     def _is_open(self, option):
         return frozenset(option.clip_ids) not in self._met and self.prompt in (None, option.prompt_id)
