@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scoring.reward.train import SIDES, BadTrainingCheckpoint, ranknet_loss, train
+from scoring.reward.loss import LapsingRankNet, ranknet_loss
+from scoring.reward.train import SIDES, BadTrainingCheckpoint, train
 
 from .planted import planted as planted_preference
 
