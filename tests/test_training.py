@@ -509,7 +509,9 @@ def test_the_command_learns_the_rate_of_lapses_if_asked_and_says_what_calibratio
 
 
 def test_the_command_learns_what_listeners_hear(arena, home, monkeypatch):
-    quick = partial(training_loop.train, hidden=(16,), learning_rate=3e-3, max_epochs=40, patience=10)
+    quick = partial(
+        training_loop.train, hidden=(16,), learning_rate=3e-3, max_epochs=40, patience=10, fractions=(0.7, 0.15, 0.15)
+    )
     monkeypatch.setattr(training_loop, "train", quick)
     vote(arena[0], list(Rater.objects.all()), 700, seed=4)
     call_command("train_reward", "--study", "radio")

@@ -66,7 +66,7 @@ LAPSES = inline_serializer(
                     "MarginAsProbability",
                     {
                         "margin": serializers.FloatField(),
-                        "probability": serializers.FloatField(help_text="sigmoid(margin / T), or by lapses", **NUMBER),
+                        "probability": serializers.FloatField(help_text="sigmoid(margin / T), or by lapses.", **NUMBER),
                         "sigmoid": serializers.FloatField(),
                     },
                     many=True,

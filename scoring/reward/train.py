@@ -77,7 +77,7 @@ def train(
     blocks: Mapping[str, int] | None = None,
     use: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
-    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     hidden: Sequence[int] = HIDDEN,
     dropout: float = DROPOUT,
     learning_rate: float | None = None,
