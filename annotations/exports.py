@@ -14,10 +14,12 @@ VOTE_COLUMNS_1 = (
     "policy", "pair_probability", "clip_probability", "length_ms", "heard_a_ms", "heard_b_ms",
     "first_played", "switches", "served_at", "received_at",
 )  # fmt: skip
-VOTE_COLUMNS = (
+VOTE_COLUMNS_2 = (
     *VOTE_COLUMNS_1,
     "expected", "repeats", "first_play_ms", "opened_ms", "decided_ms", "pauses", "hidden", "volume",
 )  # fmt: skip
+_BESIDE = VOTE_COLUMNS_2.index("pair_probability") + 1  # with it the weight of a vote is 1 / (probability * pairs)
+VOTE_COLUMNS = (*VOTE_COLUMNS_2[:_BESIDE], "eligible_pairs", *VOTE_COLUMNS_2[_BESIDE:])
 
 
 def vote_rows(seq, study=None, excluded=None):
@@ -65,6 +67,7 @@ def vote_row(entry, rules):
         "flags": rules,
         "policy": battle.policy or None,
         "pair_probability": battle.pair_probability,
+        "eligible_pairs": battle.eligible_pairs,
         "clip_probability": battle.clip_probability,
         "length_ms": battle.length_ms,
         "heard_a_ms": vote.heard_a_ms,

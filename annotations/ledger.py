@@ -5,6 +5,9 @@ import json
 
 from django.db import connection, transaction
 
+from arena.models import Study
+
+from . import blocks
 from .models import Ledger
 
 LOCK = 0x1ED6E2  # any constant: the advisory lock that makes the sweep the only writer of seq
@@ -37,6 +40,8 @@ def extend(limit=5000, wait=False):
         numbered.append((entry.pk, seq, digest))
     if numbered:
         _store(numbered)
+        for study in Study.objects.filter(pk__in={entry.study_id for entry in waiting}):
+            blocks.keep(study)
     return len(numbered)
 
 

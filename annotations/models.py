@@ -195,3 +195,20 @@ class Ledger(models.Model):
 
     def __str__(self):
         return f"ledger {self.seq}"
+
+
+class VoteBlock(models.Model):
+    """Some of a study's votes in ledger order, as they are read: see `blocks`. It repeats what never changes, and may
+    be deleted to be made again."""
+
+    study = models.ForeignKey(Study, models.CASCADE, related_name="vote_blocks")
+    first_seq = models.BigIntegerField()
+    last_seq = models.BigIntegerField()
+    records = models.BinaryField(help_text="`blocks.RECORD`, one for each vote.")
+
+    class Meta:
+        ordering = ["study", "first_seq"]
+        constraints = [models.UniqueConstraint(fields=["study", "first_seq"], name="vote_block_once")]
+
+    def __str__(self):
+        return f"votes {self.first_seq} to {self.last_seq} of {self.study}"

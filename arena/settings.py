@@ -184,6 +184,7 @@ CELERY_BEAT_SCHEDULE = {
     "arrivals": sweep("arena.tasks.forget_arrivals", 3600),
     "ledger": sweep("annotations.tasks.extend_ledger", 2),
     "boards": sweep("scoring.tasks.refit_boards", 5),
+    "standings": sweep("scoring.tasks.move_standings_on", 5),
     "robustness": sweep("scoring.tasks.write_cards", 10),
     "editions": sweep("scoring.tasks.explain_editions", 10),
     "categories": sweep("scoring.tasks.compute_categories", 5),

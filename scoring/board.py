@@ -7,7 +7,7 @@ from django.db.models import Avg, Count, StdDev
 from annotations.models import Vote
 from arena.refusals import NotFound
 
-from . import categories
+from . import categories, standings
 from .boards import OVERALL
 from .models import Reward, RewardModel
 
@@ -33,10 +33,14 @@ def board_json(study, edition, category=OVERALL):
 
     Of a category: its pooled ratings, with `overall` and `own_share` beside each, and `pooling`; rewards and biases are
     those of the whole study. NotFound for one that the edition has not.
+    Where votes have come since the last edition, `now` is each rating with them, and `since` says up to which place of
+    the ledger; else both are null.
     """
     model = RewardModel.live()
     jury = _jury(study, model)
     board = categories.find_board(edition, category) if category != OVERALL else edition and edition.result
+    since = standings.since(edition) if edition and category == OVERALL else None
+    now = since["ratings"] if since else {}
     rated = {rating["system"] for group in board["groups"] for rating in group} if edition else set()
     return {
         "study": study.slug,
@@ -45,11 +49,15 @@ def board_json(study, edition, category=OVERALL):
         "categories": categories.list_of(edition),
         "edition": edition.number if edition else None,
         "about": _about(edition, board, category) if edition else None,
+        "since": since and {name: since[name] for name in ("ledger_seq", "n_votes", "at")},
         "n_votes": board["n_votes"] if edition else Vote.objects.filter(battle__study=study).count(),
         "pooling": {name: board[name] for name in ("kind", "name", "n_raters", "spread")}
         if category != OVERALL
         else None,
-        "groups": [[{**rating, **jury[rating["system"]]} for rating in group] for group in board["groups"]]
+        "groups": [
+            [{**rating, "now": now.get(rating["system"]), **jury[rating["system"]]} for rating in group]
+            for group in board["groups"]
+        ]
         if edition
         else [],
         "not_yet_rated": [

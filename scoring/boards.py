@@ -21,6 +21,12 @@ TREATMENTS = {
     DAVIDSON: {"tie": "an answer of its own", "both_bad": "excluded"},
     GROUNDED: {"tie": "an answer of its own", "both_bad": "an answer of its own"},
 }
+FITS = {
+    None: bradley_terry.fit_version_1,
+    HALF_TIE: bradley_terry.fit,
+    DAVIDSON: bradley_terry.fit_davidson,
+    GROUNDED: bradley_terry.fit_grounded,
+}
 CONFIG = {
     "treatment": HALF_TIE,
     **TREATMENTS[HALF_TIE],
@@ -35,15 +41,16 @@ CONFIG = {
 HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
-def config_for(study, reliability=None, treatment=HALF_TIE, covariates=(), weighting="none"):
+def config_for(study, reliability=None, treatment=HALF_TIE, covariates=(), weighting="none", known_of_systems=None):
     """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes;
     treatment: of ties and "both bad", a key of TREATMENTS; covariates: names, which only half-ties go with; weighting:
-    of votes by how their pairs were drawn, one of `weighting.WEIGHTINGS`."""
+    of votes by how their pairs were drawn, one of `weighting.WEIGHTINGS`; known_of_systems: what the covariates rest
+    on, see `covariates.known_of_systems`."""
     if covariates and treatment != HALF_TIE:
         raise ValueError(f"covariates go with the treatment {HALF_TIE}, not {treatment}")
     by_rater = {"reliability": reliability} if study.weight_by_reliability and reliability else {}
     chosen = {"treatment": treatment, **TREATMENTS[treatment], "covariates": list(covariates), "weighting": weighting}
-    return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **by_rater}
+    return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **by_rater, **(known_of_systems or {})}
 
 
 def choice_of(config):
@@ -76,10 +83,10 @@ def compute(votes, config):
     if not len(votes.outcome):
         return {"groups": [], "g_eff": 0.0, "heaviest_rater_share": 0.0, "converged": True, **_counts(votes)}
     fit = fit_votes(votes, config)
-    columns = _columns(fit, config["level"])
+    columns, tallies = _columns(fit, config["level"]), _tallies(votes)
     groups = [
         sorted(
-            (_rating(votes, system, columns) for system in group),
+            (_rating(votes, system, columns, tallies) for system in group),
             key=lambda rating: (-rating["rating"], rating["system"]),
         )
         for group in fit.groups
@@ -96,18 +103,12 @@ def compute(votes, config):
 
 def fit_votes(votes, config):
     """The `bradley_terry.Fit` of the votes that the configuration names."""
-    fits = {
-        None: bradley_terry.fit_version_1,
-        HALF_TIE: bradley_terry.fit,
-        DAVIDSON: bradley_terry.fit_davidson,
-        GROUNDED: bradley_terry.fit_grounded,
-    }
     weight = votes.weight if config.get("reliability") or config.get("weighting", "none") != "none" else None
     arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
     settings = {"weight": weight, "cluster": votes.cluster, "l2": config["l2"]}
     if config.get("covariates"):
         return bradley_terry.fit_with_covariates(*arguments, votes.covariates, **settings)
-    return fits[config.get("treatment")](*arguments, **settings)
+    return FITS[config.get("treatment")](*arguments, **settings)
 
 
 def _columns(fit, level):
@@ -145,21 +146,33 @@ def _counts(votes):
     }
 
 
-def _rating(votes, system, columns):
-    credit = np.concatenate([votes.outcome[votes.a == system], _seen_from_b(votes.outcome[votes.b == system])])
+def _rating(votes, system, columns, tallies):
+    tally = {name: int(counts[system]) for name, counts in tallies.items()}
+    if "both_bad_share" not in columns:
+        tally.pop("both_bad")
     return {
         "system": votes.systems[system],
         **{name: _rounded(values[system]) for name, values in columns.items()},
-        "n_votes": len(credit),
-        "wins": int((credit == 1).sum()),
-        "losses": int((credit == 0).sum()),
-        "ties": int((credit == 0.5).sum()),
-        **({"both_bad": int((credit == bradley_terry.BOTH_BAD).sum())} if "both_bad_share" in columns else {}),
+        **tally,
     }
 
 
-def _seen_from_b(outcome):
-    return np.where(outcome == bradley_terry.BOTH_BAD, outcome, 1 - outcome)
+def _tallies(votes):
+    """{name: int [n]}: votes of each system by what they say of it."""
+    n = len(votes.systems)
+
+    def count(of_a, of_b):
+        return np.bincount(votes.a[votes.outcome == of_a], minlength=n) + np.bincount(
+            votes.b[votes.outcome == of_b], minlength=n
+        )
+
+    told = {
+        "wins": count(1, 0),
+        "losses": count(0, 1),
+        "ties": count(0.5, 0.5),
+        "both_bad": count(bradley_terry.BOTH_BAD, bradley_terry.BOTH_BAD),
+    }
+    return {"n_votes": sum(told.values()), **told}
 
 
 def _rounded(value):

@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from .boards import settings_of
+from .clusters import clusters_of
 
 METHOD_VERSION = 1
 PARTS = ("new_votes", "exclusions", "method")
@@ -108,7 +109,7 @@ def joined(old, new, seq):
 
     columns = {
         name: np.concatenate([getattr(old, name), getattr(new, name)[later]])
-        for name in ("outcome", "weight", "clip_a", "clip_b", "prompt", "rater", "seq")
+        for name in ("outcome", "weight", "clip_a", "clip_b", "prompt", "rater_id", "seq")
     }
     names = {*old.covariates, *new.covariates}
     covariates = {
@@ -122,7 +123,7 @@ def joined(old, new, seq):
         systems=systems,
         a=np.concatenate([index(old, old.a), index(new, new.a)[later]]),
         b=np.concatenate([index(old, old.b), index(new, new.b)[later]]),
-        cluster=np.unique(columns["rater"], return_inverse=True)[1],
+        cluster=clusters_of(columns["rater_id"]),
         covariates=covariates,
         **columns,
     )

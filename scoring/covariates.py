@@ -2,13 +2,22 @@
 
 Each is a quantity of the clip in slot A minus that of the one in slot B, so its effect is in favour of the clip that
 has more of it, in logits per unit. Effects are what went along with the votes, not what caused them: people listen
-longer to what they like. What every clip of a system shares (that it cannot sing, say) is part of the system's rating.
+longer to what they like. What every clip of a system shares is part of the system's rating. So whether it sings lyrics
+is a covariate only together with the prompt: where there are no lyrics to sing, it is of no use.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+
+from django.db.models import BooleanField, Exists, Expression, ExpressionWrapper, OuterRef, Q
 
 from annotations.models import Ledger
+from arena.models import System
+
+from .models import Rating
+
+LYRICS = "lyrics"
 
 
 @dataclass(frozen=True)
@@ -16,7 +25,7 @@ class Covariate:
     """unit: what the effect is of. value: of the `fields` of a vote's ledger entry; None where it is not known."""
 
     unit: str
-    fields: tuple[str, ...]
+    fields: tuple[str | Expression, ...]
     value: Callable[..., float | None]
 
 
@@ -26,6 +35,14 @@ def _difference(unit):
 
 def _heard(a, b, length):
     return None if a is None or b is None or not length else (a - b) / length
+
+
+def _sings(sings_lyrics, has_lyrics, a, b):
+    """1 where only A's system sings the lyrics that were asked for, -1 where only B's does."""
+    if not has_lyrics:
+        return None if has_lyrics is None else 0.0  # a vote that came without its prompt
+    sings = sings_lyrics.get(a), sings_lyrics.get(b)
+    return None if None in sings else float(sings[0]) - float(sings[1])
 
 
 COVARIATES = {
@@ -48,17 +65,48 @@ COVARIATES = {
         ("vote__heard_a_ms", "vote__heard_b_ms", "vote__battle__length_ms"),
         _heard,
     ),
+    LYRICS: Covariate(
+        "singing the lyrics asked for, where the other system does not sing",
+        (
+            ExpressionWrapper(Q(vote__battle__prompt__lyrics__gt=""), BooleanField(null=True)),
+            "vote__battle__system_a__name",
+            "vote__battle__system_b__name",
+        ),
+        _sings,
+    ),
 }
 
 
-def known_covariates(study, up_to, names):
-    """{seq: (value of each covariate)} of the study's votes up to a `seq` of the ledger that have all of them."""
-    fields = dict.fromkeys(field for name in names for field in COVARIATES[name].fields)
+def covariates_of(config):
+    """{name: Covariate} of the configuration of a board; what was known of systems is what it says."""
+    chosen = {name: COVARIATES[name] for name in config.get("covariates", ())}
+    if LYRICS in chosen:
+        chosen[LYRICS] = replace(chosen[LYRICS], value=partial(_sings, config["sings_lyrics"]))
+    return chosen
+
+
+def known_of_systems(study, names):
+    """What of the study's systems these covariates rest on, for the configuration: it may be edited later, and an
+    edition must rebuild as it was. {"sings_lyrics": {system: bool}}, without the systems of which that is not known.
+    """
+    if LYRICS not in names:
+        return {}
+    rated = Rating.objects.filter(system=OuterRef("pk"), edition__study=study)
+    systems = System.objects.filter(Q(studies=study) | Exists(rated), sings_lyrics__isnull=False).distinct()
+    return {"sings_lyrics": dict(systems.order_by("name").values_list("name", "sings_lyrics"))}
+
+
+def known_covariates(study, up_to, covariates):
+    """{seq: (value of each covariate)} of the study's votes up to a `seq` of the ledger that have all of them.
+
+    covariates: {name: Covariate}, see `covariates_of`.
+    """
+    fields = dict.fromkeys(field for one in covariates.values() for field in one.fields)
     entries = Ledger.objects.filter(study=study, seq__lte=up_to, vote__isnull=False)
     known = {}
     for seq, *row in entries.values_list("seq", *fields).iterator(chunk_size=5000):
         found = dict(zip(fields, row, strict=True))
-        values = tuple(COVARIATES[name].value(*(found[field] for field in COVARIATES[name].fields)) for name in names)
+        values = tuple(one.value(*(found[field] for field in one.fields)) for one in covariates.values())
         if None not in values:
             known[seq] = values
     return known

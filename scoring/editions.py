@@ -8,7 +8,8 @@ from arena.refusals import NotFound
 
 from . import boards, changes, inputs
 from .bradley_terry import BadCovariate, NoFiniteEstimate, NotOffered
-from .models import Edition, EditionChange
+from .models import Edition, EditionChange, RobustnessCard
+from .weighting import NONE
 
 PAGE = 50
 PER_SWEEP = 20
@@ -124,6 +125,7 @@ def changelog(study, before=None):
     rows = list(editions[: PAGE + 1])
     shown = rows[:PAGE]
     moved = _changes(shown)
+    with_card = set(RobustnessCard.objects.filter(edition__in=shown).values_list("edition_id", flat=True))
     return {
         "study": study.slug,
         "editions": [
@@ -135,9 +137,11 @@ def changelog(study, before=None):
                 "method": _method(edition),
                 "treatment": edition.config.get("treatment", boards.HALF_TIE),
                 "covariates": edition.config.get("covariates", []),
+                "weighting": edition.config.get("weighting", NONE),
                 "ledger_seq": edition.ledger_seq,
                 "input_hash": edition.input_hash,
                 "changes": _in_short(moved.get(edition.pk)),
+                "has_card": edition.pk in with_card,
             }
             for edition in shown
         ],

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotations import ledger
-from annotations.exports import VOTE_COLUMNS, VOTE_COLUMNS_1, vote_rows, write
+from annotations.exports import VOTE_COLUMNS, VOTE_COLUMNS_1, VOTE_COLUMNS_2, vote_rows, write
 from annotations.models import Ledger
 from arena.refusals import Conflict, NotFound, Refusal
 
@@ -19,11 +19,12 @@ from .exports import PAIR_COLUMNS, PAIR_COLUMNS_2, PairJury, pair_rows
 from .models import Release, RewardModel
 from .services import last_reward
 
-METHOD_VERSION = 3
+METHOD_VERSION = 4
 COLUMNS = {  # what a release of each method version holds: an old one can always be written again
     1: {"votes": VOTE_COLUMNS_1, "pairs": PAIR_COLUMNS_2},
-    2: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS_2},
-    3: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
+    2: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS_2},
+    3: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS},
+    4: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
 }
 FILTERS = ("min_margin", "min_reward")  # in the config of a release only where they are set; see exports.PairJury
 

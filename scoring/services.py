@@ -9,10 +9,11 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.alarms import raise_alarm
 from annotations.models import Ledger
-from arena.refusals import NotFound
+from arena.refusals import Conflict, NotFound
 
-from . import anchor_history, boards, inputs, outputs, pairing_table, registry
+from . import anchor_history, boards, inputs, outputs, pairing_table, registry, standings
 from .bradley_terry import BadCovariate, NotOffered
+from .covariates import known_of_systems
 from .models import Reward
 
 ANCHOR_CONFIG = {
@@ -23,6 +24,7 @@ ANCHOR_CONFIG = {
     "anchor_system": None,
     "half_width": 0.25,  # logits, wanted of each bias: the probability of an even pair to 6 percentage points
 }
+UNKNOWN = ("draw_unknown", "covariate_unknown")  # reasons why a vote is left out that come of what was chosen
 CHOSEN_OF_ANCHORS = ("anchor_system", "half_width")
 BOARD_LOCK, ANCHOR_LOCK, REWARD_LOCK = 0xB0A2D, 0xA2C402, 0x2E3A2D  # advisory locks; any constants
 
@@ -41,11 +43,10 @@ def board_is_due(study, now=None):
     that edition, or votes weigh as much as raters are reliable and reliabilities are new."""
     now = now or timezone.now()
     entries = Ledger.objects.filter(study=study, seq__isnull=False)
-    votes = entries.filter(vote__isnull=False)
     last = study.editions.order_by("-number").first()
     if not last:
-        return votes.exists()
-    config = boards.config_for(study, _last_reliability(study), **boards.choice_of(last.config))
+        return entries.filter(vote__isnull=False).exists()
+    config = _config(study, boards.choice_of(last.config))
     if boards.settings_of(config) != boards.settings_of(last.config):
         return True
     new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
@@ -53,10 +54,11 @@ def board_is_due(study, now=None):
     if not oldest and not reweighed:
         return False
     came_at = (oldest.vote.received_at if oldest.vote else oldest.flag.created_at) if oldest else now
+    n_counted = last.n_votes + sum(last.excluded.values())
     return boards.is_due(
-        n_counted=votes.filter(seq__lte=last.ledger_seq).count(),
+        n_counted=n_counted,
         n_new_entries=new.count() + reweighed,
-        n_votes=votes.count(),
+        n_votes=n_counted + new.filter(vote__isnull=False).count(),
         oldest_wait_s=(now - came_at).total_seconds(),
         since_last_s=(now - last.created_at).total_seconds(),
     )
@@ -67,9 +69,9 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
     With `only_if_due`, None where another worker has just done so: the question is asked under the lock.
-    chosen: `treatment`, `covariates` or `weighting`, from this edition on; see `boards.config_for`. NotOffered or
-    BadCovariate where the votes do not bear it. What is not chosen stays as in the last edition, or goes back to the
-    default where the votes no longer bear that.
+    chosen: `treatment`, `covariates` or `weighting`, from this edition on; see `boards.config_for`. NotOffered,
+    BadCovariate or Conflict where the votes do not bear it. What is not chosen stays as in the last edition, or goes
+    back to the default where the votes no longer bear that.
     """
     _lock(BOARD_LOCK, study)
     if only_if_due and not board_is_due(study, now):
@@ -78,7 +80,7 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     last = study.editions.order_by("-number").first()
     try:
         config, votes, result = _board(study, seq, {**boards.choice_of(last.config if last else {}), **chosen})
-    except (NotOffered, BadCovariate):
+    except (NotOffered, BadCovariate, Conflict):
         if chosen:
             raise
         config, votes, result = _board(study, seq, {})
@@ -93,15 +95,23 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
         result=result,
         now=now or timezone.now(),
     )
+    standings.start(edition, votes)
     pairing_table.write(edition, votes)
     return edition
 
 
 def _board(study, seq, choice):
-    """(configuration, votes, result) of the study's board at `seq`."""
-    config = boards.config_for(study, _last_reliability(study), **choice)
+    """(configuration, votes, result) of the study's board at `seq`. Conflict where the choice leaves out every vote."""
+    config = _config(study, choice)
     votes = inputs.board_votes(study, seq, config)
+    if not len(votes.outcome) and (unknown := [reason for reason in UNKNOWN if reason in votes.excluded]):
+        raise Conflict(f"Every vote would be left out: {', '.join(unknown)}.", reasons=unknown)
     return config, votes, boards.compute(votes, config)
+
+
+def _config(study, choice):
+    known = known_of_systems(study, choice.get("covariates", ()))
+    return boards.config_for(study, _last_reliability(study), **choice, known_of_systems=known)
 
 
 def _last_reliability(study):

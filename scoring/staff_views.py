@@ -1,4 +1,5 @@
-"""Pages for staff alone: a system as its makers would ask for it, and where people and the live model disagree."""
+"""Pages for staff alone: a system as its makers would ask for it, how a board is computed, and where people and the
+live model disagree."""
 
 from functools import wraps
 
@@ -12,14 +13,16 @@ from django.urls import reverse
 from django.utils.http import content_disposition_header, urlencode
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from annotations.exports import write
 from arena.models import Again, Study, System
 from arena.refusals import NotFound, Refusal
 from arena.services import ask_again
 
-from . import review, system_page
+from . import boards, review, system_page
+from .board import find_edition
+from .method_form import MethodForm
 from .models import TrainingMark
 
 PER_PAGE = 20
@@ -90,6 +93,27 @@ def _report(request, slug, name):
     except NotFound as error:
         raise Http404(str(error)) from error
     return study, system_page.report(study, found, request.user.has_perm("annotations.view_votedetails"))
+
+
+# ---- how a board is computed ------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_staff
+def method(request, slug):
+    """How the study's board is computed. A choice that its votes bear makes the next edition."""
+    study = get_object_or_404(Study, slug=slug)
+    if request.method == "POST" and not request.user.has_perm("scoring.add_edition"):
+        raise PermissionDenied
+    last = find_edition(study)
+    form = MethodForm(request.POST or None, initial=boards.choice_of(last.config if last else {}))
+    if form.is_valid() and (edition := form.refit(study)):
+        messages.success(
+            request, _("Edition %(number)s is computed in this way, as later ones will be.") % vars(edition)
+        )
+        return redirect("board-method", study.slug)
+    shown = {"study": study, "form": form, "last": last and last.number}
+    return render(request, "scoring/method.html", shown, status=400 if form.errors else 200)
 
 
 # ---- the queue ------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from . import boards, inputs
 from .board import find_edition
 from .bradley_terry import BOTH_BAD, OutcomeFit
 from .bradley_terry.results import reach
-from .head_to_head import PRIOR_VOTES, Tally, Z, excess, histogram, tallies, votes_to_separate
+from .head_to_head import PRIOR_VOTES, Tally, excess, histogram, tallies, votes_to_separate
 from .inputs import NOT_RANKED
 from .models import Rating, Reward, RewardModel
 
@@ -253,14 +253,14 @@ def _reward_summary(study, system, model):
 
 
 def _bias(study, system, model):
-    """Of the live model's last anchor fit; its interval is 1.96 standard errors either way."""
+    """Of the live model's last anchor fit, with the interval that it was stored with: None in the oldest fits."""
     fit = model and study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
     bias = fit and fit.biases.filter(system=system).first()
     return bias and {
         "bias": _round(bias.bias),
         "stderr": _round(bias.stderr),
-        "low": _round(bias.bias - Z * bias.stderr),
-        "high": _round(bias.bias + Z * bias.stderr),
+        "low": _round(bias.low),
+        "high": _round(bias.high),
         "n_pairs": bias.n_pairs,
         "ledger_seq": fit.ledger_seq,
     }

@@ -12,7 +12,7 @@ from annotations.alarms import raise_alarm
 from arena.models import Study
 
 from . import services
-from .models import RewardModel
+from .models import RewardModel, Standing
 from .reward.faults import DeviceFailed
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,16 @@ def refit_boards():
     for study in Study.objects.all():
         if services.board_is_due(study):
             services.refit_board(study, only_if_due=True)
+
+
+@shared_task(time_limit=60)
+def move_standings_on():
+    """Count the votes that came since the last editions."""
+    from . import standings
+
+    for standing in Standing.objects.defer("counts").select_related("study"):
+        if standings.is_behind(standing):
+            standings.move_on(standing.study)
 
 
 @shared_task(time_limit=1800)

@@ -31,6 +31,7 @@ urlpatterns = [
     path("api/robustness/", editions.robustness, name="api-robustness"),
     path("boards/<slug:slug>/systems/<path:name>/data.<str:format>", staff_views.system_data, name="system-data"),
     path("boards/<slug:slug>/systems/<path:name>/", staff_views.system, name="system"),
+    path("boards/<slug:slug>/method/", staff_views.method, name="board-method"),
     path("review/", staff_views.queue, name="review"),
     path("review/data.<str:format>", staff_views.queue_data, name="review-data"),
     path("review/again/", staff_views.serve_again, name="serve-again"),

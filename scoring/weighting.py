@@ -6,18 +6,16 @@ pairing whether or not the ratings explain the votes; the price are wider interv
 that explain best what was drawn: the same, where Bradley-Terry holds, and else not.
 """
 
-from annotations.models import Ledger
+import numpy as np
 
 NONE, UNIFORM_PAIRS = "none", "uniform_pairs"
 WEIGHTINGS = (NONE, UNIFORM_PAIRS)
 
 
-def uniform_pair_weights(study, up_to):
-    """{seq: weight} of the study's votes up to a `seq` of the ledger, where it is known how their pairs were drawn."""
-    drawn = Ledger.objects.filter(
-        study=study,
-        seq__lte=up_to,
-        vote__battle__eligible_pairs__isnull=False,
-        vote__battle__pair_probability__isnull=False,
-    ).values_list("seq", "vote__battle__pair_probability", "vote__battle__eligible_pairs")
-    return {seq: 1 / (probability * pairs) for seq, probability, pairs in drawn.iterator(chunk_size=5000)}
+def uniform_pair_weights(pair_probability, eligible_pairs):
+    """float [V]: the weight of each vote, NaN where it is not known how its pair was drawn.
+
+    pair_probability: float [V], NaN where unknown. eligible_pairs: int [V], 0 where unknown.
+    """
+    chance = pair_probability.astype(float) * eligible_pairs
+    return np.divide(1.0, chance, out=np.full(chance.shape, np.nan), where=chance > 0)

@@ -1,146 +1,164 @@
-"""Which blocks a head reads: what is written beside it, what it is told, and that both fit its width."""
+"""Votes read in blocks: the same as joined, however many blocks, and never a vote twice or missing."""
 
-import json
-
+import numpy as np
 import pytest
-import torch
+from django.core.management import CommandError, call_command
+from django.db import connection
 
-from scoring.reward.blocks import find_encoders, named_blocks
-from scoring.reward.encoders import UnknownEncoder
-from scoring.reward.head import BadCheckpoint, RankNetHead, save_head
+from annotations import blocks, ledger
+from annotations.models import Vote
+from annotations.services import flag, withdraw_rater
+from arena.models import ANSWERS, Battle
+from scoring import inputs
+from scoring.clusters import clusters_of
 
-
-@pytest.fixture(autouse=True)
-def nothing_installed(tmp_path, monkeypatch):
-    """Blocks are found by what encoders declare, without their weights."""
-    monkeypatch.setenv("WEIGHTS_DIR", str(tmp_path / "weights"))
+from .test_boards import cast
 
 
 @pytest.fixture
-def published(tmp_path):
-    """published(2048, exclude=[]): a head of that width, with the sidecar that TuneJury's training writes."""
-
-    def write(width, **sidecar):
-        path = tmp_path / "head.pt"
-        torch.save(RankNetHead(width, (4,)).state_dict(), path)
-        if sidecar:
-            (tmp_path / "head.json").write_text(json.dumps({"input_dim": width, **sidecar}))
-        return path
-
-    return write
+def small(monkeypatch):
+    monkeypatch.setattr(blocks, "SIZE", 3)
 
 
-def keys(encoders):
-    return [encoder.key for encoder in encoders]
+def told(records):
+    return [
+        (int(r["seq"]), int(r["vote"]), bytes(r["rater"]), ANSWERS[r["answer"]], blocks.KINDS[r["kind"]])
+        for r in records
+    ]
 
 
-def test_the_text_blocks_of_the_named_encoders_come_after_all_audio_blocks(published):
-    full = ["clap-music", "mert-330m", "clap-music-text"]
-    assert keys(find_encoders(published(2048), 2048, ["clap-music", "mert-330m"])) == full
-    assert keys(find_encoders(published(1024), 1024, ["muq-mulan"])) == ["muq-mulan", "muq-mulan-text"]
+def told_by_the_rows(study):
+    votes = Vote.objects.filter(battle__study=study, entry__seq__isnull=False).order_by("entry__seq")
+    return [(v.entry.seq, v.pk, v.rater_id.bytes, v.preference, v.battle.kind) for v in votes]
 
 
-def test_keys_whose_widths_add_up_are_taken_literally(published):
-    for named in (
-        ["clap-music", "mert-330m"],
-        ["mert-330m", "clap-music-text"],
-        ["clap-music-text", "mert-330m"],
-    ):
-        assert keys(find_encoders(published(1536), 1536, named)) == named
+def test_a_record_names_every_kind_of_battle_and_every_answer():
+    assert set(blocks.KINDS) == set(Battle.Kind.values)
 
 
-@pytest.mark.parametrize(
-    ("exclude", "width", "blocks"),
-    [
-        ([], 2048, ["clap-music", "mert-330m", "clap-music-text"]),
-        (["mert", "text"], 512, ["clap-music"]),
-        (["clap_audio", "text"], 1024, ["mert-330m"]),
-        (["text"], 1536, ["clap-music", "mert-330m"]),
-        (["clap_audio"], 1536, ["mert-330m", "clap-music-text"]),
-    ],
-)
-def test_tunejurys_sidecar_names_what_is_left_in_its_order(published, exclude, width, blocks):
-    assert keys(find_encoders(published(width, exclude=exclude), width)) == blocks
+def test_blocks_and_the_rest_are_read_as_one(study, small):
+    for answers in (["A"], ["B", "TIE"], ["BOTH_BAD", "A"], ["A"], ["B", "B"]):
+        cast(study, answers)
+        assert told(blocks.read(study, ledger.head())) == told_by_the_rows(study)
+    assert study.vote_blocks.count() == 2  # of 8 votes
+    assert blocks.damaged(study) is None
 
 
-def test_our_sidecar_names_blocks_in_their_order(tmp_path, published):
-    path = published(963)
-    blocks = [{"key": "clap-music", "dimension": 512}, {"key": "spectral", "revision": "1"}]
-    (tmp_path / "head.json").write_text(json.dumps({"encoders": blocks}))
-    assert named_blocks(path) == [("clap-music", None), ("spectral", "1")]
-    assert keys(find_encoders(path, 963)) == ["clap-music", "spectral"]
+def test_every_column_is_what_the_battle_says(study, small):
+    cast(study, ["A", "B", "TIE", "A"])
+    records = blocks.read(study, ledger.head())
+    battles = [Vote.objects.get(pk=int(pk)).battle for pk in records["vote"]]
+    for name in ("system_a", "system_b", "clip_a", "clip_b", "prompt"):
+        assert records[name].tolist() == [getattr(battle, f"{name}_id") for battle in battles]
+    for name in ("pair_probability", "eligible_pairs"):
+        assert records[name].tolist() == [getattr(battle, name) for battle in battles]
+    assert not records["again"].any()
 
 
-def test_the_metadata_of_our_own_file_names_its_blocks(tmp_path):
-    path = tmp_path / "head.safetensors"
-    blocks = [{"key": "spectral", "revision": "1", "dimension": 451}]
-    save_head(RankNetHead(451, (4,)), path, {"encoders": json.dumps(blocks)})
-    assert keys(find_encoders(path, 451)) == ["spectral"]
+@pytest.mark.parametrize(("after", "up_to"), [(0, 2), (0, 3), (2, 3), (2, 7), (3, 6), (5, 5), (7, 7), (0, 0), (4, 99)])
+def test_any_stretch_of_the_ledger_can_be_read(study, small, after, up_to):
+    cast(study, "ABAB")
+    cast(study, "ABA")
+    assert [seq for seq, *_ in told(blocks.read(study, up_to, after))] == list(range(after + 1, min(up_to, 7) + 1))
 
 
-def test_a_head_trained_on_another_revision_is_refused(tmp_path):
-    path = tmp_path / "head.safetensors"
-    blocks = [{"key": "spectral", "revision": "0", "dimension": 451}]
-    save_head(RankNetHead(451, (4,)), path, {"encoders": json.dumps(blocks)})
-    for named in ([], ["spectral"]):
-        with pytest.raises(BadCheckpoint, match=r"head\.safetensors: .*revision '1' here, but revision '0' is wanted"):
-            find_encoders(path, 451, named)
+def test_votes_that_lie_between_those_of_another_study_and_flags_are_not_missed(study, small):
+    from arena.models import Study
+
+    other = Study.objects.create(slug="other", name="Other", excerpt_s=10)
+    other.systems.set(study.systems.all())
+    for answers in ("AB", "BA", "AAB", "B"):
+        cast(study, answers)
+        flag(Vote.objects.order_by("-pk").first(), "too_fast", 1)
+        cast(other, answers)
+    for one in (study, other):
+        assert told(blocks.read(one, ledger.head())) == told_by_the_rows(one)
+        assert one.vote_blocks.count() == 2
 
 
-@pytest.mark.parametrize(
-    ("named", "says"),
-    [
-        (["spectral"], r"head\.pt: its head takes 999 features, but the encoders give 451 \(spectral 451\)$"),
-        (
-            ["clap-music", "mert-330m"],
-            r"takes 999 features, but .* 1536 \(clap-music 512 \+ mert-330m 1024\) or "
-            r"2048 \(clap-music 512 \+ mert-330m 1024 \+ clap-music-text 512\)",
-        ),
-        (["spectral", "spectral"], "named twice"),
-        ([], r"head\.pt: nothing says which encoder blocks its head of 999 features reads"),
-    ],
-)
-def test_a_width_that_does_not_fit_names_the_heads_and_every_blocks(published, named, says):
-    with pytest.raises(BadCheckpoint, match=says):
-        find_encoders(published(999), 999, named)
+def test_votes_of_before_there_were_blocks_are_packed_with_the_next(study, monkeypatch):
+    cast(study, "ABABA")
+    assert study.vote_blocks.count() == 0
+    monkeypatch.setattr(blocks, "SIZE", 2)
+    cast(study, "A")
+    assert study.vote_blocks.count() == 3
+    assert told(blocks.read(study, ledger.head())) == told_by_the_rows(study)
 
 
-def test_a_sidecar_that_says_otherwise_is_told(published):
-    path = published(1536, exclude=["text"])
-    with pytest.raises(
-        BadCheckpoint, match=r"reads clap-music, mert-330m, in this order.*asked for were mert-330m, cl"
-    ):
-        find_encoders(path, 1536, ["mert-330m", "clap-music"])
+def test_a_block_that_does_not_say_what_the_rows_say_is_found(study, small):
+    cast(study, "ABABAB")
+    block = study.vote_blocks.last()
+    wrong = bytearray(block.records)
+    wrong[100] ^= 1
+    block.records = bytes(wrong)
+    block.save()
+    assert blocks.damaged(study) == 4
+    with pytest.raises(CommandError, match="open: the block of votes that begins at 4"):
+        call_command("verify_ledger")
 
 
-def test_a_sidecar_that_does_not_add_up_needs_the_encoders_named(published):
-    path = published(1024, exclude=[])  # the MuQ variant's blocks are not TuneJury's three
-    with pytest.raises(BadCheckpoint, match=r"head\.json: its input_dim is 1024, but .* have 2048 features .*name the"):
-        find_encoders(path, 1024)
-    assert keys(find_encoders(path, 1024, ["muq-mulan"])) == ["muq-mulan", "muq-mulan-text"]
+def test_verify_ledger_says_what_it_found_in_order(study, small, capsys):
+    cast(study, "ABAB")
+    call_command("verify_ledger")
+    assert "The ledger's 4 entries follow from one another." in capsys.readouterr().out
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE annotations_ledger DISABLE TRIGGER ledger_is_numbered_once")
+        cursor.execute("UPDATE annotations_ledger SET digest = repeat('0', 64) WHERE seq = 3")
+    with pytest.raises(CommandError, match="The entry 3 of the ledger"):
+        call_command("verify_ledger")
 
 
-@pytest.mark.parametrize(
-    ("sidecar", "says"),
-    [
-        ("{", "not readable as JSON"),
-        ("[]", "names no encoder blocks"),
-        ('{"input_dim": 512}', "names no encoder blocks"),
-        ('{"input_dim": 512, "exclude": ["video"]}', r"\['video'\]; expected a list of some of clap_audio, mert, text"),
-        ('{"input_dim": 512, "exclude": "mert"}', "'mert'; expected a list"),
-        ('{"encoders": "spectral"}', "not a list of"),
-        ('{"encoders": []}', "names no block"),
-        ('{"encoders": [{"revision": "1"}]}', "not a list of"),
-        ('{"encoders": [{"key": "spectral", "dimension": 450}]}', "spectral has 450 features; it has 451 here"),
-    ],
-)
-def test_a_sidecar_that_makes_no_sense_is_named(tmp_path, published, sidecar, says):
-    path = published(512)
-    (tmp_path / "head.json").write_text(sidecar)
-    with pytest.raises(BadCheckpoint, match=r"head\.json: .*" + says):
-        find_encoders(path, 512)
+def test_some_votes_can_be_read_by_their_ids_without_those_that_have_no_place_yet(study, small):
+    cast(study, "ABAB")
+    votes = list(Vote.objects.order_by("pk"))
+    assert told(blocks.read_votes(study, [votes[3].pk, votes[1].pk])) == [
+        row for row in told_by_the_rows(study) if row[1] in (votes[1].pk, votes[3].pk)
+    ]
+    assert blocks.read_votes(study, []).size == 0
 
 
-def test_an_encoder_there_is_not_is_told_with_those_there_are(published):
-    with pytest.raises(UnknownEncoder, match="unknown encoder 'clap'; there are: clap-music"):
-        find_encoders(published(512), 512, ["clap"])
+def test_a_board_counts_the_same_votes_whatever_the_blocks(study, monkeypatch):
+    """Withdrawn and flagged votes included."""
+    leaves = cast(study, "ABAB")
+    cast(study, ["A", "TIE", "BOTH_BAD", "B"])
+    flag(Vote.objects.order_by("-pk").first(), "too_fast", 1)
+    withdraw_rater(leaves)
+    ledger.catch_up()
+    joined = inputs.study_votes(study, ledger.head(), ["withdrawn", "too_fast"])
+    assert joined.excluded == {"both_bad": 1, "too_fast": 1, "withdrawn": 4}
+    monkeypatch.setattr(blocks, "SIZE", 2)
+    blocks.keep(study)
+    assert study.vote_blocks.count() == 4
+    packed = inputs.study_votes(study, ledger.head(), ["withdrawn", "too_fast"])
+    assert (packed.input_hash, packed.excluded) == (joined.input_hash, joined.excluded)
+    assert packed.outcome.tolist() == joined.outcome.tolist() == [1.0, 0.5]
+
+
+def test_the_input_hash_is_of_what_the_votes_say_and_why_some_do_not_count(study):
+    cast(study, "ABAB")
+    hashes = [inputs.study_votes(study, 3).input_hash, inputs.study_votes(study, 4).input_hash]
+    flag(Vote.objects.order_by("pk").first(), "too_fast", 1)
+    ledger.catch_up()
+    hashes.append(inputs.study_votes(study, 5, ["too_fast"]).input_hash)
+    assert len(set(hashes)) == 3
+    assert inputs.study_votes(study, 5).input_hash == hashes[1]
+
+
+def test_raters_are_numbered_as_they_come_and_a_vote_without_one_stands_alone():
+    ids = [b"b" * 16, bytes(16), b"a" * 16, b"b" * 8 + b"c" * 8, b"b" * 16, bytes(16)]
+    assert clusters_of(np.array(ids, dtype="V16")).tolist() == [0, -2, 1, 2, 0, -6]
+    assert clusters_of(np.array([], dtype="V16")).tolist() == []
+
+
+def test_votes_name_their_raters_as_exports_do(study):
+    first, second = cast(study, "AB"), cast(study, "A")
+    assert inputs.study_votes(study, 3).rater.tolist() == [str(first.pk), str(first.pk), str(second.pk)]
+
+
+def test_reading_asks_no_more_of_the_database_with_many_blocks(study, small, django_assert_num_queries):
+    for _ in range(4):
+        cast(study, "ABABAB")
+    head = ledger.head()
+    with django_assert_num_queries(3):
+        blocks.read(study, head)

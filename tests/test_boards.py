@@ -12,6 +12,7 @@ from annotations.services import flag, withdraw_rater
 from arena.models import Clip, Prompt, Rater, Study, System
 from arena.services import give_consent, serve_battle
 from scoring import boards, services
+from scoring.inputs import rewards
 from scoring.models import Edition, RewardModel
 
 from .conftest import make_clip
@@ -204,13 +205,13 @@ def test_rewards_that_come_while_the_anchors_are_fitted_are_not_missed(study, mo
     model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
     cast(study, "AB")
     services.refit_board(study)
-    read = services.inputs.clip_rewards
+    read = rewards.clip_rewards
 
     def and_then_more_come(*arguments):
         found = read(*arguments)
         services.store_rewards(model, {clip.pk: 1.0 for clip in Clip.objects.all()})
         return found
 
-    monkeypatch.setattr(services.inputs, "clip_rewards", and_then_more_come)
+    monkeypatch.setattr(rewards, "clip_rewards", and_then_more_come)
     services.refit_anchors(study, model)
     assert services.anchors_are_due(study, model)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from annotations import ledger
 from annotations.models import Flag, Vote
@@ -310,6 +311,38 @@ def test_the_board_shows_its_card_and_nothing_is_computed_in_the_web_process(his
     earlier = client.get("/api/robustness/?edition=1").json()
     assert (earlier["card"], earlier["pending"]) == (None, False)
     assert "the next one came first" in client.get("/boards/open/?edition=1").content.decode()
+
+
+def test_an_older_edition_keeps_its_card_and_one_that_never_had_any_gets_it_by_command(history, client, admin_client):
+    cards.write_card(history)
+    cast(history, "A")
+    services.refit_board(history)
+    assert "would lead instead of" in client.get("/boards/open/?edition=4").content.decode()
+    assert "Not computed yet" in client.get("/boards/open/").content.decode()
+    listed = client.get("/boards/open/editions/").content.decode()
+    assert "?edition=4#robust" in listed and "?edition=2#robust" not in listed
+
+    command = "manage.py robustness_card open --edition 2"
+    assert command in admin_client.get("/boards/open/?edition=2").content.decode()
+    assert command not in client.get("/boards/open/?edition=2").content.decode()
+    call_command("robustness_card", "open", "--edition", "2")
+    card = RobustnessCard.objects.get(edition__number=2)
+    assert cards.rebuild_card(card) == boards.canonical_json(card.result)
+    assert "How sure is the order?" in (page := client.get("/boards/open/?edition=2").content.decode())
+    assert "Not computed" not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere"], "no study called 'nowhere'"),
+        (["open"], "open has no edition yet"),
+        (["open", "--edition", "9"], "open has no edition 9"),
+    ],
+)
+def test_a_card_of_no_edition_is_refused_with_a_sentence(study, arguments, sentence):
+    with pytest.raises(CommandError, match=sentence):
+        call_command("robustness_card", *arguments)
 
 
 def test_a_study_without_votes_has_an_empty_history_and_no_card(study, client):

@@ -14,7 +14,7 @@ from rest_framework.authtoken.models import Token
 from annotations import ledger
 from annotations.exports import VOTE_COLUMNS
 from annotations.services import withdraw_rater
-from arena.models import Clip
+from arena.models import Battle, Clip
 from scoring.exports import PAIR_COLUMNS
 from scoring.models import Release, Reward, RewardModel
 from scoring.releases import rebuild, release, release_new_pairs
@@ -238,6 +238,34 @@ def test_releases_of_the_method_before_are_made_again_as_they_were(study, live_m
     assert text.splitlines()[0].endswith(",margin,reward_model")
     made = Release.objects.create(
         number=1, content="pairs", format="csv", method_version=2, config=config, ledger_seq=ledger.head(), n_rows=2,
+        excluded={}, sha256=hashlib.sha256(text.encode()).hexdigest(), created_at=timezone.now(),
+    )  # fmt: skip
+    cast(study, "BA")
+    assert rebuild(made, io.BytesIO()) == made.sha256
+
+
+def test_votes_say_among_how_many_pairs_theirs_was_drawn(study, tmp_path):
+    cast(study, "AB")
+    rows = [json.loads(line) for line in exported("votes", tmp_path=tmp_path).splitlines()]
+    drawn = Battle.objects.order_by("vote__pk").values_list("pair_probability", "eligible_pairs")
+    assert [(row["pair_probability"], row["eligible_pairs"]) for row in rows] == list(drawn)
+    assert all(pairs == 3 for _, pairs in drawn)
+    columns = exported("votes", "--format", "csv", tmp_path=tmp_path).splitlines()[0]
+    assert ",pair_probability,eligible_pairs,clip_probability," in columns
+
+
+@pytest.mark.parametrize(
+    ("version", "end"), [(1, "served_at,received_at"), (2, "hidden,volume"), (3, "pauses,hidden,volume")]
+)
+def test_votes_of_the_methods_before_are_made_again_as_they_were(study, version, end):
+    from scoring import releases
+
+    cast(study, "AB")
+    facts = {"seq": ledger.head(), "study": None, "config": {}, "excluded": None}
+    text = "".join(piece for _, piece in releases.content_of("votes", "csv", **facts, version=version))
+    assert ",pair_probability,clip_probability," in text and text.splitlines()[0].endswith(end)
+    made = Release.objects.create(
+        number=1, content="votes", format="csv", method_version=version, config={}, ledger_seq=ledger.head(), n_rows=2,
         excluded={}, sha256=hashlib.sha256(text.encode()).hexdigest(), created_at=timezone.now(),
     )  # fmt: skip
     cast(study, "BA")

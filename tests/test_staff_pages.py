@@ -61,7 +61,7 @@ def edition(study, **chosen):
 
 
 def live_model(study, rewards, biases=None, ledger_seq=0):
-    """A live model that gives {clip: reward}, with {system name: (bias, stderr)}."""
+    """A live model that gives {clip: reward}, with {system name: (bias, stderr)} or (bias, stderr, low, high)."""
     model = RewardModel.objects.create(
         name="ear", status="live", encoders=[], weights="weights/none", sha256="0", ledger_seq=ledger_seq
     )
@@ -70,10 +70,9 @@ def live_model(study, rewards, biases=None, ledger_seq=0):
         fit = AnchorFit.objects.create(
             study=study, reward_model=model, ledger_seq=1, config={}, n_pairs=9, n_unscored=0, created_at=NOW
         )
-        for name, (bias, stderr) in biases.items():
-            AnchorBias.objects.create(
-                fit=fit, system=System.objects.get(name=name), bias=bias, stderr=stderr, n_pairs=9
-            )
+        for name, figures in biases.items():
+            columns = dict(zip(("bias", "stderr", "low", "high"), figures, strict=False))
+            AnchorBias.objects.create(fit=fit, system=System.objects.get(name=name), n_pairs=9, **columns)
     return model
 
 
@@ -175,14 +174,15 @@ def test_neighbours_say_how_many_votes_would_tell_them_apart(study):
 
 def test_rewards_and_bias_come_with_counts_and_intervals(study):
     clips = {clip_of("alder", 0): 1.0, clip_of("alder", 1): 2.0, clip_of("birch", 0): 9.0}
-    live_model(study, clips, {"alder": (0.5, 0.1)})
+    live_model(study, clips, {"alder": (0.5, 0.1, 0.18, 0.82), "birch": (0.1, 0.1)})
     report = report_of(study)
     assert report["rewards"] == {
         "mean": 1.5, "n": 2, "deviation": pytest.approx(0.707107), "stderr": pytest.approx(0.5)
     }  # fmt: skip
     assert sum(row["n"] for row in report["reward_bins"]) == 2
     assert report["bias"]["n_pairs"] == 9
-    assert report["bias"]["low"] == pytest.approx(0.5 - 0.196, abs=1e-4)
+    assert (report["bias"]["low"], report["bias"]["high"]) == (0.18, 0.82)  # as it was stored, by Student's t
+    assert report_of(study, "birch")["bias"]["low"] is None  # of a fit before intervals were kept
     rewards = {row["clip"]: row["reward"] for row in report["clips"]}
     assert rewards == {clip_of("alder", 0).pk: 1.0, clip_of("alder", 1).pk: 2.0}
 

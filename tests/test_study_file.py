@@ -93,7 +93,7 @@ def test_a_file_becomes_a_study_and_what_it_leaves_out_has_its_default(study, fi
     assert panel.ends_at == datetime(2027, 1, 31, 17, tzinfo=UTC)
     assert (panel.headphones, panel.golds, panel.min_listen_ms) == ("off", 1, 2000)
     assert panel.completion == {"codes": {"completed": "0123"}}
-    assert (panel.excerpt_s, panel.epsilon, panel.reveal) == (30, 0.2, True)
+    assert (panel.excerpt_s, panel.epsilon, panel.reveal) == (30, 0.1, True)
     assert not panel.is_default
 
 

@@ -14,7 +14,7 @@ class Settings:
 
     answers: list = field(default_factory=lambda: ["A", "B", "TIE", "BOTH_BAD"])
     questions: dict = field(default_factory=lambda: {"degree": False, "axes": [], "tags": [], "comment": True})
-    epsilon: float = 0.2
+    epsilon: float = 0.1
     platform: dict = field(default_factory=dict)
     access: str = "open"
     completion: dict = field(default_factory=dict)

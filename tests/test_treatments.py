@@ -11,9 +11,11 @@ from annotations import ledger
 from annotations.models import Vote
 from annotations.services import withdraw_rater
 from arena.models import Clip
+from arena.refusals import Conflict
 from arena.services import give_consent, serve_battle
 from scoring import boards, services
 from scoring.bradley_terry import BOTH_BAD, BadCovariate, NotOffered
+from scoring.covariates import covariates_of
 from scoring.models import Edition
 
 from .test_boards import cast
@@ -197,7 +199,9 @@ def test_the_votes_as_arrays_carry_their_covariates_with_units_and_signs(study):
     cast_played(study, "AB", "AB")
     Clip.objects.filter(system__name="alder").update(duration_ms=32_000, loudness_lufs=-20)
     found = services.inputs.study_votes(
-        study, ledger.head(), covariates=["slot", "first_played", "duration", "loudness", "heard"]
+        study,
+        ledger.head(),
+        covariates=covariates_of({"covariates": ["slot", "first_played", "duration", "loudness", "heard"]}),
     )
     columns = found.covariates
     longer = np.array([(name == "alder") for name in found.systems]).astype(int)
@@ -215,6 +219,22 @@ def test_a_covariate_that_never_varied_is_refused_and_no_edition_written(study):
     with pytest.raises(BadCovariate, match="first_played"):
         services.refit_board(study, covariates=["first_played"])
     assert not study.editions.exists()
+
+
+def test_a_choice_that_would_leave_out_every_vote_is_refused_and_once_made_given_up(study):
+    cast(study, "ABAB")
+    services.refit_board(study)
+    with pytest.raises(Conflict, match="Every vote would be left out: covariate_unknown"):
+        services.refit_board(study, covariates=["first_played"])
+    with pytest.raises(CommandError, match=r"open keeps its board: Every vote .*unknown\.$"):
+        call_command("refit_board", "open", "--covariates", "first_played")
+    assert study.editions.count() == 1
+    cast_played(study, "ABAB", "ABBA")
+    assert services.refit_board(study, covariates=["first_played"]).n_votes == 4
+    withdraw_rater(Vote.objects.exclude(first_played="").first().rater)
+    ledger.extend()
+    after = services.refit_board(study)
+    assert (after.config["covariates"], after.n_votes) == ([], 4)
 
 
 def test_the_page_says_what_the_ratings_are_adjusted_for(played, client):

@@ -26,8 +26,10 @@ class IngestAdmin(ReadOnlyAdmin):
 @admin.register(System)
 class SystemAdmin(NamedAdmin):
     written_once = ["name"]
-    list_display = ["name", "description", "created_at", "retired_at", "clips", "ratings", "biases", "reports"]
-    list_filter = ["studies", "retired_at"]
+    list_display = [
+        "name", "description", "sings_lyrics", "created_at", "retired_at", "clips", "ratings", "biases", "reports",
+    ]  # fmt: skip
+    list_filter = ["studies", "sings_lyrics", "retired_at"]
     search_fields = ["name", "description"]
     clips = list_of("clips", "system__id__exact", "arena", "clip")
     ratings = list_of("ratings", "system__id__exact", "scoring", "rating")

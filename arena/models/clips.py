@@ -39,6 +39,9 @@ class System(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     description = models.TextField(blank=True)
+    sings_lyrics = models.BooleanField(
+        null=True, blank=True, help_text="Whether it sings the lyrics of a prompt; unknown until somebody says so."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     retired_at = models.DateTimeField(null=True, blank=True, help_text="No longer served; its votes stay.")
 

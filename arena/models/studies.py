@@ -72,7 +72,7 @@ class Study(models.Model):
     reveal = models.BooleanField(default=True, help_text="Whether a listener learns who was who after each vote.")
 
     pairing = models.CharField(max_length=20, choices=Pairing.choices, default=Pairing.LEAST_VOTED)
-    epsilon = models.FloatField(default=0.2, help_text="Share of pairs drawn uniformly, 0.1 to 1.")
+    epsilon = models.FloatField(default=0.1, help_text="Share of pairs drawn uniformly, 0.1 to 1.")
     votes_per_pair = models.PositiveIntegerField(
         null=True,
         blank=True,

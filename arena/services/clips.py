@@ -14,16 +14,18 @@ from arena.models import Clip, Excerpt, Prompt, Status, System
 MAX_BYTES = 200_000_000
 
 
-def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence=""):
+def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence="", sings_lyrics=None):
     """Copy an audio file into the private originals and write its Clip down as pending.
 
+    sings_lyrics: whether the system sings the lyrics of prompts; None says nothing of it. ValueError where the arena
+    has been told otherwise.
     Idempotent by content: the same bytes for the same system and prompt are the same clip.
     Returns (clip, created).
     """
     path = Path(path)
     with path.open("rb") as source:
         sha256 = hashlib.file_digest(source, "sha256").hexdigest()
-    system, _ = System.objects.get_or_create(name=system)
+    system = _system(system, sings_lyrics)
     prompt, _ = Prompt.objects.get_or_create(text=prompt, lyrics=lyrics, defaults={"tags": list(tags)})
     existing = Clip.objects.filter(system=system, prompt=prompt, sha256=sha256).first()
     if existing:
@@ -40,6 +42,18 @@ def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence=
             "licence": licence,
         },
     )
+
+
+def _system(name, sings_lyrics):
+    """The system of that name. What is not yet known of it is written down; what is known stays."""
+    system, _ = System.objects.get_or_create(name=name, defaults={"sings_lyrics": sings_lyrics})
+    if sings_lyrics is not None and system.sings_lyrics is None:
+        System.objects.filter(pk=system.pk, sings_lyrics=None).update(sings_lyrics=sings_lyrics)
+        system.refresh_from_db()
+    if sings_lyrics not in (None, system.sings_lyrics):
+        known = "sings lyrics" if system.sings_lyrics else "does not sing lyrics"
+        raise ValueError(f"{name} {known}, as was said before; the admin can change that (Systems)")
+    return system
 
 
 def _kept_original(path, sha256):

@@ -10,6 +10,7 @@ from .boards import (
     QualityReport,
     Rating,
     RobustnessCard,
+    Standing,
 )
 from .files import Release, ScoreItem, ScoreJob
 from .registry import Decision, Retraining, RetrainingRun
@@ -35,5 +36,6 @@ __all__ = [
     "RobustnessCard",
     "ScoreItem",
     "ScoreJob",
+    "Standing",
     "TrainingMark",
 ]

@@ -57,6 +57,22 @@ class Rating(models.Model):
         return f"{self.system}: {self.value:.2f}"
 
 
+class Standing(models.Model):
+    """How many votes say what of each pair of a study's systems, up to a place of the ledger, and the ratings that
+    follow: what the board is about to say. A cache; see `scoring.standings`."""
+
+    study = models.OneToOneField(Study, models.CASCADE, related_name="standing")
+    ledger_seq = models.BigIntegerField()
+    config = models.JSONField(help_text="That of the edition it goes on from.")
+    counts = models.BinaryField(help_text="`pair_counts.COUNTS`, one for each pair.")
+    n_votes = models.PositiveIntegerField(help_text="Votes used.")
+    ratings = models.JSONField(help_text="By system.")
+    moved_at = models.DateTimeField()
+
+    def __str__(self):
+        return f"standing of {self.study} at {self.ledger_seq}"
+
+
 class PredictionPowered(models.Model):
     """Ratings of an edition's votes and, beside them, of a reward model's opinion of pairs nobody voted on. They stand
     beside the edition, never instead of it. Append-only; of several the newest is shown."""

@@ -34,6 +34,7 @@ EXCLUDED = {
     "too_fast": gettext_lazy("The listener answered faster than anyone can decide"),
     "no_headphones": gettext_lazy("Heard without headphones, where the study asks for them"),
     "impossible_times": gettext_lazy("The times recorded contradict what is said to have been heard"),
+    "draw_unknown": gettext_lazy("It is not known how likely its pair was to be drawn"),
     "covariate_unknown": gettext_lazy("What the ratings are adjusted for is not known of it"),
     "late": gettext_lazy("Arrived late, and counted all the same"),
     "cleared": gettext_lazy("Looked at by a person, who found nothing wrong"),
@@ -57,6 +58,7 @@ EFFECTS = {
     "duration": gettext_lazy("10 s more of the clip"),
     "loudness": gettext_lazy("1 LU louder before levels are matched"),
     "heard": gettext_lazy("Heard to the end, against not at all"),
+    "lyrics": gettext_lazy("Singing the lyrics asked for, against a system that does not sing"),
 }
 
 
@@ -82,6 +84,13 @@ def percent(share):
 
 
 @register.filter
+def tie_share(eta):
+    """How often two equal systems tie: nu / (2 + nu), nu = e^eta, by Davidson's model. By the grounded one with
+    lambda = 1 + e^eta it is the limit as both become so good that nobody finds both bad."""
+    return 0.5 + 0.5 * math.tanh((eta - math.log(2)) / 2)  # without overflow, however wide an interval
+
+
+@register.filter
 def moment(text):
     """An ISO 8601 time as a datetime."""
     return datetime.fromisoformat(text)
@@ -91,6 +100,12 @@ def moment(text):
 def effect(name):
     """A covariate in the reader's words."""
     return EFFECTS[name]
+
+
+@register.filter
+def having(facts, value):
+    """The names in {name: value} that have the value, by name; a dash where none has."""
+    return ", ".join(sorted(name for name, found in facts.items() if found is value)) or DASH
 
 
 @register.filter

@@ -16,6 +16,8 @@ SETTINGS = {
     "tie": gettext_lazy("what a tie counts"),
     "both_bad": gettext_lazy("what “both bad” counts"),
     "covariates": gettext_lazy("what ratings are adjusted for"),
+    "sings_lyrics": gettext_lazy("which systems sing lyrics"),
+    "weighting": gettext_lazy("how pairs that were drawn often weigh"),
     "l2": gettext_lazy("ridge"),
     "level": gettext_lazy("level of the intervals"),
     "excluded_flags": gettext_lazy("flags that leave a vote out"),

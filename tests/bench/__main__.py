@@ -5,10 +5,23 @@ import os
 import platform
 from pathlib import Path
 
-from tests.bench import anchors, fit, page, pairing, prediction_powered, raters, robustness, scoring, training, votes
+from tests.bench import (
+    anchors,
+    fit,
+    page,
+    pairing,
+    postgres,
+    prediction_powered,
+    raters,
+    robustness,
+    scoring,
+    training,
+    votes,
+)
 
 BENCHMARKS = {
     "fit: the board's fit against evalica's point estimate and arena-rank's sandwich": fit,
+    "postgres: a board from the database, and a hundred votes more": postgres,
     "votes: a battle and a vote": votes,
     "page: from the vote to the next sound": page,
     "raters: 60 simulated raters, 15 of them bad, judged by the quality rules": raters,

@@ -16,10 +16,10 @@ from scoring import pair_design
 SEEDS = 100
 SYSTEMS, SPREADS = (20, 100), (1.0, 0.5, 2.0)
 POLICIES = ("uniform", "least-voted", "informative")
-EPSILON = 0.2  # of a study, unless it says otherwise
+EPSILON = 0.1  # of a study, unless it says otherwise
 TAU = 0.9
 PRECISION = 0.1  # of the prior: the ridge 0.05 of boards
-STEP = 0.1  # a board is computed again after so many more votes, as a share of those there are
+STEP = 0.05  # a board is computed again after so many more votes, as a share of those there are; an arena: 0.01
 MOST = 300_000  # votes; who has not got there by then counts as if they had, which flatters them
 
 SERVED_SYSTEMS, SERVED_VOTES, SERVED_PROMPTS, SERVINGS = (20, 500), (1_000, 100_000), 20, 200

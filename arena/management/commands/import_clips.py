@@ -14,13 +14,15 @@ from arena.models import Clip, Excerpt, Status, Study
 from arena.refusals import NotFound
 
 REQUIRED = ("path", "system", "prompt")
-OPTIONAL = ("lyrics", "seed", "tags", "licence")
+OPTIONAL = ("lyrics", "seed", "tags", "licence", "sings_lyrics")
+YES_OR_NO = {"yes": True, "no": False, "": None}  # whether the row's system sings the lyrics of prompts
 
 
 class Command(BaseCommand):
     help = (
         f"Import clips from a CSV with the columns {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)} "
-        "(tags separated by ;). Paths are relative to the manifest. Run it again to go on where it stopped."
+        "(tags separated by ;; sings_lyrics, of the system: yes or no). Paths are relative to the manifest. "
+        "Run it again to go on where it stopped."
     )
 
     def add_arguments(self, parser):
@@ -100,6 +102,8 @@ def register(manifest, row):
         raise ValueError("prompt is empty, and there are no lyrics either")
     if len(cells["system"]) > 100:
         raise ValueError("system is longer than 100 characters")
+    if cells["sings_lyrics"].lower() not in YES_OR_NO:
+        raise ValueError(f"sings_lyrics is {cells['sings_lyrics']!r}; it is yes, no, or empty for unknown")
     path = manifest.parent / cells["path"]
     if not path.is_file():
         raise FileNotFoundError("there is no such file")
@@ -112,6 +116,7 @@ def register(manifest, row):
         seed=cells["seed"][:40],
         tags=tags,
         licence=cells["licence"][:100],
+        sings_lyrics=YES_OR_NO[cells["sings_lyrics"].lower()],
     )
     return clip
 

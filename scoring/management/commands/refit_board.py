@@ -2,6 +2,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotations import ledger
 from arena.models import Study
+from arena.refusals import Conflict
 from scoring import boards, services
 from scoring.covariates import COVARIATES
 from scoring.weighting import WEIGHTINGS
@@ -40,8 +41,8 @@ class Command(BaseCommand):
             if study or one.battles.filter(close_reason="voted").exists():
                 try:
                     edition = services.refit_board(one, **chosen)
-                except ValueError as reason:
-                    raise CommandError(f"{one.slug} keeps its board: {reason}.") from reason
+                except (ValueError, Conflict) as reason:
+                    raise CommandError(f"{one.slug} keeps its board: {str(reason).rstrip('.')}.") from reason
                 self.stdout.write(f"{edition}: {edition.n_votes} votes, excluded {edition.excluded}")
 
     def chosen(self, weighting=None, **options):

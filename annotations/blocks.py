@@ -1,0 +1,96 @@
+"""A study's votes in ledger order as NumPy records, however many they are.
+
+Reading a million votes means joining the ledger, the votes and the battles: seconds. What is read of them never
+changes, so whole blocks of them are kept as they were read. The rest, less than a block, is joined.
+"""
+
+import numpy as np
+from django.db import connection
+
+from arena.models import ANSWERS, Battle
+
+from .models import VoteBlock
+
+SIZE = 4096  # votes in a block
+KINDS = ("ranked", "imported", "gold", "trap", "repeat", "practice")  # a record holds a place in it: only ever append
+ANYBODY = bytes(16)  # the rater of a vote without one
+
+# (field, its type in network order, what PostgreSQL makes these bytes of). 0 stands for no clip, no prompt and unknown
+# eligible pairs, NaN for an unknown probability.
+FIELDS = (
+    ("seq", ">i8", "int8send(ledger.seq)"),
+    ("vote", ">i8", "int8send(vote.id)"),
+    ("rater", "V16", "uuid_send(coalesce(vote.rater_id, '00000000-0000-0000-0000-000000000000'))"),
+    ("answer", ">i2", "int2send((array_position(%(answers)s::text[], vote.preference::text) - 1)::int2)"),
+    ("kind", ">i2", "int2send((array_position(%(kinds)s::text[], battle.kind::text) - 1)::int2)"),
+    ("again", ">i2", "int2send((battle.policy = %(again)s)::int::int2)"),
+    ("system_a", ">i4", "int4send(battle.system_a_id::int4)"),
+    ("system_b", ">i4", "int4send(battle.system_b_id::int4)"),
+    ("clip_a", ">i8", "int8send(coalesce(battle.clip_a_id, 0))"),
+    ("clip_b", ">i8", "int8send(coalesce(battle.clip_b_id, 0))"),
+    ("prompt", ">i8", "int8send(coalesce(battle.prompt_id, 0))"),
+    ("pair_probability", ">f8", "float8send(coalesce(battle.pair_probability, 'NaN'))"),
+    ("eligible_pairs", ">i4", "int4send(coalesce(battle.eligible_pairs, 0))"),
+)
+RECORD = np.dtype([(name, kind) for name, kind, _ in FIELDS])
+_READ = f"""
+    SELECT ledger.seq, {" || ".join(sql for *_, sql in FIELDS)} AS record
+    FROM annotations_ledger AS ledger
+        JOIN annotations_vote AS vote ON vote.id = ledger.vote_id
+        JOIN arena_battle AS battle ON battle.id = vote.battle_id
+    WHERE ledger.study_id = %(study)s"""
+_NAMES = {"answers": list(ANSWERS), "kinds": list(KINDS), "again": Battle.AGAIN}
+
+
+def read(study, up_to, after=0):
+    """The study's votes with `after < seq <= up_to`, ascending: RECORD [V]."""
+    blocks = VoteBlock.objects.filter(study=study, first_seq__lte=up_to, last_seq__gt=after).order_by("first_seq")
+    parts = list(blocks.values_list("records", flat=True))
+    kept_to = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
+    parts.append(
+        _joined("ledger.seq > %(after)s AND ledger.seq <= %(up_to)s", study, after=max(after, kept_to), up_to=up_to)
+    )
+    records = np.frombuffer(b"".join(parts), RECORD)
+    first, last = np.searchsorted(records["seq"], (after, up_to), side="right")
+    return records[first:last]
+
+
+def read_votes(study, vote_ids):
+    """The study's votes of these ids that have a place in the ledger, ascending by seq: as `read`."""
+    found = _joined("ledger.seq IS NOT NULL AND vote.id = ANY(%(votes)s)", study, votes=[int(pk) for pk in vote_ids])
+    return np.frombuffer(found, RECORD)
+
+
+def _joined(which, study, **parameters):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT string_agg(record, ''::bytea ORDER BY seq) FROM ({_READ} AND {which}) AS found",
+            {**_NAMES, "study": study.pk, **parameters},
+        )
+        return bytes(cursor.fetchone()[0] or b"")
+
+
+def keep(study):
+    """Keep the study's votes that have a place in the ledger and fill whole blocks. For who holds the ledger's lock."""
+    last = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            INSERT INTO annotations_voteblock (study_id, first_seq, last_seq, records)
+                SELECT %(study)s, min(seq), max(seq), string_agg(record, ''::bytea ORDER BY seq)
+                FROM (SELECT *, (row_number() OVER (ORDER BY seq) - 1) / %(size)s AS block
+                      FROM ({_READ} AND ledger.seq > %(last)s) AS read) AS numbered
+                GROUP BY block HAVING count(*) = %(size)s""",
+            {**_NAMES, "study": study.pk, "last": last, "size": SIZE},
+        )
+
+
+def damaged(study):
+    """The first seq of the first block that does not hold what the ledger, the votes and the battles say, or None."""
+    for block in study.vote_blocks.order_by("first_seq").iterator(chunk_size=50):
+        now = _joined(
+            "ledger.seq >= %(first)s AND ledger.seq <= %(last)s", study, first=block.first_seq, last=block.last_seq
+        )
+        if now != bytes(block.records):
+            return block.first_seq
+    return None

@@ -1,0 +1,41 @@
+"""Rows to arrays: the votes of a board, the scored votes of an anchor fit, the pairs of a training set.
+
+Everything reads the ledger up to a `seq`, so that the same call later gives the same arrays.
+"""
+
+from .rewards import anchor_pairs, clip_rewards
+from .training_sets import TrainingSet, assemble, training_set
+from .votes import (
+    CREDIT_TO_A,
+    NOT_RANKED,
+    UNCOUNTED,
+    StudyVotes,
+    board_votes,
+    credit_to_a,
+    credits_of,
+    flagged_votes,
+    rater_label,
+    reasons_of,
+    study_votes,
+    why_excluded,
+)
+
+__all__ = [
+    "CREDIT_TO_A",
+    "NOT_RANKED",
+    "UNCOUNTED",
+    "StudyVotes",
+    "TrainingSet",
+    "anchor_pairs",
+    "assemble",
+    "board_votes",
+    "clip_rewards",
+    "credit_to_a",
+    "credits_of",
+    "flagged_votes",
+    "rater_label",
+    "reasons_of",
+    "study_votes",
+    "training_set",
+    "why_excluded",
+]
