@@ -167,7 +167,7 @@ def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **optio
         name or _next_name(encoder.key for encoder in read),
         ledger_seq=ledger_seq,
         config={
-            "recipe": RECIPE,
+            "recipe": f"{RECIPE}, with lapses" if options.get("lapses") else RECIPE,
             **facts,
             "encoders": [encoder.key for encoder in encoders],
             "blocks": [encoder.key for encoder in read],

@@ -98,7 +98,8 @@ def train(
     pairs_a, pairs_b: int [N], rows of features
     target: float [N], credit of a (1 a preferred, 0 b preferred, 0.5 a tie). weight: float [N] >= 0, default 1
     prompt, rater, systems (of a, of b), source, time: [N] labels for the split and for accuracy by group
-    split: one of splits.SPLITS, cut by the first seed at `fractions`; the same for all seeds
+    split: one of splits.SPLITS, cut by the first seed at `fractions` (published: 17,554, 2,111 and 2,135
+        pairs); the same for all seeds
     leave_out: a source that only tests; the others train and validate
     blocks, use: widths of the encoders' blocks of columns by name, in their order, and the names of those that the head
         is to read; default all. The head is as wide as they are together

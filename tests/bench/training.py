@@ -17,10 +17,10 @@ BARE_STEPS, GEMMS, GEMM = 20, 3, 2_048  # after every epoch
 
 
 def run() -> list[dict]:
-    """One row for each reading of 25 % label noise: the reward model's own, and labels flipped whatever the margin, from
-    which the rate of lapses is learnt too. Seconds (and of processor time) and epochs to early stop; the process's peak
-    memory in MiB, features included; milliseconds per step of 32 pairs (of the median epoch, its validation included),
-    as a multiple of a bare forward, backward and AdamW of the same head, and the share of the matrix ceiling that it
+    """One row for each reading of 25 % label noise: the reward model's own, and labels flipped whatever the margin,
+    with the rate of lapses learnt. Seconds (and of processor time), epochs to early stop; the process's peak memory in
+    MiB, features included; milliseconds per step of 32 pairs (of the median epoch, its validation included), as a
+    multiple of a bare forward, backward and AdamW of the same head, and the share of the matrix ceiling that it
     reaches, both measured after every epoch, so that a busy machine is busy for all. The accuracy on the test side
     beside what who knows the truth would get, expected and on these very labels; how often the head agrees with the
     preference itself; and the calibration error of the plain sigmoid and as the validation side calibrates it.
