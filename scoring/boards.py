@@ -63,6 +63,11 @@ def counts_both_bad(config):
     return config.get("treatment") == GROUNDED
 
 
+def weighs(config):
+    """Whether votes weigh more and less on the board."""
+    return bool(config.get("reliability")) or config.get("weighting", "none") != "none"
+
+
 def settings_of(config):
     """What of a configuration somebody has set: all but which reliabilities were the last."""
     return {**config, "reliability": "reliability" in config}
@@ -103,7 +108,7 @@ def compute(votes, config):
 
 def fit_votes(votes, config):
     """The `bradley_terry.Fit` of the votes that the configuration names."""
-    weight = votes.weight if config.get("reliability") or config.get("weighting", "none") != "none" else None
+    weight = votes.weight if weighs(config) else None
     arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
     settings = {"weight": weight, "cluster": votes.cluster, "l2": config["l2"]}
     if config.get("covariates"):

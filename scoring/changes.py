@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from .boards import settings_of
+from .canonical import rounded
 from .clusters import clusters_of
 
 METHOD_VERSION = 1
@@ -57,7 +58,7 @@ def _parts(path):
 
 def difference(before, after):
     """{"rating", "rank"} from one placement to another."""
-    return {"rating": _rounded(after["rating"] - before["rating"]), "rank": after["rank"] - before["rank"]}
+    return {"rating": rounded(after["rating"] - before["rating"]), "rank": after["rank"] - before["rank"]}
 
 
 def chain(steps):
@@ -83,7 +84,7 @@ def _sum(parts):
         return None
     return {
         part: {
-            "rating": _rounded(sum(one[part]["rating"] for one in parts)),
+            "rating": rounded(sum(one[part]["rating"] for one in parts)),
             "rank": sum(one[part]["rank"] for one in parts),
         }
         for part in PARTS
@@ -127,7 +128,3 @@ def joined(old, new, seq):
         covariates=covariates,
         **columns,
     )
-
-
-def _rounded(value):
-    return round(float(value), 6) + 0.0  # + 0.0 turns -0.0 into 0.0

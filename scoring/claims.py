@@ -3,9 +3,9 @@
 A claim is an Embedding row with neither vector nor error: a lease, which a worker that dies loses when it runs out.
 The row's outcome is written once; whoever comes later finds it written.
 
-Each claim counts as an attempt, until a worker that lives lets go of it. A clip with attempts and no outcome has seen
-a worker end: it is a suspect, which is embedded with nothing beside it, so that it takes no other clip along and no
-other is blamed for it, and which is given up after MAX_ATTEMPTS.
+Each claim counts as an attempt, until a worker that goes on lets go of it. A clip with attempts and no outcome has
+seen a worker end, killed or failed by its device: it is a suspect, which is embedded with nothing beside it, so that it
+takes no other clip along and no other is blamed for it, and which is given up after MAX_ATTEMPTS.
 """
 
 import logging
@@ -27,7 +27,10 @@ from .models import Embedding, Reward
 
 LEASE = timedelta(seconds=60)  # how long a killed worker's clips wait; a living one renews three times in it
 MAX_ATTEMPTS = 3
-GAVE_UP = "Three workers in a row ended while embedding it; it is not tried again unless an admin says so."
+GAVE_UP = (
+    "Three workers in a row ended while embedding it, killed or failed by their device; it is not tried again unless "
+    "an admin says so."
+)
 PAGE = 2000  # clips that are looked at together
 HAS_OUTCOME = Q(vector__isnull=False) | ~Q(error="")
 logger = logging.getLogger(__name__)
@@ -229,10 +232,16 @@ class Lease:
     def drop(self, claims):
         """Renew these no longer: they have their outcomes, or are left to run out and be tried again. That this worker
         lived to say so speaks for them: the attempt does not count."""
-        with self._lock:
-            dropped = self._rows.intersection(row for one in claims for row in one.rows)
-            self._rows -= dropped
+        dropped = self.leave_behind(claims)
         Embedding.objects.filter(~HAS_OUTCOME, pk__in=dropped, attempts__gt=0).update(attempts=F("attempts") - 1)
+
+    def leave_behind(self, claims):
+        """Renew these no longer, and let the attempt count: they may be why this worker ends. Returns the ids of their
+        rows that were held."""
+        with self._lock:
+            left = self._rows.intersection(row for one in claims for row in one.rows)
+            self._rows -= left
+        return left
 
     def give_back(self, claims):
         """Others may have them at once."""

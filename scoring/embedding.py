@@ -11,7 +11,7 @@ from arena.services import local_copy
 
 from . import claims
 from .reward.encoders import resample
-from .reward.faults import of_the_machine
+from .reward.faults import DeviceFailed, of_the_machine
 
 BATCH, BATCH_SECONDS = 32, 320  # clips, and seconds of audio, that are claimed at once; two batches are in memory
 DECODERS = 4  # threads, each with a decoding child
@@ -24,7 +24,8 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
 
     A clip that cannot be read or embedded carries the reason. What is this machine's fault is raised, but only after
     all that could be done for the rest of the batch; the clips it has hit are free again when their claims run out.
-    While there is a suspect at work (see claims) nothing else is.
+    While there is a suspect at work (see claims) nothing else is. After DeviceFailed, which ends the worker, the batch
+    is left behind as a killed worker's would be: one of its clips may have broken the device.
     With a `model`, only clips that it has not rewarded. `scorer`: whose arithmetic to use. Returns how many clips.
     """
     by_block = {(encoder.key, encoder.revision): encoder for encoder in encoders}
@@ -52,7 +53,7 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
                 batch, ahead = ahead, start_next(beside=ahead)
                 try:
                     with arithmetic():
-                        _embed(batch, by_block)
+                        _embed_or_leave_behind(batch, by_block, lease)
                 finally:
                     lease.drop(batch)
                     after_batch([one.clip.pk for one in batch])
@@ -75,6 +76,26 @@ def _read(claim, by_block):
     with local_copy(claim.clip.original) as path:
         samples, rate = audio.decode_once(path)
     return {wanted: resample(samples, rate, wanted) for wanted in rates}
+
+
+def _embed_or_leave_behind(batch, by_block, lease):
+    """A suspect is blamed for a device that fails only if the same process has just embedded something harmless on it:
+    a broken device would have every clip given up."""
+    if any(claim.is_suspect for claim in batch):
+        for encoder in by_block.values():
+            vectors_or_reasons(encoder, [harmless(encoder)])
+    try:
+        _embed(batch, by_block)
+    except DeviceFailed:
+        lease.leave_behind(batch)
+        raise
+
+
+def harmless(encoder):
+    """What every encoder can embed: a second of noise, or a word."""
+    if encoder.kind == "text":
+        return "music"
+    return np.random.default_rng(0).uniform(-0.1, 0.1, encoder.sample_rate).astype("f4")
 
 
 def _embed(batch, by_block):
@@ -109,7 +130,7 @@ def _embed(batch, by_block):
             for claim, outcome in zip(theirs, outcomes, strict=True)
         })  # fmt: skip
     if faults:
-        raise faults[0]
+        raise next((fault for fault in faults if isinstance(fault, DeviceFailed)), faults[0])
 
 
 def vectors_or_reasons(encoder, heard):

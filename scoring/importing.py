@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .models import RewardModel
 from .reward import weights
+from .reward.weights import sha256_of
 from .training import store_model
 
 UNKNOWN_LICENCE = "not known; see who published it"
@@ -18,7 +19,7 @@ def import_model(path, *, encoder_keys=(), name=None):
     Raises reward.head.BadCheckpoint, UnknownEncoder (both ValueError), FileNotFoundError, weights.WeightsError.
     """
     from .reward.blocks import find_encoders
-    from .reward.head import load_head, sha256_of
+    from .reward.head import load_head
 
     path = Path(path)
     head = load_head(path)

@@ -6,12 +6,12 @@ named: who made a model live is for the admin.
 
 from django.db.models import Case, F, Value, When
 
+from annotations.quality.evidence import wilson
 from arena.refusals import NotFound
 
 from . import registry
 from .models import Decision, RewardModel
 from .reward.encoders import get_encoder
-from .reward.metrics import wilson
 
 SIDES = ("validation", "test")
 TRAINED_ON = ("studies", "export", "recipe", "n_unembedded", "left_out")

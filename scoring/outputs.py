@@ -7,6 +7,7 @@ from django.db import transaction
 from arena.models import System
 
 from .anchor_history import pairs_needed
+from .canonical import rounded
 from .models import AnchorBias, AnchorFit, Edition, Rating
 
 
@@ -97,7 +98,7 @@ def _slice(pairs, anchors, level):
 
 
 def _rounded(figures):
-    return {name: round(value, 6) + 0.0 if isinstance(value, float) else value for name, value in figures.items()}
+    return {name: rounded(value) if isinstance(value, float) else value for name, value in figures.items()}
 
 
 def _ids(names):

@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from . import inputs, services
 from .boards import HALF_TIE, canonical_json
+from .canonical import rounded
 from .models import PredictionPowered, Reward, RewardModel
 from .prediction_powered import fit_prediction_powered
 
@@ -124,10 +125,10 @@ def result_of(edition, model, config):
         "n_predicted": fit.n_predicted,
         "n_unvoted": fit.n_unvoted,
         "n_unvoted_prompts": len(np.unique(told.unvoted_prompt)),
-        "power": _rounded(fit.power),
-        "correlation": None if fit.correlation is None else _rounded(fit.correlation),
-        "width_ratio": _rounded(fit.width_ratio[fit.stderr > 0].mean()),
-        "g_eff": _rounded(fit.g_eff),
+        "power": rounded(fit.power),
+        "correlation": None if fit.correlation is None else rounded(fit.correlation),
+        "width_ratio": rounded(fit.width_ratio[fit.stderr > 0].mean()),
+        "g_eff": rounded(fit.g_eff),
         "converged": bool(fit.converged),
         "groups": _groups(votes.systems, fit, board["level"]),
     }
@@ -140,17 +141,13 @@ def _groups(systems, fit, level):
         columns |= {f"{prefix}{name}": values for name, values in (("rating", one.theta), ("low", low), ("high", high))}
     columns |= {"stderr": fit.stderr, "width_ratio": fit.width_ratio}
     groups = [
-        [{"system": systems[i], **{name: _rounded(values[i]) for name, values in columns.items()}} for i in group]
+        [{"system": systems[i], **{name: rounded(values[i]) for name, values in columns.items()}} for i in group]
         for group in fit.groups
         if len(group) > 1
     ]
     for group in groups:
         group.sort(key=lambda rating: (-rating["rating"], rating["system"]))
     return sorted(groups, key=lambda group: (-len(group), group[0]["system"]))
-
-
-def _rounded(value):
-    return round(float(value), 6) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
 def _trained_on(model):

@@ -1,7 +1,8 @@
 """Files that researchers send to be scored: into the database, through a gpu worker, and away again.
 
 The web process stores them and never decodes. The database says what is left to do: a worker claims a job, scores a
-batch of its files, and lets go. A killed worker's claim runs out, and the next one finds what is left.
+batch of its files, and lets go. Then it is the turn of the researcher who was served longest ago. A killed worker's
+claim runs out, and the next one finds what is left.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from uuid import uuid4
 
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from arena.refusals import TooMany, Unavailable
@@ -75,15 +76,19 @@ def _store(upload):
 
 
 def ahead_of(job):
-    """How many jobs wait or run before this one."""
-    return ScoreJob.objects.filter(done_at=None, created_at__lt=job.created_at).count()
+    """How many jobs wait or run before this one, at most: its owner's older ones, and of everybody else as many as they
+    have turns until it is this one's."""
+    unfinished = ScoreJob.objects.filter(done_at=None)
+    own = unfinished.filter(user=job.user_id, created_at__lt=job.created_at).count()
+    others = unfinished.exclude(user=job.user_id).order_by().values("user").annotate(n=Count("pk"))
+    return own + sum(min(one["n"], own + 1) for one in others)
 
 
 # ---- through ------------------------------------------------------------------------------------------
 
 
 def work_off(seconds=20):
-    """Score what waits, oldest job first, for about `seconds`. Returns how many files have an outcome now. Raises
+    """Score what waits, in turns, for about `seconds`. Returns how many files have an outcome now. Raises
     DeviceFailed: this process can score no more; the claim on the job runs out, and counts as an attempt."""
     deadline, n = time.monotonic() + seconds, 0
     while time.monotonic() < deadline and (job := claim()):
@@ -92,19 +97,26 @@ def work_off(seconds=20):
 
 
 def claim():
-    """The oldest job that waits and is free, ours until the lease runs out, with the model that is to score all of
-    its files; None where there is none. Nobody waits on a lock.
+    """A job that waits and is free, ours until the lease runs out, with the model that is to score all of its files;
+    None where there is none. Of the researchers with such a job the one served longest ago has the turn, with the
+    oldest of theirs. Nobody waits on a lock.
     """
     live, now = RewardModel.live(), timezone.now()
     if not live:
         return None
     with transaction.atomic():
-        job = _free(now).order_by("created_at").select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
+        job = _in_turn(_free(now)).select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
         if job:
-            job.claimed_until, job.attempts = now + LEASE, job.attempts + 1
+            job.claimed_until, job.served_at, job.attempts = now + LEASE, now, job.attempts + 1
             job.reward_model = job.reward_model or live
-            job.save(update_fields=["claimed_until", "attempts", "reward_model"])
+            job.save(update_fields=["claimed_until", "served_at", "attempts", "reward_model"])
     return job
+
+
+def _in_turn(jobs):
+    served = ScoreJob.objects.filter(user=OuterRef("user"), served_at__isnull=False).order_by("-served_at")
+    owner_served_at = Subquery(served.values("served_at")[:1])
+    return jobs.order_by(owner_served_at.asc(nulls_first=True), "created_at")
 
 
 def are_waiting():

@@ -16,7 +16,7 @@ from annotations.models import Ledger
 from arena.models import System
 
 from . import pair_counts
-from .boards import counts_both_bad, settings_of
+from .boards import counts_both_bad, settings_of, weighs
 from .bradley_terry import NotOffered
 from .inputs import credit_to_a, credits_of, flagged_votes, reasons_of
 from .models import Standing
@@ -27,7 +27,7 @@ SCREEN = "standing"  # under which an alarm rings
 def is_kept(config):
     """Whether a board of this configuration has a standing: not where votes weigh differently or have covariates, for
     then it is not enough to count them."""
-    return not (config.get("covariates") or config.get("reliability") or config.get("weighting", "none") != "none")
+    return not (config.get("covariates") or weighs(config))
 
 
 def is_behind(standing):

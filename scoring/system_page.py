@@ -19,11 +19,11 @@ from . import boards, inputs
 from .board import find_edition
 from .bradley_terry import BOTH_BAD, OutcomeFit
 from .bradley_terry.results import reach
+from .canonical import rounded
 from .head_to_head import PRIOR_VOTES, Tally, excess, histogram, tallies, votes_to_separate
 from .inputs import NOT_RANKED
 from .models import Rating, Reward, RewardModel
 
-ROUND = 6
 MOST_EDITIONS = 200  # of the history, evenly spread, the first and the last among them
 OUTCOMES = {1.0: "won", 0.0: "lost", 0.5: "tied", BOTH_BAD: "both_bad"}
 COUNTS = ("n", "wins", "losses", "ties", "both_bad", "share", "low", "high")
@@ -172,7 +172,7 @@ class _Mine:
         theta, covariance = self.fit.theta, self.fit.covariance
         order = sorted(
             next(group for group in self.fit.groups if self.index in group),
-            key=lambda system: (-round(float(theta[system]), ROUND), self.votes.systems[system]),
+            key=lambda system: (-rounded(theta[system]), self.votes.systems[system]),
         )
         place = order.index(self.index)
         rows = []
@@ -345,4 +345,4 @@ def _excess(found):
 
 
 def _round(value):
-    return None if value is None else round(float(value), ROUND) + 0.0
+    return None if value is None else rounded(value)

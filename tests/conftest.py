@@ -137,3 +137,20 @@ def time_passes(monkeypatch):
 
     monkeypatch.setattr(timezone, "now", lambda: real_now() + moved)
     return move
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory):
+    """A folder of weights of tiny networks of the published classes."""
+    from . import tiny_networks  # and torch
+
+    folder = tmp_path_factory.mktemp("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIGHTS_DIR", str(folder / "weights"))
+        tiny_networks.install_all(folder / "published")
+    return folder / "weights"
+
+
+@pytest.fixture
+def networks(tiny_weights, monkeypatch):
+    monkeypatch.setenv("WEIGHTS_DIR", str(tiny_weights))

@@ -1,4 +1,5 @@
-"""Clips with real originals, as they are after ingest, for tests of the jury; and a worker in a process of its own."""
+"""Clips with real originals, as they are after ingest, for tests of the jury; a live model; workers, some of them in
+processes of their own."""
 
 import os
 import subprocess
@@ -6,15 +7,23 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import connection
 
+from arena import audio
 from arena.models import Clip, Prompt, System
+from scoring import claims, jury, tasks
 from scoring.demo.synth import write_wav
+from scoring.models import Embedding
+from scoring.services import activate_model
+
+from .reward_models import make_model
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 RATE = 16_000
+THREE_BLOCKS = ("clap-music", "mert-330m", "clap-music-text")
 START = """
 import django, sys, time
 django.setup()
@@ -65,3 +74,43 @@ def start_worker(home, code):
     return subprocess.Popen(
         [sys.executable, "-c", START + code], cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True
     )
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_before(monkeypatch):
+    monkeypatch.setattr(jury, "complaints", jury.Complaints())
+
+
+@pytest.fixture
+def clips(db, tmp_path):
+    return make_clips(tmp_path, range(4))
+
+
+@pytest.fixture
+def model(clips):
+    return activate_model(make_model("first"))
+
+
+def failed():
+    """{clip id: {encoder: error}} of what could not be embedded."""
+    errors = {}
+    for row in Embedding.objects.exclude(error=""):
+        errors.setdefault(row.clip_id, {})[row.encoder] = row.error
+    return errors
+
+
+def scored_alone(model, clip):
+    """The clip's reward by the scorer's public call."""
+    samples, rate = audio.decode_once(clip.original.path)
+    return jury.load_scorer(model.pk).score([samples], [rate], [clip.prompt.text])[0]
+
+
+def worker_ends(monkeypatch):
+    ended = []
+    monkeypatch.setattr(tasks.os, "_exit", ended.append)
+    return ended
+
+
+def take(blocks=(("spectral", "1"),), limit=2, **options):
+    found, _ = claims.claim(blocks, limit=limit, max_seconds=1000, **options)
+    return [one.clip.pk for one in found]

@@ -1,13 +1,16 @@
-"""A live reward model with a real head, a researcher with a token, and sounds to send."""
+"""A live reward model with a real head, a researcher with a token, a worker, and sounds to send."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 from django.contrib.auth.models import Group, User
 from django.core.files.storage import default_storage
 from django.test import Client
 from rest_framework.authtoken.models import Token
 
+from scoring import tasks
+from scoring.api import score as score_api
 from scoring.models import RewardModel
 
 from .audio_files import music, write_plain_wav
@@ -86,3 +89,34 @@ def sound(folder, name="song.wav", seed=0, seconds=2.0):
 
 def silence(folder, name="silent.wav", seconds=2.0):
     return write_plain_wav(folder / name, np.zeros((round(seconds * 48_000), 1), np.float32), 48_000)
+
+
+def not_audio(folder):
+    path = folder / "notes.wav"
+    path.write_text("These are words. " * 500)
+    return path
+
+
+@pytest.fixture
+def model(db):
+    return make_model()
+
+
+@pytest.fixture
+def rosa(db):
+    return Researcher()
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """A gpu worker that gets to run while a request waits."""
+    monkeypatch.setattr(score_api, "pause", tasks.work_off_score_jobs)
+
+
+@pytest.fixture
+def no_worker(monkeypatch):
+    monkeypatch.setattr(score_api, "WAIT_S", 0)
+
+
+def uploads():
+    return default_storage.listdir("uploads")[1] if default_storage.exists("uploads") else []

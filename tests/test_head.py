@@ -5,7 +5,8 @@ import pickle
 import pytest
 import torch
 
-from scoring.reward.head import BadCheckpoint, RankNetHead, load_head, read_metadata, save_head, sha256_of
+from scoring.reward.head import BadCheckpoint, RankNetHead, load_head, read_metadata, save_head
+from scoring.reward.weights import sha256_of
 
 
 def trained_looking(input_width=12, hidden=(8, 6), seed=0):

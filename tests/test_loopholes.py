@@ -7,8 +7,8 @@ from arena import recently
 from arena.models import Battle, Clip, Excerpt, Participation, Rater, Study
 
 from .conftest import Listener
+from .joining_cast import PID, FromPlatform, coded, enter, hear, prolific  # noqa: F401 - fixtures among them
 from .test_checks import add_variant, checked, right  # noqa: F401 - fixtures among them
-from .test_joining import PID, FromPlatform, coded, enter, hear, prolific  # noqa: F401
 
 
 def test_a_code_is_signed_for_nobody_else(coded, time_passes):  # noqa: F811

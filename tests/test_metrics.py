@@ -251,15 +251,6 @@ def test_margins_of_very_different_sizes_have_a_temperature():
 # ---- by group ----
 
 
-def test_a_wilson_interval_has_its_closed_form_and_stays_within_0_and_1():
-    low, high = metrics.wilson(7, 10)
-    reference = stats.binomtest(7, 10).proportion_ci(method="wilson")
-    assert (low, high) == pytest.approx((reference.low, reference.high))
-    assert metrics.wilson(0, 5)[0] == 0.0
-    assert metrics.wilson(5, 5)[1] == 1.0
-    assert metrics.wilson(0, 0) is None
-
-
 def test_a_pair_counts_for_both_its_systems_and_once_where_they_are_the_same():
     margin, target = [1.0, -1.0, 2.0, 3.0], [1.0, 1.0, 0.5, 1.0]
     found = metrics.accuracy_by(margin, target, ["x", "x", "y", "z"], ["y", "z", "z", "z"])

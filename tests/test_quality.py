@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy.special import expit
-from scipy.stats import chi2
+from scipy.stats import binomtest, chi2
 
 from annotations import quality
 from annotations.quality import bets, honest
@@ -184,6 +184,15 @@ def test_an_unsure_board_makes_the_bet_more_careful():
 
 def test_wilson_agrees_with_a_published_value():
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
+    assert wilson(0, 0) is None
+
+
+def test_a_wilson_interval_has_its_closed_form_and_stays_within_0_and_1():
+    low, high = wilson(7, 10)
+    reference = binomtest(7, 10).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((reference.low, reference.high))
+    assert wilson(0, 5)[0] == 0.0
+    assert wilson(5, 5)[1] == 1.0
     assert wilson(0, 0) is None
 
 

@@ -75,6 +75,21 @@ def test_an_influence_is_what_a_fit_without_that_vote_finds(treatment):
         assert found == pytest.approx(promised[vote], abs=0.02 * np.abs(promised).max())
 
 
+@pytest.mark.parametrize("weighed_by", [{"reliability": 1}, {"weighting": "uniform_pairs"}])
+def test_influence_knows_what_votes_weigh(weighed_by):
+    votes = votes_of([1.0, 0.3, -0.5], 600)
+    votes.weight = np.random.default_rng(3).uniform(0.1, 3, 600)
+    ballots = robustness.Ballots.of(votes, {**boards.CONFIG, **weighed_by})
+    fit = ballots.fit()
+    linear = ballots.linearise(fit)
+    moves = linear.without_each(linear.contrast(0, 1))
+    heavy = np.argsort(-np.abs(moves))[:5]
+    for vote in heavy:
+        rest = ballots.kept(np.arange(600) != vote).fit()
+        moved = (rest.theta[0] - rest.theta[1]) - (fit.theta[0] - fit.theta[1])
+        assert moves[vote] == pytest.approx(moved, rel=0.05)
+
+
 def test_influences_take_what_covariates_absorb_into_account():
     ballots = ballots_of([0.4, 0.1, -0.2, -0.3], 1200, covariates=["slot"])
     fit = ballots.fit()

@@ -1,54 +1,22 @@
-"""The jury as a service: a file comes in over HTTP, a worker scores it, nothing of it stays."""
+"""The jury as a service: a file comes in over HTTP, is scored, alone or among others, or refused with a reason."""
 
-import os
+# ruff: noqa: F811 - fixtures of score_cast
+
 import re
 import struct
-import sys
-import time
 import uuid
-from datetime import timedelta
 
 import numpy as np
 import pytest
-import torch
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-from django.utils import timezone
 
 from arena.models import Clip
-from scoring import embedding, jury, score_files, score_jobs, tasks
+from scoring import jury, score_jobs, tasks
 from scoring.api import score as score_api
-from scoring.models import Reward, RewardModel, ScoreItem, ScoreJob
-from scoring.reward.encoders.spectral import SpectralEncoder
+from scoring.models import Reward, ScoreJob
 
 from .audio_files import write, write_plain_wav
-from .score_cast import Researcher, make_model, silence, sound
-
-
-@pytest.fixture
-def model(db):
-    return make_model()
-
-
-@pytest.fixture
-def rosa(db):
-    return Researcher()
-
-
-@pytest.fixture
-def worker(monkeypatch):
-    """A gpu worker that gets to run while a request waits."""
-    monkeypatch.setattr(score_api, "pause", tasks.work_off_score_jobs)
-
-
-@pytest.fixture
-def no_worker(monkeypatch):
-    monkeypatch.setattr(score_api, "WAIT_S", 0)
-
-
-def uploads():
-    return default_storage.listdir("uploads")[1] if default_storage.exists("uploads") else []
-
+from .score_cast import Researcher, make_model, model, no_worker, not_audio, rosa, silence, sound, uploads, worker  # noqa: F401 - fixtures among them
 
 # ---- one file ----
 
@@ -103,9 +71,6 @@ def test_a_prompt_may_be_empty_or_absent(model, rosa, worker, tmp_path):
     assert without.json()["reward"] == empty.json()["reward"]
 
 
-# ---- when it takes longer ----
-
-
 def test_without_a_worker_the_answer_is_where_to_ask_again(model, rosa, no_worker, tmp_path):
     answer = rosa.send("/api/score/?", sound(tmp_path))
     assert answer.status_code == 202
@@ -122,165 +87,6 @@ def test_where_to_ask_again_remembers_the_study(study, model, rosa, no_worker, t
     url = rosa.send("/api/score/?study=open", sound(tmp_path)).json()["url"]
     tasks.work_off_score_jobs()
     assert rosa.client.get(url, headers=rosa.headers).json()["position_in_study"]["study"] == "open"
-
-
-def test_behind_a_long_queue_a_request_does_not_wait(model, rosa, monkeypatch, tmp_path):
-    monkeypatch.setattr(score_api, "WAIT_S", 0)
-    for _ in range(3):
-        rosa.send("/api/score/", sound(tmp_path))
-    monkeypatch.setattr(score_api, "WAIT_S", 60)
-    started = time.monotonic()
-    answer = rosa.send("/api/score/", sound(tmp_path))
-    assert time.monotonic() - started < 5
-    assert (answer.status_code, answer.json()["queue_position"]) == (202, 4)
-    assert int(answer.headers["Retry-After"]) == 4
-
-
-def test_jobs_are_scored_in_the_order_they_came(model, rosa, no_worker, tmp_path):
-    first, second = (rosa.send("/api/score/", sound(tmp_path)).json()["id"] for _ in range(2))
-    assert str(score_jobs.claim().pk) == first
-    assert str(score_jobs.claim().pk) == second
-    assert score_jobs.claim() is None
-
-
-def test_what_a_killed_worker_had_claimed_is_scored_by_the_next(model, rosa, no_worker, time_passes, tmp_path):
-    url = rosa.send("/api/score/", sound(tmp_path)).json()["url"]
-    score_jobs.claim()
-    assert score_jobs.work_off() == 0
-    time_passes(31)
-    assert score_jobs.work_off() == 1
-    assert rosa.get(url).status_code == 200
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_worker_that_takes_long_keeps_its_claim(no_worker, monkeypatch, tmp_path):
-    make_model()
-    Researcher().send("/api/score/", sound(tmp_path))
-    monkeypatch.setattr(score_jobs, "LEASE", timedelta(seconds=0.6))
-    really, free_meanwhile = score_files.score_files, []
-
-    def slow(files, model):
-        time.sleep(1.5)
-        free_meanwhile.append(score_jobs.are_waiting())
-        return really(files, model)
-
-    monkeypatch.setattr(score_files, "score_files", slow)
-    assert score_jobs.work_off() == 1
-    assert free_meanwhile == [False]
-
-
-def test_a_file_that_ends_its_worker_every_time_is_given_up_and_the_others_are_not(
-    model, rosa, no_worker, time_passes, monkeypatch, tmp_path
-):
-    files = [sound(tmp_path, f"{n}.wav", seed=n) for n in range(3)]
-    url = rosa.send("/api/best-of-n/", *files).json()["url"]
-    killer = ScoreItem.objects.get(position=1).file.name
-    really = score_files.score_files
-
-    class WorkerDies(BaseException):
-        pass
-
-    def deadly(files, model):
-        files = list(files)
-        if any(str(path).endswith(killer) for path, _ in files):
-            raise WorkerDies
-        return really(files, model)
-
-    monkeypatch.setattr(score_files, "score_files", deadly)
-    for _ in range(12):
-        try:
-            score_jobs.work_off()
-        except WorkerDies:
-            time_passes(31)
-    found = {file["filename"]: file for file in rosa.get(url).json()["files"]}
-    assert found["1.wav"]["error"] == score_jobs.GAVE_UP
-    assert found["0.wav"]["reward"] is not None
-    assert found["2.wav"]["reward"] is not None
-
-
-def test_the_machines_fault_is_tried_again_and_told_in_the_end(
-    model, rosa, no_worker, time_passes, monkeypatch, tmp_path
-):
-    url = rosa.send("/api/score/", sound(tmp_path)).json()["url"]
-
-    def full_disk(*args, **kwargs):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(score_files.audio, "decode_once", full_disk)
-    for _ in range(2):
-        assert score_jobs.work_off() == 0
-        assert score_jobs.work_off() == 0, "not before a pause"
-        time_passes(31)
-    assert score_jobs.work_off() == 1
-    answer = rosa.get(url)
-    assert answer.status_code == 422
-    assert "No space left" in answer.json()["detail"]
-
-
-def test_a_device_that_fails_ends_the_worker_and_the_next_one_scores(
-    model, rosa, no_worker, time_passes, monkeypatch, tmp_path
-):
-    url = rosa.send("/api/best-of-n/", sound(tmp_path), sound(tmp_path, "b.wav", seed=1)).json()["url"]
-    with monkeypatch.context() as broken, pytest.raises(SystemExit):
-        failure = torch.AcceleratorError("CUDA error")
-        broken.setattr(SpectralEncoder, "embed", lambda *_: (_ for _ in ()).throw(failure))
-        broken.setattr(tasks.os, "_exit", sys.exit)
-        tasks.work_off_score_jobs()
-    time_passes(31)
-    assert score_jobs.work_off() == 2
-    assert all(file["error"] is None for file in rosa.get(url).json()["files"])
-
-
-def test_a_model_that_cannot_be_loaded_says_so_in_the_end(model, rosa, no_worker, time_passes, tmp_path):
-    default_storage.delete(model.weights.name)
-    url = rosa.send("/api/best-of-n/", sound(tmp_path), sound(tmp_path, "b.wav")).json()["url"]
-    for _ in range(3):
-        score_jobs.work_off()
-        time_passes(31)
-    answer = rosa.get(url)
-    assert answer.status_code == 422
-    assert "jury" in answer.json()["files"][0]["error"]
-    assert uploads() == []
-
-
-def test_all_files_of_a_job_are_scored_by_the_model_that_began(model, rosa, no_worker, monkeypatch, tmp_path):
-    monkeypatch.setattr(score_jobs, "BATCH", 1)
-    url = rosa.send("/api/best-of-n/", sound(tmp_path), sound(tmp_path, "b.wav", seed=1)).json()["url"]
-    score_jobs.score_some(score_jobs.claim())
-    make_model("newer", seed=5)
-    score_jobs.work_off()
-    assert rosa.get(url).json()["reward_model"] == "jury"
-    assert RewardModel.live().name == "newer"
-
-
-@pytest.fixture
-def six_clips(study, tmp_path):
-    for clip in Clip.objects.all():
-        clip.original.save(f"originals/{clip.pk}.wav", ContentFile(sound(tmp_path).read_bytes()))
-
-
-def test_clips_wait_while_a_researcher_does_but_each_sweep_does_a_batch(
-    six_clips, model, rosa, no_worker, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(embedding, "BATCH", 2)
-    rosa.send("/api/score/", sound(tmp_path))
-    assert jury.score_pending() == 2
-    score_jobs.work_off()
-    assert jury.score_pending() == 4
-
-
-def test_files_that_keep_coming_do_not_keep_a_new_live_model_from_its_rewards(
-    six_clips, model, rosa, no_worker, monkeypatch, tmp_path
-):
-    """The messages that ask for clips to be scored have all run out by the time the files are."""
-    jury.score_pending()
-    newer = make_model("newer", seed=5)
-    for _ in range(2):
-        rosa.send("/api/score/", sound(tmp_path))
-    monkeypatch.setattr(score_jobs.work_off, "__defaults__", (0.01,))  # time for one of them
-    tasks.work_off_score_jobs()
-    assert score_jobs.are_waiting()
-    assert newer.rewards.count() == 6
 
 
 # ---- who may ask ----
@@ -300,12 +106,6 @@ def test_a_job_is_its_owners_alone(model, rosa, worker, tmp_path):
 
 
 # ---- what cannot be scored ----
-
-
-def not_audio(folder):
-    path = folder / "notes.wav"
-    path.write_text("These are words. " * 500)
-    return path
 
 
 def empty(folder):
@@ -459,36 +259,3 @@ def test_if_none_can_be_scored_each_says_why(model, rosa, worker, tmp_path):
 def test_best_of_n_takes_2_to_64_files(model, rosa, tmp_path, n):
     one = sound(tmp_path, seconds=0.01)
     assert rosa.send("/api/best-of-n/", *[one] * n).status_code == 400
-
-
-# ---- away ----
-
-
-def test_jobs_are_forgotten_a_day_after_they_were_scored(model, rosa, worker, time_passes, tmp_path):
-    url = f"/api/score/{rosa.send('/api/score/', sound(tmp_path)).json()['id']}/"
-    time_passes(23 * 3600)
-    tasks.erase_scored_files()
-    assert rosa.get(url).status_code == 200
-    time_passes(2 * 3600)
-    tasks.erase_scored_files()
-    assert rosa.get(url).status_code == 404
-    assert not ScoreItem.objects.exists()
-
-
-def test_what_waits_is_never_erased(model, rosa, no_worker, time_passes, tmp_path):
-    url = rosa.send("/api/score/", sound(tmp_path)).json()["url"]
-    time_passes(7 * 24 * 3600)
-    tasks.erase_scored_files()
-    score_jobs.work_off()
-    assert rosa.get(url).status_code == 200
-
-
-def test_files_whose_request_or_worker_died_are_erased_too(model, rosa, no_worker, tmp_path):
-    rosa.send("/api/score/", sound(tmp_path))
-    ScoreItem.objects.update(reward=1.0)  # a worker that died before it erased the file
-    orphan = default_storage.save("uploads/orphan.wav", ContentFile(b"RIFF"))
-    fresh = default_storage.save("uploads/fresh.wav", ContentFile(b"RIFF"))
-    long_ago = (timezone.now() - timedelta(days=2)).timestamp()
-    os.utime(default_storage.path(orphan), (long_ago, long_ago))
-    score_jobs.erase()
-    assert uploads() == [fresh.removeprefix("uploads/")]

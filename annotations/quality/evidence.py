@@ -63,8 +63,10 @@ def decisive(preference: NDArray[np.str_]) -> NDArray[np.bool_]:
     return (preference == "A") | (preference == "B")
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of a proportion (Wilson 1927, JASA 22); None where nothing was counted."""
+def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float] | None:
+    """Interval of a proportion, inside [0, 1] (Wilson 1927, JASA 22); None where nothing was counted. Half successes
+    are fine, and so is an n that is an effective one.
+    """
     if n == 0:
         return None
     z = float(ndtri((1 + level) / 2))

@@ -47,12 +47,18 @@ class ScoreJob(models.Model):
     attempts = models.PositiveSmallIntegerField(
         default=0, editable=False, help_text="Claims since the last of its files had an outcome."
     )
+    served_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="The last claim. Who was served longest ago is next."
+    )
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["created_at"]
-        indexes = [models.Index(fields=["created_at"], condition=Q(done_at__isnull=True), name="score_job_pending")]
+        indexes = [
+            models.Index(fields=["created_at"], condition=Q(done_at__isnull=True), name="score_job_pending"),
+            models.Index(fields=["user", "served_at"], name="score_job_served"),
+        ]
 
     def __str__(self):
         return f"score job {self.pk}"

@@ -5,7 +5,6 @@ here and one published by TuneJury, under whatever key prefix, load alike; anyth
 refused by name.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from scoring.reward.weights import sha256_of
 
 HIDDEN = (1024, 512, 256, 128)
 DROPOUT = 0.5
@@ -105,11 +106,6 @@ def read_metadata(path: str | os.PathLike) -> dict[str, str]:
             return dict(file.metadata() or {})
     except SafetensorError as error:
         raise BadCheckpoint(f"{path}: not a safetensors file, so it has no metadata ({error})") from error
-
-
-def sha256_of(path: str | os.PathLike) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _must_exist(path: Path) -> None:

@@ -15,7 +15,9 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
-from scipy.stats import binomtest, chi2, kendalltau, norm, rankdata
+from scipy.stats import binomtest, chi2, kendalltau, rankdata
+
+from annotations.quality.evidence import wilson
 
 N_BINS = 10
 LEVEL = 0.95  # of intervals
@@ -179,17 +181,6 @@ def accuracy_by(margin: np.ndarray, target: np.ndarray, *labels: Sequence) -> di
         low, high = wilson(float(correct.sum()), correct.size) or (None, None)
         found[label] = GroupAccuracy(int(mine.sum()), int(correct.size), share, low, high)
     return found
-
-
-def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float] | None:
-    """The interval of a share of n, inside [0, 1] (Wilson 1927); None for n = 0. Half successes are fine."""
-    if n == 0:
-        return None
-    z = norm.isf((1 - level) / 2)
-    share, spread = successes / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * np.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:

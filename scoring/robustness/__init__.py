@@ -13,13 +13,14 @@ Arrays in, no Django. The same votes, configuration and seed give the same card.
 import numpy as np
 
 from scoring.bradley_terry import NoFiniteEstimate
+from scoring.canonical import rounded
 
 from .agreement import agreement
-from .ballots import Ballots, leading_group
+from .ballots import Ballots, in_order, leading_group
 from .ranks import DRAWS, Ranks, draw_ranks
 from .removal import Removal, fewest_removals
 from .separation import ASSUMPTION, Separation, separations
-from .variations import figure, flagged, moves, slot_effect, without_heaviest
+from .variations import flagged, moves, slot_effect, without_heaviest
 
 METHOD_VERSION = 1
 
@@ -55,7 +56,7 @@ def card(ballots, *, seed, other=None, counted=True, judged=None, draws=DRAWS):
     linear = ballots.linearise(fit)
     level = ballots.config["level"]
     groups = sorted(
-        (_in_order(fit, group, ballots.systems) for group in fit.groups if len(group) > 1),
+        (in_order(fit, group, ballots.systems) for group in fit.groups if len(group) > 1),
         key=lambda group: (-len(group), ballots.systems[group[0]]),
     )
     leader = leading_group(fit, ballots.systems)[0]
@@ -66,7 +67,7 @@ def card(ballots, *, seed, other=None, counted=True, judged=None, draws=DRAWS):
             "draws": draws,
             "seed": seed,
             "distribution": "multivariate Student t of the clustered sandwich covariance",
-            "degrees_of_freedom": figure(max(fit.g_eff - 1, 1.0)),
+            "degrees_of_freedom": rounded(max(fit.g_eff - 1, 1.0)),
             "groups": [_ranks(ballots, fit, group, seed, draws, level) for group in groups],
         },
         "removal": {
@@ -87,17 +88,13 @@ def card(ballots, *, seed, other=None, counted=True, judged=None, draws=DRAWS):
     }
 
 
-def _in_order(fit, group, systems):
-    return sorted(group, key=lambda system: (-round(float(fit.theta[system]), 6), systems[system]))
-
-
 def _ranks(ballots, fit, group, seed, draws, level):
     ranks = draw_ranks(fit.theta[group], fit.covariance[np.ix_(group, group)], fit.g_eff, seed=seed, draws=draws)
     best, worst = ranks.within(level)
     return {
         "systems": [ballots.systems[system] for system in group],
         "counts": ranks.counts.tolist(),
-        "p_best": [figure(p) for p in ranks.p_best],
+        "p_best": [rounded(p) for p in ranks.p_best],
         "best_rank": best.tolist(),
         "worst_rank": worst.tolist(),
     }
@@ -126,9 +123,9 @@ def _separation(ballots, one):
     return {
         "above": ballots.systems[one.above],
         "below": ballots.systems[one.below],
-        "difference": figure(one.difference),
-        "low": figure(one.low),
-        "high": figure(one.high),
+        "difference": rounded(one.difference),
+        "low": rounded(one.low),
+        "high": rounded(one.high),
         "votes": one.votes,
         "extra": one.extra,
     }

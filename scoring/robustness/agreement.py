@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from annotations.quality.evidence import wilson
+from scoring.canonical import rounded
 from scoring.reward import metrics
-
-from .variations import figure
 
 
 def agreement(a, b, outcome, systems, reward_a, reward_b, bias):
@@ -38,10 +38,10 @@ def agreement(a, b, outcome, systems, reward_a, reward_b, bias):
 
 
 def _summary(margin, target):
-    shares = metrics.wilson(metrics.accuracy(margin, target) * len(target), len(target))
+    shares = wilson(metrics.accuracy(margin, target) * len(target), len(target))
     return {
-        "accuracy": figure(metrics.accuracy(margin, target)),
-        "low": figure(shares[0]),
-        "high": figure(shares[1]),
-        "ece": figure(metrics.expected_calibration_error(margin, target)),
+        "accuracy": rounded(metrics.accuracy(margin, target)),
+        "low": rounded(shares[0]),
+        "high": rounded(shares[1]),
+        "ece": rounded(metrics.expected_calibration_error(margin, target)),
     }

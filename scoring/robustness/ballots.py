@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from scoring import boards, bradley_terry
+from scoring.canonical import rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Ballots:
             self.outcome,
             len(self.systems),
             covariates=self.covariates if self.config.get("covariates") else None,
-            weight=self.weight if self.config.get("reliability") else None,
+            weight=self.weight if boards.weighs(self.config) else None,
             l2=self.config["l2"],
         )
 
@@ -59,8 +60,9 @@ class Ballots:
 def leading_group(fit, systems):
     """Indices of the systems of the largest group (of equals the first by name), highest rating first: as on a board,
     equal ratings by name."""
+    groups = [in_order(fit, group, systems) for group in fit.groups]
+    return min(groups, key=lambda group: (-len(group), systems[group[0]]))
 
-    def in_order(group):
-        return sorted(group, key=lambda system: (-round(float(fit.theta[system]), 6) + 0.0, systems[system]))
 
-    return min(map(in_order, fit.groups), key=lambda group: (-len(group), systems[group[0]]))
+def in_order(fit, group, systems):
+    return sorted(group, key=lambda system: (-rounded(fit.theta[system]), systems[system]))

@@ -5,19 +5,16 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import binomtest
 
+from annotations.quality.evidence import wilson
 from scoring.boards import HALF_TIE
 from scoring.bradley_terry import BOTH_BAD, BadCovariate, NoFiniteEstimate, NotOffered
 from scoring.bradley_terry.pairs import SLOT
-from scoring.reward.metrics import wilson
+from scoring.canonical import rounded
 
 from .ballots import leading_group
 
 HEAVIEST = 5
 NO_FIT = (NotOffered, BadCovariate, NoFiniteEstimate)
-
-
-def figure(value):
-    return round(float(value), 6) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
 def moves(ballots, before, after):
@@ -27,7 +24,7 @@ def moves(ballots, before, after):
     """
     first, then = leading_group(before, ballots.systems), leading_group(after, ballots.systems)
     names, both = ballots.systems, sorted(set(first) & set(then))
-    shifts = {names[system]: figure(after.theta[system] - before.theta[system]) for system in both}
+    shifts = {names[system]: rounded(after.theta[system] - before.theta[system]) for system in both}
     largest = max(shifts, key=lambda name: (abs(shifts[name]), name)) if shifts else None
     return {
         "leader": names[then[0]],
@@ -48,7 +45,7 @@ def without_heaviest(ballots, fit, top=HEAVIEST):
 
 def _without(ballots, fit, theirs):
     rest = ballots.kept(~theirs)
-    about = {"votes": int(theirs.sum()), "share": figure(theirs.mean())}
+    about = {"votes": int(theirs.sum()), "share": rounded(theirs.mean())}
     try:
         return about | moves(ballots, fit, rest.fit()) if len(rest) else about | {"unknown": "no vote is left"}
     except NO_FIT as reason:
@@ -73,7 +70,7 @@ def flagged(edition, other, *, counted):
         name: {side: ratings[side].get(name) for side in ratings} for name in sorted(set().union(*ratings.values()))
     }
     for row in systems.values():
-        row["shift"] = None if None in row.values() else figure(row["without"] - row["with"])
+        row["shift"] = None if None in row.values() else rounded(row["without"] - row["with"])
     return about | {
         "flagged": n_flagged,
         "leader": {side: next(iter(ratings[side]), None) for side in ratings},
@@ -86,7 +83,7 @@ def _ratings(ballots):
     if not len(ballots):
         return {}
     fit = ballots.fit()
-    return {ballots.systems[system]: figure(fit.theta[system]) for system in leading_group(fit, ballots.systems)}
+    return {ballots.systems[system]: rounded(fit.theta[system]) for system in leading_group(fit, ballots.systems)}
 
 
 def slot_effect(ballots):
@@ -102,10 +99,10 @@ def slot_effect(ballots):
     share = {
         "decided": n,
         "b_won": won,
-        "share": figure(won / n),
-        "low": figure(low),
-        "high": figure(high),
-        "p_value": figure(binomtest(won, n).pvalue),
+        "share": rounded(won / n),
+        "low": rounded(low),
+        "high": rounded(high),
+        "p_value": rounded(binomtest(won, n).pvalue),
     }
     return share | {"adjusted": _adjusted(ballots)}
 
@@ -123,7 +120,7 @@ def _adjusted(ballots):
         return {"unknown": str(reason)}
     low, high = after.beta_interval(votes.config["level"])
     effect = {"value": after.beta[-1], "stderr": after.beta_stderr[-1], "low": low[-1], "high": high[-1]}
-    return {"effect": {name: figure(value) for name, value in effect.items()}, **moves(votes, before, after)}
+    return {"effect": {name: rounded(value) for name, value in effect.items()}, **moves(votes, before, after)}
 
 
 def _with(votes, config, columns):

@@ -1,8 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
-from arena.models import Study
 from scoring import powered
-from scoring.models import RewardModel
+from scoring.management.studies import live_model, studies_with_edition
 
 
 class Command(BaseCommand):
@@ -21,19 +20,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, study, state_unseen=False, **_):
-        model = RewardModel.live()
-        if not model:
-            raise CommandError("No reward model is live. Make one live with activate_model.")
-        studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.filter(editions__isnull=False))
-        if missing := set(study) - {one.slug for one in studies}:
-            raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+        model, studies = live_model(), studies_with_edition(study)
         if state_unseen:
             if powered.unseen(model) == "split":
                 raise CommandError(f"{model} recorded which prompts trained it: there is nothing to state.")
             powered.state_unseen(model, "manage.py")
-        for one in dict.fromkeys(studies):
-            if not one.editions.exists():
-                raise CommandError(f"{one.slug} has no edition of its board yet. Make one with refit_board.")
+        for one in studies:
             self.stdout.write(self.said(powered.compute(one, model)))
 
     def said(self, row):

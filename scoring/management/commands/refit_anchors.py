@@ -1,9 +1,8 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from annotations import ledger
-from arena.models import Study
 from scoring import services
-from scoring.models import RewardModel
+from scoring.management.studies import live_model, studies_with_edition
 
 
 class Command(BaseCommand):
@@ -23,22 +22,14 @@ class Command(BaseCommand):
         parser.add_argument("--half-width", type=float, help="of the intervals that are wanted, in logits")
 
     def handle(self, study, anchor_system=None, half_width=None, **_):
-        model = RewardModel.live()
-        if not model:
-            raise CommandError("No reward model is live. Make one live with activate_model.")
         if (anchor_system or half_width) and not study:
             raise CommandError("Name the studies whose biases are to be fitted in another way.")
         if half_width is not None and not half_width > 0:
             raise CommandError(f"--half-width is a number of logits above 0, not {half_width}.")
-        studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.filter(editions__isnull=False))
-        if missing := set(study) - {one.slug for one in studies}:
-            raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+        model, studies = live_model(), studies_with_edition(study)
         ledger.catch_up()
-        for one in dict.fromkeys(studies):
-            chosen = self.chosen(one, anchor_system, half_width)
-            if not one.editions.exists():
-                raise CommandError(f"{one.slug} has no edition of its board yet. Make one with refit_board.")
-            fit = services.refit_anchors(one, model, **chosen)
+        for one in studies:
+            fit = services.refit_anchors(one, model, **self.chosen(one, anchor_system, half_width))
             held = f", {fit.config['anchor_system']} held at 0" if fit.config.get("pinned") else ""
             self.stdout.write(f"{fit}: {fit.n_pairs} pairs, {fit.n_unscored} not scored yet{held}")
 

@@ -5,6 +5,7 @@ from arena.models import Study
 from arena.refusals import Conflict
 from scoring import boards, services
 from scoring.covariates import COVARIATES
+from scoring.management.studies import studies_of
 from scoring.weighting import WEIGHTINGS
 
 
@@ -33,9 +34,7 @@ class Command(BaseCommand):
         chosen = self.chosen(**options)
         if chosen and not study:
             raise CommandError("Name the studies whose boards are to be computed in another way.")
-        studies = list(Study.objects.filter(slug__in=study) if study else Study.objects.all())
-        if missing := set(study) - {one.slug for one in studies}:
-            raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+        studies = studies_of(study, otherwise=Study.objects.all())
         ledger.catch_up()
         for one in studies:
             if study or one.battles.filter(close_reason="voted").exists():

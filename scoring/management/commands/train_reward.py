@@ -1,5 +1,7 @@
+import fcntl
 import hashlib
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -10,6 +12,7 @@ from arena.models import Study
 from arena.refusals import Refusal
 from scoring import jury
 from scoring.management.candidates import check_name, make_live
+from scoring.management.studies import studies_of
 from scoring.reward.splits import SIDES, SPLITS
 from scoring.reward.weights import WeightsError
 
@@ -48,7 +51,15 @@ class Command(BaseCommand):
     def handle(self, *, activate, resume, **options):
         if options["name"]:
             check_name(options["name"])
-        checkpoint = self.checkpoint(options, resume)
+        with self.checkpoint(options, resume) as checkpoint:
+            model = self.train(options, checkpoint)
+            checkpoint.unlink(missing_ok=True)
+        self.report(model)
+        if activate:
+            make_live(model, by="manage.py train_reward")
+            self.stdout.write(f"{model.name} is live.")
+
+    def train(self, options, checkpoint):
         with tqdm(desc="epochs", unit=" epochs") as bar:
 
             def show(epoch):
@@ -68,24 +79,16 @@ class Command(BaseCommand):
                 **{name: options[name] for name in GIVEN},
             }
             try:
-                model = self.from_export(options, training) if options["from_export"] else self.live(options, training)
+                return self.from_export(options, training) if options["from_export"] else self.live(options, training)
             except (Refusal, ValueError, WeightsError) as error:
                 raise CommandError(str(error)) from error
-        checkpoint.unlink(missing_ok=True)
-        self.report(model)
-        if activate:
-            make_live(model, by="manage.py train_reward")
-            self.stdout.write(f"{model.name} is live.")
 
     def live(self, options, training):
         from scoring.training import train_candidate
 
         if options["clips"] or options["keep_flagged"]:
             raise CommandError("--clips and --keep-flagged go with --from-export.")
-        slugs = options["study"]
-        studies = list(Study.objects.filter(slug__in=slugs) if slugs else Study.objects.order_by("pk"))
-        if missing := set(slugs) - {one.slug for one in studies}:
-            raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+        studies = studies_of(options["study"], otherwise=Study.objects.order_by("pk"))
         made_up = ", ".join(one.slug for one in studies if one.is_simulated)
         if made_up:
             self.stdout.write(f"Among these votes are simulated ones, of the studies: {made_up}")
@@ -118,17 +121,20 @@ class Command(BaseCommand):
             self.stderr.write(f"{file} is left out: {reason}")
         return model
 
+    @contextmanager
     def checkpoint(self, options, resume):
-        """Where a training of these options leaves its state: one file for each choice of options."""
+        """Where a training of these options leaves its state: one file for each choice of options, and one process at a
+        time that has it."""
         choice = json.dumps({name: options[name] for name in CHOICES}, default=str)
         path = settings.ARENA_HOME / "training" / f"{hashlib.sha256(choice.encode()).hexdigest()[:16]}.pt"
-        if resume and not path.exists():
-            raise CommandError(
-                "No training with these options was interrupted after an epoch: start it without --resume."
-            )
-        if not resume:
-            path.unlink(missing_ok=True)
-        return path
+        with _locked(path.with_suffix(".lock")):
+            if resume and not path.exists():
+                raise CommandError(
+                    "No training with these options was interrupted after an epoch: start it without --resume."
+                )
+            if not resume:
+                path.unlink(missing_ok=True)
+            yield path
 
     def report(self, model):
         split, over_seeds = model.config["split"], model.metrics["over_seeds"]
@@ -157,6 +163,22 @@ class Command(BaseCommand):
             )
         if len(seeds) > 1:
             self.stdout.write(f"  In brackets: mean ± standard deviation over {len(seeds)} seeds.")
+
+
+@contextmanager
+def _locked(path):
+    """Hold a lock that ends with this process, however that ends. Its file stays: once it were deleted, two processes
+    could each hold the lock on a file of that name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CommandError(
+                f"Another process trains with these options (it holds {path}): wait for it, or end it and go on from "
+                "its last epoch with --resume."
+            ) from error
+        yield
 
 
 def _keys(text):

@@ -1,5 +1,7 @@
-"""Weights files as named tensors: read without running what is in them, and matched against a network by name."""
+"""Weights files as named tensors: read without running what is in them, and matched against a network by name; and the
+settings beside them."""
 
+import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +42,17 @@ def read_checkpoint(path: str | os.PathLike, allowed: Sequence = ()) -> Mapping:
     if not isinstance(content, Mapping):
         raise BadCheckpoint(f"{path}: holds no named tensors (found {type(content).__name__})")
     return content
+
+
+def read_settings(path: Path) -> dict:
+    """The object in a JSON file beside the weights; BadCheckpoint where there is none."""
+    try:
+        settings = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadCheckpoint(f"{path}: not a readable JSON file ({error})") from error
+    if not isinstance(settings, dict):
+        raise BadCheckpoint(f"{path}: holds a {type(settings).__name__}, not settings by name")
+    return settings
 
 
 def named_tensors(path: Path, content: object, prefix: str = "") -> dict[str, Tensor]:

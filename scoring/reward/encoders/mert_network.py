@@ -2,15 +2,13 @@
 front end nor DeepNorm, so none of the code that is published beside the weights is needed.
 """
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import HubertConfig, HubertModel
 
-from scoring.reward.encoders.checkpoints import fill, named_tensors, read_checkpoint
+from scoring.reward.encoders.checkpoints import fill, named_tensors, read_checkpoint, read_settings
 from scoring.reward.head import BadCheckpoint
 
 CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
@@ -70,7 +68,7 @@ def load(folder: Path) -> Mert:
 
 def _settings(path: Path) -> dict:
     """The published config as HubertConfig's settings, if HubertModel is the network it describes."""
-    settings = _read_json(path)
+    settings = read_settings(path)
     covered = {
         "model_type": ("mert_model", "hubert"),
         "feature_extractor_cqt": (False,),  # constant-Q features beside the convolutions'
@@ -95,7 +93,7 @@ def _settings(path: Path) -> dict:
 
 def _normalises(path: Path) -> bool:
     """Whether the preprocessor brings each input to mean 0 and variance 1."""
-    settings = _read_json(path)
+    settings = read_settings(path)
     kind = settings.get("feature_extractor_type")
     rate = settings.get("sampling_rate")
     normalise = settings.get("do_normalize")
@@ -105,16 +103,6 @@ def _normalises(path: Path) -> bool:
             f"'Wav2Vec2FeatureExtractor', {RATE}, and true or false"
         )
     return normalise
-
-
-def _read_json(path: Path) -> Mapping:
-    try:
-        settings = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadCheckpoint(f"{path}: not a readable JSON file ({error})") from error
-    if not isinstance(settings, dict):
-        raise BadCheckpoint(f"{path}: holds a {type(settings).__name__}, not settings by name")
-    return settings
 
 
 def _receptive_field(config: HubertConfig) -> int:

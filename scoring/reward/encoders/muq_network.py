@@ -5,7 +5,6 @@ tensors that do not match. Here the two are built from their configs alone, and 
 for. muq was written for transformers 4, whose conformer returned every layer's output: _Conformer does so in 5.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from transformers import BatchEncoding, XLMRobertaConfig, XLMRobertaModel
 from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerEncoder
 
-from scoring.reward.encoders.checkpoints import fill, named_tensors, read_checkpoint
+from scoring.reward.encoders.checkpoints import fill, named_tensors, read_checkpoint, read_settings
 from scoring.reward.head import BadCheckpoint
 
 CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
@@ -148,7 +147,7 @@ def load(folder: Path) -> MuQMuLanNetwork:
     try:
         tokenizer = Tokenizer.from_file(str(folder / "xlm-roberta" / "tokenizer.json"))
         network = MuQMuLanNetwork(
-            config, MuQConfig(**_read_json(muq)), XLMRobertaConfig(**_read_json(xlm_roberta)), tokenizer
+            config, MuQConfig(**read_settings(muq)), XLMRobertaConfig(**read_settings(xlm_roberta)), tokenizer
         )
     except BadCheckpoint:
         raise
@@ -186,7 +185,7 @@ def _forget(network: nn.Module) -> None:
 
 
 def _config(path: Path) -> Mapping:
-    settings = _read_json(path)
+    settings = read_settings(path)
     settings = settings.get("config", settings)
     for name in ("mulan", "audio_model", "text_model", "audio_transformer", "text_transformer"):
         if not isinstance(settings.get(name), dict):
@@ -212,13 +211,3 @@ def _tower(config: Mapping, side: str) -> dict:
     if side == "audio":
         settings["use_layer_idx"] = model.get("use_layer_idx", -1)
     return {**settings, **config[f"{side}_transformer"]}
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        settings = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadCheckpoint(f"{path}: not a readable JSON file ({error})") from error
-    if not isinstance(settings, dict):
-        raise BadCheckpoint(f"{path}: holds a {type(settings).__name__}, not settings by name")
-    return settings

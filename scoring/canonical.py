@@ -1,0 +1,8 @@
+"""How a computed figure is written down: rounded, so that computing it again gives the same characters."""
+
+DIGITS = 6
+
+
+def rounded(value) -> float:
+    """The number to DIGITS decimals, and never -0.0."""
+    return round(float(value), DIGITS) + 0.0

@@ -1,0 +1,30 @@
+"""What commands share that work on the boards of studies: those named, or all."""
+
+from django.core.management import CommandError
+
+from arena.models import Study
+from scoring.models import Edition, RewardModel
+
+
+def studies_of(slugs, otherwise):
+    """The studies of these slugs; where none are given, those of the queryset `otherwise`. CommandError names unknown
+    ones."""
+    studies = list(Study.objects.filter(slug__in=slugs) if slugs else otherwise)
+    if missing := set(slugs) - {one.slug for one in studies}:
+        raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
+    return studies
+
+
+def studies_with_edition(slugs):
+    """The studies of these slugs, or all that have an edition; CommandError for one without."""
+    have_one = Study.objects.filter(pk__in=Edition.objects.values("study"))
+    studies = studies_of(slugs, otherwise=have_one)
+    if without := [one.slug for one in studies if one not in have_one]:
+        raise CommandError(f"{', '.join(without)}: no edition of the board yet. Make one with refit_board.")
+    return studies
+
+
+def live_model():
+    if not (model := RewardModel.live()):
+        raise CommandError("No reward model is live. Make one live with activate_model.")
+    return model
