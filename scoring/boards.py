@@ -11,6 +11,7 @@ import numpy as np
 from annotations.quality import QUALITY_RULES
 
 from . import bradley_terry
+from .canonical import rounded
 
 METHOD, METHOD_VERSION = "bradley-terry", 2
 VERSIONS = (1, 2)  # that `compute` still computes as they were
@@ -98,8 +99,8 @@ def compute(votes, config):
     ]
     return {
         "groups": sorted(groups, key=lambda group: (-len(group), group[0]["system"])),
-        "g_eff": round(fit.g_eff, 6),
-        "heaviest_rater_share": round(_heaviest_share(votes), 6),
+        "g_eff": rounded(fit.g_eff),
+        "heaviest_rater_share": rounded(_heaviest_share(votes)),
         "converged": bool(fit.converged),
         **_counts(votes),
         **_beside(fit, config["level"]),
@@ -139,7 +140,7 @@ def _beside(fit, level):
 
 
 def _figures(value, stderr, low, high):
-    return {"value": _rounded(value), "stderr": _rounded(stderr), "low": _rounded(low), "high": _rounded(high)}
+    return {"value": rounded(value), "stderr": rounded(stderr), "low": rounded(low), "high": rounded(high)}
 
 
 def _counts(votes):
@@ -157,7 +158,7 @@ def _rating(votes, system, columns, tallies):
         tally.pop("both_bad")
     return {
         "system": votes.systems[system],
-        **{name: _rounded(values[system]) for name, values in columns.items()},
+        **{name: rounded(values[system]) for name, values in columns.items()},
         **tally,
     }
 
@@ -178,10 +179,6 @@ def _tallies(votes):
         "both_bad": count(bradley_terry.BOTH_BAD, bradley_terry.BOTH_BAD),
     }
     return {"n_votes": sum(told.values()), **told}
-
-
-def _rounded(value):
-    return round(float(value), 6) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
 def _heaviest_share(votes):

@@ -11,9 +11,9 @@ from annotations.quality import QUALITY_RULES
 from arena.refusals import NotFound
 
 from . import boards, inputs, robustness, services
+from .locks import Lock, hold
 from .models import AnchorFit, RewardModel, RobustnessCard
 
-CARD_LOCK = 0xCA2D01  # an advisory lock; any constant
 SETTLED = timedelta(minutes=10)  # how long a card stands before newer anchors make another
 
 
@@ -47,7 +47,7 @@ def _judges_of(card):
 @transaction.atomic
 def write_card(study, edition=None, now=None, only_if_due=False):
     """The card of an edition (the study's last), from what is known now. None where it is not due."""
-    services._lock(CARD_LOCK, study)
+    hold(Lock.CARD, study)
     if only_if_due and not card_is_due(study, now):
         return None
     edition = edition or study.editions.order_by("-number").first()

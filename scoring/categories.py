@@ -15,7 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.fields.json import KeyTransform
 from django.utils import timezone
 
@@ -26,9 +26,9 @@ from arena.refusals import NotFound
 from . import category_boards, inputs
 from .boards import OVERALL, canonical_json
 from .category_boards import GROUP, LANGUAGE, OF_LISTENERS, TAG
+from .locks import Lock, hold
 from .models import CategoryBoards
 
-CATEGORY_LOCK = 0xCA7E60  # an advisory lock; any constant
 FIRST_LANGUAGE = re.compile(r"\s*([a-z]{2,3})(?![a-z])", re.IGNORECASE)
 
 
@@ -56,8 +56,7 @@ def categories_are_due(study):
 @transaction.atomic
 def compute_categories(study, now=None):
     """Write the categories of the study's last edition; None where it has them."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [CATEGORY_LOCK, study.pk])
+    hold(Lock.CATEGORIES, study)
     if not categories_are_due(study):
         return None
     edition = study.editions.order_by("-number")[0]
@@ -89,7 +88,11 @@ def config_of(edition_config, tags):
 def rebuild(row):
     """A row's result computed again from the database, as Rebuilt; `stored(row, lost)` is what it must equal."""
     if (row.method, row.method_version) != (category_boards.METHOD, category_boards.METHOD_VERSION):
-        raise NotFound(f"{row}: its method {row.method} {row.method_version} is not in this code.")
+        raise NotFound(
+            f"{row} are by {row.method} {row.method_version}, which is no longer in this code: what it found stays as "
+            "published. To compute it again, check out the code of its time; a later edition's are by "
+            f"{category_boards.METHOD} {category_boards.METHOD_VERSION}."
+        )
     votes = _votes(row.edition)
     result = category_boards.compute(votes, _members(row.edition, votes, row.config["tags"]), row.config)
     gone = [kind for kind in OF_LISTENERS if result["members"].get(kind) != row.result["members"].get(kind)]
@@ -129,17 +132,21 @@ def _tags(votes):
 
 def _members(edition, votes, tags):
     """{kind: {name: bool [V]}}."""
+    prompt_ids, prompt = np.unique(votes.prompt, return_inverse=True)
     return {
-        TAG: {tag: np.isin(votes.prompt, prompts) for tag, prompts in tags.items()},
-        LANGUAGE: _by_label(_languages(edition), votes.seq.tolist()),
-        GROUP: _by_label(_groups(edition.study), votes.rater.tolist()),
+        TAG: {tag: np.isin(prompt_ids, prompts)[prompt] for tag, prompts in tags.items()},
+        LANGUAGE: _by_label(_languages(edition), votes.seq.tolist(), slice(None)),
+        GROUP: _groups(edition.study, votes),
     }
 
 
-def _by_label(label_of, votes):
-    """{label: bool [V]} of votes by something of theirs that has a label, or none."""
-    labels = np.array([label_of.get(vote, "") for vote in votes], dtype=object)
-    return {label: labels == label for label in sorted(set(labels) - {""})}
+def _by_label(label_of, things, thing):
+    """{label: bool [V]} of votes by the label of one of the things, `thing` [V] in each; some have none."""
+    labels = sorted(set(label_of.values()))
+    number = {label: k for k, label in enumerate(labels)}
+    of_thing = np.array([number.get(label_of.get(one), -1) for one in things], dtype=np.intp)
+    found = {label: (of_thing == k)[thing] for k, label in enumerate(labels)}
+    return {label: inside for label, inside in found.items() if inside.any()}
 
 
 def _languages(edition):
@@ -151,10 +158,12 @@ def _languages(edition):
     return {seq: language_of(accepted) for seq, accepted in known.iterator(chunk_size=5000)}
 
 
-def _groups(study):
-    """{rater, as votes name them: group}."""
+def _groups(study, votes):
+    """{group: bool [V]}."""
     said = Participation.objects.filter(study=study).exclude(group="").values_list("rater_id", "group")
-    return {str(rater): group for rater, group in said}
+    group_of = {rater.bytes: group for rater, group in said}
+    _, first, cluster = np.unique(votes.cluster, return_index=True, return_inverse=True)
+    return _by_label(group_of, votes.rater_id[first].tolist(), cluster)
 
 
 # ---- what readers see ---------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import hashlib
 import numpy as np
 
 from . import bradley_terry, pooling, win_rates
+from .canonical import rounded
 
-METHOD, METHOD_VERSION = "pooled-bradley-terry", 1
+METHOD, METHOD_VERSION = "pooled-bradley-terry", 2
 TAG, LANGUAGE, GROUP = "tag", "language", "group"
 OF_LISTENERS = (LANGUAGE, GROUP)  # what these rest on is erased by a withdrawal
 CONFIG = {
@@ -35,20 +36,20 @@ def compute(votes, members, config):
     arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
     settings = {"weight": votes.weight, "cluster": votes.cluster, "l2": config["l2"]}
     overall = bradley_terry.fit(*arguments, **settings)
+    counted = pooling.Votes.of(*arguments, **settings)
     shown, spreads = {}, {}
     for kind, named in members.items():
         found = {name: inside for name, inside in sorted(named.items()) if _is_shown(votes, inside, kind, config)}
         if found:
-            spreads[kind] = pooling.estimate_spread(*arguments, list(found.values()), **settings)
+            spreads[kind] = pooling.estimate_spread(counted, list(found.values()))
         for place, (name, inside) in enumerate(found.items()):
-            fit = pooling.fit_pooled(
-                *arguments, inside, spread=spreads[kind].from_others[place], spread_df=spreads[kind].df, **settings
-            )
+            spread, df = spreads[kind].from_others[place], spreads[kind].df
+            fit = pooling.fit_pooled(counted, inside, spread=spread, spread_df=df)
             board = _board(votes, inside, fit, overall.theta, config)
             shown[key_of(kind, name)] = {"kind": kind, "name": name, **board}
     return {
         "systems": votes.systems,
-        "overall": {"pairs": _pairs(votes, np.ones(len(votes.outcome), dtype=bool))},
+        "overall": {"pairs": _pairs(votes, slice(None))},
         "categories": shown,
         **_about(votes, members, spreads, config["min_raters"]),
     }
@@ -75,7 +76,7 @@ def _is_shown(votes, inside, kind, config):
 
 def _raters(votes, inside):
     """Known ones; a vote without rater has a negative cluster."""
-    return len(np.unique(votes.cluster[inside & (votes.cluster >= 0)]))
+    return int((np.bincount(votes.cluster[inside & (votes.cluster >= 0)]) > 0).sum())
 
 
 def _about(votes, members, spreads, min_raters):
@@ -84,7 +85,7 @@ def _about(votes, members, spreads, min_raters):
     listeners = {kind: members[kind] for kind in OF_LISTENERS if kind in members}
     return {
         "spread": {
-            kind: {"value": _rounded(one.value), "df": _rounded(one.df), "n_categories": one.n_categories}
+            kind: {"value": rounded(one.value), "df": rounded(one.df), "n_categories": one.n_categories}
             for kind, one in spreads.items()
         },
         "unknown": {
@@ -112,9 +113,10 @@ def _board(votes, inside, fit, overall, config):
         "rating": fit.theta, "stderr": fit.stderr, "low": low, "high": high, "overall": overall,
         "own_share": fit.own_share,
     }  # fmt: skip
+    counts = _counts(votes, inside)
     groups = [
         sorted(
-            (_rating(votes, inside, system, columns) for system in group),
+            (_rating(votes.systems[system], system, columns, counts) for system in group),
             key=lambda rating: (-rating["rating"], rating["system"]),
         )
         for group in fit.groups
@@ -133,27 +135,35 @@ def _board(votes, inside, fit, overall, config):
 
 def _heaviest(votes, inside):
     """How many raters the votes inside weigh as much as, and the share of the one who cast most."""
-    _, rater = np.unique(votes.cluster[inside], return_inverse=True)
-    size = np.bincount(rater, votes.weight[inside])
+    cluster, weight = votes.cluster[inside], votes.weight[inside]
+    known = cluster >= 0
+    size = np.concatenate([np.bincount(cluster[known], weight[known]), weight[~known]])
     total = float(size.sum())
     if not total:
         return {"g_eff": 0.0, "heaviest_rater_share": 0.0}
     return {
-        "g_eff": _rounded(total**2 / (size @ size)),
-        "heaviest_rater_share": _rounded(size.max() / total),
+        "g_eff": rounded(total**2 / (size @ size)),
+        "heaviest_rater_share": rounded(size.max() / total),
     }
 
 
-def _rating(votes, inside, system, columns):
-    a, b = inside & (votes.a == system), inside & (votes.b == system)
-    credit = np.concatenate([votes.outcome[a], 1 - votes.outcome[b]])
+def _counts(votes, inside):
+    """{what: int [n]} of each system."""
+    system = np.concatenate([votes.a[inside], votes.b[inside]])
+    credit = np.concatenate([votes.outcome[inside], 1 - votes.outcome[inside]])
+    count = {"wins": credit == 1, "losses": credit == 0, "ties": credit == 0.5}
+    n = len(votes.systems)
     return {
-        "system": votes.systems[system],
-        **{name: _rounded(values[system]) for name, values in columns.items()},
-        "n_votes": len(credit),
-        "wins": int((credit == 1).sum()),
-        "losses": int((credit == 0).sum()),
-        "ties": int((credit == 0.5).sum()),
+        "n_votes": np.bincount(system, minlength=n),
+        **{what: np.bincount(system[those], minlength=n) for what, those in count.items()},
+    }
+
+
+def _rating(name, system, columns, counts):
+    return {
+        "system": name,
+        **{column: rounded(values[system]) for column, values in columns.items()},
+        **{what: int(number[system]) for what, number in counts.items()},
     }
 
 
@@ -161,8 +171,4 @@ def _pairs(votes, inside):
     found = win_rates.pairs(
         votes.a[inside], votes.b[inside], votes.outcome[inside], len(votes.systems), votes.cluster[inside]
     )
-    return [[one.a, one.b, one.wins, one.losses, one.ties, _rounded(one.n_eff)] for one in found]
-
-
-def _rounded(value):
-    return round(float(value), 6) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return [[one.a, one.b, one.wins, one.losses, one.ties, rounded(one.n_eff)] for one in found]

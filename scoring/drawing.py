@@ -150,45 +150,60 @@ def _intervals(data, width, wide):
 
 
 def _history(data, width, wide):
-    """A panel for each system, its own line dark before all the others' faint ones: no key, and no colours to tell."""
     last = data["rows"][-1]["edition"]
-    systems = [r["system"] for r in data["rows"] if r["edition"] == last][:MOST_PANELS]
-    lines = {system: [r for r in data["rows"] if r["system"] == system] for system in systems}
+    systems = [r["system"] for r in data["rows"] if r["edition"] == last]
+
+    def own(axes, rows):
+        at = [r["edition"] for r in rows]
+        axes.fill_between(at, [r["low"] for r in rows], [r["high"] for r in rows], color=A, alpha=0.25, linewidth=0)
+        axes.plot(at, [r["rating"] for r in rows], color=A, linewidth=2)
+        _dots(axes, at[-1:], [rows[-1]["rating"]])
+
+    return _panels(data["rows"], systems, "edition", "rating", own, width, wide)
+
+
+def _biases(data, width, wide):
+    def own(axes, rows):
+        axes.axhline(0, color=LINE, linewidth=1.5, linestyle=(0, (3, 3)))
+        at = [r["part"] for r in rows]
+        _bars(axes, at, [r["low"] for r in rows], [r["high"] for r in rows], horizontal=False)
+        _dots(axes, at, [r["bias"] for r in rows])
+
+    systems = list(dict.fromkeys(r["system"] for r in data["rows"]))
+    return _panels(data["rows"], systems, "part", "bias", own, width, wide)
+
+
+def _panels(rows, systems, along, value, draw_own, width, wide):
+    """A panel for each system, its own line dark before all the others' faint ones: no key, and no colours to tell.
+    along, value: columns; draw_own: called with a panel's axes and its system's rows."""
+    systems = systems[:MOST_PANELS]
+    lines = {system: [r for r in rows if r["system"] == system] for system in systems}
     columns = min(4 if wide else 2, len(systems))
-    n_rows = math.ceil(len(systems) / columns)
-    panel = 120
-    sheet = _sheet(width, n_rows * (panel + 26) + 44)
-    shown = [r for rows in lines.values() for r in rows]
+    panel, left, gap, below = 120, 40, 14, 40
+    height = math.ceil(len(systems) / columns) * (panel + 26) + 4 + below
+    sheet = _sheet(width, height)
+    shown = [r for own in lines.values() for r in own]
     low, high = min(r["low"] for r in shown), max(r["high"] for r in shown)
-    first = min(r["edition"] for r in shown)
-    left, gap, below = 40, 14, 40
+    edge = 0.05 * (high - low)
+    first, last = min(r[along] for r in shown), max(r[along] for r in shown)
     each = (width - left - 8 - gap * (columns - 1)) / columns
     for n, system in enumerate(systems):
         row, column = divmod(n, columns)
         x, top = left + column * (each + gap), row * (panel + 26) + 24
-        axes = _axes(sheet, x, top, width - x - each, sheet.get_size_inches()[1] * 72 - top - panel)
+        axes = _axes(sheet, x, top, width - x - each, height - top - panel)
         for other in systems:
-            axes.plot(
-                [r["edition"] for r in lines[other]], [r["rating"] for r in lines[other]], color=LINE, linewidth=1
-            )
-        own = lines[system]
-        at = [r["edition"] for r in own]
-        axes.fill_between(at, [r["low"] for r in own], [r["high"] for r in own], color=A, alpha=0.25, linewidth=0)
-        axes.plot(at, [r["rating"] for r in own], color=A, linewidth=2)
-        _dots(axes, at[-1:], [own[-1]["rating"]])
-        axes.set(ylim=(low, high), xlim=(first - 0.02 * (last - first) - 0.5, last + 0.02 * (last - first) + 0.5))
+            axes.plot([r[along] for r in lines[other]], [r[value] for r in lines[other]], color=LINE, linewidth=1)
+        draw_own(axes, lines[system])
+        axes.set(
+            ylim=(low - edge, high + edge),
+            xlim=(first - 0.02 * (last - first) - 0.5, last + 0.02 * (last - first) + 0.5),
+        )
         axes.set_title(_cut(system, 26 if wide else 18), loc="left", fontsize=SIZE, color=INK, pad=5)
         _ticks(axes.yaxis, 4)
         axes.set_xticks([first, last] if last > first else [last])
         axes.xaxis.set_major_formatter(FuncFormatter(_number))
         axes.tick_params(labelleft=column == 0, labelbottom=n + columns >= len(systems))
-    sheet.text(
-        (left + (width - left) / 2) / width,
-        6 / (n_rows * (panel + 26) + below),
-        _word("edition"),
-        ha="center",
-        color=SOFT,
-    )
+    sheet.text((left + (width - left) / 2) / width, 6 / height, _word(along), ha="center", color=SOFT)
     return sheet
 
 
@@ -283,5 +298,5 @@ def _days(data, width, wide):
 
 DRAWERS = {
     "intervals": _intervals, "history": _history, "wins": _wins, "rewards": _rewards, "reliability": _reliability,
-    "days": _days,
+    "biases": _biases, "days": _days,
 }  # fmt: skip

@@ -20,16 +20,17 @@ from annotations.models import Flag, Ledger
 from annotations.quality.evidence import wilson
 
 from . import categories, inputs, win_rates
+from .anchor_page import anchors_json
 from .board import board_json
 from .models import Figure, Rating, RewardModel
 from .reward import metrics
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of data and drawings; another one draws them all again
+VERSION = 2  # of data and drawings; another one draws them all again
 PATIENCE = timedelta(seconds=60)  # between two drawings of a study
 MOST_EDITIONS = 60  # of the history
-NAMES = ("intervals", "history", "wins", "rewards", "reliability", "days")
+NAMES = ("intervals", "history", "wins", "rewards", "reliability", "biases", "days")
 
 
 # ---- the sweep ----------------------------------------------------------------------------------------
@@ -62,7 +63,8 @@ def _basis(study):
     edition, model = study.editions.order_by("-number").first(), RewardModel.live()
     if not edition:
         return None
-    parts = (VERSION, edition.pk, model and model.pk, model and model.rewards.count())
+    fit = study.anchor_fits.filter(reward_model=model).order_by("-pk").values_list("pk", flat=True).first()
+    parts = (VERSION, edition.pk, model and model.pk, model and model.rewards.count(), fit)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -94,6 +96,7 @@ def gather(study, edition):
         "wins": {"systems": list(order), "rows": _wins(votes.systems, _counts(votes), order)},
         "rewards": _rewards(rated, board["reward_model"], edition.config["level"]),
         "reliability": _reliability(votes),
+        "biases": _biases(study),
         "days": {"rows": _days(study, edition)},
     }
 
@@ -219,6 +222,23 @@ def _bin(one):
         "margin_low": one.margin_low, "margin_high": one.margin_high,
     }  # fmt: skip
     return {**{name: round(value, 6) for name, value in figures.items()}, "n": one.n}
+
+
+def _biases(study):
+    """The live model's bias on each system by part of the votes, as its last fit has it; the most flattered first."""
+    said = anchors_json(study)
+    fit = said["fit"] or {"slices": [], "biases": []}
+    order = {one["system"]: place for place, one in enumerate(fit["biases"])}
+    rows = [
+        {
+            "part": number, "since": part["from"][:10], "until": part["to"][:10],
+            **_only(one, "system", "bias", "low", "high"), "n_pairs": one["n_pairs"],
+        }
+        for number, part in enumerate(fit["slices"], start=1)
+        for one in sorted(part["biases"], key=lambda one: order.get(one["system"], len(order)))
+    ]  # fmt: skip
+    moved = [change["system"] for change in fit.get("changes", []) if change["moved"]]
+    return {"rows": rows, "reward_model": said["reward_model"], "moved": moved}
 
 
 def _days(study, edition):

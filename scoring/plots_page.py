@@ -27,6 +27,7 @@ TITLES = {
     "wins": gettext_lazy("Who wins against whom"),
     "rewards": gettext_lazy("Reward against rating"),
     "reliability": gettext_lazy("Is the reward model as sure as it is right?"),
+    "biases": gettext_lazy("Bias over time"),
     "days": gettext_lazy("Votes per day"),
 }
 WORDS = {
@@ -36,6 +37,7 @@ WORDS = {
     "sure": gettext_lazy("How sure the model was"),
     "right": gettext_lazy("How often it was right"),
     "votes": gettext_lazy("Votes"),
+    "part": gettext_lazy("Part of the votes"),
 }
 
 
@@ -67,6 +69,11 @@ COLUMNS = {
     "accuracy": (gettext_lazy("Right"), share),
     "margin_low": (gettext_lazy("Difference of rewards from"), figure),
     "margin_high": (gettext_lazy("To"), figure),
+    "part": (WORDS["part"], _count),
+    "since": (gettext_lazy("First vote"), str),
+    "until": (gettext_lazy("Last vote"), str),
+    "bias": (gettext_lazy("Bias"), signed),
+    "n_pairs": (gettext_lazy("Pairs"), _count),
     "day": (gettext_lazy("Day"), str),
     "votes": (WORDS["votes"], _count),
     "standing": (gettext_lazy("Not withdrawn"), _count),
@@ -226,6 +233,22 @@ def _reliability(data):
     )
 
 
+def _biases(data):
+    if data["reward_model"] is None:
+        return _("There is no live reward model.")
+    if not data["rows"]:
+        return _("There are too few votes on clips that {model} has scored to tell parts of them apart.").format(
+            model=data["reward_model"]
+        )
+    if not data["moved"]:
+        return _("Between the newest votes and those before, no bias of {model} moved beyond its interval.").format(
+            model=data["reward_model"]
+        )
+    return _("Between the newest votes and those before, the bias of {model} moved on: {systems}.").format(
+        model=data["reward_model"], systems=", ".join(data["moved"])
+    )
+
+
 def _days(data):
     rows = data["rows"]
     if not rows:
@@ -240,7 +263,7 @@ def _days(data):
 
 SENTENCES = {
     "intervals": _intervals, "history": _history, "wins": _wins, "rewards": _rewards, "reliability": _reliability,
-    "days": _days,
+    "biases": _biases, "days": _days,
 }  # fmt: skip
 EXPLANATIONS = {
     "intervals": gettext_lazy("Dot: the rating. Bar: its interval (95 %)."),
@@ -259,6 +282,10 @@ EXPLANATIONS = {
     "reliability": gettext_lazy(
         "Votes in groups of equal size by how sure the model was, from its rewards as they are. Bar: interval (95 %). "
         "On the dashed line it is right as often as it says."
+    ),
+    "biases": gettext_lazy(
+        "From left to right: older to newer votes. Dot: the bias on that part of them; above 0 it flatters. Bar: its "
+        "interval (95 %). Faint: the other systems, at most 12."
     ),
     "days": gettext_lazy("All votes up to the edition, in UTC; dark: those that were not withdrawn."),
 }

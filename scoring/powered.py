@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from scipy.special import expit
 
 from . import inputs, services
 from .boards import HALF_TIE, canonical_json
 from .canonical import rounded
+from .locks import Lock, hold
 from .models import PredictionPowered, Reward, RewardModel
 from .prediction_powered import fit_prediction_powered
 
@@ -23,7 +24,6 @@ METHOD_VERSION = 1
 FEWEST_VOTES = 50  # that the model may speak of; fewer are not worth a second board
 MOST_UNVOTED = 2_000_000  # clip pairs; beyond, prompts are left out at random, drawn by the edition's number
 AGAIN = timedelta(minutes=2)  # where clips were scored since
-LOCK = 0x9E41D  # any constant: the advisory lock that makes two workers write one row
 
 # Why an edition has no such ratings.
 TREATMENT, PROMPTS_UNKNOWN, FEW_VOTES = "treatment", "prompts_unknown", "few_votes"
@@ -48,8 +48,7 @@ def is_due(study, model, now=None):
 @transaction.atomic
 def compute(study, model, now=None, only_if_due=False):
     """Write the ratings of votes and rewards of the study's last edition. Returns the row; None where it is not due."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, study.pk])
+    hold(Lock.POWERED, study)
     if only_if_due and not is_due(study, model, now):
         return None
     edition = study.editions.order_by("-number")[0]

@@ -3,15 +3,15 @@ one command. Workers see the change when they next look; rewards under the model
 """
 
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from arena.refusals import Conflict
 
+from .locks import Lock, hold
 from .models import Decision, RewardModel
 from .reward.encoders import get_encoder
 
-LOCK = 0x11FE0D  # any constant: the advisory lock that makes acts on the live model follow one another
 ANY = object()
 
 
@@ -27,7 +27,7 @@ def activate(model, by, act=Decision.Act.ACTIVATED, reasons=None, *, over=ANY, f
     over: the model that must be live until now, or None for no model; LiveChanged where another is.
     force: go live although `problems(model)` finds some, which the Decision then keeps; Conflict otherwise.
     """
-    _lock()
+    hold(Lock.LIVE_MODEL)
     live = RewardModel.live()
     if live == model:
         return None
@@ -41,7 +41,7 @@ def roll_back(by, *, force=False):
     """Make that model live again which the live one had replaced; the next roll back goes one further back, not forth.
     Returns the Decision. Conflict where there is no way back, or `problems` are found and it is not forced.
     """
-    _lock()
+    hold(Lock.LIVE_MODEL)
     live = RewardModel.live()
     if not live:
         raise Conflict("No reward model is live: there is nothing to roll back. Make one live with activate_model.")
@@ -111,8 +111,3 @@ def _trail():
                 trail.append(replaced)
             trail.append(model)
     return trail
-
-
-def _lock():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])

@@ -6,7 +6,7 @@ from collections import Counter
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from annotations import ledger
@@ -16,6 +16,7 @@ from arena.refusals import Conflict, NotFound, Refusal
 
 from .calibration import calibration_of
 from .exports import PAIR_COLUMNS, PAIR_COLUMNS_2, PairJury, pair_rows
+from .locks import Lock, hold
 from .models import Release, RewardModel
 from .services import last_reward
 
@@ -126,8 +127,7 @@ def release_new_pairs():
 
 @transaction.atomic
 def _record(**facts):
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [0x5E1EA5E])
+    hold(Lock.RELEASES)
     last = Release.objects.order_by("-number").first()
     return Release.objects.create(
         number=last.number + 1 if last else 1, method_version=METHOD_VERSION, created_at=timezone.now(), **facts

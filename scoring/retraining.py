@@ -27,9 +27,9 @@ from arena.models import Clip, Status, Study
 from arena.refusals import Conflict
 
 from . import claims, jury, registry, services, unseen
+from .locks import Lock, hold
 from .models import Decision, Embedding, Retraining, RetrainingRun, RewardModel
 
-LOCK = 0x2E72A1  # any constant: the advisory lock under which a run begins
 LEASE = timedelta(minutes=3)
 PATIENCE = timedelta(hours=1)  # with clips that no worker rewards: none runs, or none has what the model needs
 SCREEN, GATE = "retraining", "the gate"
@@ -84,8 +84,7 @@ def begin(*, anyway=False):
 
     anyway: as soon as there are votes at all that the live model has not seen, however few and old.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    hold(Lock.RETRAINING)
     if run := unfinished():
         return run
     row = Retraining.load()

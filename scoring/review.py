@@ -8,7 +8,7 @@ that were served again, which are on no board.
 from collections import Counter
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 from scipy.special import expit
@@ -19,9 +19,8 @@ from arena.refusals import NotFound, Refusal
 from . import inputs
 from .board import find_edition
 from .head_to_head import Z, pool, surprise
+from .locks import Lock, hold
 from .models import RewardModel, TrainingMark
-
-MARK_LOCK = 0x3A2C4D  # an advisory lock; any constant
 
 
 def queue(studies, system=None):
@@ -155,8 +154,7 @@ def mark(study, clips, by, weight=TrainingMark.WEIGHT, now=None):
     """Let the votes on two clips weigh so many times as much in every training set from now on; 1 takes it back."""
     if not 0 < weight <= 10:
         raise Refusal(f"weight is {weight}; it is above 0 and at most 10.")
-    with connection.cursor() as cursor:  # so that ids become visible in their order: a training names the last it saw
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [MARK_LOCK])
+    hold(Lock.TRAINING_MARKS)  # so that ids become visible in their order: a training names the last it saw
     low, high = sorted(clips)
     return TrainingMark.objects.create(
         study=study, clip_low_id=low, clip_high_id=high, weight=weight, by=by, created_at=now or timezone.now()

@@ -14,6 +14,7 @@ from arena.refusals import Conflict, NotFound
 from . import anchor_history, boards, inputs, outputs, pairing_table, registry, standings
 from .bradley_terry import BadCovariate, NotOffered
 from .covariates import known_of_systems
+from .locks import Lock, hold
 from .models import Reward
 
 ANCHOR_CONFIG = {
@@ -26,13 +27,6 @@ ANCHOR_CONFIG = {
 }
 UNKNOWN = ("draw_unknown", "covariate_unknown")  # reasons why a vote is left out that come of what was chosen
 CHOSEN_OF_ANCHORS = ("anchor_system", "half_width")
-BOARD_LOCK, ANCHOR_LOCK, REWARD_LOCK = 0xB0A2D, 0xA2C402, 0x2E3A2D  # advisory locks; any constants
-
-
-def _lock(kind, study=None):
-    """Hold an advisory lock, of this kind for the study, until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [kind, study.pk if study else 0])
 
 
 # ---- boards -------------------------------------------------------------------------------------------
@@ -73,7 +67,7 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     BadCovariate or Conflict where the votes do not bear it. What is not chosen stays as in the last edition, or goes
     back to the default where the votes no longer bear that.
     """
-    _lock(BOARD_LOCK, study)
+    hold(Lock.BOARD, study)
     if only_if_due and not board_is_due(study, now):
         return None
     seq = ledger.head()
@@ -150,7 +144,7 @@ def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
     chosen: `anchor_system`, a name or None, held at bias 0; `half_width`, logits, of the intervals that are wanted.
     What is not chosen stays as in the last fit.
     """
-    _lock(ANCHOR_LOCK, study)
+    hold(Lock.ANCHORS, study)
     if only_if_due and not anchors_are_due(study, model):
         return None
     now = now or timezone.now()
@@ -217,7 +211,7 @@ def activate_model(model, by="manage.py"):
 @transaction.atomic
 def last_reward():
     """The id up to which every reward that will ever be there is there; 0 before the first."""
-    _lock(REWARD_LOCK)
+    hold(Lock.REWARDS)
     return Reward.objects.aggregate(last=Max("pk"))["last"] or 0
 
 
@@ -247,4 +241,4 @@ def store_rewards(model, values):
 def lock_rewards():
     """Until the transaction ends nobody else writes rewards: so ids become visible in their order (see last_reward),
     and no two workers score the same clips."""
-    _lock(REWARD_LOCK)
+    hold(Lock.REWARDS)

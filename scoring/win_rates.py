@@ -51,10 +51,10 @@ def pairs(a: ArrayLike, b: ArrayLike, outcome: ArrayLike, n_systems: int, cluste
     cell, votes = np.unique(pair * (int(rater.max()) + 1) + rater, return_counts=True)
     squares = np.bincount(cell // (int(rater.max()) + 1), votes.astype(float) ** 2, n_systems**2)
     total = sum(counts)
-    return [
-        Pair(
-            int(p // n_systems), int(p % n_systems), *(int(count[p]) for count in counts),
-            n_eff=float(total[p] ** 2 / squares[p]),
-        )
-        for p in np.flatnonzero(total)
-    ]  # fmt: skip
+    met = np.flatnonzero(total)
+    n_eff = total[met] ** 2 / squares[met]
+    wins, losses, ties = (count[met].astype(int).tolist() for count in counts)
+    found = zip(
+        (met // n_systems).tolist(), (met % n_systems).tolist(), wins, losses, ties, n_eff.tolist(), strict=True
+    )
+    return [Pair(*pair) for pair in found]

@@ -8,8 +8,9 @@ from annotations import ledger
 from annotations.models import Vote, VoteDetails
 from annotations.services import withdraw_rater
 from arena.models import Battle, Participation, Prompt
+from arena.refusals import NotFound
 from arena.services import give_consent
-from scoring import boards, categories, figures, services, tasks
+from scoring import boards, categories, category_boards, figures, services, tasks
 from scoring.categories import language_of
 from scoring.models import CategoryBoards
 
@@ -125,6 +126,17 @@ def test_tags_edited_later_do_not_change_what_was_computed(tagged):
     rebuilt = categories.rebuild(row)
     assert rebuilt.lost == {}
     assert rebuilt.json == categories.stored(row) == boards.canonical_json(row.result)
+
+
+def test_a_row_of_a_former_method_is_shown_and_says_why_it_is_not_rebuilt(tagged, client, monkeypatch):
+    cast(tagged, "ABAB")
+    with monkeypatch.context() as then:
+        then.setattr(category_boards, "METHOD_VERSION", 1)
+        row = computed(tagged)
+    board = client.get("/api/leaderboard/", {"category": "tag:rock"}).json()
+    assert board["about"]["method"] == "pooled-bradley-terry 1" and board["groups"]
+    with pytest.raises(NotFound, match=r"pooled-bradley-terry 1.*no longer in this code.*stays as published"):
+        categories.rebuild(row)
 
 
 def test_categories_never_change(tagged):
@@ -245,4 +257,4 @@ def test_the_page_of_a_category_says_which_part_it_is_and_offers_its_data(tagged
     assert (row["a"], row["n"], row["wins"]) == ("alder", 11, 6)
     assert row["low"] < row["share"] < row["high"]
     about = client.get("/api/leaderboard/", {"category": "tag:ballad"}).json()["about"]
-    assert about["method"] == "pooled-bradley-terry 1" and about["n_raters"] == 11 and "tags" not in about["config"]
+    assert about["method"] == "pooled-bradley-terry 2" and about["n_raters"] == 11 and "tags" not in about["config"]

@@ -10,7 +10,7 @@ from django.utils import timezone, translation
 from annotations.models import Flag, Vote
 from annotations.services import flag
 from arena.models import Clip
-from scoring import drawing, figures, plots_page, services, tasks
+from scoring import anchor_history, drawing, figures, plots_page, services, tasks
 from scoring.models import Figure, RewardModel
 
 from .test_boards import cast
@@ -79,6 +79,26 @@ def test_the_model_is_judged_on_votes_that_it_has_not_seen(undrawn, judged):
     assert (data["n"], data["n_seen"]) == (3, 6)
 
 
+def test_the_bias_is_told_part_by_part_of_the_votes(undrawn, judged, monkeypatch):
+    monkeypatch.setattr(anchor_history, "FEWEST_PAIRS", 1)
+    figures.draw_figures(undrawn)
+    assert Figure.objects.get(name="biases").data["rows"] == []
+    later = timezone.now() + figures.PATIENCE
+    assert not figures.figures_are_due(undrawn, later)
+    fit = services.refit_anchors(undrawn, judged)
+    assert figures.figures_are_due(undrawn, later)
+    figures.draw_figures(undrawn)
+    data = Figure.objects.get(name="biases").data
+    told = [(row["part"], row["system"], row["bias"], row["n_pairs"]) for row in data["rows"]]
+    assert len(fit.slices) > 1
+    assert sorted(told) == sorted(
+        (number, one["system"], one["bias"], one["n_pairs"])
+        for number, part in enumerate(fit.slices, start=1)
+        for one in part["biases"]
+    )
+    assert all(row["low"] < row["bias"] < row["high"] for row in data["rows"])
+
+
 def test_votes_are_counted_by_day_the_withdrawn_apart(undrawn):
     flag(Vote.objects.first(), Flag.WITHDRAWN, 1)
     figures.draw_figures(undrawn)
@@ -119,7 +139,7 @@ def test_without_a_drawing_the_table_stands_alone(undrawn, client):
     figures.draw_figures(undrawn)
     page = client.get("/boards/open/plots/").content.decode()
     assert "<svg role" not in page
-    assert page.count("the table says it all") == 4  # no model: two figures have nothing to show
+    assert page.count("the table says it all") == 4  # no model: three figures have nothing to show
     assert "<details open>" in page
 
 
@@ -150,6 +170,7 @@ def drawn():
         "wins": {"systems": AWKWARD, "rows": [{"a": a, "b": b, "share": 0.7, "n": 12} for a, b in pairs]},
         "rewards": {"rows": [{**r, "reward": 0.1, "reward_low": None, "reward_high": None} for r in rated]},
         "reliability": {"rows": [{"confidence": 0.7, "accuracy": 0.6, "low": 0.4, "high": 0.8}]},
+        "biases": {"rows": [{"part": n, "bias": row["rating"], **row} for n in (1, 2) for row in rated]},
         "days": {"rows": [{"day": "2026-11-25", "votes": 3, "standing": 2}]},
     }
     return {(name, size): drawing.draw(name, one, size) for name, one in data.items() for size in drawing.WIDTHS}
@@ -205,7 +226,9 @@ def test_a_drawing_says_what_it_shows_in_the_language_of_its_reader(drawn):
     assert "−0,5" in history  # noqa: RUF001
 
 
-def test_the_page_has_the_drawings_and_the_sentence_of_each(board, judged, client):
+def test_the_page_has_the_drawings_and_the_sentence_of_each(board, judged, client, monkeypatch):
+    monkeypatch.setattr(anchor_history, "FEWEST_PAIRS", 1)
+    services.refit_anchors(board, judged)
     figures.draw_figures(board)
     page = client.get("/boards/open/plots/").content.decode()
     assert page.count('role="img"') == 2 * len(figures.NAMES)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.bench import (
     anchors,
+    categories,
     fit,
     page,
     pairing,
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "prediction_powered: intervals of votes and rewards against those of votes alone, N = 10 n": prediction_powered,
     "anchors: coverage, and a planted drift undone by K anchor pairs": anchors,
     "robustness: an edition's card": robustness,
+    "categories: the boards of all tags, beside the overall fit; do their intervals hold": categories,
     "pairing: votes until the order is right, under each policy; serving a battle": pairing,
     "training: a head on 17,500 pairs, to early stop": training,
     "scoring: clips in batches, cached clips under a new head, a worker's memory, a swap": scoring,
