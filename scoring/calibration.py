@@ -3,11 +3,14 @@
 A margin is a difference of two rewards of one model, in logits: the model's own word for the probability is
 sigmoid(margin). Votes that its training did not see say how far that is to be believed; one number T, the temperature,
 corrects it: sigmoid(margin / T) (Guo et al. 2017, section 4.2). It is fitted with the other metrics of a model.
+Where votes show that some of them follow no margin, however large, two numbers do (see reward.lapses).
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from .reward.lapses import log_odds
 
 HELD_OUT = "test"  # the part of the votes, in RewardModel.metrics, that neither training nor early stopping saw
 EXAMPLES = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -17,6 +20,8 @@ EXAMPLES = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 class Calibration:
     """temperature {value, low, high, n}, or None with the reason; bins of the reliability diagram, each with its n,
     under the plain sigmoid; ece of those bins. low and high: the 95 % interval; high is None where there is no end.
+    lapses {rate, temperature}: what to believe instead of the temperature; None where votes show no lapses.
+    calibrated_ece: of the probabilities that the validation side's calibration gives the held-out votes.
     """
 
     temperature: dict | None
@@ -24,17 +29,21 @@ class Calibration:
     ece: float | None = None
     n_decided: int = 0
     bins: list[dict] = field(default_factory=list)
+    lapses: dict | None = None
+    calibrated_ece: float | None = None
 
     def probability(self, margin):
         """P(the one with `margin` more reward is preferred); None where the model was not measured."""
-        return probability(margin, self.temperature and self.temperature["value"])
+        return probability(margin, self.temperature and self.temperature["value"], self.lapses)
 
 
-def probability(margin, temperature):
-    """sigmoid(margin / T) to 6 decimals; None without a temperature, or without a margin."""
-    if temperature is None or margin is None:
+def probability(margin, temperature, lapses=None):
+    """rate / 2 + (1 - rate) sigmoid(margin / T) with lapses {rate, temperature: T}, else sigmoid(margin / T), to 6
+    decimals; None without either, or without a margin.
+    """
+    if margin is None or (temperature is None and lapses is None):
         return None
-    return round(sigmoid(margin / temperature), 6)
+    return round(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature), 6)
 
 
 def sigmoid(margin):
@@ -56,8 +65,15 @@ def calibration_of(model):
             f"No temperature fits the {metrics['n_decided']} decided held-out votes of {model.name}: "
             "its margins are never wrong there, or as often wrong as right."
         )
+    calibrated = metrics.get("calibrated") or {}
     return Calibration(
-        temperature, reason, metrics.get("ece"), metrics.get("n_decided", 0), metrics.get("reliability", [])
+        temperature,
+        reason,
+        metrics.get("ece"),
+        metrics.get("n_decided", 0),
+        metrics.get("reliability", []),
+        {name: calibrated[name] for name in ("rate", "temperature")} if calibrated.get("rate") else None,
+        calibrated.get("ece"),
     )
 
 
@@ -68,8 +84,10 @@ def calibration_json(model):
         "reward_model": model.name,
         "temperature": found.temperature,
         "reason": found.reason,
+        "lapses": found.lapses,
         "measured_on": {"votes": "held out from training", "n_decided": found.n_decided} if found.n_decided else None,
         "ece": found.ece,
+        "calibrated_ece": found.calibrated_ece,
         "bins": found.bins,
         "examples": [
             {"margin": margin, "probability": found.probability(margin), "sigmoid": round(sigmoid(margin), 6)}

@@ -24,14 +24,16 @@ class PairJury:
     """What the pairs of an export are judged by, and which of them are left out.
 
     model: a RewardModel or None. last_reward: the id of the last reward that counts. temperature: of the model, None
-    where it was not measured. min_margin: a pair whose margin, chosen minus rejected, is smaller is left out; 0 drops
-    the pairs whose vote the model would not have cast, less than 0 only the implausible ones, more also the close
-    ones. min_reward: a pair whose chosen clip has a smaller reward is left out.
+    where it was not measured; lapses {rate, temperature}: what holds in its stead, if anything. min_margin: a pair
+    whose margin, chosen minus rejected, is smaller is left out; 0 drops the pairs whose vote the model would not have
+    cast, less than 0 only the implausible ones, more also the close ones. min_reward: a pair whose chosen clip has a
+    smaller reward is left out.
     """
 
     model: object = None
     last_reward: int | None = None
     temperature: float | None = None
+    lapses: dict | None = None
     min_margin: float | None = None
     min_reward: float | None = None
 
@@ -106,7 +108,7 @@ def _with_clips(rows, jury, excluded):
             "flags": row["flags"],
             "margin": margin,
             "reward_model": jury.model.name if jury.model else None,
-            "probability": probability(margin, jury.temperature),
+            "probability": probability(margin, jury.temperature, jury.lapses),
             "chosen_reward": chosen_reward,
             "rejected_reward": rejected_reward,
         }

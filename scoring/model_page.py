@@ -46,7 +46,8 @@ def summary(model):
 
 
 def held_out(model, side):
-    """{n, n_decided, accuracy, low, high, ece, log_loss, temperature} on that side of its split; None without one."""
+    """{n, n_decided, accuracy, low, high, ece, log_loss, temperature, calibrated} on that side of its split; None
+    without one. calibrated: as `reward.train.Trained` has it; None where it was not measured."""
     found = model.metrics.get(side)
     if not found:
         return None
@@ -54,6 +55,7 @@ def held_out(model, side):
     low, high = (wilson(accuracy * decided, decided) if accuracy is not None else None) or (None, None)
     return {
         **{name: found.get(name) for name in ("n", "accuracy", "ece", "log_loss")},
+        "calibrated": found.get("calibrated"),
         "temperature": found.get("temperature") or dict.fromkeys(("value", "low", "high")),
         "n_decided": decided,
         "low": low,

@@ -39,6 +39,7 @@ def content_of(content, format, *, seq, study, config, excluded, version=METHOD_
             model=RewardModel.objects.filter(name=config["reward_model"]).first(),
             last_reward=config["last_reward"],
             temperature=config.get("temperature"),
+            lapses=config.get("lapses"),
             **{name: config[name] for name in FILTERS if name in config},
         )
         rows = pair_rows(seq, study, jury, excluded)
@@ -55,11 +56,13 @@ def current_config(content, filters=None):
     model = RewardModel.live()
     if filters and not model:
         raise Conflict(f"There is no live reward model to filter by: leave out {', '.join(filters)}, or train one.")
-    temperature = calibration_of(model).temperature if model else None
+    calibration = calibration_of(model) if model else None
+    temperature, lapses = (calibration.temperature, calibration.lapses) if calibration else (None, None)
     return {
         "reward_model": model.name if model else None,
         "last_reward": last_reward(),
         "temperature": temperature and temperature["value"],
+        **({"lapses": lapses} if lapses else {}),
         **filters,
     }
 

@@ -39,6 +39,7 @@ def best_of_n_json(job):
         "id": job.pk,
         "reward_model": job.reward_model.name,
         "temperature": calibration.temperature and calibration.temperature["value"],
+        "lapses": calibration.lapses,
         "files": [
             *(_ranked_json(item, ranked, calibration) for item in ranked),
             *(_file_json(item, error=item.error) for item in failed),

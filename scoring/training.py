@@ -30,7 +30,7 @@ def train_candidate(
     leave_out=None,
     weight_by_reliability=False,
     checkpoint=None,
-    threads=1,
+    **options,
 ):
     """Train heads on the studies' votes up to `up_to_seq` (default: the head of the ledger) and store the best as a
     candidate.
@@ -41,7 +41,8 @@ def train_candidate(
     as much as its rater's skill, as last estimated at that place of the ledger. Votes on clips with a `TrainingMark`
     weigh as it says; the model's configuration names the last mark that was there.
     checkpoint: a path; where a training was killed, the next call with the same arguments goes on, on the same votes.
-    BadTrainingCheckpoint where they are others. The caller deletes it. The rest is as for `reward.train.train`.
+    BadTrainingCheckpoint where they are others. The caller deletes it. The rest is as for `reward.train.train`;
+    options: lapses and threads.
     """
     if not studies:
         raise Conflict("There is no study yet: nothing to train on.")
@@ -67,8 +68,8 @@ def train_candidate(
         leave_out=leave_out,
         checkpoint=checkpoint,
         note=began,
-        threads=threads,
         progress=progress,
+        **options,
     )
 
 
@@ -87,7 +88,7 @@ def train_on_export(
     this arena or not. Raises training_files.BadExport; a clip that cannot be embedded is recorded with its reason.
 
     keep_flagged: also the votes that quality rules flag. embedded: called with the number of clips embedded. options:
-    seeds, split, leave_out, checkpoint, threads and progress, as for train_candidate.
+    seeds, split, leave_out, lapses, checkpoint, threads and progress, as for train_candidate.
     """
     encoders = [get_encoder(key) for key in encoder_keys]
     data, read, failed = training_files.training_set(
@@ -166,7 +167,7 @@ def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **optio
         name or _next_name(encoder.key for encoder in read),
         ledger_seq=ledger_seq,
         config={
-            "recipe": RECIPE,
+            "recipe": f"{RECIPE}, with lapses" if options.get("lapses") else RECIPE,
             **facts,
             "encoders": [encoder.key for encoder in encoders],
             "blocks": [encoder.key for encoder in read],
@@ -178,6 +179,7 @@ def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **optio
             "seeds": trained.seeds,
             "best_epoch": trained.best_epoch,
             "threads": options.get("threads", 1),
+            "lapses": options.get("lapses", False),
         },
         metrics={**trained.metrics, "over_seeds": trained.over_seeds},
         history=trained.history,

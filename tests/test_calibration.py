@@ -42,6 +42,25 @@ def test_without_temperature_or_margin_there_is_no_probability():
     assert probability(1.0, None) is probability(None, 1.0) is None
 
 
+def test_with_lapses_no_margin_is_all_but_certain_and_the_temperature_is_theirs():
+    lapses = {"rate": 0.4, "temperature": 0.5}
+    assert probability(1.0, 3.0, lapses) == pytest.approx(0.2 + 0.6 / (1 + math.exp(-2)), abs=1e-6)
+    assert probability(1e6, 3.0, lapses) == pytest.approx(0.8)
+    assert probability(1e6, None, lapses) == pytest.approx(0.8)
+    assert probability(None, 3.0, lapses) is None
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_lapses_that_held_out_votes_show_are_believed_and_none_that_they_do_not(rosa, rate):
+    calibrated = {"rate": rate, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.55}
+    live({"test": {**MEASURED["test"], "calibrated": calibrated}})
+    body = rosa.get(URL).json()
+    assert body["lapses"] == ({"rate": 0.4, "temperature": 0.5} if rate else None)
+    assert (body["ece"], body["calibrated_ece"]) == (0.04, 0.02)
+    (one,) = [example for example in body["examples"] if example["margin"] == 1.0]
+    assert one["probability"] == probability(1.0, 2.0, body["lapses"])
+
+
 def test_the_live_models_calibration_has_its_interval_its_counts_and_the_plain_sigmoid(rosa):
     live(MEASURED)
     body = rosa.get(URL).json()

@@ -202,6 +202,19 @@ def test_a_filter_takes_no_pair_that_it_cannot_judge(study, tmp_path):
     assert Release.objects.get().excluded == {"no_reward": 2}
 
 
+def test_a_release_with_lapses_says_so_and_is_made_again_whatever_the_model_is_believed_to_be_later(study, judged):
+    plain = release("pairs")
+    calibrated = {"rate": 0.4, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.6}
+    judged.metrics = {"test": {**judged.metrics["test"], "calibrated": calibrated}}
+    judged.save()
+    lapsing = release("pairs")
+    assert "lapses" not in plain.config
+    assert lapsing.config["lapses"] == {"rate": 0.4, "temperature": 0.5}
+    for made in (plain, lapsing):
+        assert rebuild(made, io.BytesIO()) == made.sha256
+    assert plain.sha256 != lapsing.sha256
+
+
 def test_a_filtered_release_is_made_again_byte_by_byte_and_says_how_it_was_filtered(study, judged):
     made = release("pairs", filters={"min_margin": 0.1})
     assert made.config["min_margin"] == 0.1

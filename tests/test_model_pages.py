@@ -72,6 +72,15 @@ def test_all_models_are_listed_the_live_one_first_each_with_figures_and_counts(w
     assert page.count("No decided vote of this arena was held out") == 2
 
 
+@pytest.mark.parametrize(("rate", "says"), [(0.0, False), (0.4, True)])
+def test_a_models_page_says_how_far_off_it_is_once_calibrated_and_how_many_votes_follow_nothing(client, db, rate, says):
+    calibrated = {"rate": rate, "temperature": 0.5, "n": 150, "ece": 0.0213, "log_loss": 0.6}
+    make_model("lapsing", metrics={"test": {**metrics.report(MARGIN, TARGET), "calibrated": calibrated}})
+    page = read(client, "/models/lapsing/")
+    assert "a calibration error of 0.021 on the test side" in page
+    assert ("40.0 % of all votes follow no difference" in page) == says
+
+
 def test_a_models_page_says_what_it_is_how_good_it_is_and_on_how_many_votes(whole, client):
     page = read(client, "/models/whole+1/")
     for words in (

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scoring.reward.train import SIDES, BadTrainingCheckpoint, ranknet_loss, train
+from scoring.reward.loss import LapsingRankNet, ranknet_loss
+from scoring.reward.train import SIDES, BadTrainingCheckpoint, train
 
 from .planted import planted as planted_preference
 
@@ -49,6 +50,20 @@ def test_a_tie_pulls_two_rewards_together():
     margin = torch.tensor([1.5], requires_grad=True)
     ranknet_loss(margin, torch.tensor([0.5])).backward()
     assert margin.grad.item() > 0
+
+
+def test_the_loss_with_lapses_is_that_of_the_mixture_and_a_vote_against_a_clear_pair_pulls_little():
+    loss = LapsingRankNet()
+    rate = loss.rate
+    margin = torch.tensor([-9.0, -0.5, 0.0, 2.0], requires_grad=True)
+    target = torch.tensor([1.0, 0.0, 0.5, 1.0])
+    weight = torch.tensor([1.0, 2.0, 0.5, 1.0])
+    p = rate / 2 + (1 - rate) * torch.sigmoid(margin)
+    by_hand = -(weight * (target * p.log() + (1 - target) * (1 - p).log())).mean()
+    torch.testing.assert_close(loss(margin, target, weight), by_hand)
+    loss(margin, target).backward()
+    assert abs(margin.grad[0]) < 0.01 / 4  # RankNet's is 1 / 4
+    assert loss.logit_rate.grad.item() != 0
 
 
 def test_a_planted_preference_is_learnt_on_prompts_never_seen(trained):
@@ -174,6 +189,25 @@ def test_a_planted_preference_is_learnt_to_within_two_points_of_what_can_be_know
     assert expected == pytest.approx(0.75, abs=0.01)
     assert result.metrics["test"]["accuracy"] > max(expected, best["accuracy"]) - 0.02
     assert result.metrics["test"]["ece"] < 0.05
+    assert result.metrics["test"]["calibrated"]["ece"] < 0.05
+
+
+def test_of_labels_flipped_whatever_the_margin_the_rate_is_learnt_and_the_preference_better():
+    data = planted_preference(n_pairs=6000, width=128, flips=True, seed=1)
+    quick = {"fractions": (0.5, 0.1, 0.4), "hidden": (128, 64), "learning_rate": 1e-3, "max_epochs": 8, "patience": 4}
+    votes = data.features, data.a, data.b, data.target, data.prompt
+    plain, lapsing = (train(*votes, **quick, lapses=lapses) for lapses in (False, True))
+    test = np.isin(data.prompt, plain.split["prompts"]["test"])
+
+    def right(head):  # of the preference itself, not of the labels
+        with torch.no_grad():
+            rewards = head(torch.from_numpy(data.features)).numpy()
+        return np.mean(((rewards[data.a] > rewards[data.b]) == (data.probability > 0.5))[test])
+
+    assert right(lapsing.head) > right(plain.head) + 0.01
+    for found in (plain.metrics["test"], lapsing.metrics["test"]):
+        assert found["calibrated"]["rate"] == pytest.approx(0.5, abs=0.1)
+        assert found["calibrated"]["ece"] < 0.05 < found["ece"]
 
 
 # ---- seeds, ablations, sources, weights ----
@@ -275,12 +309,12 @@ def killed_after(n):
     return progress
 
 
-@pytest.mark.parametrize("epochs", [0, 3, 7, 11])
-def test_a_training_that_was_killed_goes_on_to_the_head_it_would_have_had(tmp_path, epochs):
+@pytest.mark.parametrize(("epochs", "lapses"), [(0, False), (3, False), (7, False), (7, True), (11, False)])
+def test_a_training_that_was_killed_goes_on_to_the_head_it_would_have_had(tmp_path, epochs, lapses):
     settings = {"seeds": (0, 1), "hidden": (32, 16), "learning_rate": 3e-3, "max_epochs": 8, "patience": 4}
-    settings["batch_size"] = 41  # leaves one pair for the batch before
+    settings |= {"batch_size": 65, "lapses": lapses}  # 65 leaves one pair for the batch before
     uninterrupted = train(*planted(votes=400), **settings)
-    assert uninterrupted.split["pairs"]["train"] % 41 == 1
+    assert uninterrupted.split["pairs"]["train"] % 65 == 1
     with pytest.raises(Killed):
         train(*planted(votes=400), **settings, checkpoint=tmp_path / "c", progress=killed_after(epochs))
     seen = []

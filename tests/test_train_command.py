@@ -36,10 +36,26 @@ def test_the_command_ends_with_a_table_of_what_came_out(arena, quickly, home, ca
         )
     assert "mean ± standard deviation over 2 seeds" in out
     assert "split by rater" in out
+    assert model.config["lapses"] is False
+
+
+def test_the_command_learns_the_rate_of_lapses_if_asked_and_says_what_calibration_came_out(
+    arena, quickly, home, capsys
+):
+    vote(arena[0], list(Rater.objects.all()), 700, seed=4)
+    call_command("train_reward", "--lapses", "--study", "radio")
+    model = RewardModel.objects.get()
+    assert model.config["lapses"] is True
+    calibrated = model.metrics["test"]["calibrated"]
+    assert f"(lapses {calibrated['rate']:.1%}, temperature {calibrated['temperature']:.3f})" in capsys.readouterr().out
+    plain = train_candidate([arena[0]])
+    assert plain.history != model.history
 
 
 def test_the_command_learns_what_listeners_hear(arena, home, monkeypatch):
-    quick = partial(training_loop.train, hidden=(16,), learning_rate=3e-3, max_epochs=40, patience=10)
+    quick = partial(
+        training_loop.train, hidden=(16,), learning_rate=3e-3, max_epochs=40, patience=10, fractions=(0.7, 0.15, 0.15)
+    )
     monkeypatch.setattr(training_loop, "train", quick)
     vote(arena[0], list(Rater.objects.all()), 700, seed=4)
     call_command("train_reward", "--study", "radio")

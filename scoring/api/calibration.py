@@ -14,6 +14,16 @@ from scoring.models import RewardModel
 from .access import IsResearcher
 
 NUMBER = {"allow_null": True}
+LAPSES = inline_serializer(
+    "LapsesOfVotes",
+    {
+        "rate": serializers.FloatField(help_text="Share of votes that follow no margin, however large."),
+        "temperature": serializers.FloatField(
+            help_text="T in P(preferred) = rate / 2 + (1 - rate) sigmoid(margin / T), which then holds."
+        ),
+    },
+    **NUMBER,
+)
 
 
 @extend_schema(
@@ -33,10 +43,14 @@ NUMBER = {"allow_null": True}
                     **NUMBER,
                 ),
                 "reason": serializers.CharField(help_text="Why there is no temperature.", **NUMBER),
+                "lapses": LAPSES,
                 "measured_on": inline_serializer(
                     "MeasuredOn", {"votes": serializers.CharField(), "n_decided": serializers.IntegerField()}, **NUMBER
                 ),
                 "ece": serializers.FloatField(help_text="Of the bins, under the plain sigmoid.", **NUMBER),
+                "calibrated_ece": serializers.FloatField(
+                    help_text="Of the probabilities that a calibration on other held-out votes gives.", **NUMBER
+                ),
                 "bins": inline_serializer(
                     "ReliabilityBin",
                     {
@@ -52,7 +66,7 @@ NUMBER = {"allow_null": True}
                     "MarginAsProbability",
                     {
                         "margin": serializers.FloatField(),
-                        "probability": serializers.FloatField(help_text="sigmoid(margin / T)", **NUMBER),
+                        "probability": serializers.FloatField(help_text="sigmoid(margin / T), or by lapses.", **NUMBER),
                         "sigmoid": serializers.FloatField(),
                     },
                     many=True,

@@ -21,6 +21,7 @@ from scoring.models import ScoreJob
 from scoring.score_answers import best_of_n_json, score_json
 
 from .access import IsResearcher, given
+from .calibration import LAPSES
 
 MAX_FILE, MAX_REQUEST = 200_000_000, 2_000_000_000  # bytes
 AROUND = 1_000_000  # bytes of a request beside its files
@@ -86,6 +87,7 @@ BEST_OF_N = inline_serializer(
         "id": serializers.UUIDField(),
         "reward_model": serializers.CharField(),
         "temperature": serializers.FloatField(allow_null=True, help_text="See /api/models/live/calibration/."),
+        "lapses": LAPSES,
         "files": inline_serializer(
             "RankedFile",
             {

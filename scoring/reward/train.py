@@ -3,7 +3,7 @@ function.
 
 RankNet loss on reward(a) - reward(b) with soft targets (a tie is 0.5), AdamW, early stopping on validation loss, and
 sides that share nothing a split keeps apart (see splits), so that what is reported was measured on what the head never
-met.
+met. Not published: the loss for raters who sometimes toss a coin (see loss.LapsingRankNet), which is a choice.
 """
 
 import hashlib
@@ -12,19 +12,22 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from scoring.reward import metrics, splits
 from scoring.reward.head import DROPOUT, HIDDEN, RankNetHead
+from scoring.reward.lapses import Lapses, calibrate, log_odds
+from scoring.reward.loss import STEP, LapsingRankNet, ranknet_loss
 from scoring.reward.splits import SIDES, Labels
 
+LEARNING_RATE, WITH_LAPSES = 1e-4, 3e-5  # as published; smaller steps make a smoother reward
 ROWS = 4096  # clips that are rewarded at once
+AS_THEY_ARE = Lapses(rate=0.0, temperature=1.0, n=0)  # margins, read by the plain sigmoid
 COMPARED = ("accuracy", "ece", "log_loss")  # over seeds
 
 
@@ -38,9 +41,11 @@ class Trained:
 
     head: of the seed and the epoch of least validation loss, in eval mode
     metrics: {side: metrics.report} of that head, every vote counted once, whatever its weight; for the training side
-        metrics.summarise
+        metrics.summarise. Beside it `calibrated`: what lapses.calibrate made of the validation side {rate, temperature,
+        n}, and ece and log_loss of the probabilities that it gives this side; None where it made nothing
     history: per seed and epoch {seed, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy}; losses
-        in nats and weighted, the training ones under dropout; an accuracy is None where every vote is a tie
+        in nats and weighted, the training ones under dropout, the validation ones with lapses as calibrated there; an
+        accuracy is None where every vote is a tie
     seed, best_epoch: those of the head; epochs count from 1
     seeds: per seed {seed, epochs, best_epoch, metrics {side: metrics.summarise}}
     over_seeds: {side: {accuracy, ece, log_loss: {mean, sd}}}; sd is None for one seed; None where nothing was decided
@@ -55,14 +60,6 @@ class Trained:
     seeds: list[dict]
     over_seeds: dict[str, dict]
     split: dict
-
-
-def ranknet_loss(margin: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean of w (-t log sigmoid(m) - (1 - t) log sigmoid(-m)), in nats (Burges et al. 2005, equation 3).
-
-    margin, target, weight: float [N]; margin = reward(a) - reward(b).
-    """
-    return binary_cross_entropy_with_logits(margin, target, weight)
 
 
 def train(
@@ -82,12 +79,13 @@ def train(
     blocks: Mapping[str, int] | None = None,
     use: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
-    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     hidden: Sequence[int] = HIDDEN,
     dropout: float = DROPOUT,
-    learning_rate: float = 1e-4,
+    learning_rate: float | None = None,
     weight_decay: float = 1e-3,
     batch_size: int = 32,
+    lapses: bool = False,
     patience: int = 30,
     min_delta: float = 1e-4,
     max_epochs: int = 1000,
@@ -102,11 +100,14 @@ def train(
     pairs_a, pairs_b: int [N], rows of features
     target: float [N], credit of a (1 a preferred, 0 b preferred, 0.5 a tie). weight: float [N] >= 0, default 1
     prompt, rater, systems (of a, of b), source, time: [N] labels for the split and for accuracy by group
-    split: one of splits.SPLITS, cut by the first seed at `fractions`; the same for all seeds
+    split: one of splits.SPLITS, cut by the first seed at `fractions` (published: 17,554, 2,111 and 2,135
+        pairs); the same for all seeds
     leave_out: a source that only tests; the others train and validate
     blocks, use: widths of the encoders' blocks of columns by name, in their order, and the names of those that the head
         is to read; default all. The head is as wide as they are together
     batch_size: pairs; a single one that is left at the end of an epoch joins the batch before it
+    learning_rate: default as published, or less with lapses
+    lapses: learn with the head what share of the votes follow no preference, and do not bend the reward to them
     threads: for torch while it trains; another number sums in another order, which gives another head. Two are faster
         where two cores are idle, and many times slower where they are not: each waits for the other after every layer
     checkpoint: a file written after every epoch. Where it is there, training goes on from it, and ends with the head
@@ -120,6 +121,8 @@ def train(
     """
     x, a, b, t, w, prompt = _checked(features, pairs_a, pairs_b, target, prompt, weight)
     x = _used_blocks(x, blocks, use)
+    if learning_rate is None:
+        learning_rate = WITH_LAPSES if lapses else LEARNING_RATE
     seeds = [int(seed) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds {seeds} must be one or more different numbers")
@@ -135,7 +138,8 @@ def train(
     winner: dict | None = None  # {seed, best_epoch, best_loss, best_state} of the best of them
     at = None  # the seed that a checkpoint was in the middle of
     if checkpoint is not None:
-        settings = [seeds, list(hidden), dropout, learning_rate, weight_decay, batch_size, patience, min_delta, threads]
+        settings = [seeds, list(hidden), dropout, learning_rate, weight_decay, batch_size, lapses, patience, min_delta]
+        settings.append(threads)
         fingerprint = _fingerprint([x.numpy(), a, b, t, w, side], settings)
         if Path(checkpoint).exists():
             runs, winner, at = _read_checkpoint(checkpoint, fingerprint)
@@ -149,11 +153,17 @@ def train(
             torch.manual_seed(seed)
             shuffle = torch.Generator().manual_seed(seed)
             head = RankNetHead(x.shape[1], hidden, dropout)
-            optimizer = torch.optim.AdamW(head.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+            learnt = [{"params": head.parameters()}]
+            tosses = LapsingRankNet() if lapses else None
+            if tosses:
+                learnt.append({"params": tosses.parameters(), "lr": STEP, "weight_decay": 0.0})
+            optimizer = torch.optim.AdamW(learnt, lr=learning_rate, weight_decay=weight_decay, fused=True)
             history: list[dict] = []
             best_loss, best_epoch, best_state = float("inf"), 0, deepcopy(head.state_dict())
             if at:
                 head.load_state_dict(at["head"])
+                if tosses:
+                    tosses.load_state_dict(at["tosses"])
                 optimizer.load_state_dict(at["optimizer"])
                 torch.set_rng_state(at["dropout_rng"])
                 shuffle.set_state(at["shuffle_rng"])
@@ -168,7 +178,7 @@ def train(
                 margins = []
                 for batch in _batches(order, batch_size):
                     margin = _margins(head, x, a[batch], b[batch])
-                    loss = ranknet_loss(margin, torch.from_numpy(t[batch]), torch.from_numpy(w[batch]))
+                    loss = (tosses or ranknet_loss)(margin, torch.from_numpy(t[batch]), torch.from_numpy(w[batch]))
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
@@ -177,12 +187,16 @@ def train(
                 held_out = rows["validation"]
                 train_margin = torch.cat(margins).numpy()
                 validation_margin = _predict(head, x, a[held_out], b[held_out])
+                # Calibrated: with the rate that is learnt, a head would look better for being sharper alone, long after
+                # it began to order the clips worse.
+                judged = (tosses and calibrate(validation_margin, t[held_out])) or AS_THEY_ARE
+                rate = tosses.rate if tosses else 0.0
                 entry = {
                     "seed": seed,
                     "epoch": len(history) + 1,
-                    "train_loss": metrics.log_loss(train_margin, t[order], w[order]),
+                    "train_loss": metrics.log_loss(log_odds(train_margin, rate), t[order], w[order]),
                     "train_accuracy": metrics.accuracy(train_margin, t[order]),
-                    "validation_loss": metrics.log_loss(validation_margin, t[held_out], w[held_out]),
+                    "validation_loss": metrics.log_loss(judged.log_odds(validation_margin), t[held_out], w[held_out]),
                     "validation_accuracy": metrics.accuracy(validation_margin, t[held_out]),
                 }
                 history.append(entry)
@@ -193,6 +207,7 @@ def train(
                     at_this_epoch = {
                         "seed": seed,
                         "head": head.state_dict(),
+                        "tosses": tosses and tosses.state_dict(),
                         "optimizer": optimizer.state_dict(),
                         "dropout_rng": torch.get_rng_state(),
                         "shuffle_rng": shuffle.get_state(),
@@ -223,15 +238,19 @@ def train(
 
         head = RankNetHead(x.shape[1], hidden, dropout)
         head.load_state_dict(winner["best_state"])
+        margin_of = {name: _predict(head, x, a[rows[name]], b[rows[name]]) for name in SIDES if name != "train"}
+        calibration = calibrate(margin_of["validation"], t[rows["validation"]])
         held_out_metrics = {
-            name: metrics.report(
-                _predict(head, x, a[of_side], b[of_side]),
-                t[of_side],
-                source=None if source is None else labels.source[of_side],
-                systems=None if systems is None else (labels.system_a[of_side], labels.system_b[of_side]),
-            )
-            for name, of_side in rows.items()
-            if name != "train"
+            name: {
+                **metrics.report(
+                    margin,
+                    t[rows[name]],
+                    source=None if source is None else labels.source[rows[name]],
+                    systems=None if systems is None else (labels.system_a[rows[name]], labels.system_b[rows[name]]),
+                ),
+                "calibrated": calibration and _as_calibrated(calibration, margin, t[rows[name]]),
+            }
+            for name, margin in margin_of.items()
         }
     of_winner = next(run for run in runs if run["seed"] == winner["seed"])
     return Trained(
@@ -282,6 +301,15 @@ def _predict(head: RankNetHead, x: Tensor, a: np.ndarray, b: np.ndarray) -> np.n
     clips, where = np.unique(np.concatenate([a, b]), return_inverse=True)
     rewards = torch.cat([head(x[chunk]) for chunk in torch.from_numpy(clips).split(ROWS)]).numpy()[where]
     return rewards[: len(a)] - rewards[len(a) :]
+
+
+def _as_calibrated(calibration: Lapses, margin: np.ndarray, target: np.ndarray) -> dict[str, float | int | None]:
+    calibrated = calibration.log_odds(margin)
+    return {
+        **asdict(calibration),
+        "ece": metrics.expected_calibration_error(calibrated, target),
+        "log_loss": metrics.log_loss(calibrated, target),
+    }
 
 
 def _mean_and_sd(values: list[float | None]) -> dict[str, float | None]:

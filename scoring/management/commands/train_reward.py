@@ -18,8 +18,9 @@ from scoring.reward.weights import WeightsError
 
 CHOICES = (  # what makes two trainings the same
     "study", "up_to_seq", "from_export", "clips", "keep_flagged", "weight_by_reliability", "encoders", "blocks",
-    "split", "leave_out", "seeds", "threads",
+    "split", "leave_out", "seeds", "lapses", "threads",
 )  # fmt: skip
+GIVEN = ("name", "blocks", "split", "leave_out", "seeds", "lapses", "threads")
 FIGURES = {"accuracy": "accuracy", "ece": "ECE", "log_loss": "log loss"}
 
 
@@ -42,6 +43,7 @@ class Command(BaseCommand):
         training.add_argument("--split", choices=SPLITS, default="prompt", help="what no two sides share")
         training.add_argument("--leave-out", metavar="STUDY", help="test on this study, and train without it")
         training.add_argument("--seeds", type=_numbers, default=(0,), help="comma-separated; the best is kept")
+        training.add_argument("--lapses", action="store_true", help="learn how many votes follow no preference")
         training.add_argument("--threads", type=int, default=1, help="2 is faster where two cores are idle")
         training.add_argument("--resume", action="store_true", help="go on where the same command was killed")
         parser.add_argument("--activate", action="store_true", help="make it the live model")
@@ -74,7 +76,7 @@ class Command(BaseCommand):
                 "encoder_keys": options["encoders"],
                 "progress": show,
                 "checkpoint": checkpoint,
-                **{name: options[name] for name in ("name", "blocks", "split", "leave_out", "seeds", "threads")},
+                **{name: options[name] for name in GIVEN},
             }
             try:
                 return self.from_export(options, training) if options["from_export"] else self.live(options, training)
@@ -153,6 +155,12 @@ class Command(BaseCommand):
                 around = "" if spread["sd"] is None else f" ({_figure(spread['mean'])} ± {_figure(spread['sd'])})"
                 cells.append(f"{_figure(model.metrics[side][figure])}{around}".rjust(20))
             self.stdout.write(f"  {side:<11}{model.metrics[side]['n']:>8}" + "".join(cells))
+        if calibrated := model.metrics["test"]["calibrated"]:
+            self.stdout.write(
+                f"  Calibrated on the validation side (lapses {calibrated['rate']:.1%}, temperature "
+                f"{calibrated['temperature']:.3f}), the test side has ECE {_figure(calibrated['ece'])}, log loss "
+                f"{_figure(calibrated['log_loss'])}."
+            )
         if len(seeds) > 1:
             self.stdout.write(f"  In brackets: mean ± standard deviation over {len(seeds)} seeds.")
 
