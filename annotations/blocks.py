@@ -12,6 +12,7 @@ from arena.models import ANSWERS, Battle
 from .models import VoteBlock
 
 SIZE = 4096  # votes in a block
+AT_ONCE = 50  # blocks; more than fill between two sweeps, and few enough not to hold the ledger up
 KINDS = ("ranked", "imported", "gold", "trap", "repeat", "practice")  # a record holds a place in it: only ever append
 ANYBODY = bytes(16)  # the rater of a vote without one
 
@@ -45,11 +46,10 @@ _NAMES = {"answers": list(ANSWERS), "kinds": list(KINDS), "again": Battle.AGAIN}
 def read(study, up_to, after=0):
     """The study's votes with `after < seq <= up_to`, ascending: RECORD [V]."""
     blocks = VoteBlock.objects.filter(study=study, first_seq__lte=up_to, last_seq__gt=after).order_by("first_seq")
-    parts = list(blocks.values_list("records", flat=True))
-    kept_to = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
-    parts.append(
-        _joined("ledger.seq > %(after)s AND ledger.seq <= %(up_to)s", study, after=max(after, kept_to), up_to=up_to)
-    )
+    found = list(blocks.values_list("last_seq", "records"))
+    kept_to = found[-1][0] if found else after  # not what is kept by now: a block may have been added since
+    rest = _joined("ledger.seq > %(kept_to)s AND ledger.seq <= %(up_to)s", study, kept_to=kept_to, up_to=up_to)
+    parts = [*(block for _, block in found), rest]
     records = np.frombuffer(b"".join(parts), RECORD)
     first, last = np.searchsorted(records["seq"], (after, up_to), side="right")
     return records[first:last]
@@ -71,7 +71,8 @@ def _joined(which, study, **parameters):
 
 
 def keep(study):
-    """Keep the study's votes that have a place in the ledger and fill whole blocks. For who holds the ledger's lock."""
+    """Keep the next votes of the study that have a place in the ledger and fill whole blocks, AT_ONCE blocks at most.
+    For who holds the ledger's lock."""
     last = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
     with connection.cursor() as cursor:
         cursor.execute(
@@ -79,9 +80,9 @@ def keep(study):
             INSERT INTO annotations_voteblock (study_id, first_seq, last_seq, records)
                 SELECT %(study)s, min(seq), max(seq), string_agg(record, ''::bytea ORDER BY seq)
                 FROM (SELECT *, (row_number() OVER (ORDER BY seq) - 1) / %(size)s AS block
-                      FROM ({_READ} AND ledger.seq > %(last)s) AS read) AS numbered
+                      FROM ({_READ} AND ledger.seq > %(last)s ORDER BY ledger.seq LIMIT %(most)s) AS read) AS numbered
                 GROUP BY block HAVING count(*) = %(size)s""",
-            {**_NAMES, "study": study.pk, "last": last, "size": SIZE},
+            {**_NAMES, "study": study.pk, "last": last, "size": SIZE, "most": AT_ONCE * SIZE},
         )
 
 

@@ -85,6 +85,31 @@ def test_votes_of_before_there_were_blocks_are_packed_with_the_next(study, monke
     assert told(blocks.read(study, ledger.head())) == told_by_the_rows(study)
 
 
+def test_a_block_that_is_added_while_votes_are_read_hides_none(study, monkeypatch):
+    cast(study, "ABABA")
+    joined = blocks._joined
+
+    def after_a_sweep(*arguments, **parameters):
+        monkeypatch.setattr(blocks, "SIZE", 2)
+        blocks.keep(study)
+        return joined(*arguments, **parameters)
+
+    monkeypatch.setattr(blocks, "_joined", after_a_sweep)
+    assert told(blocks.read(study, ledger.head())) == told_by_the_rows(study)
+    assert study.vote_blocks.count() == 2
+
+
+def test_a_long_past_is_packed_some_blocks_at_a_time(study, monkeypatch):
+    for _ in range(3):
+        cast(study, "ABABAB")
+    monkeypatch.setattr(blocks, "SIZE", 2)
+    monkeypatch.setattr(blocks, "AT_ONCE", 4)
+    for n_blocks in (4, 8, 9, 9):
+        blocks.keep(study)
+        assert study.vote_blocks.count() == n_blocks
+        assert told(blocks.read(study, ledger.head())) == told_by_the_rows(study)
+
+
 def test_a_block_that_does_not_say_what_the_rows_say_is_found(study, small):
     cast(study, "ABABAB")
     block = study.vote_blocks.last()
@@ -160,5 +185,5 @@ def test_reading_asks_no_more_of_the_database_with_many_blocks(study, small, dja
     for _ in range(4):
         cast(study, "ABABAB")
     head = ledger.head()
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(2):
         blocks.read(study, head)

@@ -157,7 +157,7 @@ def test_an_edition_writes_the_table_that_the_next_battles_are_drawn_from(inform
     assert battle.policy == "informative"
     names = sorted((battle.system_a_id, battle.system_b_id))
     share = table.probability[[(0, 1), (0, 2), (1, 2)].index(tuple(table.systems.index(pk) for pk in names))]
-    assert battle.pair_probability == pytest.approx(0.2 / 3 + 0.8 * share)
+    assert battle.pair_probability == pytest.approx(informative.epsilon / 3 + (1 - informative.epsilon) * share)
 
 
 def test_other_policies_need_no_table(study):
