@@ -36,6 +36,13 @@ class Calibration:
         """P(the one with `margin` more reward is preferred); None where the model was not measured."""
         return probability(margin, self.temperature and self.temperature["value"], self.lapses)
 
+    def log_odds_of_corrected(self, margin):
+        """The log-odds, float64 [N], of margins [N] from which an anchor fit has taken its biases: with lapses where
+        votes show them, else the margins themselves. No temperature without lapses: the biases were fitted for the
+        plain sigmoid of what is left. With lapses they were too; what is read so is no fit of its own.
+        """
+        return log_odds(margin, **self.lapses) if self.lapses else np.asarray(margin, dtype=np.float64)
+
 
 def probability(margin, temperature, lapses=None):
     """rate / 2 + (1 - rate) sigmoid(margin / T) with lapses {rate, temperature: T}, else sigmoid(margin / T), to 6

@@ -10,6 +10,7 @@ from arena.refusals import NotFound
 
 from . import inputs
 from .anchors import Anchors
+from .calibration import calibration_of, sigmoid
 from .inputs import CREDIT_TO_A
 from .models import AnchorFit, RewardModel
 
@@ -96,10 +97,12 @@ def _may_be_told(battle):
 
 
 class _Model:
-    """The live model's view of some battles, corrected by its per-system bias in each study."""
+    """The live model's view of some battles, corrected by its per-system bias in each study, and read with lapses where
+    the model has them; no temperature is applied where it has none."""
 
-    def __init__(self, name, rewards, anchors):
-        self.name, self.rewards, self.anchors = name, rewards, anchors
+    def __init__(self, model, rewards, anchors):
+        self.name, self.rewards, self.anchors = model.name, rewards, anchors
+        self.calibration = calibration_of(model)
 
     @classmethod
     def of_battles(cls, battles, studies):
@@ -112,14 +115,16 @@ class _Model:
         for fit in fits.distinct("study_id").prefetch_related("biases"):
             biases[fit.study_id] = {bias.system_id: bias.bias for bias in fit.biases.all()}
         anchors = {study: Anchors(biases[study], stderr={}, n_pairs={}) for study in studies}
-        return cls(model.name, inputs.clip_rewards(model, clips), anchors)
+        return cls(model, inputs.clip_rewards(model, clips), anchors)
 
     def probability(self, battle):
         """P(A wins), or None where a clip has no reward yet."""
-        rewards = self.rewards.get(battle.clip_a_id), self.rewards.get(battle.clip_b_id)
-        if None in rewards:
+        a, b = self.rewards.get(battle.clip_a_id), self.rewards.get(battle.clip_b_id)
+        if a is None or b is None:
             return None
-        return self.anchors[battle.study_id].probability(*rewards, battle.system_a_id, battle.system_b_id)
+        anchors = self.anchors[battle.study_id]
+        margin = anchors.correct(a, battle.system_a_id) - anchors.correct(b, battle.system_b_id)
+        return sigmoid(self.calibration.log_odds_of_corrected(margin))
 
 
 def _crowd(studies, rater):

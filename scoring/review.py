@@ -1,8 +1,9 @@
 """Where people and the live model disagree most, and what staff does about it.
 
-All decisive votes on the same two clips of a study are one row. The model's probability is calibrated: rewards without
-the biases of its last anchor fit there. The votes are those of the last edition, and beside them those on clip pairs
-that were served again, which are on no board.
+All decisive votes on the same two clips of a study are one row. The model's probability is calibrated: of rewards
+without the biases of its last anchor fit there, and read with lapses where the model has them; no temperature is
+applied where it has none. The votes are those of the last edition, and beside them those on clip pairs that were served
+again, which are on no board.
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ from arena.refusals import NotFound, Refusal
 
 from . import inputs
 from .board import find_edition
+from .calibration import calibration_of
 from .head_to_head import Z, pool, surprise
 from .locks import Lock, hold
 from .models import RewardModel, TrainingMark
@@ -86,7 +88,8 @@ def _of_study(study, model):
     is_unseen = (votes.seq > model.ledger_seq) & votes.decisive
     unseen = np.bincount(pooled.of[is_unseen[usable]], minlength=len(pooled.pairs))
     systems = _systems(votes, usable, pooled)
-    margin, half = _calibrated(study, model, rewards, pooled.pairs, systems)
+    margin, half = _corrected(study, model, rewards, pooled.pairs, systems)
+    read = calibration_of(model).log_odds_of_corrected
     low_leads = pooled.low_won > pooled.high_won
     disagree = (pooled.low_won != pooled.high_won) & (np.where(low_leads, margin, -margin) < 0)
     rows = []
@@ -105,8 +108,8 @@ def _of_study(study, model):
                 "loser": loser,
                 "ties": int(pooled.ties[place]),
                 "unseen": int(unseen[place]),
-                **_probability(-abs(margin[place]), None if half is None else half[place]),
-                "surprise": round(float(surprise(max(won), min(won), -abs(margin[place]))), 6),
+                **_probability(read, -abs(margin[place]), None if half is None else half[place]),
+                "surprise": round(float(surprise(max(won), min(won), read(-abs(margin[place])))), 6),
             }
         )
     return rows
@@ -119,9 +122,9 @@ def _systems(votes, usable, pooled):
     return np.array(votes.systems, dtype=str)[systems]
 
 
-def _calibrated(study, model, rewards, pairs, systems):
-    """(float [P], the logit of the first clip's probability of winning; [P], half the width of its 95 % interval as far
-    as the biases are unsure, None without anchors). systems: names [P, 2]."""
+def _corrected(study, model, rewards, pairs, systems):
+    """(float [P], by how much more reward the first clip leads without the biases; [P], half the width of its 95 %
+    interval as far as these are unsure, None without anchors). systems: names [P, 2]."""
     fit = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
     biases = list(fit.biases.select_related("system")) if fit else []
 
@@ -134,10 +137,11 @@ def _calibrated(study, model, rewards, pairs, systems):
     return score[:, 0] - score[:, 1], Z * np.hypot(stderr[:, 0], stderr[:, 1]) if fit else None
 
 
-def _probability(margin, half):
+def _probability(read, margin, half):
+    """{probability, low, high}; read: a margin's log-odds, which rise with it, so that ends stay ends."""
     ends = (None, None) if half is None else (margin - half, margin + half)
     figures = zip(("probability", "low", "high"), (margin, *ends), strict=True)
-    return {name: None if value is None else round(float(expit(value)), 6) for name, value in figures}
+    return {name: None if value is None else round(float(expit(read(value))), 6) for name, value in figures}
 
 
 def find_pair(slug, clips):

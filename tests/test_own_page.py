@@ -1,6 +1,7 @@
 """A listener's own page: history, agreement, taking everything along, and going."""
 
 import json
+import math
 from datetime import timedelta
 
 import pytest
@@ -148,22 +149,34 @@ def test_where_the_study_does_not_reveal_the_history_tells_no_more_than_the_vote
     assert own_page(rater)["agreement"] == {"with_model": None, "with_crowd": None}
 
 
-def test_the_model_is_corrected_by_its_bias_in_each_study(rater, study, live_model):
+def bias_fit(study, model, biases):
     fit = AnchorFit.objects.create(
-        study=study,
-        reward_model=live_model,
-        ledger_seq=0,
-        config={},
-        n_pairs=9,
-        n_unscored=0,
-        created_at=timezone.now(),
+        study=study, reward_model=model, ledger_seq=0, config={}, n_pairs=9, n_unscored=0, created_at=timezone.now()
     )
-    for number, system in enumerate(study.systems.order_by("name")):
-        AnchorBias.objects.create(fit=fit, system=system, bias=3.0 * number, stderr=0.1, n_pairs=9)
+    for system, bias in biases.items():
+        AnchorBias.objects.create(fit=fit, system=system, bias=bias, stderr=0.1, n_pairs=9)
+
+
+def test_the_model_is_corrected_by_its_bias_in_each_study(rater, study, live_model):
+    bias_fit(study, live_model, {system: 3.0 * place for place, system in enumerate(study.systems.order_by("name"))})
     (vote,) = votes(rater, study, [earlier_name])
     (entry,) = own_page(rater)["entries"]
     assert (entry["model"]["prefers"], entry["model"]["agrees"]) == (vote.preference, True)
     assert insight(rater, vote.battle_id)["agreement"]["with_model"] == {"agreed": 1, "of": 1}
+
+
+@pytest.mark.parametrize(("margin", "expected"), [(50, 0.8), (-50, 0.2), (0.5, 0.2 + 0.6 / (1 + math.exp(-1)))])
+def test_a_model_with_lapses_is_no_surer_of_a_corrected_margin_than_they_let_it(
+    rater, study, live_model, margin, expected
+):
+    calibrated = {"rate": 0.4, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.6}
+    live_model.metrics = {"validation": {"temperature": None}, "test": {"n_decided": 150, "calibrated": calibrated}}
+    live_model.save()
+    (vote,) = votes(rater, study, ["A"])
+    rewards = dict(Reward.objects.filter(reward_model=live_model).values_list("clip", "value"))
+    raw = rewards[vote.battle.clip_a_id] - rewards[vote.battle.clip_b_id]
+    bias_fit(study, live_model, {vote.battle.system_a: raw - margin})
+    assert insight(rater, vote.battle_id)["model"]["probability_a"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_queries_do_not_grow_with_the_votes(study, live_model):

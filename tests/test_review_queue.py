@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from annotations import ledger
 from annotations.models import Vote
@@ -77,6 +78,26 @@ def test_probabilities_are_calibrated_by_the_anchors_with_what_these_leave_unsur
     assert (row["winner"]["system"], row["loser"]["system"]) == ("alder", "cedar")
     assert row["probability"] == pytest.approx(1 / (1 + np.e), abs=1e-5)
     assert row["low"] < row["probability"] < row["high"]
+
+
+def test_with_lapses_probabilities_and_surprise_saturate_whatever_the_margin(study):
+    """Margins of 20 and of 1 against the winner; with lapses in 40 % of the votes nobody has less than 20 %."""
+    biases = {name: (0.0, 0.1) for name in ("alder", "birch", "cedar")}
+    model = live_model(study, {clip_of("alder"): 0.0, clip_of("birch"): -20.0, clip_of("cedar"): -1.0}, biases)
+    calibrated = {"rate": 0.4, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.6}
+    model.metrics = {"validation": {"temperature": None}, "test": {"n_decided": 150, "calibrated": calibrated}}
+    model.save()
+    vote(study, "alder", "birch", "B")
+    vote(study, "alder", "cedar", "B")
+    edition(study)
+    far, near = queue(study)
+    assert (far["winner"]["system"], near["winner"]["system"]) == ("birch", "cedar")
+    assert far["probability"] == far["low"] == far["high"] == pytest.approx(0.2, abs=1e-6)
+    assert far["surprise"] == pytest.approx(np.log(0.8 / 0.2), abs=1e-5)
+    half = 1.959964 * np.hypot(0.1, 0.1)
+    for name, margin in (("probability", -1), ("low", -1 - half), ("high", -1 + half)):
+        assert near[name] == pytest.approx(0.2 + 0.6 * expit(margin / 0.5), abs=1e-5)
+    assert near["surprise"] == pytest.approx(-logit(near["probability"]), abs=1e-4)
 
 
 def test_flagged_withdrawn_and_check_votes_are_not_in_the_queue(study):
