@@ -82,7 +82,7 @@ def test_probabilities_are_calibrated_by_the_anchors_with_what_these_leave_unsur
 
 def test_with_lapses_probabilities_and_surprise_saturate_whatever_the_margin(study):
     """Margins of 20 and of 1 against the winner; with lapses in 40 % of the votes nobody has less than 20 %."""
-    biases = {name: (0.0, 0.1) for name in ("alder", "birch", "cedar")}
+    biases = dict.fromkeys(("alder", "birch", "cedar"), (0.0, 0.1))
     model = live_model(study, {clip_of("alder"): 0.0, clip_of("birch"): -20.0, clip_of("cedar"): -1.0}, biases)
     calibrated = {"rate": 0.4, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.6}
     model.metrics = {"validation": {"temperature": None}, "test": {"n_decided": 150, "calibrated": calibrated}}
