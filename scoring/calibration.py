@@ -2,8 +2,10 @@
 
 A margin is a difference of two rewards of one model, in logits: the model's own word for the probability is
 sigmoid(margin). Votes that its training did not see say how far that is to be believed; one number T, the temperature,
-corrects it: sigmoid(margin / T) (Guo et al. 2017, section 4.2). It is fitted with the other metrics of a model.
-Where votes show that some of them follow no margin, however large, two numbers do (see reward.lapses).
+corrects it: sigmoid(margin / T) (Guo et al. 2017, section 4.2). Where votes show that some of them follow no margin,
+however large, two numbers do (see reward.lapses). Both are fitted with the other metrics of a model, on the validation
+side of its votes, and measured on the test side. Models from before lapses, and those for which nothing fits the
+validation side, have a temperature that was fitted on the test side, and no measurement of it.
 """
 
 from dataclasses import dataclass, field
@@ -13,15 +15,17 @@ import numpy as np
 from .reward.lapses import log_odds
 
 HELD_OUT = "test"  # the part of the votes, in RewardModel.metrics, that neither training nor early stopping saw
+FITTED_ON = "validation"  # the part that calibrates; early stopping saw it, training did not
 EXAMPLES = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """temperature {value, low, high, n}, or None with the reason; bins of the reliability diagram, each with its n,
-    under the plain sigmoid; ece of those bins. low and high: the 95 % interval; high is None where there is no end.
-    lapses {rate, temperature}: what to believe instead of the temperature; None where votes show no lapses.
-    calibrated_ece: of the probabilities that the validation side's calibration gives the held-out votes.
+    """temperature {value, low, high, n}, or None with the reason. low and high: the 95 % interval; high is None where
+    there is no end; n: the decided votes it was fitted on, which are of the side fitted_on, "validation" or "test".
+    lapses {rate, temperature}: fitted on the same votes, what to believe instead; None where these show no lapses.
+    n_decided: votes of the test side, on which the rest was measured: bins of the reliability diagram, each with its
+    n, under the plain sigmoid; ece of those bins; calibrated_ece of `probability`, None where it was fitted there too.
     """
 
     temperature: dict | None
@@ -31,6 +35,7 @@ class Calibration:
     bins: list[dict] = field(default_factory=list)
     lapses: dict | None = None
     calibrated_ece: float | None = None
+    fitted_on: str | None = None
 
     def probability(self, margin):
         """P(the one with `margin` more reward is preferred); None where the model was not measured."""
@@ -63,16 +68,17 @@ def calibration_of(model):
     metrics = model.metrics.get(HELD_OUT)
     if not metrics:
         return Calibration(None, f"{model.name} was not measured on held-out votes of this arena.")
-    temperature = metrics.get("temperature")
+    calibrated = metrics.get("calibrated") or {}
+    side = FITTED_ON if calibrated else HELD_OUT
+    temperature = model.metrics[side].get("temperature")  # without lapses `calibrated` has the same, with no interval
     reason = None
-    if "temperature" not in metrics:
+    if "temperature" not in model.metrics[side]:
         reason = f"{model.name} was measured before temperatures were fitted; a model trained now has one."
     elif temperature is None:
         reason = (
             f"No temperature fits the {metrics['n_decided']} decided held-out votes of {model.name}: "
             "its margins are never wrong there, or as often wrong as right."
         )
-    calibrated = metrics.get("calibrated") or {}
     return Calibration(
         temperature,
         reason,
@@ -81,6 +87,7 @@ def calibration_of(model):
         metrics.get("reliability", []),
         {name: calibrated[name] for name in ("rate", "temperature")} if calibrated.get("rate") else None,
         calibrated.get("ece"),
+        side if temperature else None,
     )
 
 
@@ -92,7 +99,8 @@ def calibration_json(model):
         "temperature": found.temperature,
         "reason": found.reason,
         "lapses": found.lapses,
-        "measured_on": {"votes": "held out from training", "n_decided": found.n_decided} if found.n_decided else None,
+        "fitted_on": {"votes": found.fitted_on, "n": found.temperature["n"]} if found.temperature else None,
+        "measured_on": {"votes": HELD_OUT, "n_decided": found.n_decided} if found.n_decided else None,
         "ece": found.ece,
         "calibrated_ece": found.calibrated_ece,
         "bins": found.bins,

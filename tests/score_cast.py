@@ -31,6 +31,13 @@ MEASURED = {  # as training measures a model
 }
 
 
+def measured_and_calibrated(rate):
+    """The same as training measures it now: calibrated on 150 votes of the validation side."""
+    alone = {"value": 1.2 if rate else 0.5, "low": 0.4, "high": None, "n": 150}  # the temperature without lapses
+    calibrated = {"rate": rate, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.55}
+    return {"validation": {"temperature": alone}, "test": {**MEASURED["test"], "calibrated": calibrated}}
+
+
 def make_model(name="jury", metrics=None, seed=0, status="live"):
     """A reward model of the spectral encoder and a head with weights of its own; rewards spread by about one."""
     import torch

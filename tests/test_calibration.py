@@ -1,6 +1,7 @@
 """What a margin means: as much as held-out votes have shown, and no more."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from scipy.special import expit
 
 from scoring.calibration import probability, sigmoid
 from scoring.models import RewardModel
-from scoring.reward import metrics
+from scoring.reward import lapses, metrics
 
-from .score_cast import MEASURED, Researcher
+from .score_cast import MEASURED, Researcher, measured_and_calibrated
 
 URL = "/api/models/live/calibration/"
 
@@ -43,22 +44,37 @@ def test_without_temperature_or_margin_there_is_no_probability():
 
 
 def test_with_lapses_no_margin_is_all_but_certain_and_the_temperature_is_theirs():
-    lapses = {"rate": 0.4, "temperature": 0.5}
-    assert probability(1.0, 3.0, lapses) == pytest.approx(0.2 + 0.6 / (1 + math.exp(-2)), abs=1e-6)
-    assert probability(1e6, 3.0, lapses) == pytest.approx(0.8)
-    assert probability(1e6, None, lapses) == pytest.approx(0.8)
-    assert probability(None, 3.0, lapses) is None
+    found = {"rate": 0.4, "temperature": 0.5}
+    assert probability(1.0, 3.0, found) == pytest.approx(0.2 + 0.6 / (1 + math.exp(-2)), abs=1e-6)
+    assert probability(1e6, 3.0, found) == pytest.approx(0.8)
+    assert probability(1e6, None, found) == pytest.approx(0.8)
+    assert probability(None, 3.0, found) is None
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.4])
 def test_lapses_that_held_out_votes_show_are_believed_and_none_that_they_do_not(rosa, rate):
-    calibrated = {"rate": rate, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.55}
-    live({"test": {**MEASURED["test"], "calibrated": calibrated}})
+    live(measured_and_calibrated(rate))
     body = rosa.get(URL).json()
     assert body["lapses"] == ({"rate": 0.4, "temperature": 0.5} if rate else None)
     assert (body["ece"], body["calibrated_ece"]) == (0.04, 0.02)
     (one,) = [example for example in body["examples"] if example["margin"] == 1.0]
-    assert one["probability"] == probability(1.0, 2.0, body["lapses"])
+    assert one["probability"] == probability(1.0, 0.5, body["lapses"])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4])
+def test_one_calibration_is_stated_which_was_fitted_on_one_side_and_measured_on_the_other(rosa, rate):
+    live(measured_and_calibrated(rate))
+    body = rosa.get(URL).json()
+    assert body["fitted_on"] == {"votes": "validation", "n": 150}
+    assert body["measured_on"] == {"votes": "test", "n_decided": 200}
+    assert body["temperature"]["n"] == 150
+
+
+def test_a_model_from_before_calibration_on_the_validation_side_says_that_its_own_was_fitted_on_the_test_side(rosa):
+    live({"validation": {"temperature": {"value": 9.0, "low": 8.0, "high": 10.0, "n": 150}}, **MEASURED})
+    body = rosa.get(URL).json()
+    assert (body["temperature"]["value"], body["calibrated_ece"]) == (2.0, None)
+    assert body["fitted_on"] == {"votes": "test", "n": 200}
 
 
 def test_the_live_models_calibration_has_its_interval_its_counts_and_the_plain_sigmoid(rosa):
@@ -98,11 +114,16 @@ def test_calibration_is_for_researchers_and_of_a_live_model(rosa, client):
 
 
 def test_what_training_measures_is_what_calibration_reads(rosa):
-    """800 votes whose log-odds are the margin over 1.7: a model that is overconfident by so much."""
+    """Two sides of 800 votes whose log-odds are the margin over 1.7: a model that is overconfident by so much."""
     rng = np.random.default_rng(0)
-    margin = rng.normal(0, 2, 800)
-    live({"test": metrics.report(margin, (rng.random(800) < expit(margin / 1.7)).astype(float))})
+    margin = rng.normal(0, 2, (2, 800))
+    target = (rng.random((2, 800)) < expit(margin / 1.7)).astype(float)
+    fitted = lapses.calibrate(margin[0], target[0])
+    sides = {side: metrics.report(margin[row], target[row]) for row, side in enumerate(("validation", "test"))}
+    sides["test"]["calibrated"] = {**asdict(fitted), "ece": 0.02, "log_loss": 0.6}
+    live(sides)
     body = rosa.get(URL).json()
+    assert body["lapses"] is None and body["temperature"]["value"] == fitted.temperature
     assert body["temperature"]["low"] < 1.7 < body["temperature"]["high"]
     assert (body["temperature"]["n"], body["measured_on"]["n_decided"]) == (800, 800)
     assert sum(one["n"] for one in body["bins"]) == 800

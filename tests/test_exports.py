@@ -21,7 +21,7 @@ from scoring.releases import rebuild, release, release_new_pairs
 from scoring.services import store_rewards
 
 from .conftest import make_clip
-from .score_cast import MEASURED
+from .score_cast import MEASURED, measured_and_calibrated
 from .test_boards import cast
 
 
@@ -204,13 +204,16 @@ def test_a_filter_takes_no_pair_that_it_cannot_judge(study, tmp_path):
 
 def test_a_release_with_lapses_says_so_and_is_made_again_whatever_the_model_is_believed_to_be_later(study, judged):
     plain = release("pairs")
-    calibrated = {"rate": 0.4, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.6}
-    judged.metrics = {"test": {**judged.metrics["test"], "calibrated": calibrated}}
+    judged.metrics = measured_and_calibrated(0.4)
     judged.save()
     lapsing = release("pairs")
     assert "lapses" not in plain.config
     assert lapsing.config["lapses"] == {"rate": 0.4, "temperature": 0.5}
-    for made in (plain, lapsing):
+    judged.metrics = measured_and_calibrated(0)
+    judged.save()
+    of_validation = release("pairs")
+    assert (plain.config["temperature"], of_validation.config["temperature"]) == (2.0, 0.5)
+    for made in (plain, lapsing, of_validation):
         assert rebuild(made, io.BytesIO()) == made.sha256
     assert plain.sha256 != lapsing.sha256
 

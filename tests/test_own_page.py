@@ -22,6 +22,7 @@ from scoring.models import AnchorBias, AnchorFit, Reward, RewardModel
 
 from . import browser as stage
 from .browser import a_chromium  # noqa: F401
+from .score_cast import measured_and_calibrated
 
 HEARD = {"A": [[0, 4000]], "B": [[0, 4000]]}
 
@@ -169,8 +170,7 @@ def test_the_model_is_corrected_by_its_bias_in_each_study(rater, study, live_mod
 def test_a_model_with_lapses_is_no_surer_of_a_corrected_margin_than_they_let_it(
     rater, study, live_model, margin, expected
 ):
-    calibrated = {"rate": 0.4, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.6}
-    live_model.metrics = {"validation": {"temperature": None}, "test": {"n_decided": 150, "calibrated": calibrated}}
+    live_model.metrics = measured_and_calibrated(0.4)
     live_model.save()
     (vote,) = votes(rater, study, ["A"])
     rewards = dict(Reward.objects.filter(reward_model=live_model).values_list("clip", "value"))

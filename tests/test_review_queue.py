@@ -23,6 +23,7 @@ from scoring.staff_views import QUEUE_COLUMNS
 from scoring.training import _now
 
 from .conftest import Listener
+from .score_cast import measured_and_calibrated
 from .staff_cast import NOW, clip_of, edition, live_model, staff, vote  # noqa: F401 - fixtures among them
 
 
@@ -84,8 +85,7 @@ def test_with_lapses_probabilities_and_surprise_saturate_whatever_the_margin(stu
     """Margins of 20 and of 1 against the winner; with lapses in 40 % of the votes nobody has less than 20 %."""
     biases = dict.fromkeys(("alder", "birch", "cedar"), (0.0, 0.1))
     model = live_model(study, {clip_of("alder"): 0.0, clip_of("birch"): -20.0, clip_of("cedar"): -1.0}, biases)
-    calibrated = {"rate": 0.4, "temperature": 0.5, "n": 150, "ece": 0.02, "log_loss": 0.6}
-    model.metrics = {"validation": {"temperature": None}, "test": {"n_decided": 150, "calibrated": calibrated}}
+    model.metrics = measured_and_calibrated(0.4)
     model.save()
     vote(study, "alder", "birch", "B")
     vote(study, "alder", "cedar", "B")

@@ -38,18 +38,35 @@ LAPSES = inline_serializer(
                         "value": serializers.FloatField(help_text="T in P(preferred) = sigmoid(margin / T)."),
                         "low": serializers.FloatField(help_text="Of the 95 % interval."),
                         "high": serializers.FloatField(**NUMBER),
-                        "n": serializers.IntegerField(help_text="Decided held-out votes it was fitted on."),
+                        "n": serializers.IntegerField(help_text="Decided votes it was fitted on."),
                     },
                     **NUMBER,
                 ),
                 "reason": serializers.CharField(help_text="Why there is no temperature.", **NUMBER),
                 "lapses": LAPSES,
+                "fitted_on": inline_serializer(
+                    "FittedOn",
+                    {
+                        "votes": serializers.CharField(
+                            help_text="Side of the model's votes that temperature and lapses were fitted on: "
+                            "validation, or test for models from before lapses and where nothing fits the other."
+                        ),
+                        "n": serializers.IntegerField(help_text="Decided votes of that side."),
+                    },
+                    **NUMBER,
+                ),
                 "measured_on": inline_serializer(
-                    "MeasuredOn", {"votes": serializers.CharField(), "n_decided": serializers.IntegerField()}, **NUMBER
+                    "MeasuredOn",
+                    {
+                        "votes": serializers.CharField(help_text="test: the side of ece, calibrated_ece and bins."),
+                        "n_decided": serializers.IntegerField(),
+                    },
+                    **NUMBER,
                 ),
                 "ece": serializers.FloatField(help_text="Of the bins, under the plain sigmoid.", **NUMBER),
                 "calibrated_ece": serializers.FloatField(
-                    help_text="Of the probabilities that a calibration on other held-out votes gives.", **NUMBER
+                    help_text="Of the calibrated probabilities; null where they were fitted on the same votes.",
+                    **NUMBER,
                 ),
                 "bins": inline_serializer(
                     "ReliabilityBin",
@@ -83,7 +100,8 @@ LAPSES = inline_serializer(
 @authentication_classes([TokenAuthentication])
 @permission_classes([IsResearcher])
 def calibration(request):
-    """The temperature of the live model and its reliability diagram, from votes that its training did not see."""
+    """What margins of the live model mean, as fitted on the validation side of its votes, and how far off that is on
+    the test side, with the reliability diagram. Training saw neither; early stopping saw the validation side."""
     model = RewardModel.live()
     if not model:
         raise NotFound("There is no live reward model.")
