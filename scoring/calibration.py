@@ -41,6 +41,14 @@ class Calibration:
         """P(the one with `margin` more reward is preferred); None where the model was not measured."""
         return probability(margin, self.temperature and self.temperature["value"], self.lapses)
 
+    def log_odds(self, margin):
+        """The log-odds, float64 [N], of `probability` for margins [N]: these themselves where the model was not
+        measured. Their signs are those of the margins.
+        """
+        if self.lapses:
+            return log_odds(margin, **self.lapses)
+        return log_odds(margin, 0.0, self.temperature["value"] if self.temperature else 1.0)
+
     def log_odds_of_corrected(self, margin):
         """The log-odds, float64 [N], of margins [N] from which an anchor fit has taken its biases: with lapses where
         votes show them, else the margins themselves. No temperature without lapses: the biases were fitted for the

@@ -43,9 +43,10 @@ class Verdict:
 def judge(candidate: np.ndarray, live: np.ndarray, target: np.ndarray) -> Verdict:
     """The verdict on a candidate.
 
-    candidate, live: float [N], each model's reward(a) - reward(b) of the same votes; target: float [N], the credit
-    of a, 1 or 0, 0.5 for a tie, which only the log losses count. A margin of 0 is right for nobody. Raises ValueError
-    for different lengths, margins that are not finite and targets outside [0, 1].
+    candidate, live: float [N], each model's margin of the same votes: the log-odds that it gives a, calibrated or in
+    its own word, reward(a) - reward(b); target: float [N], the credit of a, 1 or 0, 0.5 for a tie, which only the log
+    losses count. A margin of 0 is right for nobody. Raises ValueError for different lengths, margins that are not
+    finite and targets outside [0, 1].
     """
     candidate, live, target = (np.asarray(column, dtype=np.float64) for column in (candidate, live, target))
     mine, its = metrics.summarise(candidate, target), metrics.summarise(live, target)

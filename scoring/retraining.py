@@ -100,6 +100,7 @@ def begin(*, anyway=False):
             "min_new_votes": row.min_new_votes,
             "judge_share": row.judge_share,
             "seeds": row.seeds,
+            "lapses": plan.live.config.get("lapses", False),  # whoever chose them chose them for what comes after too
             "promotes": row.promotes,
         },
         facts={
@@ -265,21 +266,31 @@ class Claim:
 
 
 def _train(claim, progress=None):
+    from .reward.train import BadTrainingCheckpoint
     from .training import train_candidate
 
     run = claim.run
     name = f"{'+'.join(run.config['encoders'])}-run-{run.pk}"
     candidate = RewardModel.objects.filter(name=name, created_at__gte=run.started_at).first()  # a killed one's
     if not candidate:
-        candidate = train_candidate(
+        checkpoint = _checkpoints(run) / "training"
+        train = partial(
+            train_candidate,
             _studies(run),
             encoder_keys=run.config["encoders"],
             seeds=list(range(run.config["seeds"])),
+            lapses=run.config.get("lapses", False),
             name=name,
             up_to_seq=run.train_seq,
-            checkpoint=_checkpoints(run) / "training",
+            checkpoint=checkpoint,
             progress=partial(_show, claim, progress),
         )
+        try:
+            candidate = train()
+        except BadTrainingCheckpoint as error:  # an upgrade came between, or the file is damaged: nobody's to repair
+            logger.warning("%s trains from the start: %s", run, error)
+            checkpoint.unlink(missing_ok=True)
+            candidate = train()
     claim.advance(Step.JUDGE, candidate=candidate, test=_figures(candidate), pairs=candidate.config["split"]["pairs"])
     shutil.rmtree(_checkpoints(run), ignore_errors=True)
     return True

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import gate, inputs, jury
 from .boards import excluded_flags
+from .calibration import calibration_of
 from .features import read_features
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,11 @@ def votes_between(studies, after, up_to):
 
 def judge(candidate, live, studies, up_to):
     """(the gate's Verdict on votes up to that seq that neither model has seen, how many of those it could not use
-    because a clip of theirs is not embedded for both models)."""
+    because a clip of theirs is not embedded for both models).
+
+    Each model's margins are read by its own calibration, so that ECE and log loss are those of the probabilities that
+    the arena would state; who wins stays as it was. A model that was not measured is taken at its word.
+    """
     votes = votes_between(studies, max(candidate.ledger_seq, live.ledger_seq), up_to)
     clips = np.union1d(votes.clip_a, votes.clip_b)
     mine, its = _rewards(candidate, clips), _rewards(live, clips)
@@ -52,7 +57,8 @@ def judge(candidate, live, studies, up_to):
     usable = np.isin(votes.clip_a, both) & np.isin(votes.clip_b, both)
     a, b = votes.clip_a[usable].tolist(), votes.clip_b[usable].tolist()
     margins = (
-        np.array([rewards[x] - rewards[y] for x, y in zip(a, b, strict=True)], dtype=float) for rewards in (mine, its)
+        calibration_of(model).log_odds([rewards[x] - rewards[y] for x, y in zip(a, b, strict=True)])
+        for model, rewards in ((candidate, mine), (live, its))
     )
     return gate.judge(*margins, votes.target[usable]), int((~usable).sum())
 

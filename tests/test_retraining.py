@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+import torch
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -15,6 +16,7 @@ from scoring.models import AnchorFit, Decision, Embedding, Retraining, Retrainin
 from scoring.reward.encoders import get_encoder
 
 from .reward_models import make_model
+from .score_cast import measured_and_calibrated
 from .simulated_arena import make_arena, switch_on, taste, train_quickly, vote
 from .test_boards import cast
 
@@ -104,6 +106,36 @@ def test_votes_that_either_model_has_seen_do_not_judge(arena):
     assert verdict.n == 30
     assert unseen.judge(one, other, [arena], 70)[0].n == 10
     assert unseen.judge(make_model("imported"), make_model("another"), [arena], 90)[0].n == 90
+
+
+def test_a_model_whose_votes_show_lapses_is_judged_with_them_and_not_as_a_boaster(arena, monkeypatch):
+    """Three votes in ten are tossed. Who knows the taste is right about the others, and knows of the tosses."""
+    clear = {clip: 5 * liked for clip, liked in taste().items()}
+    vote(arena, 420, clear)
+    vote(arena, 180, dict.fromkeys(clear, 0.0), seed=1)
+    noise = np.random.default_rng(2).normal(scale=15, size=len(clear))
+    guess = {clip: 0.04 * (liked + wrong) for (clip, liked), wrong in zip(clear.items(), noise, strict=True)}
+    knows, guesses = make_model("knows"), make_model("guesses")
+    monkeypatch.setattr(unseen, "_rewards", lambda model, clips: clear if model == knows else guess)
+    at_its_word, _ = unseen.judge(knows, guesses, [arena], 600)
+    knows.metrics = measured_and_calibrated(0.3)
+    knows.metrics["test"]["calibrated"]["temperature"] = 1.0
+    read, _ = unseen.judge(knows, guesses, [arena], 600)
+    assert (at_its_word.calibrated, read.calibrated, read.promote) == (False, True, True)
+    assert read.candidate_ece < 0.1 < at_its_word.candidate_ece
+    for name in ("candidate_accuracy", "p_value", "n_only_candidate", "n_only_live", "live_ece"):
+        assert getattr(read, name) == getattr(at_its_word, name)
+    other_way_round, _ = unseen.judge(guesses, knows, [arena], 600)
+    assert (other_way_round.live_ece, other_way_round.promote) == (read.candidate_ece, False)
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_candidate_learns_lapses_where_the_live_model_did(arena, chosen):
+    vote(arena, 120, taste())
+    RewardModel.objects.filter(status="live").update(config={"lapses": chosen})
+    switch_on()
+    tasks.retrain()
+    assert last_run().candidate.config["lapses"] is chosen
 
 
 def test_votes_on_clips_that_one_model_cannot_hear_are_left_out_and_counted(arena):
@@ -240,6 +272,27 @@ def test_a_worker_killed_in_the_training_leaves_its_epochs_to_the_next(arena, ti
     assert again[:5] == seen
     assert last_run().candidate.history == again
     assert not (settings.MEDIA_ROOT / "training" / f"run-{run.pk}").exists()
+
+
+def test_a_training_whose_epochs_an_upgrade_made_useless_starts_over_and_rings_nowhere(arena, time_passes, caplog):
+    vote(arena, 120, taste())
+    run = retraining.begin(anyway=True)
+
+    def killed(epoch):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retraining.do_step(run, progress=killed)
+    left = retraining._checkpoints(run) / "training"
+    saved = torch.load(left, weights_only=True)
+    torch.save({**saved, "fingerprint": "of the release before"}, left)
+    time_passes(retraining.LEASE.total_seconds() + 1)
+    assert retraining.do_step(last_run())
+    assert (last_run().step, Alarm.objects.count()) == (Step.JUDGE, 0)
+    assert [entry["epoch"] for entry in last_run().candidate.history][:2] == [1, 2]
+    assert (
+        "trains from the start" in caplog.text and "of a training on other votes, features or settings" in caplog.text
+    )
 
 
 def test_a_worker_killed_in_a_judgement_has_decided_nothing(arena, time_passes, monkeypatch):
