@@ -70,3 +70,15 @@ def test_where_no_temperature_fits_nothing_does():
     assert lapses.calibrate([], []) is None
     assert lapses.calibrate([1.0, 2.0], [1.0, 1.0]) is None  # never wrong
     assert lapses.calibrate([1.0, 2.0], [1.0, 0.0]) is None  # wrong as often as right
+
+
+def test_a_head_is_judged_by_what_calibration_makes_of_it_and_one_that_is_never_wrong_is_best():
+    target = np.array([1.0, 1.0, 0.0, 1.0, 0.5])
+    right = np.array([0.1, 0.2, -0.1, 0.3, 0.4])
+    wrong_once = np.array([0.1, 0.2, -0.1, -0.05, 0.0])
+    tie = np.log(2) / 5
+    assert lapses.calibrated_loss(right, target) == pytest.approx(tie)
+    assert lapses.calibrated_loss(100 * right, target) == pytest.approx(tie)
+    assert tie < lapses.calibrated_loss(wrong_once, target) < metrics.log_loss(wrong_once, target)
+    assert lapses.calibrated_loss(-right, target) == metrics.log_loss(-right, target)
+    assert lapses.calibrated_loss(right, target, [1, 1, 1, 1, 0]) == 0

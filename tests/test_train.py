@@ -210,6 +210,30 @@ def test_of_labels_flipped_whatever_the_margin_the_rate_is_learnt_and_the_prefer
         assert found["calibrated"]["ece"] < 0.05 < found["ece"]
 
 
+def test_the_rate_that_the_loss_learns_stands_beside_every_epoch_and_comes_near_the_planted_one():
+    """With enough votes for the head not to know them by heart: lapses that it knows, it does not count."""
+    data = planted_preference(n_pairs=12_000, width=32, latent=4, flips=True, seed=1)
+    votes = data.features, data.a, data.b, data.target, data.prompt
+    quick = {"hidden": (64, 32), "dropout": 0.2, "learning_rate": 2e-3, "batch_size": 64, "patience": 14}
+    rates = [entry["rate"] for entry in train(*votes, **quick, lapses=True, max_epochs=14).history]
+    assert rates[0] < 0.2
+    assert rates[-1] == pytest.approx(0.5, abs=0.06)
+    assert "rate" not in train(*votes, **quick, max_epochs=1).history[0]
+
+
+def test_with_lapses_a_head_that_is_never_wrong_on_the_validation_side_beats_those_that_are():
+    features, a, b, _, prompt = planted(votes=300, ties=0)
+    clear = np.abs(features[a, 0] - features[b, 0]) > 0.3
+    a, b, prompt = a[clear], b[clear], prompt[clear]
+    target = (features[a, 0] > features[b, 0]).astype(float)
+    found = train(features[:, :10], a, b, target, prompt, lapses=True, **QUICK)
+    losses = {entry["epoch"]: entry["validation_loss"] for entry in found.history}
+    never_wrong = [entry["epoch"] for entry in found.history if entry["validation_accuracy"] == 1.0]
+    assert never_wrong and len(never_wrong) < len(found.history)
+    assert {losses[epoch] for epoch in never_wrong} == {0.0}
+    assert found.best_epoch == never_wrong[0]
+
+
 # ---- seeds, ablations, sources, weights ----
 
 

@@ -64,8 +64,9 @@ def embed(clips, key="spectral", revision="1", width=451, seed=0):
     )
 
 
-def vote(study, raters, n, seed=0):
-    """n votes, a tenth of them ties, by raters in turn; every ninth by nobody."""
+def vote(study, raters, n, seed=0, flipped=0.0):
+    """n votes, a tenth of them ties, by raters in turn; every ninth by nobody. flipped: share that says the opposite of
+    what their rater hears."""
     rng = np.random.default_rng(seed)
     taste = {row.clip_id: float(row.array[0]) / 4 for row in Embedding.objects.all()}
     clips = [list(prompt.clips.order_by("pk")) for prompt in Prompt.objects.order_by("pk")]
@@ -79,6 +80,8 @@ def vote(study, raters, n, seed=0):
             clip_a=a, clip_b=b, served_at=now, closed_at=now, close_reason="voted",
         )  # fmt: skip
         preference = "A" if rng.random() < expit(taste[a.pk] - taste[b.pk]) else "B"
+        if flipped and rng.random() < flipped:
+            preference = {"A": "B", "B": "A"}[preference]
         battles.append(battle)
         votes.append(Vote(battle=battle, rater=rater, preference="TIE" if i % 10 == 9 else preference, received_at=now))
     Battle.objects.bulk_create(battles)

@@ -68,6 +68,20 @@ def calibrate(margin: np.ndarray, target: np.ndarray) -> Lapses | None:
     return Lapses(float(found.x[0]), plain.value * float(np.exp(found.x[1])), plain.n)
 
 
+def calibrated_loss(margin: np.ndarray, target: np.ndarray, weight: np.ndarray | None = None) -> float | None:
+    """metrics.log_loss of the margins as `calibrate` reads them on these same pairs: how well a head orders clips,
+    however sharp or blunt it is. Where it has nothing: for margins that are never wrong the limit of ever steeper ones,
+    0, with ties and margins of 0 at ln 2, the least that either costs; otherwise, as for margins that are as often
+    wrong as right, the loss of the margins as they are.
+    """
+    if found := calibrate(margin, target):
+        return metrics.log_loss(found.log_odds(margin), target, weight)
+    right = np.asarray(margin, dtype=np.float64) * (np.asarray(target, dtype=np.float64) - 0.5)
+    if (right > 0).any() and not (right < 0).any():
+        return float(np.average(np.where(right > 0, 0.0, np.log(2.0)), weights=weight))
+    return metrics.log_loss(margin, target, weight)
+
+
 def _loss(parameters, signed):
     """Negative log likelihood, in nats, and its gradient by (rate, log temperature).
 

@@ -21,13 +21,12 @@ from torch import Tensor
 
 from scoring.reward import metrics, splits
 from scoring.reward.head import DROPOUT, HIDDEN, RankNetHead
-from scoring.reward.lapses import Lapses, calibrate, log_odds
+from scoring.reward.lapses import Lapses, calibrate, calibrated_loss, log_odds
 from scoring.reward.loss import STEP, LapsingRankNet, ranknet_loss
 from scoring.reward.splits import SIDES, Labels
 
 LEARNING_RATE, WITH_LAPSES = 1e-4, 3e-5  # as published; smaller steps make a smoother reward
 ROWS = 4096  # clips that are rewarded at once
-AS_THEY_ARE = Lapses(rate=0.0, temperature=1.0, n=0)  # margins, read by the plain sigmoid
 COMPARED = ("accuracy", "ece", "log_loss")  # over seeds
 
 
@@ -43,9 +42,10 @@ class Trained:
     metrics: {side: metrics.report} of that head, every vote counted once, whatever its weight; for the training side
         metrics.summarise. Beside it `calibrated`: what lapses.calibrate made of the validation side {rate, temperature,
         n}, and ece and log_loss of the probabilities that it gives this side; None where it made nothing
-    history: per seed and epoch {seed, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy}; losses
-        in nats and weighted, the training ones under dropout, the validation ones with lapses as calibrated there; an
-        accuracy is None where every vote is a tie
+    history: per seed and epoch {seed, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy},
+        and with lapses the rate that the loss had learnt by its end, which is too low where the head knows votes by
+        heart; losses in nats and weighted, the training ones under dropout, the validation ones with lapses
+        lapses.calibrated_loss; an accuracy is None where every vote is a tie
     seed, best_epoch: those of the head; epochs count from 1
     seeds: per seed {seed, epochs, best_epoch, metrics {side: metrics.summarise}}
     over_seeds: {side: {accuracy, ece, log_loss: {mean, sd}}}; sd is None for one seed; None where nothing was decided
@@ -189,15 +189,16 @@ def train(
                 validation_margin = _predict(head, x, a[held_out], b[held_out])
                 # Calibrated: with the rate that is learnt, a head would look better for being sharper alone, long after
                 # it began to order the clips worse.
-                judged = (tosses and calibrate(validation_margin, t[held_out])) or AS_THEY_ARE
+                validation_loss = calibrated_loss if tosses else metrics.log_loss
                 rate = tosses.rate if tosses else 0.0
                 entry = {
                     "seed": seed,
                     "epoch": len(history) + 1,
                     "train_loss": metrics.log_loss(log_odds(train_margin, rate), t[order], w[order]),
                     "train_accuracy": metrics.accuracy(train_margin, t[order]),
-                    "validation_loss": metrics.log_loss(judged.log_odds(validation_margin), t[held_out], w[held_out]),
+                    "validation_loss": validation_loss(validation_margin, t[held_out], w[held_out]),
                     "validation_accuracy": metrics.accuracy(validation_margin, t[held_out]),
+                    **({"rate": rate} if tosses else {}),
                 }
                 history.append(entry)
                 if entry["validation_loss"] < best_loss - min_delta:
