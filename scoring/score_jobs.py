@@ -9,8 +9,10 @@ import hashlib
 import logging
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from math import ceil
 from pathlib import PurePath
 from uuid import uuid4
 
@@ -76,12 +78,20 @@ def _store(upload):
 
 
 def ahead_of(job):
-    """How many jobs wait or run before this one, at most: its owner's older ones, and of everybody else as many as they
-    have turns until it is this one's."""
-    unfinished = ScoreJob.objects.filter(done_at=None)
-    own = unfinished.filter(user=job.user_id, created_at__lt=job.created_at).count()
-    others = unfinished.exclude(user=job.user_id).order_by().values("user").annotate(n=Count("pk"))
-    return own + sum(min(one["n"], own + 1) for one in others)
+    """How many turns, of BATCH files of one job each, are taken before the one that ends this job, at most: those that
+    its owner's older jobs and itself still need, and as many of everybody else's, if they need so many. A job that is
+    scored now counts. Not foreseen are attempts that come to nothing, and researchers who are yet to send something.
+    """
+    waiting = Count("items", Q(items__reward=None, items__error=""))
+    jobs = ScoreJob.objects.filter(done_at=None).order_by().annotate(n=waiting)
+    mine, theirs = 0, Counter()
+    for pk, user, created_at, n in jobs.values_list("pk", "user", "created_at", "n"):
+        turns = max(1, ceil(n / BATCH))
+        if user != job.user_id:
+            theirs[user] += turns
+        elif pk == job.pk or created_at < job.created_at:
+            mine += turns
+    return max(mine - 1, 0) + sum(min(turns, mine) for turns in theirs.values())
 
 
 # ---- through ------------------------------------------------------------------------------------------

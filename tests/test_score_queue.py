@@ -10,6 +10,7 @@ from django.core.files.base import ContentFile
 from arena.models import Clip
 from scoring import embedding, jury, score_jobs, tasks
 from scoring.api import score as score_api
+from scoring.models import ScoreJob
 
 from .score_cast import Researcher, make_model, model, no_worker, rosa, sound  # noqa: F401 - fixtures among them
 
@@ -62,6 +63,25 @@ def test_the_place_in_the_queue_counts_the_turns_of_others_not_all_their_jobs(mo
     places = [paul.send("/api/score/", sound(tmp_path)).json()["queue_position"] for _ in range(2)]
     assert places == [2, 4]
     assert rosa.send("/api/score/", sound(tmp_path)).json()["queue_position"] == 8  # behind all of theirs
+
+
+def test_the_place_in_the_queue_is_that_of_the_turn_that_ends_the_job_whatever_files_a_job_has(
+    model, rosa, no_worker, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(score_jobs, "BATCH", 2)
+    many = [sound(tmp_path, f"{n}.wav", seed=n, seconds=1.0) for n in range(5)]
+    paul, zoe = Researcher("paul"), Researcher("zoe")
+    rosa.send("/api/best-of-n/", *many)
+    paul.send("/api/score/", many[0])
+    zoe.send("/api/best-of-n/", *many[:4])
+    last = rosa.send("/api/best-of-n/", *many[:3]).json()
+    assert last["queue_position"] == 3 + 2 + 1 + 2  # her two jobs, paul's, zoe's
+    turns = 0
+    while ScoreJob.objects.get(pk=last["id"]).done_at is None:
+        assert score_jobs.ahead_of(ScoreJob.objects.get(pk=last["id"])) == 7 - turns
+        score_jobs.score_some(score_jobs.claim())
+        turns += 1
+    assert turns == last["queue_position"]
 
 
 @pytest.fixture

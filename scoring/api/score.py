@@ -28,7 +28,7 @@ AROUND = 1_000_000  # bytes of a request beside its files
 MAX_FILES = 64
 MAX_PROMPT = 10_000
 WAIT_S, LOOK_S = 5.0, 0.1
-SHORT_QUEUE = 2  # jobs before it that a request still waits for
+SHORT_QUEUE = 2  # turns before the one that ends its job that a request still waits for
 # Of the 8 threads of a web process this many may receive files or wait for rewards; the others are the listeners'.
 SLOTS = BoundedSemaphore(4)
 
@@ -115,7 +115,9 @@ WAITING = inline_serializer(
     {
         "id": serializers.UUIDField(),
         "url": serializers.CharField(help_text="Where to ask again; also the header Location."),
-        "queue_position": serializers.IntegerField(help_text="1: next, or being scored."),
+        "queue_position": serializers.IntegerField(
+            help_text="Turns until it is done, of up to 8 files each, as far as foreseen; 1: next, or being scored."
+        ),
     },
 )
 STUDY = OpenApiParameter("study", OpenApiTypes.STR, description="Also the position among the clips of its systems.")
