@@ -1,6 +1,6 @@
 """The boards of a study's categories: what they take beside the overall board, and how often their intervals hold.
 
-COVERAGE_BOARDS=50 makes a quick table of the second; all 500 for each row take MINUTES minutes.
+COVERAGE_BOARDS=50 makes a quick table of the second; all 500 for each row take three minutes.
 """
 
 import os
