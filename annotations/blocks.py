@@ -87,11 +87,12 @@ def keep(study):
 
 
 def damaged(study):
-    """The first seq of the first block that does not hold what the ledger, the votes and the battles say, or None."""
+    """The first seq of the first block that does not hold all that the ledger, the votes and the battles say from the
+    end of the block before it to its own; None where there is none."""
+    end = 0
     for block in study.vote_blocks.order_by("first_seq").iterator(chunk_size=50):
-        now = _joined(
-            "ledger.seq >= %(first)s AND ledger.seq <= %(last)s", study, first=block.first_seq, last=block.last_seq
-        )
+        now = _joined("ledger.seq > %(end)s AND ledger.seq <= %(last)s", study, end=end, last=block.last_seq)
         if now != bytes(block.records):
             return block.first_seq
+        end = block.last_seq
     return None
