@@ -9,7 +9,7 @@ from django.db import connection
 
 from arena.models import ANSWERS, Battle
 
-from .models import VoteBlock
+from .models import Ledger, VoteBlock
 
 SIZE = 4096  # votes in a block
 AT_ONCE = 50  # blocks; more than fill between two sweeps, and few enough not to hold the ledger up
@@ -74,6 +74,8 @@ def keep(study):
     """Keep the next votes of the study that have a place in the ledger and fill whole blocks, AT_ONCE blocks at most.
     For who holds the ledger's lock."""
     last = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
+    if Ledger.objects.filter(study=study, seq__gt=last, vote__isnull=False)[:SIZE].count() < SIZE:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
