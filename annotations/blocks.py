@@ -9,7 +9,7 @@ from django.db import connection
 
 from arena.models import ANSWERS, Battle
 
-from .models import VoteBlock
+from .models import Ledger, VoteBlock
 
 SIZE = 4096  # votes in a block
 AT_ONCE = 50  # blocks; more than fill between two sweeps, and few enough not to hold the ledger up
@@ -74,6 +74,8 @@ def keep(study):
     """Keep the next votes of the study that have a place in the ledger and fill whole blocks, AT_ONCE blocks at most.
     For who holds the ledger's lock."""
     last = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
+    if Ledger.objects.filter(study=study, seq__gt=last, vote__isnull=False)[:SIZE].count() < SIZE:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -87,11 +89,12 @@ def keep(study):
 
 
 def damaged(study):
-    """The first seq of the first block that does not hold what the ledger, the votes and the battles say, or None."""
+    """The first seq of the first block that does not hold all that the ledger, the votes and the battles say from the
+    end of the block before it to its own; None where there is none."""
+    end = 0
     for block in study.vote_blocks.order_by("first_seq").iterator(chunk_size=50):
-        now = _joined(
-            "ledger.seq >= %(first)s AND ledger.seq <= %(last)s", study, first=block.first_seq, last=block.last_seq
-        )
+        now = _joined("ledger.seq > %(end)s AND ledger.seq <= %(last)s", study, end=end, last=block.last_seq)
         if now != bytes(block.records):
             return block.first_seq
+        end = block.last_seq
     return None

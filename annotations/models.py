@@ -198,8 +198,8 @@ class Ledger(models.Model):
 
 
 class VoteBlock(models.Model):
-    """Some of a study's votes in ledger order, as they are read: see `blocks`. It repeats what never changes, and may
-    be deleted to be made again."""
+    """Some of a study's votes in ledger order, as they are read: see `blocks`. A study's blocks follow one another
+    without a gap and repeat what never changes; they may be deleted, all together, to be made again."""
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="vote_blocks")
     first_seq = models.BigIntegerField()

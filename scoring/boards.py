@@ -1,7 +1,7 @@
 """From the votes of a study to the canonical result of an edition. No database; the same input, the same JSON.
 
-Version 2 of the method names its treatment of ties and "both bad". A configuration without one is of version 1, which
-knew only half-ties; its result is computed as it was.
+Version 2 of the method names its treatment of ties and "both bad", and its input hash is of columns. A configuration
+without a treatment is of version 1, which knew only half-ties; its result is computed as it was, its hash was of text.
 """
 
 import json
@@ -39,7 +39,6 @@ CONFIG = {
     "cluster": "rater; a vote without rater is a cluster of its own",
     "categories": [OVERALL],
 }
-HEAVY_RATER = 0.1  # above this share of the weight one rater can bend the intervals; the board says so
 
 
 def config_for(study, reliability=None, treatment=HALF_TIE, covariates=(), weighting="none", known_of_systems=None):

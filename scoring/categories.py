@@ -4,10 +4,11 @@ A category is a tag of the prompt, the language of the listener's browser, or th
 belong to. They are computed after the edition, by a sweep, for the last edition of each study: one that was superseded
 before its turn has none.
 
-What can be rebuilt: the boards of tags, always, since the row keeps which prompts had which tag. Those of languages and
-groups until one of their listeners withdraws a vote: the withdrawal erases which language and group that was, and
-keeping it for the sake of a rebuild would be keeping what was to be erased. The row keeps a hash of who was in which,
-so that a rebuild knows; it then says how many votes were withdrawn since, and rebuilds the rest.
+What can be rebuilt, of this version of the method: the boards of tags, always, since the row keeps which prompts had
+which tag. Those of languages and groups until one of their listeners withdraws a vote: the withdrawal erases which
+language and group that was, and keeping it for the sake of a rebuild would be keeping what was to be erased. The row
+keeps a hash of who was in which, so that a rebuild knows; it then says how many votes were withdrawn since, and
+rebuilds the rest.
 """
 
 import re
@@ -142,7 +143,7 @@ def _members(edition, votes, tags):
 
 def _by_label(label_of, things, thing):
     """{label: bool [V]} of votes by the label of one of the things, `thing` [V] in each; some have none."""
-    labels = sorted(set(label_of.values()))
+    labels = sorted(set(label_of.values()) - {""})  # a browser that takes any language has none
     number = {label: k for k, label in enumerate(labels)}
     of_thing = np.array([number.get(label_of.get(one), -1) for one in things], dtype=np.intp)
     found = {label: (of_thing == k)[thing] for k, label in enumerate(labels)}

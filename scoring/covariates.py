@@ -96,6 +96,11 @@ def known_of_systems(study, names):
     return {"sings_lyrics": dict(systems.order_by("name").values_list("name", "sings_lyrics"))}
 
 
+def in_order(names):
+    """The names in the order of COVARIATES: whoever chooses them in another one chooses the same."""
+    return [name for name in COVARIATES if name in names]
+
+
 def known_covariates(study, up_to, covariates):
     """{seq: (value of each covariate)} of the study's votes up to a `seq` of the ledger that have all of them.
 

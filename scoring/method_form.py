@@ -1,19 +1,19 @@
 """How a study's board is computed, for its staff to choose: a form over what `services.refit_board` takes.
 
 What was chosen stands in the configuration of the last edition and nowhere else, and the next edition keeps it. So the
-form, the command and the board cannot disagree.
+form, the command and the board cannot disagree. That the votes bear a choice is only known once the board is computed,
+so this, and nothing else of the jury's, is computed while somebody waits: seconds for a million votes.
 """
 
 from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotations import ledger
 from arena.refusals import Conflict
 
 from . import boards, services
 from .bradley_terry import BadCovariate, NotOffered
-from .covariates import COVARIATES
+from .covariates import COVARIATES, in_order
 from .templatetags.boards import EFFECTS, EXCLUDED
 from .templatetags.robustness import METHODS
 from .weighting import NONE, UNIFORM_PAIRS
@@ -71,7 +71,7 @@ def _refit(study, choice):
     last = study.editions.order_by("-number").first()
     if not last:
         raise Conflict(_("There is no edition yet, so nobody can tell which methods these votes bear."))
-    if boards.choice_of(last.config) == choice:
+    before = boards.choice_of(last.config)
+    if {**before, "covariates": in_order(before["covariates"])} == choice:
         raise Conflict(_("The board is computed in this way already."))
-    ledger.catch_up()
     return services.refit_board(study, **choice)

@@ -13,7 +13,7 @@ from arena.refusals import Conflict, NotFound
 
 from . import anchor_history, boards, inputs, outputs, pairing_table, registry, standings
 from .bradley_terry import BadCovariate, NotOffered
-from .covariates import known_of_systems
+from .covariates import in_order, known_of_systems
 from .locks import Lock, hold
 from .models import Reward
 
@@ -70,6 +70,8 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     hold(Lock.BOARD, study)
     if only_if_due and not board_is_due(study, now):
         return None
+    if "covariates" in chosen:
+        chosen["covariates"] = in_order(chosen["covariates"])
     seq = ledger.head()
     last = study.editions.order_by("-number").first()
     try:

@@ -18,6 +18,7 @@ from arena.models import System
 from . import pair_counts
 from .boards import counts_both_bad, settings_of, weighs
 from .bradley_terry import NotOffered
+from .canonical import rounded
 from .inputs import credit_to_a, credits_of, flagged_votes, reasons_of
 from .models import Standing
 
@@ -41,15 +42,14 @@ def move_on(study, now=None):
     standing = Standing.objects.select_for_update().filter(study=study).first()
     if not standing:
         return None
-    seq = ledger.head()
-    counts = pair_counts.added(_counts(standing), *_change(study, standing.config, standing.ledger_seq, seq))
+    now, seq = now or timezone.now(), ledger.head()
     try:
-        ratings = pair_counts.ratings(counts, standing.config)
-    except NotOffered:  # the last vote that the treatment needs was withdrawn: the next edition will say so
-        ratings = {}
-    names = dict(System.objects.filter(pk__in=list(ratings)).values_list("pk", "name"))
-    rounded = {names[pk]: round(rating, 6) + 0.0 for pk, rating in ratings.items()}
-    return _write(standing, seq, counts, rounded, now or timezone.now())
+        counts = _moved(study, standing.config, _counts(standing), standing.ledger_seq, seq)
+    except ValueError as astray:
+        raise_alarm(study, SCREEN, f"The votes counted one by one have gone astray: {astray}.", {}, now)
+        standing.delete()  # the next edition writes another
+        return None
+    return _write(standing, seq, counts, _ratings(counts, standing.config), now)
 
 
 @transaction.atomic
@@ -62,13 +62,16 @@ def start(edition, votes):
         if before:
             before.delete()
         return None
-    counts = _counted(votes)
-    if before and before.ledger_seq <= edition.ledger_seq and settings_of(before.config) == settings_of(edition.config):
-        _check(before, edition, counts)
-    ratings = {row["system"]: row["rating"] for group in edition.result["groups"] for row in group}
     standing = before or Standing(study=study)
+    counts, seq = _counted(votes), edition.ledger_seq
+    ratings = {row["system"]: row["rating"] for group in edition.result["groups"] for row in group}
+    if before and settings_of(before.config) == settings_of(edition.config):
+        if before.ledger_seq > seq:  # a sweep came while the edition was computed
+            counts, seq = _moved(study, edition.config, counts, seq, before.ledger_seq), before.ledger_seq
+            ratings = _ratings(counts, edition.config)
+        _check(before, edition, counts, seq)
     standing.config = edition.config
-    return _write(standing, edition.ledger_seq, counts, ratings, edition.created_at)
+    return _write(standing, seq, counts, ratings, edition.created_at)
 
 
 def since(edition):
@@ -87,29 +90,30 @@ def since(edition):
     }
 
 
-def _check(before, edition, counts):
-    """Ring if the standing has lost or doubled something; the edition's counts are those that stay."""
+def _check(before, edition, counts, seq):
+    """Ring if the standing has lost or doubled something; the edition's counts, at `seq`, are those that stay."""
     try:
-        change = _change(edition.study, before.config, before.ledger_seq, edition.ledger_seq)
-        same = np.array_equal(pair_counts.added(_counts(before), *change), counts)
-    except ValueError:  # fewer than no votes
+        same = np.array_equal(_moved(edition.study, before.config, _counts(before), before.ledger_seq, seq), counts)
+    except ValueError:
         same = False
     if not same:
         message = f"The votes counted one by one were not those of edition {edition.number}, which counts them anew."
         raise_alarm(edition.study, SCREEN, message, {"edition": edition.number}, edition.created_at)
 
 
-def _change(study, config, after, up_to):
-    """[COUNTS]: what the ledger's entries with after < seq <= up_to do to the counts."""
+def _moved(study, config, counts, after, up_to):
+    """The counts at `after` brought to `up_to` by what the ledger holds between. ValueError where they were not those
+    at `after`, and it shows."""
     new = blocks.read(study, up_to, after)
     flags = Ledger.objects.filter(study=study, seq__gt=after, seq__lte=up_to, flag__isnull=False)
     moved = sorted(set(flags.values_list("flag__vote_id", flat=True)))  # flags of new votes are new, too
     old = blocks.read_votes(study, moved)
     old = old[old["seq"] <= after]
-    return [
+    return pair_counts.added(
+        counts,
         _used(np.concatenate([old, new]), flagged_votes(study, up_to, config["excluded_flags"], moved), config),
         pair_counts.taken_away(_used(old, flagged_votes(study, after, config["excluded_flags"], moved), config)),
-    ]
+    )
 
 
 def _used(records, flagged, config):
@@ -125,6 +129,16 @@ def _counted(votes):
     ids = dict(System.objects.filter(name__in=votes.systems).values_list("name", "pk"))
     number = np.array([ids[name] for name in votes.systems], dtype=np.int64)
     return pair_counts.count(number[votes.a], number[votes.b], votes.outcome)
+
+
+def _ratings(counts, config):
+    """{system's name: rating}."""
+    try:
+        ratings = pair_counts.ratings(counts, config)
+    except NotOffered:  # the last vote that the treatment needs was withdrawn: the next edition will say so
+        return {}
+    names = dict(System.objects.filter(pk__in=list(ratings)).values_list("pk", "name"))
+    return {names[pk]: rounded(rating) for pk, rating in ratings.items()}
 
 
 def _counts(standing):

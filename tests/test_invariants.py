@@ -63,6 +63,13 @@ def test_what_was_drawn_never_changes(battle):
     assert refused(battle.delete)
 
 
+def test_nothing_of_a_battle_changes_but_how_it_ends_and_until_when_it_waits(battle):
+    can_change = {"id", "reserved_until", "expires_at", "closed_at", "close_reason", "skip_reason", "external_id"}
+    for name in {field.attname for field in Battle._meta.concrete_fields} - can_change:
+        same = {name: getattr(battle, name)}
+        assert refused(lambda same=same: Battle.objects.filter(pk=battle.pk).update(**same)), name
+
+
 def test_a_battle_has_one_vote(vote):
     again = {"battle": vote.battle, "rater": vote.rater, "preference": "B", "received_at": timezone.now()}
     assert refused(lambda: Vote.objects.create(**again))

@@ -82,6 +82,40 @@ def test_an_edition_rings_where_the_counts_have_gone_astray_and_puts_them_right(
     assert Standing.objects.get().n_votes == edition.n_votes == 5
 
 
+def test_an_edition_checks_counts_that_a_sweep_has_moved_on_while_it_was_computed(study, monkeypatch):
+    cast(study, "ABAB")
+    services.refit_board(study)
+    start = standings.start
+
+    def after_a_sweep(edition, votes):
+        cast(study, "AB")
+        standings.move_on(study)
+        return start(edition, votes)
+
+    monkeypatch.setattr(standings, "start", after_a_sweep)
+    edition = services.refit_board(study)
+    standing = Standing.objects.get()
+    assert (edition.n_votes, standing.n_votes, standing.ledger_seq) == (4, 6, 6)
+    assert not rings()
+    Standing.objects.update(counts=b"")
+    services.refit_board(study)
+    assert rings().count() == 1
+    assert Standing.objects.get().n_votes == 8
+
+
+def test_counts_that_have_gone_astray_ring_and_do_not_hold_up_the_other_boards(study):
+    rater = cast(study, "ABAB")
+    services.refit_board(study)
+    Standing.objects.update(counts=b"")
+    withdraw_rater(rater)
+    ledger.catch_up()
+    tasks.move_standings_on()
+    assert "gone astray" in rings().get().message
+    assert not Standing.objects.exists()
+    services.refit_board(study)
+    assert Standing.objects.get().n_votes == 0
+
+
 def test_a_board_whose_votes_weigh_differently_has_no_standing(study):
     cast(study, "ABAB")
     services.refit_board(study)

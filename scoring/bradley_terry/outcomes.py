@@ -70,7 +70,7 @@ class Model:
         return value, mean, bend
 
 
-A, B, ETA, ONE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)
+A, B, ONE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 0.0)
 HALVES = (0.5, 0.5, 1.0)  # eta + (theta_a + theta_b) / 2
 
 DAVIDSON = Model(

@@ -2,11 +2,14 @@
 
 The differences d = theta_c - theta_0 that come out of the fit of a category follow the true ones as R d, and have the
 noise N of the votes, so that they are Normal(0, N + spread^2 R R'). N is clustered by rater, as the intervals are: a
-likelihood that takes votes to be independent would take every rater's taste for a property of the category. On a grid
-of spreads these likelihoods times a prior give the spread's posterior. The mean of its square is what goes into the
-fits, and its variance is passed on as degrees of freedom, those of the scaled inverse chi-squared of the same mean and
-variance. (The moments of version 1 were drawn to their prior's 0.3 and taken for better known than they were: at a
-spread of 0.8 their intervals covered 92 to 94 %, those of small categories least, and at 0.15 more than 98 %.)
+likelihood that takes votes to be independent would take every rater's taste for a property of the category. But of few
+raters and many systems, an N that is clustered is all but singular, and noise along the axes that it has none for would
+be taken for spread. So it is drawn to a multiple of the N of independent votes, the less the more surely raters show
+that it is another. On a grid of spreads these likelihoods times a prior give the spread's posterior. The mean of its
+square is what goes into the fits, and its variance is passed on as degrees of freedom, those of the scaled inverse
+chi-squared of the same mean and variance. (The moments of version 1 were drawn to their prior's 0.3 and taken for
+better known than they were: at a spread of 0.8 their intervals covered 92 to 94 %, those of small categories least, and
+at 0.15 more than 98 %.)
 
 The votes outside are themselves of a few categories, with ways of their own, so a category differs from them by more
 than from what is common to all: by spread^2 (1 + the sum of their squared shares). K categories have no K independent
@@ -14,7 +17,8 @@ differences but one fewer, if nothing else is outside: the sum of their log-like
 
 Sources: the posterior of a spread on a grid, Gelman et al. (2013), Bayesian Data Analysis, section 5.4; the half-Cauchy
 prior, flat near zero and no obstacle to a large spread, Gelman (2006), Bayesian Analysis 1; sums of log-likelihoods of
-dependent data, scaled, Varin, Reid & Firth (2011), Statist. Sinica 21, section 2.
+dependent data, scaled, Varin, Reid & Firth (2011), Statist. Sinica 21, section 2; how far a covariance is drawn to one
+of a simple form, Chen, Wiesel, Eldar & Hero (2010), IEEE Trans. Signal Process. 58.
 """
 
 from collections.abc import Sequence
@@ -81,13 +85,30 @@ def _log_likelihood(part: Part, taken_at: float, times: float) -> Floats:
     inverse = np.linalg.inv(h + part.penalty(taken_at))
     pick = inverse[n:] - inverse[:n]
     response = times * (pick @ h[:, n:])
-    noise, along = np.linalg.eigh(pick @ part.meat(at, inverse) @ pick.T)
-    shown = noise > NO_NOISE * noise[-1]
-    whiten = along[:, shown] / np.sqrt(noise[shown])
+    whiten = _whitening(pick @ part.meat(at, inverse) @ pick.T, pick @ h @ pick.T, min(part.effective()))
     effect, axes = np.linalg.eigh(whiten.T @ response @ response.T @ whiten)
     squared = (axes.T @ (whiten.T @ (at[n:] - at[:n]))) ** 2
     variance = 1 + np.outer(GRID**2, np.maximum(effect, 0))
     return -0.5 * (np.log(variance) + squared / variance).sum(axis=1)
+
+
+def _whitening(noise: Floats, plain: Floats, n_raters: float) -> Floats:
+    """[n, p] to the p axes that votes are about, scaled so that the noise along each is independent and of variance 1;
+    the noise [n, n] being an estimate from so many raters, drawn to a multiple of `plain`, that of independent votes.
+
+    Where `plain` is the identity, that is the shrinkage of Chen et al. (2010), equation 23.
+    """
+    size, along = np.linalg.eigh(plain)
+    shown = size > NO_NOISE * size[-1]
+    whiten = along[:, shown] / np.sqrt(size[shown])
+    variance, axes = np.linalg.eigh(whiten.T @ noise @ whiten)
+    p, mean, square = variance.size, variance.mean(), variance @ variance
+    unsure = (1 - 2 / p) * square + (p * mean) ** 2
+    apart = (n_raters + 1 - 2 / p) * p * variance.var()
+    share = unsure / max(unsure, apart) if unsure > 0 else 1.0
+    variance = share * mean + (1 - share) * variance
+    some = variance > 0  # none where all votes are as expected, ties of equals
+    return whiten @ axes[:, some] / np.sqrt(variance[some])
 
 
 def _moments(log_likelihood: Floats) -> tuple[float, float]:

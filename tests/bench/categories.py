@@ -1,6 +1,6 @@
 """The boards of a study's categories: what they take beside the overall board, and how often their intervals hold.
 
-COVERAGE_BOARDS=50 makes a quick table of the second; all 500 for each row take two minutes.
+COVERAGE_BOARDS=50 makes a quick table of the second; all 500 for each row take three minutes.
 """
 
 import os
@@ -17,15 +17,15 @@ VOTES, SYSTEMS, RATERS, PROMPTS, TAGS = 1_000_000, 200, 50_000, 1000, 36
 CONFIG = {**category_boards.CONFIG, "l2": 0.05, "level": 0.95}
 
 BOARDS, SPREADS = 500, (0.15, 0.4, 0.8)
-ABILITY = np.linspace(-0.8, 0.8, 6)
+SYSTEMS_AND_RATERS = ((6, 60), (6, 20), (40, 20))
 SHARES = (0.5, 0.3, 0.15, 0.05)  # of the votes in each category: the smallest has 25 votes a system
-N_VOTES, N_RATERS, TASTE, TIE_WIDTH = 1500, (60, 20), 0.5, 0.5
+VOTES_PER_SYSTEM, REACH, TASTE, TIE_WIDTH = 250, 0.8, 0.5, 0.5  # what is common to all goes from -0.8 to 0.8
 
 
 def run() -> list[dict]:
     """A row of seconds, and one per number of raters and planted spread; an empty cell is a column of the other."""
     boards = int(os.environ.get("COVERAGE_BOARDS", BOARDS))
-    rows = [speed(), *(coverage(spread, boards, n_raters=n) for n in N_RATERS for spread in SPREADS)]
+    rows = [speed(), *(coverage(spread, boards, *sizes) for sizes in SYSTEMS_AND_RATERS for spread in SPREADS)]
     columns = dict.fromkeys(column for row in rows for column in row)
     return [{column: row.get(column, "") for column in columns} for row in rows]
 
@@ -97,36 +97,37 @@ def _peak(function, *args, **kwargs) -> float:
 # ---- whether their intervals hold ----
 
 
-def coverage(spread: float, boards: int = BOARDS, shares=SHARES, n_raters: int = N_RATERS[0], n_votes: int = N_VOTES):
+def coverage(spread: float, boards: int = BOARDS, n_systems: int = 6, n_raters: int = 60):
     """The share of ratings, pooled over boards, systems and categories, whose 95 % interval holds the limit; that of
     each category, the largest first; and the spread that was estimated, root mean square, beside that of the limits.
 
-    Each category's ratings are drawn around ABILITY; raters have tastes of their own and tie what sounds alike.
+    Each category's ratings are drawn around common ones; raters have tastes of their own and tie what sounds alike.
     """
-    held, found, there = np.empty((boards, len(shares))), np.empty(boards), np.empty(boards)
+    common, n_votes = np.linspace(-REACH, REACH, n_systems), VOTES_PER_SYSTEM * n_systems
+    held, found, there = np.empty((boards, len(SHARES))), np.empty(boards), np.empty(boards)
     for board in range(boards):
         rng = np.random.default_rng([11, board])
-        rating = ABILITY + rng.normal(0, spread, (len(shares), ABILITY.size))
-        category = rng.choice(len(shares), n_votes, p=shares)
+        rating = common + rng.normal(0, spread, (len(SHARES), n_systems))
+        category = rng.choice(len(SHARES), n_votes, p=SHARES)
         votes = _votes(rng, rating[category], rng.integers(n_raters, size=n_votes), n_raters)
-        inside = [category == k for k in range(len(shares))]
+        inside = [category == k for k in range(len(SHARES))]
         limits = np.array([limit_of(one) for one in rating])
         estimate = pooling.estimate_spread(votes, inside)
         for k, limit in enumerate(limits):
             pooled = pooling.fit_pooled(votes, inside[k], spread=estimate.from_others[k], spread_df=estimate.df)
             low, high = pooled.interval(0.95)
             held[board, k] = ((low <= limit) & (limit <= high)).mean()
-        found[board], there[board] = estimate.value**2, limits.var(axis=0, ddof=1).sum() / (ABILITY.size - 1)
+        found[board], there[board] = estimate.value**2, limits.var(axis=0, ddof=1).sum() / (n_systems - 1)
     return {
         "what": "coverage",
         "votes": n_votes,
-        "systems": ABILITY.size,
+        "systems": n_systems,
         "raters": n_raters,
-        "categories": len(shares),
+        "categories": len(SHARES),
         "spread": spread,
         "boards": boards,
         "covered": round(float(held.mean()), 4),
-        **{f"covered_{share:.0%}": round(float(one), 4) for share, one in zip(shares, held.mean(axis=0), strict=True)},
+        **{f"covered_{share:.0%}": round(float(one), 4) for share, one in zip(SHARES, held.mean(axis=0), strict=True)},
         "spread_found": round(float(np.sqrt(found.mean())), 3),
         "spread_there": round(float(np.sqrt(there.mean())), 3),
     }
@@ -134,7 +135,7 @@ def coverage(spread: float, boards: int = BOARDS, shares=SHARES, n_raters: int =
 
 def _votes(rng, rating, rater, n_raters):
     """One per row of rating [V, n], the ratings of the category it is in."""
-    n, vote = ABILITY.size, np.arange(rater.size)
+    n, vote = rating.shape[1], np.arange(rater.size)
     a = rng.integers(n, size=rater.size)
     b = (a + rng.integers(1, n, size=rater.size)) % n
     liking = rating + rng.normal(0, TASTE, (n_raters, n))[rater]
