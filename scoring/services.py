@@ -133,8 +133,8 @@ def anchors_are_due(study, model):
     last = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
     if not last or last.ledger_seq < edition.ledger_seq:
         return True
-    if last.config.get("excluded_flags") != edition.config["excluded_flags"]:
-        return True
+    if last.config.get("excluded_flags") != edition.config["excluded_flags"] or "half_width" not in last.config:
+        return True  # the second: a fit from before fits had intervals and parts
     return last.n_unscored > 0 and model.rewards.count() != last.config["n_rewards"]
 
 

@@ -13,7 +13,7 @@ from arena.models import Clip, Prompt, Rater, Study, System
 from arena.services import give_consent, serve_battle
 from scoring import boards, services
 from scoring.inputs import rewards
-from scoring.models import Edition, RewardModel
+from scoring.models import AnchorFit, Edition, RewardModel
 
 from .conftest import make_clip
 
@@ -198,6 +198,21 @@ def test_anchors_are_fitted_to_scored_clips_and_again_when_more_are_scored(study
     second = services.refit_anchors(study, model)
     assert (second.n_pairs, second.n_unscored) == (4, 0)
     assert sum(second.biases.values_list("bias", flat=True)) == pytest.approx(0)
+    assert not services.anchors_are_due(study, model)
+
+
+def test_a_fit_from_before_fits_had_intervals_is_made_again(study):
+    model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
+    cast(study, "AB")
+    edition = services.refit_board(study)
+    services.store_rewards(model, {clip.pk: clip.pk / 10 for clip in Clip.objects.all()})
+    of_then = {"l2": 1.0, "excluded_flags": edition.config["excluded_flags"], "n_rewards": model.rewards.count()}
+    AnchorFit.objects.create(
+        study=study, reward_model=model, ledger_seq=2, config=of_then, n_pairs=2, n_unscored=0,
+        created_at=timezone.now(),
+    )  # fmt: skip
+    assert services.anchors_are_due(study, model)
+    services.refit_anchors(study, model)
     assert not services.anchors_are_due(study, model)
 
 
