@@ -111,7 +111,7 @@ def _judged(votes, config):
         votes.b,
         votes.outcome,
         votes.systems,
-        *(np.array([rewards.get(clip, np.nan) for clip in side.tolist()]) for side in (votes.clip_a, votes.clip_b)),
+        *inputs.in_columns(rewards, votes.clip_a, votes.clip_b),
         bias,
     )
     return found and {"name": model.name, "anchored": fit is not None, **found}

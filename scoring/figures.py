@@ -194,15 +194,10 @@ def _reliability(votes):
     on_clips = votes.decisive & (votes.clip_a > 0)
     unseen = on_clips & (votes.seq > model.ledger_seq)
     rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a[unseen], votes.clip_b[unseen]))
-    scored = np.isin(votes.clip_a, list(rewards)) & np.isin(votes.clip_b, list(rewards))
+    of_a, of_b = inputs.in_columns(rewards, votes.clip_a, votes.clip_b)
+    scored = np.isfinite(of_a - of_b)
     used = unseen & scored
-    margin = np.array(
-        [
-            rewards[a] - rewards[b]
-            for a, b in zip(votes.clip_a[used].tolist(), votes.clip_b[used].tolist(), strict=True)
-        ],
-        dtype=float,
-    )
+    margin = (of_a - of_b)[used]
     bins = metrics.reliability_bins(margin, votes.outcome[used])
     error = metrics.expected_calibration_error(margin, votes.outcome[used])
     return {

@@ -171,11 +171,9 @@ class _Told:
     def of(cls, votes, model, config, seen, seed):
         clips = _scored_clips(votes.systems, model, config, seen)
         reward = {clip: value for rows in clips.values() for clip, _, value in rows}
-        known = np.array([a in reward and b in reward for a, b in zip(votes.clip_a, votes.clip_b, strict=True)], bool)
-        difference = np.zeros(len(known))
-        difference[known] = [
-            reward[a] - reward[b] for a, b in zip(votes.clip_a[known], votes.clip_b[known], strict=True)
-        ]
+        of_a, of_b = inputs.in_columns(reward, votes.clip_a, votes.clip_b)
+        known = np.isfinite(of_a - of_b)
+        difference = np.where(known, of_a - of_b, 0.0)
         voted = np.sort([votes.clip_a, votes.clip_b], axis=0)
         return cls(expit(difference), known, *_unvoted(clips, votes.systems, voted, config["most_unvoted"], seed))
 

@@ -51,15 +51,9 @@ def judge(candidate, live, studies, up_to):
     the arena would state; who wins stays as it was. A model that was not measured is taken at its word.
     """
     votes = votes_between(studies, max(candidate.ledger_seq, live.ledger_seq), up_to)
-    clips = np.union1d(votes.clip_a, votes.clip_b)
-    mine, its = _rewards(candidate, clips), _rewards(live, clips)
-    both = np.array(sorted(mine.keys() & its.keys()), dtype=np.int64)
-    usable = np.isin(votes.clip_a, both) & np.isin(votes.clip_b, both)
-    a, b = votes.clip_a[usable].tolist(), votes.clip_b[usable].tolist()
-    margins = (
-        calibration_of(model).log_odds([rewards[x] - rewards[y] for x, y in zip(a, b, strict=True)])
-        for model, rewards in ((candidate, mine), (live, its))
-    )
+    mine, its = _margins(candidate, votes), _margins(live, votes)
+    usable = np.isfinite(mine) & np.isfinite(its)
+    margins = (calibration_of(model).log_odds(own[usable]) for model, own in ((candidate, mine), (live, its)))
     return gate.judge(*margins, votes.target[usable]), int((~usable).sum())
 
 
@@ -68,3 +62,10 @@ def _rewards(model, clips):
     found, features = read_features(clips.tolist(), model.encoders, logger.warning)
     rewards = jury.load_scorer(model.pk).score_embeddings(features)
     return {clip: reward for clip, reward in zip(found.tolist(), rewards.tolist(), strict=True) if np.isfinite(reward)}
+
+
+def _margins(model, votes):
+    """float [N], NaN where the model gives a clip no reward."""
+    rewards = _rewards(model, np.union1d(votes.clip_a, votes.clip_b))
+    of_a, of_b = inputs.in_columns(rewards, votes.clip_a, votes.clip_b)
+    return of_a - of_b

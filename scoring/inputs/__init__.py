@@ -3,7 +3,7 @@
 Everything reads the ledger up to a `seq`, so that the same call later gives the same arrays.
 """
 
-from .rewards import anchor_pairs, clip_rewards
+from .rewards import anchor_pairs, clip_rewards, in_columns
 from .training_sets import TrainingSet, assemble, training_set
 from .votes import (
     CREDIT_TO_A,
@@ -33,6 +33,7 @@ __all__ = [
     "credit_to_a",
     "credits_of",
     "flagged_votes",
+    "in_columns",
     "rater_label",
     "reasons_of",
     "study_votes",

@@ -17,17 +17,23 @@ def clip_rewards(model, clip_ids, last_reward=None):
     return dict(rewards.values_list("clip_id", "value"))
 
 
+def in_columns(rewards, *clips):
+    """[float [V]]: the reward of every clip, NaN where it has none. rewards: {clip id: reward}; clips: ids, int [V]."""
+    ids = np.array(sorted(rewards), dtype=np.int64)
+    values = np.append([rewards[clip] for clip in ids.tolist()], np.nan)  # the last: of a clip without one
+    return [values[np.where(np.isin(column, ids), np.searchsorted(ids, column), len(ids))] for column in clips]
+
+
 def anchor_pairs(study, model, seq, excluded_flags):
     """(the decisive votes up to `seq` on clips that the model has scored, as AnchorPairs; how many it has not)."""
     votes = study_votes(study, seq, excluded_flags)
     rewards = clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b))
-    clips = np.array(sorted(rewards), dtype=np.int64)
-    values = np.array([rewards[clip] for clip in clips.tolist()])
+    of_a, of_b = in_columns(rewards, votes.clip_a, votes.clip_b)
     on_clips, names = votes.decisive & (votes.clip_a > 0), np.array(votes.systems, dtype=str)
-    used = on_clips & np.isin(votes.clip_a, clips) & np.isin(votes.clip_b, clips)
+    used = on_clips & np.isfinite(of_a - of_b)
     pairs = AnchorPairs(
-        score_a=values[np.searchsorted(clips, votes.clip_a[used])],
-        score_b=values[np.searchsorted(clips, votes.clip_b[used])],
+        score_a=of_a[used],
+        score_b=of_b[used],
         system_a=names[votes.a[used]],
         system_b=names[votes.b[used]],
         a_wins=votes.outcome[used],
