@@ -5,7 +5,8 @@ from django.utils import timezone
 from arena.models import Battle, Participation
 from arena.participants import participant_of
 from arena.refusals import Conflict, Forbidden
-from arena.services import progress, require_ready, waits_for_clips
+from arena.services import require_ready
+from arena.serving import progress, waits_for_clips
 
 from .checks import attention
 from .models import Flag, Vote

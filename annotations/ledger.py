@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from arena.models import Study
 
-from . import blocks
+from . import vote_blocks
 from .models import Ledger
 
 LOCK = 0x1ED6E2  # any constant: the advisory lock that makes the sweep the only writer of seq
@@ -41,7 +41,7 @@ def extend(limit=5000, wait=False):
     if numbered:
         _store(numbered)
         for study in Study.objects.filter(pk__in={entry.study_id for entry in waiting}):
-            blocks.keep(study)
+            vote_blocks.keep(study)
     return len(numbered)
 
 

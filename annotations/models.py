@@ -198,7 +198,7 @@ class Ledger(models.Model):
 
 
 class VoteBlock(models.Model):
-    """Some of a study's votes in ledger order, as they are read: see `blocks`. A study's blocks follow one another
+    """Some of a study's votes in ledger order, as they are read: see `vote_blocks`. A study's blocks follow one another
     without a gap and repeat what never changes; they may be deleted, all together, to be made again."""
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="vote_blocks")

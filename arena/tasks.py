@@ -2,8 +2,9 @@
 
 from celery import shared_task
 
-from . import candidates, services
+from . import services
 from .models import Clip, Excerpt, Study
+from .serving import candidates
 
 
 @shared_task(time_limit=900)

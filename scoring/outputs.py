@@ -5,9 +5,9 @@ from dataclasses import asdict
 from django.db import transaction
 
 from arena.models import System
+from scoring.stats.anchor_drift import pairs_needed
+from scoring.stats.rounding import rounded
 
-from .anchor_history import pairs_needed
-from .canonical import rounded
 from .models import AnchorBias, AnchorFit, Edition, Rating
 
 

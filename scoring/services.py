@@ -10,15 +10,18 @@ from annotations import ledger
 from annotations.alarms import raise_alarm
 from annotations.models import Ledger
 from arena.refusals import Conflict, NotFound
+from scoring import inputs, outputs
+from scoring.boards import pairing_tables, standings
+from scoring.inputs.covariates import in_order, known_of_systems
+from scoring.registry import live as registry
+from scoring.stats import anchor_drift, board_method
+from scoring.stats.bradley_terry import BadCovariate, NotOffered
+from scoring.workers.locks import Lock, hold
 
-from . import anchor_history, boards, inputs, outputs, pairing_table, registry, standings
-from .bradley_terry import BadCovariate, NotOffered
-from .covariates import in_order, known_of_systems
-from .locks import Lock, hold
 from .models import Reward
 
 ANCHOR_CONFIG = {
-    "l2": anchor_history.RIDGE,
+    "l2": anchor_drift.RIDGE,
     "level": 0.95,
     "ties": "excluded",
     "cluster": "rater",
@@ -40,8 +43,8 @@ def board_is_due(study, now=None):
     last = study.editions.order_by("-number").first()
     if not last:
         return entries.filter(vote__isnull=False).exists()
-    config = _config(study, boards.choice_of(last.config))
-    if boards.settings_of(config) != boards.settings_of(last.config):
+    config = _config(study, board_method.choice_of(last.config))
+    if board_method.settings_of(config) != board_method.settings_of(last.config):
         return True
     new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
     oldest, reweighed = new.first(), config != last.config
@@ -49,7 +52,7 @@ def board_is_due(study, now=None):
         return False
     came_at = (oldest.vote.received_at if oldest.vote else oldest.flag.created_at) if oldest else now
     n_counted = last.n_votes + sum(last.excluded.values())
-    return boards.is_due(
+    return board_method.is_due(
         n_counted=n_counted,
         n_new_entries=new.count() + reweighed,
         n_votes=n_counted + new.filter(vote__isnull=False).count(),
@@ -63,7 +66,7 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
     With `only_if_due`, None where another worker has just done so: the question is asked under the lock.
-    chosen: `treatment`, `covariates` or `weighting`, from this edition on; see `boards.config_for`. NotOffered,
+    chosen: `treatment`, `covariates` or `weighting`, from this edition on; see `board_method.config_for`. NotOffered,
     BadCovariate or Conflict where the votes do not bear it. What is not chosen stays as in the last edition, or goes
     back to the default where the votes no longer bear that.
     """
@@ -75,7 +78,7 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     seq = ledger.head()
     last = study.editions.order_by("-number").first()
     try:
-        config, votes, result = _board(study, seq, {**boards.choice_of(last.config if last else {}), **chosen})
+        config, votes, result = _board(study, seq, {**board_method.choice_of(last.config if last else {}), **chosen})
     except (NotOffered, BadCovariate, Conflict):
         if chosen:
             raise
@@ -83,8 +86,8 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     edition = outputs.write_edition(
         study,
         number=last.number + 1 if last else 1,
-        method=boards.METHOD,
-        method_version=boards.METHOD_VERSION,
+        method=board_method.METHOD,
+        method_version=board_method.METHOD_VERSION,
         config=config,
         ledger_seq=seq,
         input_hash=votes.input_hash,
@@ -92,7 +95,7 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
         now=now or timezone.now(),
     )
     standings.start(edition, votes)
-    pairing_table.write(edition, votes)
+    pairing_tables.write(edition, votes)
     return edition
 
 
@@ -102,12 +105,12 @@ def _board(study, seq, choice):
     votes = inputs.board_votes(study, seq, config)
     if not len(votes.outcome) and (unknown := [reason for reason in UNKNOWN if reason in votes.excluded]):
         raise Conflict(f"Every vote would be left out: {', '.join(unknown)}.", reasons=unknown)
-    return config, votes, boards.compute(votes, config)
+    return config, votes, board_method.compute(votes, config)
 
 
 def _config(study, choice):
     known = known_of_systems(study, choice.get("covariates", ()))
-    return boards.config_for(study, _last_reliability(study), **choice, known_of_systems=known)
+    return board_method.config_for(study, _last_reliability(study), **choice, known_of_systems=known)
 
 
 def _last_reliability(study):
@@ -116,10 +119,10 @@ def _last_reliability(study):
 
 def rebuild_edition(edition):
     """The edition's canonical JSON, computed again from the database."""
-    if edition.method != boards.METHOD or edition.method_version not in boards.VERSIONS:
+    if edition.method != board_method.METHOD or edition.method_version not in board_method.VERSIONS:
         raise NotFound(f"{edition}: its method {edition.method} {edition.method_version} is not in this code.")
     votes = inputs.board_votes(edition.study, edition.ledger_seq, edition.config)
-    return boards.canonical_json(boards.compute(votes, edition.config))
+    return board_method.canonical_json(board_method.compute(votes, edition.config))
 
 
 # ---- anchors ------------------------------------------------------------------------------------------
@@ -158,12 +161,12 @@ def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
     config |= {name: last[0].config[name] for name in CHOSEN_OF_ANCHORS if last[0] and name in last[0].config} | chosen
     fit, parts, changes = None, [], []
     if len(pairs):
-        fit, l2, pinned = anchor_history.fit(pairs, config["anchor_system"])
+        fit, l2, pinned = anchor_drift.fit(pairs, config["anchor_system"])
         config |= {"l2": l2, "pinned": pinned}
-        parts = anchor_history.parts(pairs)
-        changes = anchor_history.changes(parts, config["anchor_system"], config["level"])
+        parts = anchor_drift.parts(pairs)
+        changes = anchor_drift.changes(parts, config["anchor_system"], config["level"])
     looked_at = last[1].config.get("looked_at", 0) if last[1] else 0
-    looks = bool(changes) and len(pairs) >= anchor_history.LOOK_AFTER * looked_at
+    looks = bool(changes) and len(pairs) >= anchor_drift.LOOK_AFTER * looked_at
     config |= {
         "n_rewards": n_rewards,
         "excluded_flags": excluded_flags,
@@ -175,7 +178,7 @@ def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
         ledger_seq=seq,
         config=config,
         anchors=fit,
-        parts=[(part, anchor_history.fit(part, config["anchor_system"])[0]) for part in parts],
+        parts=[(part, anchor_drift.fit(part, config["anchor_system"])[0]) for part in parts],
         changes=changes,
         n_pairs=len(pairs),
         n_unscored=n_unscored,

@@ -29,7 +29,7 @@ def refit_boards():
 @shared_task(time_limit=60)
 def move_standings_on():
     """Count the votes that came since the last editions."""
-    from . import standings
+    from scoring.boards import standings
 
     for standing in Standing.objects.defer("counts").select_related("study"):
         if standings.is_behind(standing):
@@ -39,7 +39,7 @@ def move_standings_on():
 @shared_task(time_limit=1800)
 def compute_categories():
     """The boards of the categories of every last edition that has none."""
-    from . import categories
+    from scoring.boards import categories
 
     for study in Study.objects.all():
         if categories.categories_are_due(study):
@@ -49,7 +49,7 @@ def compute_categories():
 @shared_task(time_limit=600)
 def draw_figures():
     """The figures of every study whose edition or rewards have moved since they were drawn."""
-    from . import figures
+    from scoring.boards.figures import data as figures
 
     for study in Study.objects.all():
         if figures.figures_are_due(study):
@@ -68,35 +68,35 @@ def refit_anchors():
 @shared_task(time_limit=600)
 def power_boards():
     """Ratings of votes and rewards beside every edition that has none yet under the live model."""
-    from . import powered
+    from scoring.boards import prediction_powered
 
     for study in Study.objects.all():
-        powered.compute_due(study)
+        prediction_powered.compute_due(study)
 
 
 @shared_task(time_limit=600)
 def write_cards():
     """A robustness card for every last edition without one."""
-    from . import cards
+    from scoring.boards import robustness_cards
 
     for study in Study.objects.all():
-        if cards.card_is_due(study):
-            cards.write_card(study, only_if_due=True)
+        if robustness_cards.card_is_due(study):
+            robustness_cards.write_card(study, only_if_due=True)
 
 
 @shared_task(time_limit=600)
 def explain_editions():
     """What moved each edition away from the one before it."""
-    from . import editions
+    from scoring.boards import changelog
 
-    for edition in editions.unexplained()[: editions.PER_SWEEP]:
-        editions.explain(edition)
+    for edition in changelog.unexplained()[: changelog.PER_SWEEP]:
+        changelog.explain(edition)
 
 
 @shared_task(time_limit=600)
 def screen_raters():
     """Judge the raters of every study where there is something new, and flag what does not look like listening."""
-    from . import screening
+    from scoring.screening import sweep as screening
 
     for study in Study.objects.all():
         try:
@@ -111,7 +111,7 @@ def screen_raters():
 @shared_task
 def score_clips():
     """Embed and reward clips under the live model. Runs on the gpu queue."""
-    from . import jury
+    from scoring.jury import worker as jury
 
     with watchdog(seconds=600):
         jury.score_pending()
@@ -121,7 +121,7 @@ def score_clips():
 def work_off_score_jobs():
     """Score files that researchers sent. Then it is the clips' turn, whose own messages run out behind files that keep
     coming. Runs on the gpu queue."""
-    from . import score_jobs
+    from scoring.file_scoring import jobs as score_jobs
 
     with watchdog(seconds=600):
         n_scored = score_jobs.work_off()
@@ -132,7 +132,7 @@ def work_off_score_jobs():
 @shared_task(time_limit=300)
 def erase_scored_files():
     """Forget what researchers sent, a day after it was scored."""
-    from . import score_jobs
+    from scoring.file_scoring import jobs as score_jobs
 
     score_jobs.erase()
 
@@ -160,7 +160,7 @@ def _end_process(why):
 @shared_task(time_limit=600)
 def release_pairs():
     """A new release of training pairs, if there are votes that the last one did not have."""
-    from . import releases
+    from scoring.releases import numbered as releases
 
     releases.release_new_pairs()
 
@@ -168,6 +168,6 @@ def release_pairs():
 @shared_task(time_limit=6 * 3600)
 def retrain():
     """The next step of retraining, if the loop is on and something is due. Training takes minutes to hours."""
-    from . import retraining
+    from scoring.training import retraining
 
     retraining.turn()

@@ -1,6 +1,9 @@
 from django.urls import path, re_path
 
-from . import staff_views, views, views_editions
+from scoring import views
+from scoring.pages import editions as views_editions
+from scoring.pages import staff
+
 from .api import anchors, boards, calibration, editions, exports, listeners, score
 
 urlpatterns = [
@@ -29,11 +32,11 @@ urlpatterns = [
     path("api/editions/", editions.editions, name="api-editions"),
     path("api/editions/compare/", editions.compare, name="api-compare"),
     path("api/robustness/", editions.robustness, name="api-robustness"),
-    path("boards/<slug:slug>/systems/<path:name>/data.<str:format>", staff_views.system_data, name="system-data"),
-    path("boards/<slug:slug>/systems/<path:name>/", staff_views.system, name="system"),
-    path("boards/<slug:slug>/method/", staff_views.method, name="board-method"),
-    path("review/", staff_views.queue, name="review"),
-    path("review/data.<str:format>", staff_views.queue_data, name="review-data"),
-    path("review/again/", staff_views.serve_again, name="serve-again"),
-    path("review/mark/", staff_views.mark, name="training-mark"),
+    path("boards/<slug:slug>/systems/<path:name>/data.<str:format>", staff.system_data, name="system-data"),
+    path("boards/<slug:slug>/systems/<path:name>/", staff.system, name="system"),
+    path("boards/<slug:slug>/method/", staff.method, name="board-method"),
+    path("review/", staff.queue, name="review"),
+    path("review/data.<str:format>", staff.queue_data, name="review-data"),
+    path("review/again/", staff.serve_again, name="serve-again"),
+    path("review/mark/", staff.mark, name="training-mark"),
 ]

@@ -8,16 +8,19 @@ from django.views.decorators.http import require_safe
 from arena.models import Study
 from arena.rater_cookie import read_rater
 from arena.refusals import NotFound
+from scoring.anchors.page import anchors_json
+from scoring.boards.exclusions import exclusions as exclusions_of
+from scoring.boards.figures import data as figures
+from scoring.boards.figures import page as plots_page
+from scoring.boards.page import board_json, find_edition
+from scoring.boards.prediction_powered import powered_json
+from scoring.boards.robustness_cards import card_json
+from scoring.listeners.own_page import own_page
+from scoring.registry import live as registry
+from scoring.registry import model_page
+from scoring.stats.board_method import OVERALL
 
-from . import figures, model_page, plots_page, registry
 from .access import kept_private, may_see, page_study
-from .anchor_page import anchors_json
-from .board import board_json, find_edition
-from .boards import OVERALL
-from .cards import card_json
-from .exclusions import exclusions as exclusions_of
-from .history import own_page
-from .powered import powered_json
 
 DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
 

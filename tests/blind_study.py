@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from arena import candidates
 from arena.audio.loudness import measure
 from arena.models import Excerpt, Study, System
 from arena.services import cut_excerpt, ingest_clip, register_clip
+from arena.serving import candidates
 
 from .audio_files import music, write, write_plain_wav
 

@@ -8,9 +8,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from arena import recently
 from arena.models import Clip, Excerpt, Prompt, Study, System
 from arena.services import give_consent
+from arena.serving import process_cache
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,8 @@ def quick_passwords(settings):
 @pytest.fixture(autouse=True)
 def fresh_answers(monkeypatch):
     """What one test's study could serve is nothing to the next; and a thread would not see what a test has written."""
-    recently.forget()
-    monkeypatch.setattr(recently, "QUICK_S", 3600)
+    process_cache.forget()
+    monkeypatch.setattr(process_cache, "QUICK_S", 3600)
 
 
 @pytest.fixture

@@ -14,8 +14,10 @@ from django.db import connection
 
 from arena import audio
 from arena.models import Clip, Prompt, System
-from scoring import claims, jury, tasks
+from scoring import tasks
 from scoring.demo.synth import write_wav
+from scoring.jury import claims
+from scoring.jury import worker as jury
 from scoring.models import Embedding
 from scoring.services import activate_model
 
@@ -27,7 +29,7 @@ THREE_BLOCKS = ("clap-music", "mert-330m", "clap-music-text")
 START = """
 import django, sys, time
 django.setup()
-from scoring import jury
+from scoring.jury import worker as jury
 from scoring.reward.encoders.spectral import SpectralEncoder
 """
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from scoring.reward import metrics
+from scoring.metrics import preference
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Planted:
         """What is known of these pairs by who knows the true probability: the expected accuracy, and its `summarise`
         on the very labels drawn."""
         p = self.probability[pairs]
-        return float(np.maximum(p, 1 - p).mean()), metrics.summarise(logit(p), self.target[pairs])
+        return float(np.maximum(p, 1 - p).mean()), preference.summarise(logit(p), self.target[pairs])
 
 
 def planted(n_pairs, width, latent=16, wrong=0.25, seed=0, flips=False):

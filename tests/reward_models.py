@@ -4,7 +4,7 @@ import torch
 
 from scoring.reward.encoders import get_encoder
 from scoring.reward.head import RankNetHead
-from scoring.training import store_model
+from scoring.training.candidates import store_model
 
 
 def make_model(name, seed=0, hidden=(8,), sharpness=1.0, encoder_keys=("spectral",), **fields):

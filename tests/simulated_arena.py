@@ -9,8 +9,8 @@ from scipy.special import expit
 from annotations import ledger
 from annotations.models import Vote
 from arena.models import Battle, Clip, Prompt, Study, System
-from scoring import registry
 from scoring.models import Embedding, Retraining
+from scoring.registry import live as registry
 from scoring.reward.encoders import get_encoder
 
 from .conftest import make_clip

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from scoring.bradley_terry import BOTH_BAD
+from scoring.stats.bradley_terry import BOTH_BAD
 
 SYSTEMS = 8
 ABILITY = np.linspace(-1.2, 1.2, SYSTEMS)

@@ -10,8 +10,9 @@ from annotations import ledger
 from annotations.services import Answer, cast_vote
 from arena.models import Again, Battle, Clip
 from arena.refusals import Conflict, Refusal
-from arena.services import ask_again, give_consent, progress, serve_battle, skip_battle
-from arena.services.again import stop
+from arena.services import give_consent
+from arena.serving import ask_again, progress, serve_battle, skip_battle
+from arena.serving.again import stop
 from scoring import services
 
 

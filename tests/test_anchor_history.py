@@ -7,9 +7,10 @@ from django.utils import timezone
 
 from annotations.models import Alarm
 from arena.models import Clip, System
-from scoring import anchor_history, services
-from scoring.anchor_history import AnchorPairs
+from scoring import services
 from scoring.models import AnchorFit, RewardModel
+from scoring.stats import anchor_drift
+from scoring.stats.anchor_drift import AnchorPairs
 
 from . import simulated_arena
 
@@ -55,7 +56,7 @@ def covered(anchors, bias, systems):
 def test_intervals_of_biases_pinned_to_a_system_cover_in_93_to_97_percent():
     bias, share = np.linspace(-0.8, 0.8, SYSTEMS), 0.0
     for seed in range(BOARDS):
-        anchors, l2, pinned = anchor_history.fit(pairs(np.random.default_rng(seed), 400, bias), NAMES[2])
+        anchors, l2, pinned = anchor_drift.fit(pairs(np.random.default_rng(seed), 400, bias), NAMES[2])
         assert (l2, pinned) == (0, True)
         others = [i for i in range(SYSTEMS) if i != 2]
         share += covered(anchors, bias - bias[2], others) / BOARDS
@@ -67,7 +68,7 @@ def test_intervals_of_centred_biases_under_the_ridge_cover_in_93_to_97_percent()
     for seed in range(BOARDS):
         rng = np.random.default_rng(seed)
         bias = drawn_bias(rng)
-        anchors, l2, pinned = anchor_history.fit(pairs(rng, 400, bias))
+        anchors, l2, pinned = anchor_drift.fit(pairs(rng, 400, bias))
         assert (l2, pinned) == (1, False)
         share += covered(anchors, bias, range(SYSTEMS)) / BOARDS
     assert 0.93 <= share <= 0.97, f"covered {share:.3f}"
@@ -75,20 +76,20 @@ def test_intervals_of_centred_biases_under_the_ridge_cover_in_93_to_97_percent()
 
 def test_where_wins_do_not_settle_pinned_biases_the_ridge_does():
     few = pairs(np.random.default_rng(0), 6, np.zeros(SYSTEMS))
-    anchors, l2, pinned = anchor_history.fit(few, few.system_a[0])
+    anchors, l2, pinned = anchor_drift.fit(few, few.system_a[0])
     assert (l2, pinned, anchors.bias[few.system_a[0]]) == (1, True, 0)
-    _, l2, pinned = anchor_history.fit(few, "a system without pairs")
+    _, l2, pinned = anchor_drift.fit(few, "a system without pairs")
     assert (l2, pinned) == (1, False)
 
 
 def test_parts_follow_one_another_and_hold_enough_pairs_each():
     many = pairs(np.random.default_rng(0), 1000, np.zeros(SYSTEMS))
-    parts = anchor_history.parts(many)
+    parts = anchor_drift.parts(many)
     assert len(parts) == 6
     assert [seq for part in parts for seq in part.seq.tolist()] == many.seq.tolist()
-    assert len(anchor_history.parts(many[:130])) == 2
-    assert len(anchor_history.parts(many[:100])) == 1
-    assert anchor_history.changes(anchor_history.parts(many[:100])) == []
+    assert len(anchor_drift.parts(many[:130])) == 2
+    assert len(anchor_drift.parts(many[:100])) == 1
+    assert anchor_drift.changes(anchor_drift.parts(many[:100])) == []
 
 
 def test_large_biases_that_stay_are_no_change():
@@ -96,7 +97,7 @@ def test_large_biases_that_stay_are_no_change():
     rang = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        found = anchor_history.changes(anchor_history.parts(pairs(rng, 800, 2.5 * drawn_bias(rng))))
+        found = anchor_drift.changes(anchor_drift.parts(pairs(rng, 800, 2.5 * drawn_bias(rng))))
         assert len(found) == SYSTEMS
         rang += any(one.moved for one in found)
     assert rang <= 5
@@ -108,8 +109,8 @@ def test_a_planted_drift_is_found_in_its_system():
         rng = np.random.default_rng(seed)
         before, after = np.zeros(SYSTEMS), np.zeros(SYSTEMS)
         after[3] = 1.5
-        parts = anchor_history.parts(joined(pairs(rng, 2500, before), pairs(rng, 500, after, first_seq=2501)))
-        moved = [one for one in anchor_history.changes(parts) if one.moved]
+        parts = anchor_drift.parts(joined(pairs(rng, 2500, before), pairs(rng, 500, after, first_seq=2501)))
+        moved = [one for one in anchor_drift.changes(parts) if one.moved]
         found += [one.system for one in moved] == [NAMES[3]] and moved[0].change > 0.7
     assert found >= 34
 
@@ -117,8 +118,8 @@ def test_a_planted_drift_is_found_in_its_system():
 def test_a_drift_of_the_pinned_system_is_the_others_the_other_way():
     rng, before, after = np.random.default_rng(0), np.zeros(SYSTEMS), np.zeros(SYSTEMS)
     after[3] = 2.0
-    parts = anchor_history.parts(joined(pairs(rng, 2500, before), pairs(rng, 500, after, first_seq=2501)))
-    found = anchor_history.changes(parts, NAMES[3])
+    parts = anchor_drift.parts(joined(pairs(rng, 2500, before), pairs(rng, 500, after, first_seq=2501)))
+    found = anchor_drift.changes(parts, NAMES[3])
     assert len(found) == SYSTEMS - 1
     assert max(one.change for one in found) < 0
 
@@ -129,14 +130,14 @@ def test_with_as_many_pairs_as_are_still_needed_intervals_are_as_narrow_as_wante
     for seed in range(40):
         rng = np.random.default_rng(seed)
         so_far = pairs(rng, 200, bias)
-        anchors, l2, _ = anchor_history.fit(so_far, anchor_system)
-        needed = anchor_history.pairs_needed(anchors, 0.2, l2)
+        anchors, l2, _ = anchor_drift.fit(so_far, anchor_system)
+        needed = anchor_drift.pairs_needed(anchors, 0.2, l2)
         assert needed.get(anchor_system, 0) == 0
         factor = 1 + sum(needed.values()) / sum(anchors.n_pairs[s] for s in needed if s != anchor_system)
-        more = anchor_history.fit(pairs(rng, int(200 * factor), bias, int(40 * factor)), anchor_system)[0]
+        more = anchor_drift.fit(pairs(rng, int(200 * factor), bias, int(40 * factor)), anchor_system)[0]
         reached += [(high - low) / 2 for system, (low, high) in more.interval().items() if system != anchor_system]
     assert np.mean(reached) == pytest.approx(0.2, rel=0.06)
-    assert set(anchor_history.pairs_needed(more, 1.0, l2).values()) == {0}
+    assert set(anchor_drift.pairs_needed(more, 1.0, l2).values()) == {0}
 
 
 # ---- in the arena ----

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from scoring.anchors import Anchors, fit_anchors
-from scoring.bradley_terry import NoFiniteEstimate
+from scoring.stats.anchors import Anchors, fit_anchors
+from scoring.stats.bradley_terry import NoFiniteEstimate
 
 PLANTED = {"drum": 0.9, "flute": -0.6, "harp": 0.0, "organ": -0.3}
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 
-from scoring import claims, jury
+from scoring.jury import claims
+from scoring.jury import worker as jury
 from scoring.models import Embedding
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.services import activate_model

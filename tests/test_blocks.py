@@ -6,24 +6,24 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from annotations import blocks, ledger
+from annotations import ledger, vote_blocks
 from annotations.models import Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import ANSWERS, Battle
 from scoring import inputs
-from scoring.clusters import clusters_of
+from scoring.stats.clusters import clusters_of
 
 from .test_boards import cast
 
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(blocks, "SIZE", 3)
+    monkeypatch.setattr(vote_blocks, "SIZE", 3)
 
 
 def told(records):
     return [
-        (int(r["seq"]), int(r["vote"]), bytes(r["rater"]), ANSWERS[r["answer"]], blocks.KINDS[r["kind"]])
+        (int(r["seq"]), int(r["vote"]), bytes(r["rater"]), ANSWERS[r["answer"]], vote_blocks.KINDS[r["kind"]])
         for r in records
     ]
 
@@ -34,20 +34,20 @@ def told_by_the_rows(study):
 
 
 def test_a_record_names_every_kind_of_battle_and_every_answer():
-    assert set(blocks.KINDS) == set(Battle.Kind.values)
+    assert set(vote_blocks.KINDS) == set(Battle.Kind.values)
 
 
 def test_blocks_and_the_rest_are_read_as_one(study, small):
     for answers in (["A"], ["B", "TIE"], ["BOTH_BAD", "A"], ["A"], ["B", "B"]):
         cast(study, answers)
-        assert told(blocks.read(study, ledger.head())) == told_by_the_rows(study)
+        assert told(vote_blocks.read(study, ledger.head())) == told_by_the_rows(study)
     assert study.vote_blocks.count() == 2  # of 8 votes
-    assert blocks.damaged(study) is None
+    assert vote_blocks.damaged(study) is None
 
 
 def test_every_column_is_what_the_battle_says(study, small):
     cast(study, ["A", "B", "TIE", "A"])
-    records = blocks.read(study, ledger.head())
+    records = vote_blocks.read(study, ledger.head())
     battles = [Vote.objects.get(pk=int(pk)).battle for pk in records["vote"]]
     for name in ("system_a", "system_b", "clip_a", "clip_b", "prompt"):
         assert records[name].tolist() == [getattr(battle, f"{name}_id") for battle in battles]
@@ -60,7 +60,7 @@ def test_every_column_is_what_the_battle_says(study, small):
 def test_any_stretch_of_the_ledger_can_be_read(study, small, after, up_to):
     cast(study, "ABAB")
     cast(study, "ABA")
-    assert [seq for seq, *_ in told(blocks.read(study, up_to, after))] == list(range(after + 1, min(up_to, 7) + 1))
+    assert [seq for seq, *_ in told(vote_blocks.read(study, up_to, after))] == list(range(after + 1, min(up_to, 7) + 1))
 
 
 def test_votes_that_lie_between_those_of_another_study_and_flags_are_not_missed(study, small):
@@ -73,22 +73,22 @@ def test_votes_that_lie_between_those_of_another_study_and_flags_are_not_missed(
         flag(Vote.objects.order_by("-pk").first(), "too_fast", 1)
         cast(other, answers)
     for one in (study, other):
-        assert told(blocks.read(one, ledger.head())) == told_by_the_rows(one)
+        assert told(vote_blocks.read(one, ledger.head())) == told_by_the_rows(one)
         assert one.vote_blocks.count() == 2
 
 
 def test_votes_of_before_there_were_blocks_are_packed_with_the_next(study, monkeypatch):
     cast(study, "ABABA")
     assert study.vote_blocks.count() == 0
-    monkeypatch.setattr(blocks, "SIZE", 2)
+    monkeypatch.setattr(vote_blocks, "SIZE", 2)
     cast(study, "A")
     assert study.vote_blocks.count() == 3
-    assert told(blocks.read(study, ledger.head())) == told_by_the_rows(study)
+    assert told(vote_blocks.read(study, ledger.head())) == told_by_the_rows(study)
 
 
 def test_a_block_that_is_added_while_votes_are_read_hides_none(study, monkeypatch):
     cast(study, "ABABA")
-    monkeypatch.setattr(blocks, "SIZE", 2)
+    monkeypatch.setattr(vote_blocks, "SIZE", 2)
     swept = []
 
     def sweep_after_the_blocks_were_read(execute, sql, params, many, context):
@@ -96,11 +96,11 @@ def test_a_block_that_is_added_while_votes_are_read_hides_none(study, monkeypatc
         if not swept and "annotations_voteblock" in sql:
             swept.append(sql)
             with CaptureQueriesContext(connection):  # a cursor of its own: the answer above stays to be fetched
-                blocks.keep(study)
+                vote_blocks.keep(study)
         return found
 
     with connection.execute_wrapper(sweep_after_the_blocks_were_read):
-        read = blocks.read(study, ledger.head())
+        read = vote_blocks.read(study, ledger.head())
     assert told(read) == told_by_the_rows(study)
     assert study.vote_blocks.count() == 2
 
@@ -108,12 +108,12 @@ def test_a_block_that_is_added_while_votes_are_read_hides_none(study, monkeypatc
 def test_a_long_past_is_packed_some_blocks_at_a_time(study, monkeypatch):
     for _ in range(3):
         cast(study, "ABABAB")
-    monkeypatch.setattr(blocks, "SIZE", 2)
-    monkeypatch.setattr(blocks, "AT_ONCE", 4)
+    monkeypatch.setattr(vote_blocks, "SIZE", 2)
+    monkeypatch.setattr(vote_blocks, "AT_ONCE", 4)
     for n_blocks in (4, 8, 9, 9):
-        blocks.keep(study)
+        vote_blocks.keep(study)
         assert study.vote_blocks.count() == n_blocks
-        assert told(blocks.read(study, ledger.head())) == told_by_the_rows(study)
+        assert told(vote_blocks.read(study, ledger.head())) == told_by_the_rows(study)
 
 
 def test_a_block_that_does_not_say_what_the_rows_say_is_found(study, small):
@@ -123,7 +123,7 @@ def test_a_block_that_does_not_say_what_the_rows_say_is_found(study, small):
     wrong[100] ^= 1
     block.records = bytes(wrong)
     block.save()
-    assert blocks.damaged(study) == 4
+    assert vote_blocks.damaged(study) == 4
     with pytest.raises(CommandError, match="open: the block of votes that begins at 4"):
         call_command("verify_ledger")
 
@@ -132,10 +132,10 @@ def test_a_block_that_is_gone_is_missed_by_who_checks(study, small):
     for _ in range(2):
         cast(study, "ABABAB")
     study.vote_blocks.all()[1].delete()
-    assert blocks.damaged(study) == study.vote_blocks.all()[1].first_seq == 7
+    assert vote_blocks.damaged(study) == study.vote_blocks.all()[1].first_seq == 7
     study.vote_blocks.all().delete()
-    blocks.keep(study)
-    assert blocks.damaged(study) is None
+    vote_blocks.keep(study)
+    assert vote_blocks.damaged(study) is None
     assert study.vote_blocks.count() == 4
 
 
@@ -154,10 +154,10 @@ def test_verify_ledger_says_what_it_found_in_order(study, small, capsys):
 def test_some_votes_can_be_read_by_their_ids_without_those_that_have_no_place_yet(study, small):
     cast(study, "ABAB")
     votes = list(Vote.objects.order_by("pk"))
-    assert told(blocks.read_votes(study, [votes[3].pk, votes[1].pk])) == [
+    assert told(vote_blocks.read_votes(study, [votes[3].pk, votes[1].pk])) == [
         row for row in told_by_the_rows(study) if row[1] in (votes[1].pk, votes[3].pk)
     ]
-    assert blocks.read_votes(study, []).size == 0
+    assert vote_blocks.read_votes(study, []).size == 0
 
 
 def test_a_board_counts_the_same_votes_whatever_the_blocks(study, monkeypatch):
@@ -169,8 +169,8 @@ def test_a_board_counts_the_same_votes_whatever_the_blocks(study, monkeypatch):
     ledger.catch_up()
     joined = inputs.study_votes(study, ledger.head(), ["withdrawn", "too_fast"])
     assert joined.excluded == {"both_bad": 1, "too_fast": 1, "withdrawn": 4}
-    monkeypatch.setattr(blocks, "SIZE", 2)
-    blocks.keep(study)
+    monkeypatch.setattr(vote_blocks, "SIZE", 2)
+    vote_blocks.keep(study)
     assert study.vote_blocks.count() == 4
     packed = inputs.study_votes(study, ledger.head(), ["withdrawn", "too_fast"])
     assert (packed.input_hash, packed.excluded) == (joined.input_hash, joined.excluded)
@@ -203,4 +203,4 @@ def test_reading_asks_no_more_of_the_database_with_many_blocks(study, small, dja
         cast(study, "ABABAB")
     head = ledger.head()
     with django_assert_num_queries(2):
-        blocks.read(study, head)
+        vote_blocks.read(study, head)

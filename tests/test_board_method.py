@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import User
 
-from scoring import boards, services
-from scoring.bradley_terry import fit_davidson, fit_grounded
+from scoring import services
+from scoring.stats import board_method
+from scoring.stats.bradley_terry import fit_davidson, fit_grounded
 from scoring.templatetags.boards import tie_share
 
 from .test_boards import cast
@@ -90,7 +91,7 @@ def choose(client, **choice):
 
 
 def last_choice(study):
-    return boards.choice_of(study.editions.order_by("-number")[0].config)
+    return board_method.choice_of(study.editions.order_by("-number")[0].config)
 
 
 def test_staff_chooses_how_the_board_is_computed_and_it_stays_so(voted, admin_client):

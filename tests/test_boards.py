@@ -10,10 +10,12 @@ from annotations import ledger
 from annotations.models import Flag, Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import Clip, Prompt, Rater, Study, System
-from arena.services import give_consent, serve_battle
-from scoring import boards, services
+from arena.services import give_consent
+from arena.serving import serve_battle
+from scoring import services
 from scoring.inputs import rewards
 from scoring.models import AnchorFit, Edition, RewardModel
+from scoring.stats import board_method
 
 from .conftest import make_clip
 
@@ -53,7 +55,7 @@ def test_editions_are_numbered_and_rebuild_to_the_same_json(study):
     assert third.excluded == {"withdrawn": 4}
     assert third.n_votes == 3
     for edition in Edition.objects.all():
-        assert services.rebuild_edition(edition) == boards.canonical_json(edition.result)
+        assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_an_edition_never_changes(study):
@@ -112,7 +114,7 @@ def test_systems_that_never_met_stand_in_groups_of_their_own(study):
 )
 def test_a_board_is_due_by_the_rule(situation, due):
     usual = {"n_new_entries": 1, "oldest_wait_s": 0.0, "since_last_s": 60.0}
-    assert boards.is_due(**{**usual, **situation}) is due
+    assert board_method.is_due(**{**usual, **situation}) is due
 
 
 def test_a_board_is_due_once_the_ledger_has_something_new(study):
@@ -174,7 +176,7 @@ def test_the_oldest_uncounted_vote_decides_for_a_large_board(study, monkeypatch)
     edition = services.refit_board(study, now=timezone.now() - timedelta(minutes=10))
     cast(study, "A", rater=Rater.objects.first())
     asked = {}
-    monkeypatch.setattr(boards, "is_due", lambda **figures: asked.update(figures) or True)
+    monkeypatch.setattr(board_method, "is_due", lambda **figures: asked.update(figures) or True)
     services.board_is_due(study, now=timezone.now() + timedelta(seconds=40))
     assert (asked["n_counted"], asked["n_new_entries"], asked["n_votes"]) == (2, 1, 3)
     assert 40 <= asked["oldest_wait_s"] < 45

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scoring.bradley_terry import Fit, NoFiniteEstimate, bootstrap, fit, fit_davidson
+from scoring.stats.bradley_terry import Fit, NoFiniteEstimate, bootstrap, fit, fit_davidson
 
 from .test_bradley_terry import simulate
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from scoring.bradley_terry import NoFiniteEstimate, fit, pairs, sums
-from scoring.bradley_terry.votes import check, codes
+from scoring.stats.bradley_terry import NoFiniteEstimate, fit, pairs, sums
+from scoring.stats.bradley_terry.votes import check, codes
 
 
 def simulate(n=6, size=600, seed=0, ties=0.2, raters=40):

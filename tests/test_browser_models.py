@@ -2,7 +2,7 @@
 
 import pytest
 
-from scoring import registry
+from scoring.registry import live as registry
 
 from .browser import a_chromium, a_context, a_visitor, some_excerpts, the_stage  # noqa: F401 (fixtures)
 from .test_model_pages import whole  # noqa: F401 (a fixture)

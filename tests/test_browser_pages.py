@@ -9,7 +9,8 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.services import Answer, cast_vote
 from arena.models import Study
-from arena.services import give_consent, serve_battle
+from arena.services import give_consent
+from arena.serving import serve_battle
 from scoring.services import refit_board
 
 from . import browser as stage

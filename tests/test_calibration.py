@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from scoring.calibration import probability, sigmoid
+from scoring.metrics import lapses, preference
 from scoring.models import RewardModel
-from scoring.reward import lapses, metrics
+from scoring.registry.calibration import probability, sigmoid
 
 from .score_cast import MEASURED, Researcher, measured_and_calibrated
 
@@ -119,7 +119,7 @@ def test_what_training_measures_is_what_calibration_reads(rosa):
     margin = rng.normal(0, 2, (2, 800))
     target = (rng.random((2, 800)) < expit(margin / 1.7)).astype(float)
     fitted = lapses.calibrate(margin[0], target[0])
-    sides = {side: metrics.report(margin[row], target[row]) for row, side in enumerate(("validation", "test"))}
+    sides = {side: preference.report(margin[row], target[row]) for row, side in enumerate(("validation", "test"))}
     sides["test"]["calibrated"] = {**asdict(fitted), "ece": 0.02, "log_loss": 0.6}
     live(sides)
     body = rosa.get(URL).json()

@@ -10,9 +10,12 @@ from annotations.services import withdraw_rater
 from arena.models import Battle, Participation, Prompt
 from arena.refusals import NotFound
 from arena.services import give_consent
-from scoring import boards, categories, category_boards, figures, services, tasks
-from scoring.categories import language_of
+from scoring import services, tasks
+from scoring.boards import categories
+from scoring.boards.categories import language_of
+from scoring.boards.figures import data as figures
 from scoring.models import CategoryBoards
+from scoring.stats import board_method, category_method
 
 from .conftest import Listener
 from .test_boards import cast
@@ -125,13 +128,13 @@ def test_tags_edited_later_do_not_change_what_was_computed(tagged):
     Prompt.objects.update(tags=["other"])
     rebuilt = categories.rebuild(row)
     assert rebuilt.lost == {}
-    assert rebuilt.json == categories.stored(row) == boards.canonical_json(row.result)
+    assert rebuilt.json == categories.stored(row) == board_method.canonical_json(row.result)
 
 
 def test_a_row_of_a_former_method_is_shown_and_says_why_it_is_not_rebuilt(tagged, client, monkeypatch):
     cast(tagged, "ABAB")
     with monkeypatch.context() as then:
-        then.setattr(category_boards, "METHOD_VERSION", 1)
+        then.setattr(category_method, "METHOD_VERSION", 1)
         row = computed(tagged)
     board = client.get("/api/leaderboard/", {"category": "tag:rock"}).json()
     assert board["about"]["method"] == "pooled-bradley-terry 1" and board["groups"]
@@ -167,7 +170,7 @@ def test_a_language_has_a_board_from_twenty_listeners_on(study):
     assert [(one["category"], one["n_raters"], one["n_votes"]) for one in row.summary] == [("language:fr", 20, 40)]
     assert row.result["too_small"]["language"] == 1
     assert row.result["unknown"]["language"] == 1 + 42
-    assert '"de"' not in boards.canonical_json(row.result)
+    assert '"de"' not in board_method.canonical_json(row.result)
 
 
 def test_listeners_say_once_which_group_they_belong_to(study):
@@ -188,7 +191,7 @@ def test_a_group_has_a_board_from_twenty_listeners_on(study):
     crowd(study, 3, group="listener")
     row = computed(study)
     assert [one["category"] for one in row.summary] == ["group:musician"]
-    assert categories.rebuild(row).json == boards.canonical_json(row.result)
+    assert categories.rebuild(row).json == board_method.canonical_json(row.result)
 
 
 def test_after_a_withdrawal_the_rest_is_rebuilt_and_it_is_said_what_cannot_be(tagged):

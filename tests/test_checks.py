@@ -7,11 +7,11 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from annotations.models import Flag, Vote
-from arena import candidates
-from arena.candidates import DEGRADED
 from arena.models import Battle, Excerpt, Prompt, System
-from arena.schedule import REPEAT_DISTANCE
-from arena.services import give_consent, serve_battle
+from arena.services import give_consent
+from arena.serving import candidates, serve_battle
+from arena.serving.candidates import DEGRADED
+from arena.serving.schedule import REPEAT_DISTANCE
 
 from .conftest import Listener, make_clip
 

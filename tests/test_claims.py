@@ -11,7 +11,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from scoring import claims, jury
+from scoring.jury import claims
+from scoring.jury import worker as jury
 from scoring.models import Embedding
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.services import activate_model, store_rewards

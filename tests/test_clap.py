@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import ClapConfig
 
+from scoring.reward.checkpoints import account_for
 from scoring.reward.encoders import clap_network, get_encoder
-from scoring.reward.encoders.checkpoints import account_for
 from scoring.reward.encoders.clap_network import Clap, is_unused, load, published_name, quantised, repeat_pad
 from scoring.reward.head import BadCheckpoint
 from tests.goldens.inputs import TEXTS, music, waveforms

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from scoring.bradley_terry import BadCovariate, NoFiniteEstimate, fit, fit_with_covariates, pairs
-from scoring.bradley_terry.votes import check
+from scoring.stats.bradley_terry import BadCovariate, NoFiniteEstimate, fit, fit_with_covariates, pairs
+from scoring.stats.bradley_terry.votes import check
 
 THETA = np.array([1.0, 0.3, -0.2, -1.1])
 

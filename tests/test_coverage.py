@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from scoring.bradley_terry import fit, fit_davidson, fit_grounded, fit_with_covariates, outcomes
+from scoring.stats.bradley_terry import fit, fit_davidson, fit_grounded, fit_with_covariates, outcomes
 
 SYSTEMS, BOARDS = 8, 1000
 ABILITY = np.linspace(-1.2, 1.2, SYSTEMS)

@@ -11,11 +11,11 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from scipy.stats import chisquare
 
-from arena import recently
 from arena.models import Battle, Excerpt, PairingTable, Prompt, Study, System
-from arena.services import give_consent, progress, serve_battle
-from arena.services.drawing import Offer
-from arena.stock import NEWCOMER, Stock
+from arena.services import give_consent
+from arena.serving import process_cache, progress, serve_battle
+from arena.serving.draw_pair import Offer
+from arena.serving.stock import NEWCOMER, Stock
 
 from .conftest import make_clip
 
@@ -169,8 +169,8 @@ def test_a_new_table_is_drawn_from_within_seconds(informative, monkeypatch):
     table_of(informative, [1, 0, 0, 0, 0, 0])
     assert max(shares(informative, 60).values()) > 0.8
     table_of(informative, [0, 0, 0, 0, 0, 1], version=2)
-    now = recently.time.monotonic
-    monkeypatch.setattr(recently.time, "monotonic", lambda: now() + 2 * recently.FRESH_S)
+    now = process_cache.time.monotonic
+    monkeypatch.setattr(process_cache.time, "monotonic", lambda: now() + 2 * process_cache.FRESH_S)
     assert shares(informative, 60)[frozenset(("cedar", "dogwood"))] > 0.8
 
 
@@ -207,7 +207,7 @@ def test_votes_are_counted_as_they_come_and_again_after_a_while(study, rater, ti
     assert counted() == 6
     time_passes(31 * 60)
     assert counted() == 5
-    recently.forget()
+    process_cache.forget()
     assert counted() == 5
 
 

@@ -9,8 +9,10 @@ from annotations import ledger
 from annotations.models import Flag, Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import Clip, System
-from scoring import boards, cards, changes, editions, services, tasks
+from scoring import services, tasks
+from scoring.boards import changelog, robustness_cards
 from scoring.models import EditionChange, RewardModel, RobustnessCard
+from scoring.stats import board_method, edition_difference
 
 from .test_boards import cast
 
@@ -23,8 +25,8 @@ def fill_with_rewards(study):
 
 
 def explain_all():
-    for edition in editions.unexplained():
-        editions.explain(edition)
+    for edition in changelog.unexplained():
+        changelog.explain(edition)
 
 
 def rows(difference):
@@ -57,7 +59,7 @@ def history(study):
 
 
 def test_new_votes_alone_are_the_whole_move(history):
-    told = editions.difference(history, 1, 2)
+    told = changelog.difference(history, 1, 2)
     assert told["facts"] == {"new_votes": 3, "withdrawn": 0, "flagged": 0, "readmitted": 0}
     assert_parts_add_up(told)
     for row in told["systems"]:
@@ -66,7 +68,7 @@ def test_new_votes_alone_are_the_whole_move(history):
 
 
 def test_a_withdrawal_beside_new_votes_is_told_apart_from_them(history):
-    told = editions.difference(history, 2, 3)
+    told = changelog.difference(history, 2, 3)
     assert told["facts"] == {"new_votes": 3, "withdrawn": 4, "flagged": 0, "readmitted": 0}
     assert_parts_add_up(told)
     assert any(row["parts"]["exclusions"]["rating"] for row in told["systems"])
@@ -84,12 +86,12 @@ def test_the_part_of_new_votes_is_what_a_board_with_them_and_without_the_withdra
     withdraw_rater(leaver)
     ledger.extend()
     then = services.refit_board(study)
-    stages, _ = editions._stages(first, then, True)
-    assert changes.placements(stages[1]) == changes.placements(nobody_left.result)
+    stages, _ = changelog._stages(first, then, True)
+    assert edition_difference.placements(stages[1]) == edition_difference.placements(nobody_left.result)
 
 
 def test_another_treatment_is_the_method(history):
-    told = editions.difference(history, 3, 4)
+    told = changelog.difference(history, 3, 4)
     assert told["facts"]["new_votes"] == 0
     assert set(told["settings"]) == {"treatment", "tie"}
     assert_parts_add_up(told)
@@ -97,11 +99,11 @@ def test_another_treatment_is_the_method(history):
 
 
 def test_between_distant_editions_the_parts_are_those_of_every_step_between(history):
-    whole = rows(editions.difference(history, 1, 4))
-    assert_parts_add_up(editions.difference(history, 1, 4))
-    first, second = rows(editions.difference(history, 1, 2)), rows(editions.difference(history, 2, 4))
+    whole = rows(changelog.difference(history, 1, 4))
+    assert_parts_add_up(changelog.difference(history, 1, 4))
+    first, second = rows(changelog.difference(history, 1, 2)), rows(changelog.difference(history, 2, 4))
     for name, row in whole.items():
-        for part in changes.PARTS:
+        for part in edition_difference.PARTS:
             both = first[name]["parts"][part]["rating"] + second[name]["parts"][part]["rating"]
             assert row["parts"][part]["rating"] == pytest.approx(both, abs=1e-9)
 
@@ -114,13 +116,16 @@ def board_of(**ratings):
 
 def test_a_system_has_parts_where_it_was_on_every_board_between():
     first, second, third = board_of(x=1.0, y=-1.0), board_of(x=2.0, z=0.0, y=-2.0), board_of(x=1.5, z=-1.5)
-    steps = [changes.split([first, second, second, second]), changes.split([second, second, third, third])]
-    whole = changes.chain(steps)
+    steps = [
+        edition_difference.split([first, second, second, second]),
+        edition_difference.split([second, second, third, third]),
+    ]
+    whole = edition_difference.chain(steps)
     assert whole["x"]["parts"]["new_votes"] == {"rating": 1.0, "rank": 0}
     assert whole["x"]["parts"]["exclusions"] == {"rating": -0.5, "rank": 0}
     assert (whole["y"]["to"], whole["y"]["parts"]) == (None, None)
     assert (whole["z"]["from"], whole["z"]["parts"]) == (None, None)
-    assert changes.split([first, None, None, second])["x"]["parts"] is None
+    assert edition_difference.split([first, None, None, second])["x"]["parts"] is None
 
 
 def test_a_stage_that_has_no_fit_leaves_the_parts_unknown_and_the_move_known(study):
@@ -132,7 +137,7 @@ def test_a_stage_that_has_no_fit_leaves_the_parts_unknown_and_the_move_known(stu
     ledger.extend()
     assert services.refit_board(study).config["treatment"] == "half_tie"
     explain_all()
-    told = editions.difference(study, 1, 2)
+    told = changelog.difference(study, 1, 2)
     assert told["complete"] and told["facts"]["withdrawn"] == 1
     assert all(row["move"] and row["parts"] is None for row in told["systems"] if row["from"] and row["to"])
 
@@ -150,9 +155,9 @@ def test_flags_that_exclude_and_votes_that_are_cleared_are_counted(study):
     ledger.extend()
     services.refit_board(study)
     explain_all()
-    assert editions.difference(study, 1, 2)["facts"]["flagged"] == 1
-    assert editions.difference(study, 2, 3)["facts"]["readmitted"] == 1
-    told = editions.difference(study, 1, 3)
+    assert changelog.difference(study, 1, 2)["facts"]["flagged"] == 1
+    assert changelog.difference(study, 2, 3)["facts"]["readmitted"] == 1
+    told = changelog.difference(study, 1, 3)
     assert all(row["move"]["rating"] == 0 for row in told["systems"])
     assert any(row["parts"] and row["parts"]["exclusions"]["rating"] == 0 for row in told["systems"])
 
@@ -169,7 +174,7 @@ def test_counting_flagged_votes_again_is_a_setting_not_an_exclusion(study):
     study.save()
     services.refit_board(study)
     explain_all()
-    told = editions.difference(study, 1, 2)
+    told = changelog.difference(study, 1, 2)
     assert set(told["settings"]) == {"excluded_flags"}
     assert told["facts"] == {"new_votes": 0, "withdrawn": 0, "flagged": 0, "readmitted": 0}
     assert any(row["move"] and row["parts"]["method"] == row["move"] for row in told["systems"])
@@ -178,7 +183,7 @@ def test_counting_flagged_votes_again_is_a_setting_not_an_exclusion(study):
 def test_a_change_never_changes_and_rebuilds_to_the_same_json(history):
     assert EditionChange.objects.count() == 3
     for change in EditionChange.objects.all():
-        assert editions.rebuild_change(change) == boards.canonical_json(change.result)
+        assert changelog.rebuild_change(change) == board_method.canonical_json(change.result)
     with pytest.raises(Exception, match="append-only"):
         change.save()
 
@@ -188,19 +193,19 @@ def test_two_workers_at_once_explain_an_edition_once(study):
     services.refit_board(study)
     cast(study, "AB")
     edition = services.refit_board(study)
-    assert editions.explain(edition)
-    assert editions.explain(edition) is None
-    assert not editions.unexplained().exists()
+    assert changelog.explain(edition)
+    assert changelog.explain(edition) is None
+    assert not changelog.unexplained().exists()
 
 
 def test_a_retired_system_stays_on_every_edition_and_in_their_difference(history):
     system = history.systems.get(name="birch")
-    before = editions.difference(history, 1, 4)
+    before = changelog.difference(history, 1, 4)
     history.systems.remove(system)
     System.objects.filter(pk=system.pk).update(retired_at="2026-01-01T00:00Z")
     for edition in history.editions.all():
-        assert services.rebuild_edition(edition) == boards.canonical_json(edition.result)
-    assert editions.difference(history, 1, 4) == before
+        assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
+    assert changelog.difference(history, 1, 4) == before
     latest = services.refit_board(history)
     assert "birch" in {row["system"] for group in latest.result["groups"] for row in group}
 
@@ -209,37 +214,37 @@ def test_a_retired_system_stays_on_every_edition_and_in_their_difference(history
 
 
 def test_a_card_is_written_once_for_the_last_edition_and_rebuilds_to_the_same_json(history):
-    assert cards.card_is_due(history)
+    assert robustness_cards.card_is_due(history)
     tasks.write_cards()
     card = RobustnessCard.objects.get()
     assert card.edition.number == 4
-    assert not cards.card_is_due(history)
-    assert cards.write_card(history, only_if_due=True) is None
-    assert cards.rebuild_card(card) == boards.canonical_json(card.result)
+    assert not robustness_cards.card_is_due(history)
+    assert robustness_cards.write_card(history, only_if_due=True) is None
+    assert robustness_cards.rebuild_card(card) == board_method.canonical_json(card.result)
     with pytest.raises(Exception, match="append-only"):
         card.save()
 
 
 def test_new_anchors_make_another_card_but_not_at_once(history, time_passes):
-    cards.write_card(history)
+    robustness_cards.write_card(history)
     model = fill_with_rewards(history)
     services.refit_anchors(history, model)
-    assert not cards.card_is_due(history)
+    assert not robustness_cards.card_is_due(history)
     time_passes(11 * 60)
-    card = cards.write_card(history, only_if_due=True)
+    card = robustness_cards.write_card(history, only_if_due=True)
     assert card.result["reward_model"]["n"] > 0
-    assert cards.rebuild_card(card) == boards.canonical_json(card.result)
+    assert robustness_cards.rebuild_card(card) == board_method.canonical_json(card.result)
 
 
 def test_rewards_that_come_later_do_not_change_what_a_card_rebuilds_to(history):
     model = fill_with_rewards(history)
     services.refit_anchors(history, model)
-    card = cards.write_card(history)
+    card = robustness_cards.write_card(history)
     cast(history, "ABAB")
     withdraw_rater(cast(history, "A"))
     services.refit_board(history)
     services.refit_anchors(history, model)
-    assert cards.rebuild_card(card) == boards.canonical_json(card.result)
+    assert robustness_cards.rebuild_card(card) == board_method.canonical_json(card.result)
 
 
 @pytest.mark.parametrize("leaves_out", [True, False])
@@ -251,7 +256,7 @@ def test_flagged_votes_are_on_the_card_whether_the_board_counts_them_or_not(stud
         flag(vote, "risk", 1)
     ledger.extend()
     services.refit_board(study)
-    flagged = cards.write_card(study).result["flagged"]
+    flagged = robustness_cards.write_card(study).result["flagged"]
     assert (flagged["flagged"], flagged["edition_counts_them"]) == (2, not leaves_out)
     assert flagged["votes"] == {"with": 5, "without": 3}
 
@@ -276,7 +281,7 @@ def test_the_difference_is_there_as_a_page_and_as_json(history, client):
     assert "From edition 1 to 4" in page and "Exclusions" in page
     assert "From edition 3 to 4" in client.get("/boards/open/compare/").content.decode()
     told = client.get("/api/editions/compare/?from=2&to=3").json()
-    assert told == json.loads(json.dumps(editions.difference(history, 2, 3)))
+    assert told == json.loads(json.dumps(changelog.difference(history, 2, 3)))
 
 
 @pytest.mark.parametrize("asked", ["from=4&to=1", "from=2&to=2", "from=1&to=99", "from=x&to=2", "from=0&to=1"])
@@ -300,8 +305,8 @@ def test_before_the_sweep_has_been_there_the_move_is_known_and_its_parts_are_not
 def test_the_board_shows_its_card_and_nothing_is_computed_in_the_web_process(history, client, monkeypatch):
     assert "Not computed yet for this edition." in client.get("/boards/open/").content.decode()
     fill_with_rewards(history)
-    cards.write_card(history)
-    monkeypatch.setattr(cards, "compute", None)
+    robustness_cards.write_card(history)
+    monkeypatch.setattr(robustness_cards, "compute", None)
     page = client.get("/boards/open/").content.decode()
     assert "How sure is the order?" in page and "would lead instead of" in page
     assert "Busiest listeners" in page and "Slot B won" in page
@@ -314,7 +319,7 @@ def test_the_board_shows_its_card_and_nothing_is_computed_in_the_web_process(his
 
 
 def test_an_older_edition_keeps_its_card_and_one_that_never_had_any_gets_it_by_command(history, client, admin_client):
-    cards.write_card(history)
+    robustness_cards.write_card(history)
     cast(history, "A")
     services.refit_board(history)
     assert "would lead instead of" in client.get("/boards/open/?edition=4").content.decode()
@@ -327,7 +332,7 @@ def test_an_older_edition_keeps_its_card_and_one_that_never_had_any_gets_it_by_c
     assert command not in client.get("/boards/open/?edition=2").content.decode()
     call_command("robustness_card", "open", "--edition", "2")
     card = RobustnessCard.objects.get(edition__number=2)
-    assert cards.rebuild_card(card) == boards.canonical_json(card.result)
+    assert robustness_cards.rebuild_card(card) == board_method.canonical_json(card.result)
     assert "How sure is the order?" in (page := client.get("/boards/open/?edition=2").content.decode())
     assert "Not computed" not in page
 
@@ -349,5 +354,5 @@ def test_a_study_without_votes_has_an_empty_history_and_no_card(study, client):
     assert "No edition yet" in client.get("/boards/open/editions/").content.decode()
     assert client.get("/api/robustness/").json()["card"] is None
     assert client.get("/boards/open/compare/").status_code == 404
-    assert not cards.card_is_due(study)
+    assert not robustness_cards.card_is_due(study)
     assert "How sure is the order?" not in client.get("/boards/open/").content.decode()

@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from scoring.reward.blocks import find_encoders, named_blocks
 from scoring.reward.encoders import UnknownEncoder
 from scoring.reward.head import BadCheckpoint, RankNetHead, save_head
+from scoring.reward.head_inputs import find_encoders, named_blocks
 
 
 @pytest.fixture(autouse=True)

@@ -12,16 +12,16 @@ from django.core.management import CommandError, call_command
 from arena import audio
 from arena.models import Clip
 from arena.services import ingest_clip, register_clip
-from scoring import jury
 from scoring.demo.synth import write_wav
 from scoring.evaluation import judge as judging
 from scoring.evaluation.benchmark import RewardCache
+from scoring.evaluation.probes import PROBES
+from scoring.evaluation.rewardbench import tables
+from scoring.jury import worker as jury
 from scoring.reward.encoders import get_encoder
 from scoring.reward.head import RankNetHead
-from scoring.reward.probes import PROBES
-from scoring.rewardbench import tables
 from scoring.services import activate_model
-from scoring.training import store_model
+from scoring.training.candidates import store_model
 
 RATE = 16_000
 

@@ -15,9 +15,9 @@ from annotations import ledger
 from annotations.exports import VOTE_COLUMNS
 from annotations.services import withdraw_rater
 from arena.models import Battle, Clip
-from scoring.exports import PAIR_COLUMNS
 from scoring.models import Release, Reward, RewardModel
-from scoring.releases import rebuild, release, release_new_pairs
+from scoring.releases.numbered import rebuild, release, release_new_pairs
+from scoring.releases.pairs import PAIR_COLUMNS
 from scoring.services import store_rewards
 
 from .conftest import make_clip
@@ -231,7 +231,7 @@ def test_a_filtered_release_is_made_again_byte_by_byte_and_says_how_it_was_filte
 
 
 def test_releases_of_the_method_before_are_made_again_as_they_were(study, live_model):
-    from scoring import releases
+    from scoring.releases import numbered as releases
 
     cast(study, "AB")
     config = {"reward_model": "jury", "last_reward": releases.last_reward()}
@@ -261,7 +261,7 @@ def test_votes_say_among_how_many_pairs_theirs_was_drawn(study, tmp_path):
     ("version", "end"), [(1, "served_at,received_at"), (2, "hidden,volume"), (3, "pauses,hidden,volume")]
 )
 def test_votes_of_the_methods_before_are_made_again_as_they_were(study, version, end):
-    from scoring import releases
+    from scoring.releases import numbered as releases
 
     cast(study, "AB")
     facts = {"seq": ledger.head(), "study": None, "config": {}, "excluded": None}

@@ -10,8 +10,12 @@ from django.utils import timezone, translation
 from annotations.models import Flag, Vote
 from annotations.services import flag
 from arena.models import Clip
-from scoring import anchor_history, drawing, figures, plots_page, services, tasks
+from scoring import services, tasks
+from scoring.boards.figures import data as figures
+from scoring.boards.figures import drawing
+from scoring.boards.figures import page as plots_page
 from scoring.models import Figure, RewardModel
+from scoring.stats import anchor_drift
 
 from .test_boards import cast
 
@@ -80,7 +84,7 @@ def test_the_model_is_judged_on_votes_that_it_has_not_seen(undrawn, judged):
 
 
 def test_the_bias_is_told_part_by_part_of_the_votes(undrawn, judged, monkeypatch):
-    monkeypatch.setattr(anchor_history, "FEWEST_PAIRS", 1)
+    monkeypatch.setattr(anchor_drift, "FEWEST_PAIRS", 1)
     figures.draw_figures(undrawn)
     assert Figure.objects.get(name="biases").data["rows"] == []
     later = timezone.now() + figures.PATIENCE
@@ -227,7 +231,7 @@ def test_a_drawing_says_what_it_shows_in_the_language_of_its_reader(drawn):
 
 
 def test_the_page_has_the_drawings_and_the_sentence_of_each(board, judged, client, monkeypatch):
-    monkeypatch.setattr(anchor_history, "FEWEST_PAIRS", 1)
+    monkeypatch.setattr(anchor_drift, "FEWEST_PAIRS", 1)
     services.refit_anchors(board, judged)
     figures.draw_figures(board)
     page = client.get("/boards/open/plots/").content.decode()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from scoring import gate
+from scoring.training import gate
 
 
 def votes(n, seed=0, spread=2.0):

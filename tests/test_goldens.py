@@ -9,7 +9,7 @@ import evalica
 import numpy as np
 import pytest
 
-from scoring.bradley_terry import fit
+from scoring.stats.bradley_terry import fit
 
 from .test_bradley_terry import simulate
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import binomtest
 
-from scoring.bradley_terry import BOTH_BAD
-from scoring.head_to_head import Tally, excess, histogram, pool, surprise, tallies, votes_to_separate
+from scoring.stats.bradley_terry import BOTH_BAD
+from scoring.stats.head_to_head import Tally, excess, histogram, pool, surprise, tallies, votes_to_separate
 
 
 def test_a_tally_counts_a_tie_as_half_a_win_and_both_bad_as_neither():

@@ -10,7 +10,7 @@ from django.db.models import Count
 
 from arena import audio
 from arena.models import Clip
-from scoring import jury
+from scoring.jury import worker as jury
 from scoring.models import Embedding, Reward, RewardModel
 from scoring.services import activate_model
 

@@ -19,9 +19,9 @@ from django.utils import translation
 from django.views.defaults import server_error
 
 from arena import language
-from scoring.boards import QUALITY_RULES
 from scoring.inputs import NOT_RANKED
 from scoring.services import refit_board
+from scoring.stats.board_method import QUALITY_RULES
 from scoring.templatetags.boards import EXCLUDED
 
 from . import browser as stage

@@ -180,7 +180,7 @@ def test_a_name_that_is_too_long_is_told_before_the_file_is_read(tmp_path):
 
 
 def test_a_model_that_may_not_go_live_is_stored_and_the_command_says_how_to_activate_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("scoring.registry.problems", lambda model: ["Its encoder has gone."])
+    monkeypatch.setattr("scoring.registry.live.problems", lambda model: ["Its encoder has gone."])
     path = as_published(trained_looking(451), tmp_path / "head")
     with pytest.raises(CommandError, match=r"Its encoder has gone\. .*stored as a candidate: .*activate_model head`"):
         call_command("import_model", path, encoders="spectral", activate=True)

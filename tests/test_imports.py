@@ -129,7 +129,7 @@ def test_json_lines_are_read_too(votes_csv):
 
 
 def test_votes_are_not_imported_into_a_study_with_battles_of_its_own(study, rater, votes_csv):
-    from arena.services import serve_battle
+    from arena.serving import serve_battle
 
     serve_battle(rater, study)
     with pytest.raises(Conflict, match="--study"):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from arena import services
 from arena.models import Clip, Excerpt, Study, System
-from arena.stock import Stock
+from arena.serving.stock import Stock
 from scoring.demo.synth import write_wav
 from scoring.models import RewardModel
 from scoring.services import activate_model
@@ -163,7 +163,7 @@ def test_a_clip_whose_original_is_gone_is_rejected_and_can_be_tried_again(manife
 def test_training_on_votes_gives_a_candidate_with_held_out_metrics(manifest):
     rows = [f"{name}{n}.wav,{name},song {n}" for name in ("loud", "soft") for n in range(4)]
     call_command("import_clips", manifest(*rows))
-    from scoring.training import train_candidate
+    from scoring.training.candidates import train_candidate
 
     from .test_boards import cast
 

@@ -7,7 +7,8 @@ from django.utils import timezone
 from annotations.models import Flag, Ledger, Vote, VoteDetails
 from annotations.services import flag
 from arena.models import Battle, Study
-from arena.services import give_consent, serve_battle
+from arena.services import give_consent
+from arena.serving import serve_battle
 from scoring.models import RewardModel
 
 

@@ -11,8 +11,10 @@ import pytest
 from django.core.files.storage import default_storage
 
 from arena import audio
-from scoring import jury, registry, rescoring
+from scoring.jury import rewarding
+from scoring.jury import worker as jury
 from scoring.models import Embedding, Reward, RewardModel
+from scoring.registry import live as registry
 from scoring.reward import weights
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.reward.head import RankNetHead, save_head
@@ -85,17 +87,17 @@ def test_rescoring_stops_between_chunks_when_another_model_goes_live(model, monk
     jury.score_pending()
     second, third = make_model("second", seed=1), make_model("third", seed=2)
     activate_model(second)
-    monkeypatch.setattr(rescoring, "CHUNK", 2)
+    monkeypatch.setattr(rewarding, "CHUNK", 2)
     scorer = jury.load_scorer(second.pk)
     score = scorer.score_embeddings
     monkeypatch.setattr(scorer, "score_embeddings", lambda x: activate_model(third) and score(x))
-    assert rescoring.reward_embedded(second, scorer, pytest.fail) == 2
+    assert rewarding.reward_embedded(second, scorer, pytest.fail) == 2
     assert jury.score_pending() == 4
     assert (second.rewards.count(), third.rewards.count()) == (2, 4)
 
 
 def test_rewards_come_in_chunks_without_a_gap(model, monkeypatch):
-    monkeypatch.setattr(rescoring, "CHUNK", 3)
+    monkeypatch.setattr(rewarding, "CHUNK", 3)
     assert jury.score_pending() == 4
     activate_model(make_model("second", seed=1))
     assert jury.score_pending() == 4

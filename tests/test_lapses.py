@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import check_grad
 from scipy.special import expit
 
-from scoring.reward import lapses, metrics
+from scoring.metrics import lapses, preference
 
 
 def drawn(rate, temperature, n, seed=0):
@@ -34,7 +34,8 @@ def test_rate_and_temperature_are_found_again(rate, temperature):
 
 def test_votes_without_lapses_keep_the_plain_temperature():
     found = [
-        (lapses.calibrate(*votes), metrics.temperature(*votes)) for votes in (drawn(0, 1.7, 500, s) for s in range(60))
+        (lapses.calibrate(*votes), preference.temperature(*votes))
+        for votes in (drawn(0, 1.7, 500, s) for s in range(60))
     ]
     plain = [one for one, _ in found if one.rate == 0]
     assert len(plain) >= 54  # a test at 5 % is wrong in 3 of 60
@@ -45,9 +46,9 @@ def test_labels_flipped_whatever_the_margin_are_calibrated_by_lapses_and_by_no_t
     margin, target = drawn(0.5, 0.02, 6000)
     fitted_on, judged_on = slice(0, 3000), slice(3000, None)
     found = lapses.calibrate(margin[fitted_on], target[fitted_on])
-    scaled = margin[judged_on] / metrics.temperature(margin[judged_on], target[judged_on]).value
-    assert metrics.expected_calibration_error(scaled, target[judged_on]) > 0.08
-    assert metrics.expected_calibration_error(found.log_odds(margin[judged_on]), target[judged_on]) < 0.04
+    scaled = margin[judged_on] / preference.temperature(margin[judged_on], target[judged_on]).value
+    assert preference.expected_calibration_error(scaled, target[judged_on]) > 0.08
+    assert preference.expected_calibration_error(found.log_odds(margin[judged_on]), target[judged_on]) < 0.04
 
 
 def test_the_gradient_of_the_likelihood_is_that_of_finite_differences():
@@ -79,6 +80,6 @@ def test_a_head_is_judged_by_what_calibration_makes_of_it_and_one_that_is_never_
     tie = np.log(2) / 5
     assert lapses.calibrated_loss(right, target) == pytest.approx(tie)
     assert lapses.calibrated_loss(100 * right, target) == pytest.approx(tie)
-    assert tie < lapses.calibrated_loss(wrong_once, target) < metrics.log_loss(wrong_once, target)
-    assert lapses.calibrated_loss(-right, target) == metrics.log_loss(-right, target)
+    assert tie < lapses.calibrated_loss(wrong_once, target) < preference.log_loss(wrong_once, target)
+    assert lapses.calibrated_loss(-right, target) == preference.log_loss(-right, target)
     assert lapses.calibrated_loss(right, target, [1, 1, 1, 1, 0]) == 0

@@ -7,7 +7,7 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Flag, Ledger, Vote
 from annotations.services import flag
-from arena.services import serve_battle
+from arena.serving import serve_battle
 
 
 def cast(study, rater):

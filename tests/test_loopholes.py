@@ -3,8 +3,8 @@
 from django.utils import timezone
 
 from annotations.models import Flag
-from arena import recently
 from arena.models import Battle, Clip, Excerpt, Participation, Rater, Study
+from arena.serving import process_cache
 
 from .conftest import Listener
 from .joining_cast import PID, FromPlatform, coded, enter, hear, prolific  # noqa: F401 - fixtures among them
@@ -91,6 +91,6 @@ def test_who_asks_while_clips_are_being_cut_has_not_finished(study, listener, ti
     time_passes(9)
     listener.vote(battle)
     Excerpt.objects.update(status="pending")
-    recently.forget()
+    process_cache.forget()
     assert listener.post("/api/battles/").json()["code"] == "not_ready"
     assert listener.post("/api/studies/open/completion/").json()["code"] == "not_finished"

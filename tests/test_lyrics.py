@@ -10,8 +10,9 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Vote
 from arena.models import Battle, Prompt, Study, System
-from scoring import boards, services
-from scoring.bradley_terry import BadCovariate
+from scoring import services
+from scoring.stats import board_method
+from scoring.stats.bradley_terry import BadCovariate
 
 from .test_admin import as_sent
 from .test_ingest import manifest  # noqa: F401 - a fixture
@@ -126,7 +127,7 @@ def test_an_edition_rebuilds_after_an_admin_has_learned_better(sung):
     say("alder", None)
     for edition in (first, second):
         edition.refresh_from_db()
-        assert services.rebuild_edition(edition) == boards.canonical_json(edition.result)
+        assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_boards_that_are_not_adjusted_for_it_do_not_mind_what_is_said_of_systems(sung):

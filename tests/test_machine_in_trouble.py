@@ -7,7 +7,8 @@ import torch
 from django.utils import timezone
 
 from arena import audio
-from scoring import jury, tasks
+from scoring import tasks
+from scoring.jury import worker as jury
 from scoring.models import Embedding, Reward
 from scoring.reward.encoders.mert import Mert330m
 from scoring.reward.encoders.spectral import SpectralEncoder

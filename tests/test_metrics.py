@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from scipy.special import expit
 
-from scoring.reward import metrics
+from scoring.metrics import preference
 
 
 def simulated(n, seed=0):
@@ -36,42 +36,44 @@ def plain_ece(margin, target, n_bins=10):
 @pytest.mark.parametrize("n", [3, 7, 10, 19, 123, 500])
 def test_ece_equals_the_definition_written_out_plainly(n):
     margin, target = simulated(n, seed=n)
-    assert metrics.expected_calibration_error(margin, target) == pytest.approx(plain_ece(margin, target), abs=1e-12)
+    assert preference.expected_calibration_error(margin, target) == pytest.approx(plain_ece(margin, target), abs=1e-12)
 
 
 def test_ece_is_small_for_honest_margins_and_large_for_boasting_ones():
     margin, target = simulated(20_000)
-    assert metrics.expected_calibration_error(margin, target) < 0.02
-    assert metrics.expected_calibration_error(10 * margin, target) > 0.1
+    assert preference.expected_calibration_error(margin, target) < 0.02
+    assert preference.expected_calibration_error(10 * margin, target) > 0.1
 
 
 def test_bins_have_equal_counts_and_the_last_takes_the_rest():
     margin = np.linspace(0.1, 5, 47)
-    bins = metrics.reliability_bins(margin, np.ones(47))
+    bins = preference.reliability_bins(margin, np.ones(47))
     assert [b.n for b in bins] == [4] * 9 + [11]
     assert all(left.margin_high <= right.margin_low for left, right in pairwise(bins))
     assert all(b.accuracy == 1.0 for b in bins)
 
 
 def test_accuracy_ignores_ties_and_counts_an_undecided_margin_as_half():
-    assert metrics.accuracy([1.0, -1.0, 2.0, 9.0], [1, 1, 0, 0.5]) == pytest.approx(1 / 3)
-    assert metrics.accuracy([0.0], [1]) == 0.5
+    assert preference.accuracy([1.0, -1.0, 2.0, 9.0], [1, 1, 0, 0.5]) == pytest.approx(1 / 3)
+    assert preference.accuracy([0.0], [1]) == 0.5
 
 
 def test_swapping_the_slots_changes_no_metric():
     margin, target = simulated(200)
-    assert metrics.summarise(-margin, 1 - target) == pytest.approx(metrics.summarise(margin, target))
+    assert preference.summarise(-margin, 1 - target) == pytest.approx(preference.summarise(margin, target))
 
 
 def test_log_loss_has_its_closed_form_and_survives_huge_margins():
-    assert metrics.log_loss([0.0, 0.0], [1.0, 0.5]) == pytest.approx(math.log(2))
-    assert metrics.log_loss([2.0], [0.3]) == pytest.approx(-0.3 * math.log(0.8807970779) - 0.7 * math.log(0.1192029220))
-    assert metrics.log_loss([1e4, 1e4], [1.0, 0.0]) == pytest.approx(5e3)
-    assert metrics.log_loss([0.0, 5.0], [1.0, 1.0], weight=[1.0, 0.0]) == pytest.approx(math.log(2))
+    assert preference.log_loss([0.0, 0.0], [1.0, 0.5]) == pytest.approx(math.log(2))
+    assert preference.log_loss([2.0], [0.3]) == pytest.approx(
+        -0.3 * math.log(0.8807970779) - 0.7 * math.log(0.1192029220)
+    )
+    assert preference.log_loss([1e4, 1e4], [1.0, 0.0]) == pytest.approx(5e3)
+    assert preference.log_loss([0.0, 5.0], [1.0, 1.0], weight=[1.0, 0.0]) == pytest.approx(math.log(2))
 
 
 def test_where_nothing_was_decided_the_answer_is_none_and_never_nan():
-    only_ties = metrics.summarise([0.3, -2.0], [0.5, 0.5])
+    only_ties = preference.summarise([0.3, -2.0], [0.5, 0.5])
     assert (only_ties["n"], only_ties["n_decided"], only_ties["accuracy"], only_ties["ece"]) == (
         2,
         0,
@@ -79,7 +81,7 @@ def test_where_nothing_was_decided_the_answer_is_none_and_never_nan():
         None,
     )
     assert only_ties["log_loss"] > 0
-    assert metrics.summarise([], []) == {
+    assert preference.summarise([], []) == {
         "n": 0,
         "n_decided": 0,
         "accuracy": None,
@@ -99,7 +101,7 @@ def test_where_nothing_was_decided_the_answer_is_none_and_never_nan():
 )
 def test_bad_input_is_refused_with_its_reason(margin, target, says):
     with pytest.raises(ValueError, match=says):
-        metrics.summarise(margin, target)
+        preference.summarise(margin, target)
 
 
 # ---- correlation ----
@@ -116,26 +118,26 @@ def columns(seed, n=60, ties=False):
 @pytest.mark.parametrize("seed", range(3))
 def test_correlations_equal_scipys_with_and_without_ties(seed, ties):
     x, y = columns(seed, ties=ties)
-    assert metrics.pearson(x, y) == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-12)
-    assert metrics.spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
-    assert metrics.kendall(x, y) == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-12)
+    assert preference.pearson(x, y) == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-12)
+    assert preference.spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert preference.kendall(x, y) == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-12)
 
 
 def test_ranks_do_not_move_with_what_keeps_the_order():
     x, y = columns(0)
-    assert metrics.spearman(np.exp(x), y**3) == pytest.approx(metrics.spearman(x, y))
-    assert metrics.kendall(-x, y) == pytest.approx(-metrics.kendall(x, y))
-    assert metrics.spearman(x, x) == metrics.kendall(x, x) == metrics.pearson(x, 3 * x - 1) == pytest.approx(1)
+    assert preference.spearman(np.exp(x), y**3) == pytest.approx(preference.spearman(x, y))
+    assert preference.kendall(-x, y) == pytest.approx(-preference.kendall(x, y))
+    assert preference.spearman(x, x) == preference.kendall(x, x) == preference.pearson(x, 3 * x - 1) == pytest.approx(1)
 
 
 def test_ties_share_their_ranks_by_hand():
     # ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: covariance 4.5, variances 4.5 and 5
-    assert metrics.spearman([1, 2, 2, 3], [10, 20, 30, 40]) == pytest.approx(4.5 / math.sqrt(4.5 * 5))
+    assert preference.spearman([1, 2, 2, 3], [10, 20, 30, 40]) == pytest.approx(4.5 / math.sqrt(4.5 * 5))
     # five pairs agree, one is tied in x only: tau-b = 5 / sqrt(5 * 6)
-    assert metrics.kendall([1, 2, 2, 3], [10, 20, 30, 40]) == pytest.approx(5 / math.sqrt(30))
+    assert preference.kendall([1, 2, 2, 3], [10, 20, 30, 40]) == pytest.approx(5 / math.sqrt(30))
 
 
-@pytest.mark.parametrize("correlation", [metrics.pearson, metrics.spearman, metrics.kendall])
+@pytest.mark.parametrize("correlation", [preference.pearson, preference.spearman, preference.kendall])
 def test_a_correlation_that_is_not_defined_is_none_and_never_nan(correlation):
     assert correlation([], []) is None
     assert correlation([1.0], [2.0]) is None
@@ -154,12 +156,12 @@ def test_a_correlation_that_is_not_defined_is_none_and_never_nan(correlation):
 def test_mcnemar_is_the_exact_binomial_on_the_pairs_that_only_one_model_got_right():
     a = np.array([1] * 9 + [0] * 2 + [1] * 50 + [0] * 30, dtype=bool)
     b = np.array([0] * 9 + [1] * 2 + [1] * 50 + [0] * 30, dtype=bool)
-    found = metrics.mcnemar(a, b)
+    found = preference.mcnemar(a, b)
     assert (found.n_only_a, found.n_only_b) == (9, 2)
     by_hand = 2 * sum(math.comb(11, k) for k in range(3)) / 2**11
     assert found.p_value == pytest.approx(by_hand)
-    assert metrics.mcnemar(b, a).p_value == pytest.approx(by_hand)
-    assert metrics.mcnemar(a, a).p_value == 1.0
+    assert preference.mcnemar(b, a).p_value == pytest.approx(by_hand)
+    assert preference.mcnemar(a, a).p_value == 1.0
 
 
 def test_mcnemar_rejects_equal_models_no_more_often_than_it_says_and_finds_a_better_one():
@@ -169,7 +171,7 @@ def test_mcnemar_rejects_equal_models_no_more_often_than_it_says_and_finds_a_bet
     def p_value(a, b):
         counts = tuple(sorted((np.sum(a & ~b), np.sum(b & ~a))))
         if counts not in p_values:
-            p_values[counts] = metrics.mcnemar(a, b).p_value
+            p_values[counts] = preference.mcnemar(a, b).p_value
         return p_values[counts]
 
     def rejected(share_a, share_b):
@@ -182,9 +184,9 @@ def test_mcnemar_rejects_equal_models_no_more_often_than_it_says_and_finds_a_bet
 
 def test_mcnemar_wants_the_same_pairs_judged_right_or_wrong():
     with pytest.raises(ValueError, match="the same pairs"):
-        metrics.mcnemar([True], [True, False])
+        preference.mcnemar([True], [True, False])
     with pytest.raises(ValueError, match="margin of 0"):
-        metrics.mcnemar([0.5, 1], [1, 1])
+        preference.mcnemar([0.5, 1], [1, 1])
 
 
 # ---- temperature ----
@@ -197,10 +199,10 @@ def drawn(temperature, n, rng):
 
 def test_a_temperature_is_where_the_likelihood_is_largest_and_its_interval_where_it_has_dropped_by_chi_squared_half():
     margin, target = drawn(1.7, 800, np.random.default_rng(0))
-    found = metrics.temperature(margin, target)
+    found = preference.temperature(margin, target)
 
     def loss(temperature):
-        return metrics.log_loss(margin / temperature, target) * len(target)
+        return preference.log_loss(margin / temperature, target) * len(target)
 
     around = np.linspace(0.5, 4, 3501)
     assert found.value == pytest.approx(around[np.argmin([loss(t) for t in around])], abs=1e-3)
@@ -215,36 +217,36 @@ def test_the_interval_of_a_temperature_covers_the_truth_as_often_as_it_says(trut
     rng = np.random.default_rng(1)
     covered = 0
     for _ in range(600):
-        found = metrics.temperature(*drawn(truth, 200, rng))
+        found = preference.temperature(*drawn(truth, 200, rng))
         covered += found.low <= truth and (found.high is None or truth <= found.high)
     assert abs(covered / 600 - 0.95) < 3.5 * math.sqrt(0.95 * 0.05 / 600)
 
 
 def test_a_temperature_scales_with_the_margins_and_ignores_ties_and_margins_of_zero():
     margin, target = drawn(1.0, 500, np.random.default_rng(2))
-    one = metrics.temperature(margin, target)
-    assert metrics.temperature(3 * margin, target).value == pytest.approx(3 * one.value)
-    assert metrics.temperature([*margin, 7.0, 0.0], [*target, 0.5, 1.0]) == one
-    assert metrics.temperature(1e200 * margin, target).value == pytest.approx(1e200 * one.value)
+    one = preference.temperature(margin, target)
+    assert preference.temperature(3 * margin, target).value == pytest.approx(3 * one.value)
+    assert preference.temperature([*margin, 7.0, 0.0], [*target, 0.5, 1.0]) == one
+    assert preference.temperature(1e200 * margin, target).value == pytest.approx(1e200 * one.value)
 
 
 def test_a_temperature_that_is_not_finite_and_positive_is_none():
-    assert metrics.temperature([], []) is None
-    assert metrics.temperature([1.0, 2.0], [0.5, 0.5]) is None
-    assert metrics.temperature([1.0, 2.0], [1.0, 1.0]) is None  # never wrong
-    assert metrics.temperature([1.0, 2.0], [1.0, 0.0]) is None  # wrong as often as right
-    assert metrics.temperature([1.0, 1.5, -1.0], [1.0, 1.0, 1.0]).high is None  # right, but it may be luck
+    assert preference.temperature([], []) is None
+    assert preference.temperature([1.0, 2.0], [0.5, 0.5]) is None
+    assert preference.temperature([1.0, 2.0], [1.0, 1.0]) is None  # never wrong
+    assert preference.temperature([1.0, 2.0], [1.0, 0.0]) is None  # wrong as often as right
+    assert preference.temperature([1.0, 1.5, -1.0], [1.0, 1.0, 1.0]).high is None  # right, but it may be luck
 
 
 def test_margins_that_cancel_but_for_rounding_have_no_temperature():
     right, wrong = [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]
     margin = np.array([*right, *(-x for x in wrong)])
     assert 0 < margin.sum() < 1e-15
-    assert metrics.temperature(margin, np.ones(6)) is None
+    assert preference.temperature(margin, np.ones(6)) is None
 
 
 def test_margins_of_very_different_sizes_have_a_temperature():
-    found = metrics.temperature([1.0, 1e-200, 1e-120, -1e-250], np.ones(4))
+    found = preference.temperature([1.0, 1e-200, 1e-120, -1e-250], np.ones(4))
     assert found.low < found.value < np.inf
 
 
@@ -253,26 +255,26 @@ def test_margins_of_very_different_sizes_have_a_temperature():
 
 def test_a_pair_counts_for_both_its_systems_and_once_where_they_are_the_same():
     margin, target = [1.0, -1.0, 2.0, 3.0], [1.0, 1.0, 0.5, 1.0]
-    found = metrics.accuracy_by(margin, target, ["x", "x", "y", "z"], ["y", "z", "z", "z"])
+    found = preference.accuracy_by(margin, target, ["x", "x", "y", "z"], ["y", "z", "z", "z"])
     assert {name: (group.n, group.n_decided, group.accuracy) for name, group in found.items()} == {
         "x": (2, 2, 0.5),
         "y": (2, 1, 1.0),
         "z": (3, 2, 0.5),
     }
-    (only_ties,) = metrics.accuracy_by([1.0], [0.5], ["x"]).values()
+    (only_ties,) = preference.accuracy_by([1.0], [0.5], ["x"]).values()
     assert (only_ties.n, only_ties.n_decided, only_ties.accuracy, only_ties.low) == (1, 0, None, None)
     with pytest.raises(ValueError, match=r"labels must be \[N\]"):
-        metrics.accuracy_by(margin, target, ["x"])
+        preference.accuracy_by(margin, target, ["x"])
 
 
 def test_a_report_is_plain_json_with_a_reliability_diagram_and_the_groups_it_was_given():
     margin, target = simulated(300)
     source = np.array(["radio", "stage"])[np.arange(300) % 2]
-    found = metrics.report(margin, target, source=source, systems=(source, source[::-1]))
+    found = preference.report(margin, target, source=source, systems=(source, source[::-1]))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["by_source"]["radio"]["n"] == 150
     assert found["by_system"]["radio"]["n"] == 300
     assert sum(one["n"] for one in found["reliability"]) == found["n_decided"]
     assert found["temperature"]["low"] < 1 < found["temperature"]["high"]
-    assert metrics.report([], [])["temperature"] is None
-    assert "by_source" not in metrics.report(margin, target)
+    assert preference.report([], [])["temperature"] is None
+    assert "by_source" not in preference.report(margin, target)

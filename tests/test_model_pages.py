@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from arena.models import Study
-from scoring import gate, registry, retraining
+from scoring.metrics import preference
 from scoring.models import Decision, Retraining, RetrainingRun, RewardModel
-from scoring.reward import metrics
+from scoring.registry import live as registry
 from scoring.templatetags.reward_models import HEIGHT, curves_plot, nice_ticks, p_value, reliability_plot
+from scoring.training import gate, retraining
 
 from .reward_models import make_model
 
@@ -39,7 +40,7 @@ def history(seeds=(0, 1), epochs=8):
 def whole(db):
     """A model with all that training writes down."""
     systems = SYSTEMS[rng.integers(2, size=400)], SYSTEMS[rng.integers(2, 4, size=400)]
-    report = metrics.report(MARGIN, TARGET, source=["open"] * 300 + ["imported"] * 100, systems=systems)
+    report = preference.report(MARGIN, TARGET, source=["open"] * 300 + ["imported"] * 100, systems=systems)
     return make_model(
         "whole+1",
         ledger_seq=7000,
@@ -75,7 +76,7 @@ def test_all_models_are_listed_the_live_one_first_each_with_figures_and_counts(w
 @pytest.mark.parametrize(("rate", "says"), [(0.0, False), (0.4, True)])
 def test_a_models_page_says_how_far_off_it_is_once_calibrated_and_how_many_votes_follow_nothing(client, db, rate, says):
     calibrated = {"rate": rate, "temperature": 0.5, "n": 150, "ece": 0.0213, "log_loss": 0.6}
-    make_model("lapsing", metrics={"test": {**metrics.report(MARGIN, TARGET), "calibrated": calibrated}})
+    make_model("lapsing", metrics={"test": {**preference.report(MARGIN, TARGET), "calibrated": calibrated}})
     page = read(client, "/models/lapsing/")
     assert "a calibration error of 0.021 on the test side" in page
     assert ("40.0 % of all votes follow no difference" in page) == says

@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from scoring.bradley_terry import BOTH_BAD, NotOffered, fit, fit_davidson, fit_grounded, outcomes
-from scoring.bradley_terry.votes import check
+from scoring.stats.bradley_terry import BOTH_BAD, NotOffered, fit, fit_davidson, fit_grounded, outcomes
+from scoring.stats.bradley_terry.votes import check
 
 MODELS = pytest.mark.parametrize(
     ("model", "estimate"), [(outcomes.DAVIDSON, fit_davidson), (outcomes.GROUNDED, fit_grounded)],

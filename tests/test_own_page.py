@@ -15,9 +15,10 @@ from annotations.models import Flag, Screening, Vote
 from annotations.services import Answer, cast_vote, flag, withdraw_vote
 from arena.models import Battle, Clip, Excerpt, Participation, Rater, Study
 from arena.rater_cookie import SALT
-from arena.services import give_consent, serve_battle
-from scoring.history import download, own_page
-from scoring.insight import insight
+from arena.services import give_consent
+from arena.serving import serve_battle
+from scoring.listeners.insight import insight
+from scoring.listeners.own_page import download, own_page
 from scoring.models import AnchorBias, AnchorFit, Reward, RewardModel
 
 from . import browser as stage
@@ -232,7 +233,7 @@ def test_the_download_tells_how_every_clip_was_listened_to_and_what_rules_found_
 
 
 def test_the_page_goes_on_to_older_answers(rater, study, client, monkeypatch):
-    monkeypatch.setattr("scoring.history.PER_PAGE", 2)
+    monkeypatch.setattr("scoring.listeners.own_page.PER_PAGE", 2)
     votes(rater, study, ["A", "B", "TIE"])
     sign_in(client.cookies, rater)
     newest, oldest = (client.get("/me/", {"page": page}).content.decode() for page in (1, 2))

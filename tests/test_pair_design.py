@@ -5,11 +5,12 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from arena import recently
 from arena.models import PairingTable, System
-from arena.services import give_consent, serve_battle
-from scoring import pair_design, services
-from scoring.bradley_terry import fit
+from arena.services import give_consent
+from arena.serving import process_cache, serve_battle
+from scoring import services
+from scoring.stats import pair_design
+from scoring.stats.bradley_terry import fit
 
 from .test_boards import cast
 
@@ -152,7 +153,7 @@ def test_an_edition_writes_the_table_that_the_next_battles_are_drawn_from(inform
     )
     assert table.systems == sorted(informative.systems.values_list("pk", flat=True))
     assert table.probability.sum() == pytest.approx(1)
-    recently.forget()
+    process_cache.forget()
     battle, _ = serve_battle(give_consent(None, informative, 1), informative)
     assert battle.policy == "informative"
     names = sorted((battle.system_a_id, battle.system_b_id))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from arena.pairing import Wheel, draw_least_voted, draw_uniform
+from arena.serving.pairing import Wheel, draw_least_voted, draw_uniform
 
 WEIGHTS = (5, 0, 1, 2, 0.5, 4, 3)
 POLICIES = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from scoring import bradley_terry, pooling
-from scoring.pooling import parts
+from scoring.stats import bradley_terry, pooling
+from scoring.stats.pooling import parts
 from tests.bench import categories
 
 N = 5

@@ -8,8 +8,10 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from arena.models import Clip
-from scoring import boards, powered, services, tasks
+from scoring import services, tasks
+from scoring.boards import prediction_powered
 from scoring.models import RewardModel
+from scoring.stats import board_method
 
 from . import simulated_arena
 
@@ -44,7 +46,7 @@ def prompts_of(study):
 
 
 def test_a_good_model_narrows_the_intervals_and_the_votes_alone_are_as_on_the_board(arena):
-    row = powered.compute(arena, make_model(prompts={"train": [], "validation": [], "test": []}))
+    row = prediction_powered.compute(arena, make_model(prompts={"train": [], "validation": [], "test": []}))
     result, board = row.result, arena.editions.get().result
     assert result["not_offered"] is None
     assert result["n_votes"] == board["n_votes"] == 150
@@ -61,7 +63,7 @@ def test_a_good_model_narrows_the_intervals_and_the_votes_alone_are_as_on_the_bo
 
 
 def test_a_useless_model_changes_next_to_nothing(arena):
-    result = powered.compute(arena, make_model({"train": []}, good=False)).result
+    result = prediction_powered.compute(arena, make_model({"train": []}, good=False)).result
     assert result["power"] < 0.5
     assert 0.95 < result["width_ratio"] < 1.02
 
@@ -69,40 +71,44 @@ def test_a_useless_model_changes_next_to_nothing(arena):
 def test_rebuilding_gives_the_same_json_whatever_came_later(arena):
     model = make_model({"train": []})
     late = Clip.objects.order_by("pk").last()
-    row = powered.compute(arena, model)
+    row = prediction_powered.compute(arena, model)
     simulated_arena.vote(arena, 20, simulated_arena.taste(), seed=1)
     other = Clip.objects.create(
         system=late.system, prompt=late.prompt, sha256="later", original="x.wav", status="ready", duration_ms=12_000,
         loudness_lufs=-14.0,
     )  # fmt: skip
     services.store_rewards(model, {other.pk: 9.0})
-    assert powered.rebuild(row) == boards.canonical_json(row.result)
+    assert prediction_powered.rebuild(row) == board_method.canonical_json(row.result)
 
 
 def test_a_row_never_changes(arena):
-    row = powered.compute(arena, make_model({"train": []}))
+    row = prediction_powered.compute(arena, make_model({"train": []}))
     row.method_version = 9
     with pytest.raises(Exception, match="append-only"):
         row.save()
 
 
 def test_the_model_speaks_only_of_prompts_that_neither_trained_nor_stopped_it(arena):
-    everything = powered.compute(arena, make_model({"train": []})).result
+    everything = prediction_powered.compute(arena, make_model({"train": []})).result
     prompts = prompts_of(arena)
     model = make_model({"train": prompts[:20], "validation": prompts[20:25], "test": prompts[25:]})
-    held_out = powered.compute(arena, model).result
+    held_out = prediction_powered.compute(arena, model).result
     assert held_out["n_votes"] == 150  # the other votes count as they do on the board
     assert held_out["n_predicted"] < 0.75 * everything["n_predicted"]
     assert held_out["n_unvoted_prompts"] <= 35
     assert held_out["width_ratio"] > everything["width_ratio"]
     all_seen = make_model({"train": prompts[:50], "validation": prompts[50:]})
-    assert powered.compute(arena, all_seen).result == {"not_offered": "few_votes", "n_predicted": 0, "n_unvoted": 0}
+    assert prediction_powered.compute(arena, all_seen).result == {
+        "not_offered": "few_votes",
+        "n_predicted": 0,
+        "n_unvoted": 0,
+    }
 
 
 @pytest.mark.parametrize("config", [{}, {"imported": {"file": "head.pt"}}, {"split": {"by": "rater"}}])
 def test_a_model_whose_prompts_are_not_known_is_not_asked_unless_somebody_states_them(arena, config):
     model = make_model(**config)
-    assert powered.compute(arena, model).result == {"not_offered": "prompts_unknown"}
+    assert prediction_powered.compute(arena, model).result == {"not_offered": "prompts_unknown"}
     call_command("prediction_powered", "open", state_unseen=True)
     row = arena.editions.get().prediction_powered.first()
     assert row.config["unseen"] == "stated"
@@ -113,12 +119,12 @@ def test_a_model_whose_prompts_are_not_known_is_not_asked_unless_somebody_states
 
 def test_a_model_of_an_exports_prompts_is_not_asked(arena):
     model = make_model({"train": []}, export={"file": "votes.jsonl"})
-    assert powered.compute(arena, model).result == {"not_offered": "prompts_unknown"}
+    assert prediction_powered.compute(arena, model).result == {"not_offered": "prompts_unknown"}
 
 
 def test_a_board_that_is_no_board_of_half_ties_has_none(arena):
     services.refit_board(arena, covariates=["slot"])
-    assert powered.compute(arena, make_model({"train": []})).result == {"not_offered": "treatment"}
+    assert prediction_powered.compute(arena, make_model({"train": []})).result == {"not_offered": "treatment"}
 
 
 def test_the_sweep_writes_one_row_per_edition_and_again_when_clips_were_scored(arena):
@@ -134,18 +140,18 @@ def test_the_sweep_writes_one_row_per_edition_and_again_when_clips_were_scored(a
         loudness_lufs=-14.0,
     )  # fmt: skip
     services.store_rewards(model, {other.pk: 0.0})
-    assert not powered.is_due(arena, model)
-    assert powered.is_due(arena, model, timezone.now() + timedelta(minutes=11))
+    assert not prediction_powered.is_due(arena, model)
+    assert prediction_powered.is_due(arena, model, timezone.now() + timedelta(minutes=11))
     simulated_arena.vote(arena, 5, simulated_arena.taste(), seed=2)
     services.refit_board(arena)
-    assert powered.is_due(arena, model)
+    assert prediction_powered.is_due(arena, model)
 
 
 def test_readers_see_it_beside_the_board_of_that_edition(arena, client):
     url = "/api/leaderboard/prediction-powered/"
     assert client.get(url).json() == {"study": "open", "edition": 1, "computed": None}
     model = make_model({"train": []})
-    row = powered.compute(arena, model)
+    row = prediction_powered.compute(arena, model)
     answer = client.get(url, {"study": "open"}).json()
     assert answer["computed"]["groups"] == row.result["groups"]
     assert answer["computed"]["reward_model"] == model.name
@@ -157,5 +163,5 @@ def test_readers_see_it_beside_the_board_of_that_edition(arena, client):
 
 
 def test_the_page_says_why_there_are_none(arena, client):
-    powered.compute(arena, make_model())
+    prediction_powered.compute(arena, make_model())
     assert "it is not known which prompts" in client.get("/boards/open/").content.decode()

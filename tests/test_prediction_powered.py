@@ -8,8 +8,8 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from scoring.bradley_terry import BOTH_BAD, fit
-from scoring.prediction_powered import fit_prediction_powered
+from scoring.stats.bradley_terry import BOTH_BAD, fit
+from scoring.stats.prediction_powered import fit_prediction_powered
 
 from .simulated_rewards import SYSTEMS, USELESS, Arena, arena_of_accuracy, within_pair_correlation
 

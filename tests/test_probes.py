@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scoring.reward import probes
-from scoring.reward.probes import EQUAL, EXPECTED, FAILED, LOWER, PROBES, UNCLEAR, Probe, compare, judge
+from scoring.evaluation import probes
+from scoring.evaluation.probes import EQUAL, EXPECTED, FAILED, LOWER, PROBES, UNCLEAR, Probe, compare, judge
 
 from .audio_files import music
 

@@ -8,7 +8,7 @@ from scipy.stats import binomtest, fisher_exact
 from annotations import quality
 from annotations.quality.screening import pooled
 from annotations.quality.skills import PRIOR
-from scoring.bradley_terry import fit
+from scoring.stats.bradley_terry import fit
 from tests.bench.raters import fit_theta, measure
 from tests.rater_simulation import Careless, Listener, session, study
 

@@ -2,14 +2,14 @@ import threading
 
 import pytest
 
-from arena import recently
-from arena.recently import forget, recent
+from arena.serving import process_cache
+from arena.serving.process_cache import forget, recent
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(recently.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(process_cache.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -32,7 +32,7 @@ def test_what_is_forgotten_is_found_out_again():
 
 
 def test_what_took_long_is_found_out_by_a_thread_while_the_old_answer_serves(clock, monkeypatch):
-    monkeypatch.setattr(recently, "QUICK_S", 0.1)
+    monkeypatch.setattr(process_cache, "QUICK_S", 0.1)
     builders, go_on = [], threading.Event()
 
     def slow(before):

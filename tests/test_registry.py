@@ -8,8 +8,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from arena.refusals import Conflict
-from scoring import registry, services
+from scoring import services
 from scoring.models import Decision, RewardModel
+from scoring.registry import live as registry
 
 from .reward_models import make_model
 

@@ -11,9 +11,12 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Alarm, Vote
 from arena.models import Clip, Study
-from scoring import jury, registry, retraining, services, tasks, unseen
+from scoring import services, tasks
+from scoring.jury import worker as jury
 from scoring.models import AnchorFit, Decision, Embedding, Retraining, RetrainingRun, Reward, RewardModel
+from scoring.registry import live as registry
 from scoring.reward.encoders import get_encoder
+from scoring.training import retraining, unseen
 
 from .reward_models import make_model
 from .score_cast import measured_and_calibrated
@@ -94,7 +97,7 @@ def test_a_candidate_that_is_no_better_is_kept_out_with_the_reasons_and_nothing_
 
 
 def make_good_model(study):
-    from scoring.training import train_candidate
+    from scoring.training.candidates import train_candidate
 
     return train_candidate([study], name="good")
 

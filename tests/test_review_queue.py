@@ -16,11 +16,14 @@ from annotations.models import Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import Again, Battle, Clip
 from arena.refusals import Refusal
-from arena.services import ask_again, give_consent, serve_battle
-from scoring import inputs, review, services
+from arena.services import give_consent
+from arena.serving import ask_again, serve_battle
+from scoring import services
 from scoring.models import Embedding, RewardModel, TrainingMark
-from scoring.staff_views import QUEUE_COLUMNS
-from scoring.training import _now
+from scoring.pages.staff import QUEUE_COLUMNS
+from scoring.staff import disagreements
+from scoring.training import from_ledger
+from scoring.training.candidates import _now
 
 from .conftest import Listener
 from .score_cast import measured_and_calibrated
@@ -28,7 +31,7 @@ from .staff_cast import NOW, clip_of, edition, live_model, staff, vote  # noqa: 
 
 
 def queue(study, **chosen):
-    return review.queue([study], **chosen)
+    return disagreements.queue([study], **chosen)
 
 
 def logit(p):
@@ -197,7 +200,7 @@ def embed_all():
 
 def training(study, last_mark=None):
     ears = {"key": "ears", "revision": "1", "dimension": 2}
-    return inputs.training_set([study], ledger.head(), [ears], last_mark=last_mark)
+    return from_ledger.training_set([study], ledger.head(), [ears], last_mark=last_mark)
 
 
 def test_marked_votes_weigh_more_in_the_next_training_set_and_a_mark_can_be_taken_back(study, staff):
@@ -217,12 +220,12 @@ def test_marked_votes_weigh_more_in_the_next_training_set_and_a_mark_can_be_take
     assert training(study, last.pk).weight.tolist() == [1, 1, 1]
     assert training(study, first.pk).weight.tolist() == [3, 3, 1]  # as it was, for who trained then
     with pytest.raises(Refusal):
-        review.mark(study, (form["clip"], form["other"]), "ada", 0)
+        disagreements.mark(study, (form["clip"], form["other"]), "ada", 0)
 
 
 def test_a_mark_of_one_study_is_nothing_to_another_and_marks_never_change(study):
     form = disagree(study)
-    mark = review.mark(study, (form["clip"], form["other"]), "ada")
+    mark = disagreements.mark(study, (form["clip"], form["other"]), "ada")
     with pytest.raises(Exception, match="append-only"):
         mark.delete()
 

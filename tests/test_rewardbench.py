@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scoring.rewardbench import published, report, tables
-from scoring.rewardbench.rows import BadRow, read, select
+from scoring.evaluation.rewardbench import published, report, tables
+from scoring.evaluation.rewardbench.rows import BadRow, read, select
 
 PAM = {"source": "PAM (music)", "audio-path": "human_eval/1.wav", "musicality": 3.5, "text-music alignment": "2"}
 MUSIC_EVAL = {"source": "MusicEval", "audio-path": "MusicEval_data/test_audio/1.wav", "musicality": 2.8}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from scoring import boards, robustness
-from scoring.bradley_terry import BOTH_BAD
-from scoring.robustness.ballots import leading_group
+from scoring.stats import board_method, robustness
+from scoring.stats.bradley_terry import BOTH_BAD
+from scoring.stats.robustness.ballots import leading_group
 
 NAMES = [f"s{i}" for i in range(12)]
 
@@ -30,7 +30,7 @@ def votes_of(theta, n_votes, n_raters=20, seed=0, tie=0.1, both_bad=0.0):
 
 
 def ballots_of(*args, treatment="half_tie", covariates=(), **kwargs):
-    config = {**boards.CONFIG, "treatment": treatment, "covariates": list(covariates)}
+    config = {**board_method.CONFIG, "treatment": treatment, "covariates": list(covariates)}
     return robustness.Ballots.of(votes_of(*args, **kwargs), config)
 
 
@@ -79,7 +79,7 @@ def test_an_influence_is_what_a_fit_without_that_vote_finds(treatment):
 def test_influence_knows_what_votes_weigh(weighed_by):
     votes = votes_of([1.0, 0.3, -0.5], 600)
     votes.weight = np.random.default_rng(3).uniform(0.1, 3, 600)
-    ballots = robustness.Ballots.of(votes, {**boards.CONFIG, **weighed_by})
+    ballots = robustness.Ballots.of(votes, {**board_method.CONFIG, **weighed_by})
     fit = ballots.fit()
     linear = ballots.linearise(fit)
     moves = linear.without_each(linear.contrast(0, 1))
@@ -147,7 +147,9 @@ def test_what_the_last_step_took_too_much_is_put_back(monkeypatch):
     ballots = ballots_of([0.5, 0.0, -0.5], 600, n_raters=60, seed=5)
     fit = ballots.fit()
     removal = robustness.fewest_removals(ballots, fit, ballots.cluster)
-    monkeypatch.setattr("scoring.robustness.removal._Search.shortest", lambda _, taken, held, leader: (taken, leader))
+    monkeypatch.setattr(
+        "scoring.stats.robustness.removal._Search.shortest", lambda _, taken, held, leader: (taken, leader)
+    )
     longer = robustness.fewest_removals(ballots, fit, ballots.cluster)
     assert removal.fewest < longer.fewest
     assert changes_leader(ballots, leading_group(fit, ballots.systems)[0], ~removal.removed)
@@ -259,7 +261,7 @@ def test_the_heaviest_rater_is_the_one_who_bends_the_board():
     votes.a, votes.b = np.append(votes.a, np.zeros(fan, int)), np.append(votes.b, np.full(fan, 2))
     votes.outcome, votes.weight = np.append(votes.outcome, np.zeros(fan)), np.ones(400 + fan)
     votes.cluster, votes.covariates = np.append(votes.cluster, np.full(fan, 99)), {}
-    ballots = robustness.Ballots.of(votes, boards.CONFIG)
+    ballots = robustness.Ballots.of(votes, board_method.CONFIG)
     first, *others = robustness.without_heaviest(ballots, ballots.fit())
     assert (first["votes"], first["share"], len(others)) == (200, 0.333333, 4)
     assert first["leader_changes"] and first["leader"] == "s0"
@@ -272,7 +274,7 @@ def test_a_slot_that_wins_more_is_seen_and_adjusted_for():
     votes = votes_of([0.2, 0.0, -0.2], 2000)
     b_wins = rng.random(2000) < 0.25
     votes.outcome[b_wins] = 0.0
-    slot = robustness.slot_effect(robustness.Ballots.of(votes, boards.CONFIG))
+    slot = robustness.slot_effect(robustness.Ballots.of(votes, board_method.CONFIG))
     assert slot["b_won"] > slot["decided"] / 2 and slot["p_value"] < 0.001
     assert slot["low"] < slot["share"] < slot["high"]
     assert slot["adjusted"]["effect"]["high"] < 0
@@ -310,7 +312,9 @@ def test_agreement_counts_only_votes_on_scored_clips_and_takes_biases_off():
 @pytest.mark.parametrize("treatment", ["half_tie", "davidson", "grounded"])
 def test_a_card_is_canonical_json_and_the_same_every_time(treatment):
     ballots = ballots_of([0.3, 0.0, -0.3], 200, both_bad=0.1 if treatment == "grounded" else 0, treatment=treatment)
-    first, again = (boards.canonical_json(robustness.card(ballots, seed=7, other=ballots, draws=500)) for _ in range(2))
+    first, again = (
+        board_method.canonical_json(robustness.card(ballots, seed=7, other=ballots, draws=500)) for _ in range(2)
+    )
     assert first == again
 
 
@@ -319,7 +323,7 @@ def test_a_board_of_one_vote_or_none_has_a_card():
     assert robustness.card(ballots.kept([False]), seed=1)["leader"] is None
     card = robustness.card(ballots, seed=1, draws=100)
     assert card["removal"]["votes"]["fewest"] is None
-    boards.canonical_json(card)
+    board_method.canonical_json(card)
 
 
 def test_systems_that_never_met_are_ranked_apart():
@@ -329,7 +333,7 @@ def test_systems_that_never_met_are_ranked_apart():
     votes.a, votes.b = np.append(votes.a, other.a + 2), np.append(votes.b, other.b + 2)
     votes.outcome, votes.weight = np.append(votes.outcome, other.outcome), np.ones(150)
     votes.cluster = np.append(votes.cluster, other.cluster)
-    card = robustness.card(robustness.Ballots.of(votes, boards.CONFIG), seed=1, draws=200)
+    card = robustness.card(robustness.Ballots.of(votes, board_method.CONFIG), seed=1, draws=200)
     assert [len(group["systems"]) for group in card["ranks"]["groups"]] == [3, 2]
     assert card["leader"] in NAMES[2:5]
     assert len(card["separation"]["pairs"]) == 3

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from arena.schedule import GOLD, PRACTICE, RANKED, REPEAT, TRAP, Schedule
+from arena.serving.schedule import GOLD, PRACTICE, RANKED, REPEAT, TRAP, Schedule
 from arena.study_settings import REPEAT_DISTANCE
 
 USUAL = Schedule(practice=2, block_length=10, blocks=3, golds=1, traps=1, repeats=1)

@@ -11,8 +11,10 @@ import pytest
 from django.core.files.base import ContentFile
 
 from arena.models import Clip
-from scoring import jury, score_jobs, tasks
+from scoring import tasks
 from scoring.api import score as score_api
+from scoring.file_scoring import jobs as score_jobs
+from scoring.jury import worker as jury
 from scoring.models import Reward, ScoreJob
 
 from .audio_files import write, write_plain_wav

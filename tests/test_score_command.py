@@ -8,7 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from arena.models import Clip
-from scoring import manifest_scores, score_files
+from scoring.file_scoring import manifest_rows
+from scoring.file_scoring import score as score_files
 from scoring.models import Reward
 
 from .audio_files import music, write_plain_wav
@@ -38,7 +39,7 @@ def counted(monkeypatch):
         paths.extend(path.name for path, _ in files)
         return really(files, model)
 
-    monkeypatch.setattr(manifest_scores, "score_files", counting)
+    monkeypatch.setattr(manifest_rows, "score_files", counting)
     return paths
 
 
@@ -117,22 +118,22 @@ def test_another_models_rewards_are_not_taken_for_this_ones(model, folder, count
 
 
 def test_what_was_written_before_a_kill_is_not_scored_again(model, folder, counted, monkeypatch):
-    monkeypatch.setattr(manifest_scores, "ROWS", 2)
+    monkeypatch.setattr(manifest_rows, "ROWS", 2)
     manifest(folder, "path,prompt", *(f'{n}.wav,"two\nlines"' for n in range(6)))
-    really = manifest_scores.score_files
+    really = manifest_rows.score_files
 
     def killed(files, model):
         if len(counted) == 4:
             raise KeyboardInterrupt
         return really(files, model)
 
-    monkeypatch.setattr(manifest_scores, "score_files", killed)
+    monkeypatch.setattr(manifest_rows, "score_files", killed)
     with pytest.raises(KeyboardInterrupt):
         scored(folder)
     assert len(written(folder)) == 4
     with (folder / "out.csv").open("a") as file:
         file.write('4.wav,"two\nli')  # the batch that the kill cut off
-    monkeypatch.setattr(manifest_scores, "score_files", really)
+    monkeypatch.setattr(manifest_rows, "score_files", really)
     counted.clear()
     rows = scored(folder)
     assert counted == ["4.wav", "5.wav"]
@@ -209,7 +210,7 @@ def test_a_file_with_other_columns_is_not_overwritten(model, folder):
 
 
 def test_two_runs_do_not_write_one_file(model, folder):
-    from scoring.manifests import Results, read_manifest
+    from scoring.file_scoring.manifest import Results, read_manifest
 
     listed = read_manifest(manifest(folder, "path", "0.wav"))
     results = Results(folder / "out.csv", listed.columns + listed.results)

@@ -13,7 +13,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from scoring import score_files, score_jobs, tasks
+from scoring import tasks
+from scoring.file_scoring import jobs as score_jobs
+from scoring.file_scoring import score as score_files
 from scoring.models import RewardModel, ScoreItem
 from scoring.reward.encoders.spectral import SpectralEncoder
 

@@ -8,8 +8,11 @@ import pytest
 from django.core.files.base import ContentFile
 
 from arena.models import Clip
-from scoring import embedding, jury, score_jobs, tasks
+from scoring import tasks
 from scoring.api import score as score_api
+from scoring.file_scoring import jobs as score_jobs
+from scoring.jury import embedding
+from scoring.jury import worker as jury
 from scoring.models import ScoreJob
 
 from .score_cast import Researcher, make_model, model, no_worker, rosa, sound  # noqa: F401 - fixtures among them

@@ -202,7 +202,7 @@ def test_a_file_of_another_encoder_revision_width_or_of_no_encoder_is_refused_by
 
 
 def test_importing_the_package_or_its_metrics_loads_no_torch():
-    modules = "scoring.reward, scoring.reward.metrics, scoring.reward.encoders"
+    modules = "scoring.reward, scoring.metrics.preference, scoring.reward.encoders"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -12,12 +12,13 @@ from annotations.alarms import watch_pass_rates
 from annotations.models import Alarm, Flag, Reliability, Screening, Vote
 from annotations.services import Answer, cast_vote, clear, flag, withdraw_rater
 from arena.models import Battle, Participation, Prompt, Study, System
-from arena.services import give_consent, serve_battle
-from arena.stock import Stock
-from scoring import services
-from scoring.exclusions import exclusions
-from scoring.screening import screen_study, screening_is_due
+from arena.services import give_consent
+from arena.serving import serve_battle
+from arena.serving.stock import Stock
+from scoring.boards.exclusions import exclusions
+from scoring.screening.sweep import screen_study, screening_is_due
 from scoring.services import rebuild_edition, refit_board
+from scoring.stats import board_method
 
 from .conftest import make_clip
 
@@ -122,7 +123,7 @@ def test_the_board_leaves_flagged_votes_out_by_reason_and_an_admin_may_count_the
     ledger.catch_up()
     assert refit_board(study).n_votes == 264
     assert [rebuild_edition(edition) for edition in (before, after)] == [
-        services.boards.canonical_json(edition.result) for edition in (before, after)
+        board_method.canonical_json(edition.result) for edition in (before, after)
     ], "old editions are what they were"
 
 
@@ -195,7 +196,7 @@ def test_reliability_is_written_down_once_and_weighs_votes_where_the_study_says_
     assert weighted.config["reliability"] == Reliability.objects.latest("pk").pk
     best = [edition.result["groups"][0][0]["rating"] for edition in (plain, weighted)]
     assert best[1] > best[0], "the contrary rater pulls less"
-    assert rebuild_edition(weighted) == services.boards.canonical_json(weighted.result)
+    assert rebuild_edition(weighted) == board_method.canonical_json(weighted.result)
 
 
 def test_an_outage_of_the_rules_is_unknown_and_rings_an_alarm(study, raters, monkeypatch):

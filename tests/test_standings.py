@@ -7,8 +7,10 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Alarm, Vote
 from annotations.services import flag, withdraw_rater
-from scoring import boards, pair_counts, services, standings, tasks
+from scoring import services, tasks
+from scoring.boards import standings
 from scoring.models import Standing
+from scoring.stats import board_method, pair_counts
 
 from .test_boards import cast
 
@@ -21,7 +23,7 @@ def rings():
     return Alarm.objects.filter(screen=standings.SCREEN)
 
 
-@pytest.mark.parametrize("treatment", list(boards.TREATMENTS))
+@pytest.mark.parametrize("treatment", list(board_method.TREATMENTS))
 def test_ratings_with_the_votes_since_are_those_of_the_next_edition(study, treatment):
     cast(study, ["A", "B", "TIE", "A", "BOTH_BAD", "B"])
     services.refit_board(study, treatment=treatment)

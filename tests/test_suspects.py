@@ -7,7 +7,9 @@ import torch
 from django.urls import reverse
 from django.utils import timezone
 
-from scoring import claims, jury, tasks
+from scoring import tasks
+from scoring.jury import claims
+from scoring.jury import worker as jury
 from scoring.models import Embedding, Reward
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.services import activate_model

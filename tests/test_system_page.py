@@ -15,8 +15,8 @@ from annotations.services import flag, withdraw_rater
 from arena.models import Prompt, Rater, System
 from arena.refusals import NotFound
 from arena.services import give_consent
-from scoring import system_page
-from scoring.boards import GROUNDED
+from scoring.staff import system_report
+from scoring.stats.board_method import GROUNDED
 from scoring.templatetags.boards import DASH
 from scoring.templatetags.staff import rating_history_plot, reward_plot
 
@@ -25,7 +25,7 @@ from .staff_cast import clip_of, edition, live_model, logged_in, staff, vote  # 
 
 
 def report_of(study, name="alder", with_comments=True):
-    return system_page.report(study, System.objects.get(name=name), with_comments)
+    return system_report.report(study, System.objects.get(name=name), with_comments)
 
 
 # ---- a system: the numbers ------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def test_its_history_has_every_edition_and_at_most_two_hundred_rows(study, monke
         vote(study, "alder", "birch", answers)
         edition(study)
     assert [(row["edition"], row["n"]) for row in report_of(study)["history"]] == [(1, 2), (2, 3), (3, 4)]
-    monkeypatch.setattr(system_page, "MOST_EDITIONS", 2)
+    monkeypatch.setattr(system_report, "MOST_EDITIONS", 2)
     assert [row["edition"] for row in report_of(study)["history"]] == [1, 3]
 
 
@@ -137,7 +137,7 @@ def test_every_table_has_the_columns_it_declares(study):
     live_model(study, {clip_of("alder"): 1.0}, {"alder": (0.5, 0.1)})
     edition(study)
     report = report_of(study)
-    for table, columns in system_page.TABLES.items():
+    for table, columns in system_report.TABLES.items():
         assert report[table], table
         assert all(set(row) == set(columns) for row in report[table]), table
 
@@ -146,7 +146,7 @@ def test_a_system_of_another_study_has_no_page_here_and_a_retired_one_keeps_it(s
     System.objects.create(name="stranger")
     assert staff.get("/boards/open/systems/stranger/").status_code == 404
     with pytest.raises(NotFound):
-        system_page.find_system(study, "stranger")
+        system_report.find_system(study, "stranger")
     vote(study, "alder", "birch", "A")
     edition(study)
     study.systems.remove(System.objects.get(name="alder"))

@@ -9,10 +9,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from arena.models import Rater
-from scoring import inputs
 from scoring.models import RewardModel
 from scoring.reward import train as training_loop
-from scoring.training import train_candidate
+from scoring.training import from_ledger
+from scoring.training.candidates import train_candidate
 
 from .training_cast import ENCODERS, arena, exported, quickly, vote  # noqa: F401 - fixtures among them
 
@@ -61,7 +61,7 @@ def test_the_command_learns_what_listeners_hear(arena, home, monkeypatch):
     vote(arena[0], list(Rater.objects.all()), 700, seed=4)
     call_command("train_reward", "--study", "radio")
     model = RewardModel.objects.get()
-    data = inputs.training_set([arena[0]], model.ledger_seq, ENCODERS)
+    data = from_ledger.training_set([arena[0]], model.ledger_seq, ENCODERS)
     test = np.isin(data.prompt, model.config["split"]["prompts"]["test"]) & (data.target != 0.5)
     taste = data.features[:, 0] / 4
     who_knows_the_truth = np.mean((taste[data.a] > taste[data.b])[test] == (data.target == 1)[test])
@@ -132,7 +132,9 @@ def test_of_two_trainings_with_the_same_options_at_once_the_second_is_refused_an
 )
 def test_a_name_that_no_model_can_have_is_told_before_the_training(arena, home, monkeypatch, name, says):
     RewardModel.objects.create(name="first", encoders=[])
-    monkeypatch.setattr("scoring.training.train_candidate", lambda *args, **options: pytest.fail("it trained"))
+    monkeypatch.setattr(
+        "scoring.training.candidates.train_candidate", lambda *args, **options: pytest.fail("it trained")
+    )
     with pytest.raises(CommandError, match=says):
         call_command("train_reward", "--name", name)
 
@@ -140,7 +142,7 @@ def test_a_name_that_no_model_can_have_is_told_before_the_training(arena, home, 
 def test_a_candidate_that_may_not_go_live_is_stored_and_the_command_says_how_to_activate_it(
     arena, quickly, home, monkeypatch
 ):
-    monkeypatch.setattr("scoring.registry.problems", lambda model: ["Its encoder has gone."])
+    monkeypatch.setattr("scoring.registry.live.problems", lambda model: ["Its encoder has gone."])
     says = r"cannot go live here: Its encoder has gone\. .*stored as a candidate: .*activate_model 'my first'`"
     with pytest.raises(CommandError, match=says):
         call_command("train_reward", "--name", "my first", "--activate")

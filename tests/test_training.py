@@ -12,11 +12,11 @@ from annotations import ledger
 from annotations.models import Reliability
 from arena.models import Clip, Rater
 from arena.refusals import Conflict
-from scoring import inputs
 from scoring.models import Embedding
 from scoring.reward import train as training_loop
 from scoring.reward.encoders import get_encoder
-from scoring.training import train_candidate, train_on_export
+from scoring.training import from_ledger
+from scoring.training.candidates import train_candidate, train_on_export
 
 from .training_cast import ENCODERS, SYSTEMS, Titles, arena, embed, exported, quickly, vote  # noqa: F401 - fixtures among them
 
@@ -65,8 +65,8 @@ def test_an_ablated_candidate_reads_some_blocks_of_the_votes_that_all_of_them_co
     other = Titles()
     other.key, other.dimension, other.kind = "other", 4, "audio"
     known = {"other": other, "spectral": get_encoder("spectral")}
-    monkeypatch.setattr("scoring.training.get_encoder", lambda key: known[key])
-    monkeypatch.setattr("scoring.jury.get_encoder", lambda key, revision: known[key])
+    monkeypatch.setattr("scoring.training.candidates.get_encoder", lambda key: known[key])
+    monkeypatch.setattr("scoring.jury.worker.get_encoder", lambda key, revision: known[key])
     model = train_candidate(arena, encoder_keys=["spectral", "other"], blocks=["other"])
     assert [block["key"] for block in model.encoders] == ["other"]
     assert model.config["encoders"] == ["spectral", "other"]
@@ -84,7 +84,7 @@ def test_votes_weigh_as_much_as_their_raters_are_reliable(arena, quickly):
             rater=rater, study=arena[0], ledger_seq=240, version=1, skill=skill, stderr=0.1, n_votes=20,
             created_at=timezone.now(),
         )  # fmt: skip
-    data = inputs.training_set(arena, 240, ENCODERS, {"radio": row.pk})
+    data = from_ledger.training_set(arena, 240, ENCODERS, {"radio": row.pk})
     for rater, weight in ((raters[0], 0.9), (raters[1], 0.1), (raters[2], 0.5)):
         assert (data.weight[(data.rater == str(rater.pk)) & (data.source == "radio")] == weight).all()
     assert (data.weight[data.source == "stage"] == 1).all()

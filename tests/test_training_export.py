@@ -11,10 +11,10 @@ from annotations import ledger
 from annotations.models import Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import Rater
-from scoring import inputs, training_files
 from scoring.models import Embedding
 from scoring.reward.encoders import get_encoder
-from scoring.training_files import BadExport
+from scoring.training import from_export, from_ledger
+from scoring.training.from_export import BadExport
 
 from .audio_files import music, write_plain_wav
 from .training_cast import DAMAGE, ENCODERS, Titles, arena, arrays, embed, exported  # noqa: F401 - fixtures among them
@@ -23,9 +23,9 @@ from .training_cast import DAMAGE, ENCODERS, Titles, arena, arrays, embed, expor
 
 
 def test_an_export_gives_the_arrays_that_the_live_votes_give(arena, tmp_path):
-    live = inputs.training_set(arena, ledger.head(), ENCODERS)
+    live = from_ledger.training_set(arena, ledger.head(), ENCODERS)
     file, clips = exported(tmp_path)
-    from_file, _, failed = training_files.training_set(file, clips, [get_encoder("spectral")])
+    from_file, _, failed = from_export.training_set(file, clips, [get_encoder("spectral")])
     assert failed == {}
     assert from_file.excluded == live.excluded
     for name, value in arrays(live).items():
@@ -35,9 +35,9 @@ def test_an_export_gives_the_arrays_that_the_live_votes_give(arena, tmp_path):
 
 
 def test_exported_pairs_are_the_decided_votes_with_the_chosen_clip_first(arena, tmp_path):
-    live = inputs.training_set(arena, ledger.head(), ENCODERS)
+    live = from_ledger.training_set(arena, ledger.head(), ENCODERS)
     file, clips = exported(tmp_path, "pairs")
-    pairs, _, _ = training_files.training_set(file, clips, [get_encoder("spectral")])
+    pairs, _, _ = from_export.training_set(file, clips, [get_encoder("spectral")])
     decided = live.target != 0.5
     a_won = live.target[decided] == 1
     assert (pairs.target == 1).all()
@@ -58,9 +58,9 @@ def test_flagged_votes_of_an_export_are_left_out_unless_they_are_to_be_kept_or_w
     ledger.catch_up()
     file, clips = exported(tmp_path)
     encoders = [get_encoder("spectral")]
-    strict, _, _ = training_files.training_set(file, clips, encoders)
-    lenient, _, _ = training_files.training_set(file, clips, encoders, keep_flagged=True)
-    live = inputs.training_set(arena, ledger.head(), ENCODERS)
+    strict, _, _ = from_export.training_set(file, clips, encoders)
+    lenient, _, _ = from_export.training_set(file, clips, encoders, keep_flagged=True)
+    live = from_ledger.training_set(arena, ledger.head(), ENCODERS)
     assert len(strict.target) == len(live.target) == 240 - n_flagged - n_withdrawn
     assert (strict.time == live.time).all()
     assert strict.excluded == {"careless": n_flagged}
@@ -75,7 +75,7 @@ def test_clips_that_are_not_known_here_are_embedded_once_and_kept_beside_the_exp
         write_plain_wav(name, music(0.2, seed=seed), 48_000)
     spectral = get_encoder("spectral")
     done = []
-    data, _, failed = training_files.training_set(file, clips, [spectral], progress=done.append)
+    data, _, failed = from_export.training_set(file, clips, [spectral], progress=done.append)
     assert list(failed) == [names[0].name]  # "audio 1" is not audio
     assert sum(done) == len(names)
     assert data.excluded["not_embedded"] > 0
@@ -84,17 +84,17 @@ def test_clips_that_are_not_known_here_are_embedded_once_and_kept_beside_the_exp
 
     heard = []
     monkeypatch.setattr(type(spectral), "embed", lambda self, batch: heard.append(batch))
-    again, _, _ = training_files.training_set(file, clips, [spectral])
+    again, _, _ = from_export.training_set(file, clips, [spectral])
     assert heard == []
     assert (again.features == data.features).all()
     kept = tmp_path / "votes.jsonl.spectral-1.npz"
     for vectors in (np.ones((1, 7), "f4"), np.full((1, 451), np.nan, "f4")):
         np.savez(kept, sha256=np.array(["0" * 64]), vectors=vectors)
         with pytest.raises(BadExport, match=r"npz: not the embeddings of an export; delete it.*spectral"):
-            training_files.training_set(file, clips, [spectral])
+            from_export.training_set(file, clips, [spectral])
     kept.write_bytes(b"not an archive")
     with pytest.raises(BadExport, match="npz: not the embeddings of an export; delete it"):
-        training_files.training_set(file, clips, [spectral])
+        from_export.training_set(file, clips, [spectral])
 
 
 @pytest.mark.parametrize(("vector", "says"), DAMAGE)
@@ -102,7 +102,7 @@ def test_a_clip_whose_embedding_here_is_damaged_is_embedded_from_the_file_of_the
     file, clips = exported(tmp_path)
     damaged = Vote.objects.order_by("pk")[0].battle.clip_a
     Embedding.objects.filter(clip=damaged).update(vector=vector.tobytes())
-    data, _, failed = training_files.training_set(file, clips, [get_encoder("spectral")])
+    data, _, failed = from_export.training_set(file, clips, [get_encoder("spectral")])
     assert list(failed) == [f"{damaged.pk}.wav"]  # whose text is no audio
     assert data.excluded["not_embedded"] > 0
     assert np.isfinite(data.features).all()
@@ -111,7 +111,7 @@ def test_a_clip_whose_embedding_here_is_damaged_is_embedded_from_the_file_of_the
 
 def test_a_text_encoder_reads_the_prompts_of_an_export(arena, tmp_path):
     file, clips = exported(tmp_path)
-    data, read, _ = training_files.training_set(file, clips, [Titles(), get_encoder("spectral")])
+    data, read, _ = from_export.training_set(file, clips, [Titles(), get_encoder("spectral")])
     prompts = [read.clips[clip].prompt for clip in sorted(read.clips)]
     assert (data.features[:, :2] == Titles().embed(prompts)).all()
 
@@ -154,14 +154,14 @@ def test_a_row_that_does_not_fit_is_said_with_its_line_and_field(arena, tmp_path
     rows = [json.loads(text) for text in file.read_text().splitlines()]
     file.write_text("".join(json.dumps(row) + "\n" for row in spoilt(rows, line, **changes)))
     with pytest.raises(BadExport, match=says.replace("*.", "[*].").replace("99999.*", "99999[.][*]")):
-        training_files.read_export(file, clips)
+        from_export.read_export(file, clips)
 
 
 def test_many_mistakes_are_said_at_once_but_not_all_of_hundreds(arena, tmp_path):
     file, clips = exported(tmp_path)
     file.write_text("{not json\n[1]\n" + 50 * "{}\n")
     with pytest.raises(BadExport) as caught:
-        training_files.read_export(file, clips)
+        from_export.read_export(file, clips)
     text = str(caught.value)
     assert "line 1: not JSON" in text
     assert "line 2: not a JSON object" in text
@@ -171,4 +171,4 @@ def test_many_mistakes_are_said_at_once_but_not_all_of_hundreds(arena, tmp_path)
 def test_a_folder_of_clips_that_is_not_there_is_named(arena, tmp_path):
     file, _ = exported(tmp_path)
     with pytest.raises(BadExport, match=r"nowhere: there is no such folder of clips"):
-        training_files.read_export(file, tmp_path / "nowhere")
+        from_export.read_export(file, tmp_path / "nowhere")

@@ -8,16 +8,17 @@ from annotations import ledger
 from annotations.models import Vote
 from annotations.services import flag
 from arena.models import Battle, Clip
-from scoring import features, inputs
-from scoring.features import read_all_features
+from scoring.jury import features
+from scoring.jury.features import read_all_features
 from scoring.models import Embedding
-from scoring.training import train_candidate
+from scoring.training import from_ledger
+from scoring.training.candidates import train_candidate
 
 from .training_cast import DAMAGE, ENCODERS, arena, embed, quickly  # noqa: F401 - fixtures among them
 
 
 def test_a_training_set_has_who_voted_on_which_systems_in_which_study_and_when(arena):
-    data = inputs.training_set(arena, ledger.head(), ENCODERS)
+    data = from_ledger.training_set(arena, ledger.head(), ENCODERS)
     votes = list(Vote.objects.select_related("battle__study", "entry").order_by("entry__seq"))
     assert len(data.target) == len(votes) == 240
     ids = sorted({pk for one in votes for pk in (one.battle.clip_a_id, one.battle.clip_b_id)})
@@ -45,7 +46,7 @@ def test_a_vote_on_a_clip_that_cannot_be_embedded_and_a_flagged_one_are_left_out
     for one in rater.votes.all():
         flag(one, "too_fast", 1)
     ledger.catch_up()
-    data = inputs.training_set(arena, ledger.head(), ENCODERS)
+    data = from_ledger.training_set(arena, ledger.head(), ENCODERS)
     theirs = rater.votes.all()
     on_gone = Vote.objects.exclude(rater=rater).exclude(
         battle__in=Battle.objects.exclude(clip_a=gone).exclude(clip_b=gone)
@@ -82,7 +83,9 @@ def test_features_are_read_in_chunks_of_which_any_may_lack_clips(arena, monkeypa
 def test_several_blocks_stand_beside_each_other_in_the_order_asked_for(arena):
     first = Vote.objects.order_by("pk")[0].battle.clip_a
     embed(Clip.objects.exclude(pk=first.pk).order_by("pk"), "other", "7", width=3, seed=5)
-    both = inputs.training_set(arena, ledger.head(), [{"key": "other", "revision": "7", "dimension": 3}, *ENCODERS])
+    both = from_ledger.training_set(
+        arena, ledger.head(), [{"key": "other", "revision": "7", "dimension": 3}, *ENCODERS]
+    )
     ids, spectral = read_all_features(list(Clip.objects.values_list("pk", flat=True)), ENCODERS, pytest.fail)
     assert both.excluded["not_embedded"] > 0
     assert len(both.features) > 60

@@ -12,11 +12,13 @@ from annotations.models import Vote
 from annotations.services import withdraw_rater
 from arena.models import Clip
 from arena.refusals import Conflict
-from arena.services import give_consent, serve_battle
-from scoring import boards, services
-from scoring.bradley_terry import BOTH_BAD, BadCovariate, NotOffered
-from scoring.covariates import covariates_of
+from arena.services import give_consent
+from arena.serving import serve_battle
+from scoring import services
+from scoring.inputs.covariates import covariates_of
 from scoring.models import Edition
+from scoring.stats import board_method
+from scoring.stats.bradley_terry import BOTH_BAD, BadCovariate, NotOffered
 
 from .test_boards import cast
 
@@ -64,22 +66,22 @@ def ratings(result):
 
 
 def test_a_board_of_version_1_is_computed_as_it_was():
-    assert boards.canonical_json(boards.compute(votes(), VERSION_1)) == BOARD_OF_VERSION_1
+    assert board_method.canonical_json(board_method.compute(votes(), VERSION_1)) == BOARD_OF_VERSION_1
 
 
 def test_half_ties_say_what_they_said_before_treatments_had_names():
-    assert boards.compute(votes(), boards.CONFIG) == boards.compute(votes(), VERSION_1)
+    assert board_method.compute(votes(), board_method.CONFIG) == board_method.compute(votes(), VERSION_1)
 
 
 def test_davidson_says_how_readily_raters_tie():
-    result = boards.compute(votes(), {**boards.CONFIG, "treatment": "davidson"})
+    result = board_method.compute(votes(), {**board_method.CONFIG, "treatment": "davidson"})
     assert result["zero"] == "mean"
     assert result["eta"]["low"] < result["eta"]["value"] < result["eta"]["high"]
     assert sum(rating["rating"] for rating in ratings(result).values()) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_grounded_board_counts_both_bad_against_an_absolute_zero():
-    result = boards.compute(votes(400, both_bad=0.6), {**boards.CONFIG, "treatment": "grounded"})
+    result = board_method.compute(votes(400, both_bad=0.6), {**board_method.CONFIG, "treatment": "grounded"})
     assert result["zero"] == "absolute"
     for rating in ratings(result).values():
         assert rating["rating"] < -0.1  # most were bad
@@ -90,8 +92,8 @@ def test_the_grounded_board_counts_both_bad_against_an_absolute_zero():
 
 def test_an_empty_board_is_empty_under_every_treatment():
     empty = votes(0)
-    for treatment in boards.TREATMENTS:
-        assert boards.compute(empty, {**boards.CONFIG, "treatment": treatment})["groups"] == []
+    for treatment in board_method.TREATMENTS:
+        assert board_method.compute(empty, {**board_method.CONFIG, "treatment": treatment})["groups"] == []
 
 
 # ---- editions ----
@@ -104,9 +106,9 @@ def test_an_edition_of_version_1_still_rebuilds(study):
     old = Edition.objects.create(
         study=study, number=2, method="bradley-terry", method_version=1, config=config, ledger_seq=seq,
         input_hash=edition.input_hash, n_votes=5, excluded={"both_bad": 1}, created_at=edition.created_at,
-        result=boards.compute(services.inputs.board_votes(study, seq, config), config),
+        result=board_method.compute(services.inputs.board_votes(study, seq, config), config),
     )  # fmt: skip
-    assert services.rebuild_edition(old) == boards.canonical_json(old.result)
+    assert services.rebuild_edition(old) == board_method.canonical_json(old.result)
     assert ratings(old.result) == ratings(edition.result)
 
 
@@ -115,10 +117,10 @@ def test_the_treatment_is_in_the_configuration_and_rebuilds(study, treatment, n_
     cast(study, EVERY_ANSWER)
     edition = services.refit_board(study, treatment=treatment)
     assert edition.config["treatment"] == treatment
-    assert edition.config["both_bad"] == boards.TREATMENTS[treatment]["both_bad"]
+    assert edition.config["both_bad"] == board_method.TREATMENTS[treatment]["both_bad"]
     assert (edition.n_votes, edition.excluded) == (n_votes, {} if treatment == "grounded" else {"both_bad": 1})
     edition.refresh_from_db()
-    assert services.rebuild_edition(edition) == boards.canonical_json(edition.result)
+    assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_a_treatment_once_chosen_stays(study):
@@ -186,7 +188,7 @@ def test_a_board_adjusted_for_covariates_says_their_effects_and_rebuilds(played)
     first = edition.result["effects"]["first_played"]
     assert 0 < first["value"] < first["high"]  # four of six votes went to the clip that was played first
     edition.refresh_from_db()
-    assert services.rebuild_edition(edition) == boards.canonical_json(edition.result)
+    assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_votes_whose_covariates_are_not_known_are_left_out_and_counted(played):

@@ -113,7 +113,7 @@ def test_a_rater_hears_every_pair_once_and_then_none_is_left(listener, time_pass
 
 
 def test_a_pair_is_drawn_with_the_probability_it_was_stored_with(study, rater):
-    from arena.services import serve_battle
+    from arena.serving import serve_battle
 
     battle, _ = serve_battle(rater, study)
     assert battle.pair_probability == pytest.approx(1 / 3)
@@ -121,7 +121,8 @@ def test_a_pair_is_drawn_with_the_probability_it_was_stored_with(study, rater):
 
 
 def test_the_least_voted_pair_is_served_most(study):
-    from arena.services import give_consent, serve_battle
+    from arena.services import give_consent
+    from arena.serving import serve_battle
 
     pairs = []
     for _ in range(30):
@@ -141,7 +142,7 @@ def test_a_retired_system_is_served_no_more(study, listener):
 
 
 def test_clips_of_different_length_meet_at_the_common_one(study, listener):
-    from arena.candidates import needed_excerpts
+    from arena.serving.candidates import needed_excerpts
 
     short = make_clip(System.objects.get(name="alder"), study.systems.get(name="birch").clips.first().prompt, 6_340)
     assert (short.pk, 6_300) in needed_excerpts(study)

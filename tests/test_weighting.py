@@ -7,8 +7,9 @@ from scipy.special import expit
 from annotations import ledger
 from annotations.models import Vote
 from arena.models import Battle
-from scoring import boards, inputs, pair_design, services
-from scoring.bradley_terry import fit
+from scoring import inputs, services
+from scoring.stats import board_method, pair_design
+from scoring.stats.bradley_terry import fit
 
 from .test_boards import cast
 
@@ -108,7 +109,7 @@ def test_a_board_is_weighted_from_the_edition_on_for_which_that_was_chosen(study
     cast(study, "A")
     assert services.refit_board(study).config["weighting"] == "uniform_pairs"
     for edition in study.editions.all():
-        assert services.rebuild_edition(edition) == boards.canonical_json(edition.result)
+        assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_under_uniform_pairing_the_weights_change_nothing(study):

@@ -18,9 +18,10 @@ from annotations.models import Flag, Reliability, Screening, Vote, VoteDetails
 from arena.models import Arrival, Battle, Clip, Consent, Participation, Rater
 from arena.participants import connection_of, participant_of
 from arena.services import headphone_targets
-from scoring import boards, services
+from scoring import services
 from scoring.models import Reward, RewardModel
-from scoring.releases import rebuild, release
+from scoring.releases.numbered import rebuild, release
+from scoring.stats import board_method
 
 from .conftest import Listener
 from .test_boards import cast
@@ -218,7 +219,7 @@ def test_what_was_published_before_still_rebuilds_and_what_comes_after_leaves_th
     edition, releases = publish(published)
     somebody.listener.delete("/api/raters/me/")
     later, new_releases = publish(published)
-    assert services.rebuild_edition(edition) == boards.canonical_json(edition.result)
+    assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
     for old in releases:
         written = io.BytesIO()
         assert rebuild(old, written) == old.sha256

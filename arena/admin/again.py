@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from arena.models import Again
-from arena.services.again import stop
+from arena.serving.again import stop
 
 from .links import link_to
 from .read_only import ReadOnlyAdmin

@@ -7,7 +7,7 @@ from rest_framework.decorators import api_view, authentication_classes, permissi
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
-from arena import services
+from arena import services, serving
 from arena.rater_cookie import RaterCookieAuthentication
 
 from .contract import REFUSED, StrictSerializer, validated
@@ -22,7 +22,7 @@ class BattleRequest(StrictSerializer):
 
 
 class SkipRequest(StrictSerializer):
-    reason = serializers.ChoiceField(choices=services.SKIP_REASONS)
+    reason = serializers.ChoiceField(choices=serving.SKIP_REASONS)
 
 
 class SlotClip(serializers.Serializer):
@@ -54,7 +54,7 @@ def battles(request):
     """The rater's oldest open battle (200), else a new one (201)."""
     asked = validated(BattleRequest, request.data)
     study = services.find_study(asked.get("study"))
-    battle, created = services.serve_battle(request.user, study, after=asked.get("after"), like=asked.get("like"))
+    battle, created = serving.serve_battle(request.user, study, after=asked.get("after"), like=asked.get("like"))
     return Response(battle_json(battle), status=201 if created else 200)
 
 
@@ -77,7 +77,7 @@ def battle_json(battle):
             }
             for slot in ("A", "B")
         },
-        "progress": services.progress(battle.rater, study),
+        "progress": serving.progress(battle.rater, study),
     }
 
 
@@ -95,5 +95,5 @@ def battle_json(battle):
 def skip(request, battle_id):
     """Close a battle without an answer."""
     reason = validated(SkipRequest, request.data)["reason"]
-    battle = services.skip_battle(request.user, battle_id, reason)
+    battle = serving.skip_battle(request.user, battle_id, reason)
     return Response({"id": battle.pk, "closed_at": battle.closed_at})

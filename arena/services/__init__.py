@@ -1,6 +1,5 @@
-"""Where several of the stage's models change together: clips in, raters in, battles served."""
+"""Where several of the stage's models change together: clips in, raters in."""
 
-from .again import ask_again
 from .clips import cut_excerpt, ingest_clip, local_copy, register_clip
 from .joining import (
     HEADPHONE_ATTEMPTS,
@@ -14,13 +13,10 @@ from .joining import (
     require_ready,
     set_volume,
 )
-from .serving import SKIP_REASONS, progress, serve_battle, skip_battle, waits_for_clips
 
 __all__ = [
     "HEADPHONE_ATTEMPTS",
-    "SKIP_REASONS",
     "answer_headphones",
-    "ask_again",
     "begin_headphones",
     "cut_excerpt",
     "find_study",
@@ -30,11 +26,7 @@ __all__ = [
     "ingest_clip",
     "local_copy",
     "participation_of",
-    "progress",
     "register_clip",
     "require_ready",
-    "serve_battle",
     "set_volume",
-    "skip_battle",
-    "waits_for_clips",
 ]

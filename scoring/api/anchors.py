@@ -7,9 +7,9 @@ from rest_framework.response import Response
 
 from arena.api import REFUSED, StrictSerializer, validated
 from scoring.access import STAFF_SIGN_IN, api_study, kept_private
-from scoring.anchor_page import anchors_json
-from scoring.board import find_edition
-from scoring.powered import powered_json
+from scoring.anchors.page import anchors_json
+from scoring.boards.page import find_edition
+from scoring.boards.prediction_powered import powered_json
 
 from .access import given
 

@@ -7,9 +7,9 @@ from rest_framework.response import Response
 
 from arena.api import REFUSED, StrictSerializer, validated
 from scoring.access import STAFF_SIGN_IN, api_study, kept_private
-from scoring.board import board_json, find_edition
-from scoring.boards import OVERALL
-from scoring.exclusions import exclusions as exclusions_of
+from scoring.boards.exclusions import exclusions as exclusions_of
+from scoring.boards.page import board_json, find_edition
+from scoring.stats.board_method import OVERALL
 
 from .access import given
 

@@ -8,8 +8,8 @@ from rest_framework.response import Response
 
 from arena.api import REFUSED
 from arena.refusals import NotFound
-from scoring.calibration import calibration_json
 from scoring.models import RewardModel
+from scoring.registry.calibration import calibration_json
 
 from .access import IsResearcher
 

@@ -7,9 +7,9 @@ from rest_framework.response import Response
 
 from arena.api import REFUSED, StrictSerializer, validated
 from scoring.access import STAFF_SIGN_IN, api_study, kept_private
-from scoring.board import find_edition
-from scoring.cards import card_json
-from scoring.editions import changelog, difference
+from scoring.boards.changelog import changelog, difference
+from scoring.boards.page import find_edition
+from scoring.boards.robustness_cards import card_json
 
 from .access import given
 

@@ -13,7 +13,7 @@ from annotations import ledger
 from annotations.exports import FORMATS
 from arena.api import REFUSED, StrictSerializer, validated
 from arena.services import find_study
-from scoring.releases import FILTERS, content_of, current_config
+from scoring.releases.numbered import FILTERS, content_of, current_config
 
 from .access import IsResearcher, given
 

@@ -8,8 +8,8 @@ from rest_framework.response import Response
 
 from arena.api import REFUSED
 from arena.rater_cookie import RaterCookieAuthentication
-from scoring.history import download
-from scoring.insight import insight as insight_of
+from scoring.listeners.insight import insight as insight_of
+from scoring.listeners.own_page import download
 
 
 @extend_schema(

@@ -16,9 +16,9 @@ from rest_framework.response import Response
 from arena.api import REFUSED, StrictSerializer, validated
 from arena.refusals import NotFound, Refusal, TooLarge, Unavailable
 from arena.services import find_study
-from scoring import score_jobs
+from scoring.file_scoring import jobs as score_jobs
+from scoring.file_scoring.answers import best_of_n_json, score_json
 from scoring.models import ScoreJob
-from scoring.score_answers import best_of_n_json, score_json
 
 from .access import IsResearcher, given
 from .calibration import LAPSES

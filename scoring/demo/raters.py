@@ -10,7 +10,8 @@ from scipy.special import expit
 from annotations.services import Answer, cast_vote
 from arena.models import System
 from arena.refusals import Conflict
-from arena.services import give_consent, serve_battle
+from arena.services import give_consent
+from arena.serving import serve_battle
 
 from .systems import SYSTEMS
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from scoring.rewardbench.rows import Row
+from scoring.evaluation.rewardbench.rows import Row
 
 from .judge import BATCH, FILES_FAULT, Judge, NoReward, Sound, sentence
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from arena import audio
 from arena.refusals import NotFound
-from scoring import jury
-from scoring.embedding import MACHINES_FAULT
+from scoring.jury import worker as jury
+from scoring.jury.embedding import MACHINES_FAULT
 from scoring.models import RewardModel
 
 BATCH = 8  # sounds that are scored together

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from scoring.plain_tables import aligned, number, percent, signed
-from scoring.reward import probes
-from scoring.reward.probes import EQUAL_WITHIN, FAILED, LOWER, UNCLEAR, Outcome
+from scoring.evaluation import probes
+from scoring.evaluation.probes import EQUAL_WITHIN, FAILED, LOWER, UNCLEAR, Outcome
+from scoring.wording.tables import aligned, number, percent, signed
 
 from .probing import Probing
 

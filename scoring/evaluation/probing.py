@@ -7,7 +7,7 @@ from pathlib import Path
 from arena.models import Clip, Status
 from arena.refusals import Conflict
 from arena.services import local_copy
-from scoring.reward import probes
+from scoring.evaluation import probes
 
 from .judge import BATCH, NoReward, Sound
 

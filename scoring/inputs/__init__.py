@@ -1,10 +1,9 @@
-"""Rows to arrays: the votes of a board, the scored votes of an anchor fit, the pairs of a training set.
+"""Rows to arrays: the votes of a board, the scored votes of an anchor fit.
 
 Everything reads the ledger up to a `seq`, so that the same call later gives the same arrays.
 """
 
 from .rewards import anchor_pairs, clip_rewards, in_columns
-from .training_sets import TrainingSet, assemble, training_set
 from .votes import (
     CREDIT_TO_A,
     NOT_RANKED,
@@ -25,9 +24,7 @@ __all__ = [
     "NOT_RANKED",
     "UNCOUNTED",
     "StudyVotes",
-    "TrainingSet",
     "anchor_pairs",
-    "assemble",
     "board_votes",
     "clip_rewards",
     "credit_to_a",
@@ -37,6 +34,5 @@ __all__ = [
     "rater_label",
     "reasons_of",
     "study_votes",
-    "training_set",
     "why_excluded",
 ]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..anchor_history import AnchorPairs
+from scoring.stats.anchor_drift import AnchorPairs
+
 from ..models import Reward
 from .votes import study_votes
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from annotations import blocks
+from annotations import vote_blocks
 from annotations.models import Flag, Ledger, Reliability
 from arena.models import ANSWERS, Battle, System
+from scoring.stats.board_method import counts_both_bad
+from scoring.stats.bradley_terry import BOTH_BAD
+from scoring.stats.clusters import clusters_of
+from scoring.stats.pair_weights import NONE, UNIFORM_PAIRS, uniform_pair_weights
 
-from ..boards import counts_both_bad
-from ..bradley_terry import BOTH_BAD
-from ..clusters import clusters_of
-from ..covariates import covariates_of, known_covariates
-from ..weighting import NONE, UNIFORM_PAIRS, uniform_pair_weights
+from .covariates import covariates_of, known_covariates
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
 NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.Kind.REPEAT)
@@ -187,7 +187,7 @@ def reasons_of(records, flagged, credit, again=False):
         if answer not in credit:
             set_where(records["answer"] == code, answer.lower())
     for kind in NOT_RANKED:
-        set_where(records["kind"] == blocks.KINDS.index(kind), str(kind))
+        set_where(records["kind"] == vote_blocks.KINDS.index(kind), str(kind))
     if not again:
         set_where(records["again"] == 1, Battle.AGAIN)
     if flagged:
@@ -212,7 +212,7 @@ def _looked_up(votes, flagged):
 
 
 def _read(study, up_to, excluded_flags, credit, again):
-    records = blocks.read(study, up_to)
+    records = vote_blocks.read(study, up_to)
     flagged = flagged_votes(study, up_to, excluded_flags)
     reason, names = reasons_of(records, flagged, credit, again)
     digest = hashlib.sha256(json.dumps(names).encode())
@@ -264,4 +264,4 @@ def _reliabilities(study, rater_id, cluster, reliability):
 
 def _uuid(raw):
     """None for nobody."""
-    return uuid.UUID(bytes=bytes(raw)) if bytes(raw) != blocks.ANYBODY else None
+    return uuid.UUID(bytes=bytes(raw)) if bytes(raw) != vote_blocks.ANYBODY else None

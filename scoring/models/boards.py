@@ -59,7 +59,7 @@ class Rating(models.Model):
 
 class Standing(models.Model):
     """How many votes say what of each pair of a study's systems, up to a place of the ledger, and the ratings that
-    follow: what the board is about to say. A cache; see `scoring.standings`."""
+    follow: what the board is about to say. A cache; see `scoring.boards.standings`."""
 
     study = models.OneToOneField(Study, models.CASCADE, related_name="standing")
     ledger_seq = models.BigIntegerField()
@@ -126,7 +126,7 @@ class EditionChange(models.Model):
 
 
 class CategoryBoards(models.Model):
-    """The boards of an edition's categories, all in one row. Append-only; see `scoring.categories`."""
+    """The boards of an edition's categories, all in one row. Append-only; see `scoring.boards.categories`."""
 
     edition = models.OneToOneField(Edition, models.PROTECT, related_name="categories")
     method = models.CharField(max_length=40)
@@ -147,7 +147,8 @@ class CategoryBoards(models.Model):
 class Figure(models.Model):
     """One of the figures of a study's last edition: its data, and a drawing where it could be drawn.
 
-    A cache, replaced by the next: everything here follows from editions, votes and rewards. See `scoring.figures`.
+    A cache, replaced by the next: everything here follows from editions, votes and rewards. See
+    `scoring.boards.figures.data`.
     """
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="figures")

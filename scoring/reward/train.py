@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scoring.reward import metrics, splits
+from scoring.metrics import preference
+from scoring.metrics.lapses import Lapses, calibrate, calibrated_loss, log_odds
+from scoring.reward import splits
 from scoring.reward.head import DROPOUT, HIDDEN, RankNetHead
-from scoring.reward.lapses import Lapses, calibrate, calibrated_loss, log_odds
 from scoring.reward.loss import STEP, LapsingRankNet, ranknet_loss
 from scoring.reward.splits import SIDES, Labels
 
@@ -189,15 +190,15 @@ def train(
                 validation_margin = _predict(head, x, a[held_out], b[held_out])
                 # Calibrated: with the rate that is learnt, a head would look better for being sharper alone, long after
                 # it began to order the clips worse.
-                validation_loss = calibrated_loss if tosses else metrics.log_loss
+                validation_loss = calibrated_loss if tosses else preference.log_loss
                 rate = tosses.rate if tosses else 0.0
                 entry = {
                     "seed": seed,
                     "epoch": len(history) + 1,
-                    "train_loss": metrics.log_loss(log_odds(train_margin, rate), t[order], w[order]),
-                    "train_accuracy": metrics.accuracy(train_margin, t[order]),
+                    "train_loss": preference.log_loss(log_odds(train_margin, rate), t[order], w[order]),
+                    "train_accuracy": preference.accuracy(train_margin, t[order]),
                     "validation_loss": validation_loss(validation_margin, t[held_out], w[held_out]),
-                    "validation_accuracy": metrics.accuracy(validation_margin, t[held_out]),
+                    "validation_accuracy": preference.accuracy(validation_margin, t[held_out]),
                     **({"rate": rate} if tosses else {}),
                 }
                 history.append(entry)
@@ -229,7 +230,9 @@ def train(
                     "epochs": len(history),
                     "best_epoch": best_epoch,
                     "history": history,
-                    "metrics": {name: metrics.summarise(margin, t[rows[name]]) for name, margin in margin_of.items()},
+                    "metrics": {
+                        name: preference.summarise(margin, t[rows[name]]) for name, margin in margin_of.items()
+                    },
                 }
             )
             if winner is None or best_loss < winner["best_loss"]:
@@ -243,7 +246,7 @@ def train(
         calibration = calibrate(margin_of["validation"], t[rows["validation"]])
         held_out_metrics = {
             name: {
-                **metrics.report(
+                **preference.report(
                     margin,
                     t[rows[name]],
                     source=None if source is None else labels.source[rows[name]],
@@ -308,8 +311,8 @@ def _as_calibrated(calibration: Lapses, margin: np.ndarray, target: np.ndarray) 
     calibrated = calibration.log_odds(margin)
     return {
         **asdict(calibration),
-        "ece": metrics.expected_calibration_error(calibrated, target),
-        "log_loss": metrics.log_loss(calibrated, target),
+        "ece": preference.expected_calibration_error(calibrated, target),
+        "log_loss": preference.log_loss(calibrated, target),
     }
 
 

@@ -150,7 +150,7 @@ def interval_plot(group):
 
 @register.inclusion_tag("scoring/_heat_map.html")
 def heat_map(heat):
-    """{"systems", "rows"} of `figures.wins_of` as a table of systems against systems, both ways round."""
+    """{"systems", "rows"} of `boards.figures.data.wins_of` as a table of systems against systems, both ways round."""
     cells = {}
     for row in heat["rows"]:
         cells[row["a"], row["b"]] = _cell(row["share"], row["low"], row["high"], row["n"])

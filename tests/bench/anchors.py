@@ -9,8 +9,8 @@ anchor pairs, and without the drift.
 import numpy as np
 from scipy.special import expit
 
-from scoring.anchor_history import AnchorPairs, fit
-from scoring.anchors import Anchors
+from scoring.stats.anchor_drift import AnchorPairs, fit
+from scoring.stats.anchors import Anchors
 
 SYSTEMS, QUALITY, RATERS = 12, 1.5, 40
 NAMES = np.array([f"system {n}" for n in range(SYSTEMS)])

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from scoring import bradley_terry, category_boards, pooling
+from scoring.stats import bradley_terry, category_method, pooling
 
 VOTES, SYSTEMS, RATERS, PROMPTS, TAGS = 1_000_000, 200, 50_000, 1000, 36
-CONFIG = {**category_boards.CONFIG, "l2": 0.05, "level": 0.95}
+CONFIG = {**category_method.CONFIG, "l2": 0.05, "level": 0.95}
 
 BOARDS, SPREADS = 500, (0.15, 0.4, 0.8)
 SYSTEMS_AND_RATERS = ((6, 60), (6, 20), (40, 20))
@@ -35,7 +35,7 @@ def run() -> list[dict]:
 
 @dataclass(frozen=True)
 class Study:
-    """As `category_boards.compute` takes votes."""
+    """As `category_method.compute` takes votes."""
 
     systems: list[str]
     a: np.ndarray
@@ -51,7 +51,7 @@ def speed() -> dict:
     votes, members = _tagged()
     arguments = votes.a, votes.b, votes.outcome, SYSTEMS
     fits = [_timed(bradley_terry.fit, *arguments, cluster=votes.cluster, l2=0.05) for _ in range(3)]
-    seconds = _timed(category_boards.compute, votes, members, CONFIG)
+    seconds = _timed(category_method.compute, votes, members, CONFIG)
     return {
         "what": "all tags",
         "votes": VOTES,
@@ -60,7 +60,7 @@ def speed() -> dict:
         "categories": TAGS,
         "seconds": round(seconds, 2),
         "times_overall_fit": round(seconds / min(fits), 1),
-        "peak_mib": round(_peak(category_boards.compute, votes, members, CONFIG)),
+        "peak_mib": round(_peak(category_method.compute, votes, members, CONFIG)),
         "overall_fit_peak_mib": round(_peak(bradley_terry.fit, *arguments, cluster=votes.cluster, l2=0.05)),
     }
 
@@ -76,7 +76,7 @@ def _tagged(seed=0):
     outcome[rng.random(VOTES) < 0.1] = 0.5
     names = [f"system {i:03}" for i in range(SYSTEMS)]
     votes = Study(names, a, b, outcome, rng.integers(RATERS, size=VOTES), np.ones(VOTES))
-    return votes, {category_boards.TAG: {f"tag {k}": has[prompt, k] for k in range(TAGS)}}
+    return votes, {category_method.TAG: {f"tag {k}": has[prompt, k] for k in range(TAGS)}}
 
 
 def _timed(function, *args, **kwargs) -> float:

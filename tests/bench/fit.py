@@ -15,7 +15,7 @@ from pathlib import Path
 import evalica
 import numpy as np
 
-from scoring.bradley_terry import fit
+from scoring.stats.bradley_terry import fit
 
 SYSTEMS, RATERS = 200, 50_000
 SIZES = (1_000_000, 10_000_000)

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 from scipy.special import expit
 
-from scoring import pair_design
+from scoring.stats import pair_design
 
 SEEDS = 100
 SYSTEMS, SPREADS = (20, 100), (1.0, 0.5, 2.0)
@@ -165,7 +165,7 @@ def _add_battles(study, size, now):
     from random import Random
 
     from arena.models import Battle, Rater
-    from arena.stock import Stock
+    from arena.serving.stock import Stock
 
     stock, rng = Stock.of(study), Random(size)
     raters = Rater.objects.bulk_create(Rater() for _ in range(1000))
@@ -190,12 +190,12 @@ def _add_battles(study, size, now):
 def _timed(study, now):
     from django.db import connection
 
-    from arena import recently
-    from arena.services import give_consent, serve_battle
+    from arena.services import give_consent
+    from arena.serving import process_cache, serve_battle
 
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE arena_battle, arena_clip, arena_excerpt")
-    recently.forget()
+    process_cache.forget()
     times, own, floor = [], [], []
     for number in range(SERVINGS):
         if number % 20 == 0:

@@ -60,7 +60,8 @@ def run() -> list[dict]:
 
 def measure(votes: int) -> dict:
     from annotations import ledger
-    from scoring import inputs, services, standings
+    from scoring import inputs, services
+    from scoring.boards import standings
 
     study = make_study(votes)
     packing = timed(pack, study)[0]
@@ -85,12 +86,12 @@ def measure(votes: int) -> dict:
 
 def pack(study):
     """As many sweeps do it, for which the votes of a few seconds are new."""
-    from annotations import blocks
+    from annotations import vote_blocks
 
     before = -1
     while (n := study.vote_blocks.count()) != before:
         before = n
-        blocks.keep(study)
+        vote_blocks.keep(study)
 
 
 def timed(work, *arguments):

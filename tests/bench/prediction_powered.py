@@ -7,8 +7,8 @@ rater's votes share no reward explains, so that rho overstates what there is to 
 
 import numpy as np
 
-from scoring.bradley_terry import fit
-from scoring.prediction_powered import fit_prediction_powered
+from scoring.stats.bradley_terry import fit
+from scoring.stats.prediction_powered import fit_prediction_powered
 from tests.simulated_rewards import SYSTEMS, USELESS, Arena, arena_of_accuracy, within_pair_correlation
 
 BOARDS, RATERS, VOTES_EACH, TIMES, L2 = 1000, 60, 15, 10, 0.05

@@ -6,7 +6,7 @@ import numpy as np
 
 from annotations.quality import screen
 from annotations.quality.screening import pooled
-from scoring.bradley_terry import fit
+from scoring.stats.bradley_terry import fit
 from tests.rater_simulation import study
 
 SEEDS = range(10)
@@ -32,8 +32,8 @@ def at_once(one):
 
 
 def in_waves(one):
-    """As `scoring.screening` runs: raters come some at a time and are judged on half of their votes, then on all; a
-    flag stays, and the look at the end is taken once. (There, an old rater is judged again if the board moves.)"""
+    """As `scoring.screening.sweep` runs: raters come some at a time and are judged on half of their votes, then on all;
+    a flag stays, and the look at the end is taken once. (There, an old rater is judged again if the board moves.)"""
     flagged, looked = np.zeros((2, len(one.raters)), dtype=bool)
     for there in range(WAVE, len(one.raters) + 1, WAVE):
         for done in (False, True):

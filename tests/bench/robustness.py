@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 from scipy.special import expit
 
-from scoring import boards, robustness
+from scoring.stats import board_method, robustness
 
 CASES = ((1_000, 12, 60), (100_000, 30, 3_000), (100_000, 200, 5_000))  # votes, systems, raters
 TIES = 0.12
@@ -20,7 +20,7 @@ def run() -> list[dict]:
 
 
 def _row(n_votes: int, n_systems: int, n_raters: int) -> dict:
-    ballots = robustness.Ballots.of(_votes(n_votes, n_systems, n_raters), boards.CONFIG)
+    ballots = robustness.Ballots.of(_votes(n_votes, n_systems, n_raters), board_method.CONFIG)
     wall, cpu = time.perf_counter(), time.process_time()
     card = robustness.card(ballots, seed=1, other=ballots)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -148,7 +148,7 @@ def rescore():
     """All of it by jury.score_pending, as the worker does: reads, head, writes; then what a sweep costs when idle."""
     import torch
 
-    from scoring import jury
+    from scoring.jury import worker as jury
     from scoring.services import activate_model
 
     seed_cached_clips()
@@ -243,7 +243,7 @@ def swap():
 
 @contextmanager
 def worker(code):
-    start = "import django, time\ndjango.setup()\nfrom scoring import jury\n"
+    start = "import django, time\ndjango.setup()\nfrom scoring.jury import worker as jury\n"
     process = subprocess.Popen([sys.executable, "-c", start + code], stdout=subprocess.PIPE, text=True)
     try:
         yield process

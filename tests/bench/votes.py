@@ -22,7 +22,8 @@ def run() -> list[dict]:
     from django.utils import timezone
 
     from annotations.services import Answer, cast_vote
-    from arena.services import give_consent, serve_battle
+    from arena.services import give_consent
+    from arena.serving import serve_battle
 
     call_command("migrate", verbosity=0)
     study = make_study()

@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
-from annotations import blocks, ledger
+from annotations import ledger, vote_blocks
 from arena.models import Study
 
 
@@ -18,7 +18,7 @@ class Command(BaseCommand):
             )
         self.stdout.write(f"The ledger's {ledger.head()} entries follow from one another.")
         for study in Study.objects.order_by("slug"):
-            if damaged := blocks.damaged(study):
+            if damaged := vote_blocks.damaged(study):
                 raise CommandError(
                     f"{study.slug}: the block of votes that begins at {damaged} of the ledger is not what they say."
                     " Delete the study's blocks (table annotations_voteblock): they are made again with the next vote."

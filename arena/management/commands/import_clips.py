@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from arena import services
-from arena.candidates import request_excerpts
 from arena.models import Clip, Excerpt, Status, Study
 from arena.refusals import NotFound
+from arena.serving.candidates import request_excerpts
 
 REQUIRED = ("path", "system", "prompt")
 OPTIONAL = ("lyrics", "seed", "tags", "licence", "sings_lyrics")

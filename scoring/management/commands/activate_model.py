@@ -1,8 +1,8 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from arena.refusals import Refusal
-from scoring import registry
 from scoring.models import RewardModel
+from scoring.registry import live as registry
 
 
 class Command(BaseCommand):

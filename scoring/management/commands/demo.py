@@ -100,7 +100,7 @@ class Command(BaseCommand):
         ledger.catch_up()
 
     def train(self, study):
-        from scoring.training import train_candidate
+        from scoring.training.candidates import train_candidate
 
         with tqdm(desc="train reward model", unit=" epochs") as bar:
             model = train_candidate([study], progress=lambda _: bar.update())

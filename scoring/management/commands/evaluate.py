@@ -13,7 +13,7 @@ from arena.audio import AudioUnavailable
 from arena.refusals import Refusal
 from scoring.evaluation import benchmark, probe_report, probing
 from scoring.evaluation.judge import Judge, NoReward, find_model
-from scoring.rewardbench import report, rows
+from scoring.evaluation.rewardbench import report, rows
 
 SAMPLE = 16  # clips of the arena that probes are made of
 SHOWN = 20  # files without a reward that are printed; all are in the JSON

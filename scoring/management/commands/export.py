@@ -10,8 +10,8 @@ from django.db.models import Q
 from annotations.exports import FORMATS
 from arena.models import Battle, Clip, Study
 from arena.refusals import Refusal
-from scoring.exports import clip_file
-from scoring.releases import release
+from scoring.releases.numbered import release
+from scoring.releases.pairs import clip_file
 
 
 class Command(BaseCommand):

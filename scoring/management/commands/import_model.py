@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--activate", action="store_true", help="make it the live model")
 
     def handle(self, path, encoders, name, activate, **options):
-        from scoring.importing import import_model
+        from scoring.training.import_head import import_model
 
         keys = [key.strip() for key in encoders.split(",") if key.strip()]
         if name:

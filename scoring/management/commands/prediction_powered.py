@@ -1,6 +1,6 @@
 from django.core.management.base import BaseCommand, CommandError
 
-from scoring import powered
+from scoring.boards import prediction_powered
 from scoring.management.studies import live_model, studies_with_edition
 
 
@@ -22,11 +22,11 @@ class Command(BaseCommand):
     def handle(self, study, state_unseen=False, **_):
         model, studies = live_model(), studies_with_edition(study)
         if state_unseen:
-            if powered.unseen(model) == "split":
+            if prediction_powered.unseen(model) == "split":
                 raise CommandError(f"{model} recorded which prompts trained it: there is nothing to state.")
-            powered.state_unseen(model, "manage.py")
+            prediction_powered.state_unseen(model, "manage.py")
         for one in studies:
-            self.stdout.write(self.said(powered.compute(one, model)))
+            self.stdout.write(self.said(prediction_powered.compute(one, model)))
 
     def said(self, row):
         result = row.result

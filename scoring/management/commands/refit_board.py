@@ -3,10 +3,11 @@ from django.core.management.base import BaseCommand, CommandError
 from annotations import ledger
 from arena.models import Study
 from arena.refusals import Conflict
-from scoring import boards, services
-from scoring.covariates import COVARIATES
+from scoring import services
+from scoring.inputs.covariates import COVARIATES
 from scoring.management.studies import studies_of
-from scoring.weighting import WEIGHTINGS
+from scoring.stats import board_method
+from scoring.stats.pair_weights import WEIGHTINGS
 
 
 class Command(BaseCommand):
@@ -16,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("study", nargs="*", help="slugs")
         parser.add_argument(
             "--treatment",
-            choices=boards.TREATMENTS,
+            choices=board_method.TREATMENTS,
             help="of ties and votes BOTH_BAD, from this edition on (default: as the last edition)",
         )
         parser.add_argument(
@@ -58,4 +59,4 @@ class Command(BaseCommand):
             raise CommandError(
                 f"There is no covariate {', '.join(sorted(unknown))}; there are {', '.join(COVARIATES)}."
             )
-        return {"treatment": treatment or boards.HALF_TIE, "covariates": names}
+        return {"treatment": treatment or board_method.HALF_TIE, "covariates": names}

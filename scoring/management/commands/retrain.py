@@ -5,9 +5,10 @@ from tqdm import tqdm
 
 from annotations import ledger
 from arena.refusals import Refusal
-from scoring import jury, retraining
+from scoring.jury import worker as jury
 from scoring.models import RetrainingRun
-from scoring.wording import facts
+from scoring.training import retraining
+from scoring.wording.facts import facts
 
 
 class Command(BaseCommand):

@@ -2,8 +2,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from arena.refusals import NotFound
 from arena.services import find_study
-from scoring.board import find_edition
-from scoring.cards import write_card
+from scoring.boards.page import find_edition
+from scoring.boards.robustness_cards import write_card
 
 
 class Command(BaseCommand):

@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from arena.refusals import Refusal
-from scoring import registry
+from scoring.registry import live as registry
 
 
 class Command(BaseCommand):

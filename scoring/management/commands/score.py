@@ -5,11 +5,11 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from scoring import jury
-from scoring.manifest_scores import keep, place, score_rows
-from scoring.manifests import BadManifest, Results, read_manifest
+from scoring.file_scoring.manifest import BadManifest, Results, read_manifest
+from scoring.file_scoring.manifest_rows import keep, place, score_rows
+from scoring.file_scoring.percentiles import Ruler
+from scoring.jury import worker as jury
 from scoring.models import RewardModel
-from scoring.position import Ruler
 
 from .export import finite
 

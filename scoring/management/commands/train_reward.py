@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from arena.models import Study
 from arena.refusals import Refusal
-from scoring import jury
+from scoring.jury import worker as jury
 from scoring.management.candidates import check_name, make_live
 from scoring.management.studies import studies_of
 from scoring.reward.splits import SIDES, SPLITS
@@ -84,7 +84,7 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
 
     def live(self, options, training):
-        from scoring.training import train_candidate
+        from scoring.training.candidates import train_candidate
 
         if options["clips"] or options["keep_flagged"]:
             raise CommandError("--clips and --keep-flagged go with --from-export.")
@@ -100,7 +100,7 @@ class Command(BaseCommand):
         )
 
     def from_export(self, options, training):
-        from scoring.training import train_on_export
+        from scoring.training.candidates import train_on_export
 
         for name in ("study", "up_to_seq", "weight_by_reliability"):
             if options[name]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ClapConfig, ClapModel, RobertaTokenizer
 
-from scoring.reward.encoders.checkpoints import fill, named_tensors, read_checkpoint
+from scoring.reward.checkpoints import fill, named_tensors, read_checkpoint
 from scoring.reward.encoders.network import in_batches
 from scoring.reward.head import BadCheckpoint
 

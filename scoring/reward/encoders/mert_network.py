@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import HubertConfig, HubertModel
 
-from scoring.reward.encoders.checkpoints import fill, named_tensors, read_checkpoint, read_settings
+from scoring.reward.checkpoints import fill, named_tensors, read_checkpoint, read_settings
 from scoring.reward.head import BadCheckpoint
 
 CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")

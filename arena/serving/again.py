@@ -1,0 +1,69 @@
+"""Clip pairs that are served again: asked for by staff, drawn before the ordinary pairs, and never without end.
+
+What is served again was chosen for how people answered it, so its votes would tilt a board: battles say so (policy
+`again`), boards and anchor fits leave them out, quotas do not count them. For the listener it is a battle like any
+other. What was drawn ordinarily keeps an exact probability: that turn was not one of these, which neither the rater's
+answers nor the policy decide.
+"""
+
+from collections import Counter
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from arena.models import Again, Battle
+from arena.refusals import Conflict, Refusal
+from arena.serving.pairing import Draw, draw_uniform
+from arena.serving.process_cache import forget, recent
+
+from .draw_pair import Drawn
+
+
+def ask_again(study, clips, wanted, by, now=None):
+    """Have two clips (ids) served `wanted` more times in the study. Returns the Again."""
+    if not 1 <= wanted <= Again.MOST:
+        raise Refusal(f"wanted is {wanted}; a clip pair can be served 1 to {Again.MOST} more times.")
+    low, high = sorted(clips)
+    forget(("again", study.pk))
+    try:
+        with transaction.atomic():
+            return Again.objects.create(
+                study=study, clip_low_id=low, clip_high_id=high, wanted=wanted, left=wanted, by=by,
+                asked_at=now or timezone.now(),
+            )  # fmt: skip
+    except IntegrityError as error:
+        if "again_once_at_a_time" not in str(error):
+            raise
+        raise Conflict("These clips are being served again already.", code="asked_already") from error
+
+
+def _asked(study):
+    open_ones = Again.objects.filter(study=study, left__gt=0).order_by("pk")
+    return list(open_ones.values_list("pk", "clip_low", "clip_high"))
+
+
+def stop(asked, now=None):
+    """Serve none of a QuerySet of Again any more. Returns how many were not done yet."""
+    return asked.filter(left__gt=0).update(left=0, stopped_at=now or timezone.now())
+
+
+def draw_again(offer, past, rng):
+    """A Drawn of the clip pairs that are to be served again, each as likely as any other; None where this turn is an
+    ordinary one: nothing is asked for that this rater can hear, or their last battle was served again.
+
+    Its probabilities are those of a turn like this: of the pair of systems, and of the clips given the pair.
+    """
+    last = next((battle for battle in reversed(past) if battle.kind == Battle.Kind.RANKED), None)
+    if offer.is_over or (last and last.policy == Battle.AGAIN):
+        return None
+    asked = recent(("again", offer.study.pk), lambda _: _asked(offer.study))  # every battle asks, mostly for nothing
+    options = [(pk, candidate) for pk, *clips in asked if (candidate := offer.find(*clips))]
+    if not options:
+        return None
+    pk, candidate = options[draw_uniform(len(options), rng).index]
+    if not Again.objects.filter(pk=pk, left__gt=0).update(left=F("left") - 1):  # another rater had the last one
+        return None
+    of_pair = Counter(option.system_ids for _, option in options)
+    n = of_pair[candidate.system_ids]
+    return Drawn(candidate, Battle.AGAIN, Draw(0, n / len(options), len(of_pair)), Draw(0, 1 / n, n))

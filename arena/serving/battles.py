@@ -1,0 +1,281 @@
+"""Battles out: the rater's open one, else the next by the study's schedule; progress; skips."""
+
+import logging
+from datetime import timedelta
+from random import Random, SystemRandom
+
+from django.db import transaction
+from django.utils import timezone
+
+from arena.models import Battle, Rater
+from arena.participants import schedule_seed
+from arena.refusals import Conflict, NotFound, Refusal
+from arena.serving import schedule
+from arena.serving.candidates import ready_checks, still_being_cut
+
+from ..services.joining import require_ready
+from .again import draw_again
+from .draw_pair import Offer
+
+logger = logging.getLogger(__name__)
+
+BATTLE_LIFETIME = timedelta(days=30)
+RESERVATION = timedelta(minutes=30)
+SKIP_REASONS = ("cannot_play", "cannot_decide", "heard_before", "other")
+MANY = 500  # a progress bar needs no larger total
+ASKED = (  # of the battles there have been, which every turn reads: all columns would take half as long again
+    "study", "kind", "policy", "clip_a", "clip_b", "repeats", "served_at", "closed_at", "close_reason", "expires_at",
+)  # fmt: skip
+
+
+def not_ready():
+    return Conflict("Clips of this study are still being made ready. Try again soon.", code="not_ready")
+
+
+@transaction.atomic
+def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random | None = None):
+    """The rater's oldest open battle, else a new one. Returns (battle, created).
+
+    With `after` (a battle id of theirs) the battle that follows that one, at most one ahead, so that a page
+    can fetch the next while this one is heard. With `like` (an answered battle of theirs) a new one for the same
+    prompt. The rater's row is locked: two tabs get the same battle.
+    """
+    now = now or timezone.now()
+    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
+    require_ready(rater, study)
+    turn, prompt = _Turn(rater, study, now, rng), None
+    if like is None:
+        waiting = turn.waiting(now)
+        if after is not None:
+            waiting = _following(rater, study, after, waiting)
+        if waiting:
+            return Battle.objects.get(pk=waiting[0].pk), False
+    else:
+        prompt = _prompt_of(rater, study, like, now)
+    if not study.accepts_battles:
+        raise Conflict("This study is closed; no new battles are served.", code="closed")
+    return turn.draw(prompt), True
+
+
+def _following(rater, study, after, waiting):
+    previous = rater.battles.filter(pk=after, study=study).first()
+    if not previous:
+        raise NotFound("You have no such battle in this study.")
+    following = [battle for battle in waiting if battle.served_at > previous.served_at]
+    if not following and len(waiting) >= 2:
+        raise Conflict("One battle ahead is enough: answer the open one first.", code="too_far_ahead")
+    return following
+
+
+def _prompt_of(rater, study, like, now):
+    """The prompt of an answered battle, for who asks for more of it; where checks are to come unforeseen, or nothing
+    is revealed, the order of battles is not the rater's to choose."""
+    liked = rater.battles.filter(pk=like, study=study, close_reason="voted").first()
+    if not liked:
+        raise NotFound("You have answered no such battle in this study.")
+    if study.has_checks or not study.reveal:
+        raise Conflict("This study serves its battles in its own order.", code="none_left_like")
+    if rater.battles.filter(study=study).open(now).count() >= 2:
+        raise Conflict("One battle ahead is enough: answer the open ones first.", code="too_far_ahead")
+    return liked.prompt_id
+
+
+class _Turn:
+    """One rater's turn: what has been, and what comes next."""
+
+    def __init__(self, rater, study, now, rng=None):
+        self.rater, self.study, self.rng = rater, study, rng or SystemRandom()
+        everywhere = list(Battle.objects.filter(rater=rater).order_by("served_at").only(*ASKED))
+        self.past = [battle for battle in everywhere if battle.study_id == study.pk]
+        last = everywhere[-1].served_at if everywhere else now
+        self.now = max(now, last + timedelta(microseconds=1)) if everywhere else now  # their order is that of serving
+
+    def waiting(self, now):
+        """The battles that are still to be answered, as `BattleQuerySet.open` has them."""
+        if self.study.ends_at and self.study.ends_at <= now:
+            return []
+        return [battle for battle in self.past if battle.closed_at is None and battle.expires_at > now]
+
+    def draw(self, prompt=None):
+        kind = schedule.RANKED
+        if self.study.has_checks or self.study.blocks:
+            kind = schedule.Schedule.of(self.study).kind_at(len(self.past), schedule_seed(self.rater, self.study))
+        if kind is None:
+            raise Conflict("That was all. Thank you!", code="none_left")
+        if kind == schedule.REPEAT:
+            drawn = self._repeat()
+        elif kind != schedule.RANKED:
+            drawn = self._check(kind)
+        else:
+            drawn = None
+        if kind == schedule.PRACTICE and not drawn:  # what is announced as practice must not count
+            raise not_ready()
+        return drawn or self._ranked(prompt)  # another check that cannot be had gives way to an ordinary battle
+
+    def _ranked(self, prompt):
+        offer = Offer(self.rater, self.study, self.past, self.now, prompt)
+        if not prompt and (again := draw_again(offer, self.past, self.rng)):
+            return self._create_ranked(again, Battle.AGAIN)
+        if offer.is_empty and prompt:
+            raise Conflict("You have heard every pair for this prompt.", code="none_left_like")
+        if offer.is_empty and still_being_cut(self.study):
+            raise not_ready()
+        if offer.is_empty:
+            raise Conflict("You have heard every pair there is. Thank you!", code="none_left")
+        drawn = offer.draw(self.rng)
+        return self._create_ranked(drawn, f"{drawn.policy}{'+like' if prompt else ''}")
+
+    def _create_ranked(self, drawn, policy):
+        a, b = self._slots()
+        return self._create(
+            kind=Battle.Kind.RANKED,
+            prompt_id=drawn.candidate.prompt_id,
+            system_a_id=drawn.candidate.system_ids[a],
+            system_b_id=drawn.candidate.system_ids[b],
+            clip_a_id=drawn.candidate.clip_ids[a],
+            clip_b_id=drawn.candidate.clip_ids[b],
+            excerpt_a_id=drawn.candidate.excerpt_ids[a],
+            excerpt_b_id=drawn.candidate.excerpt_ids[b],
+            length_ms=drawn.candidate.length_ms,
+            policy=policy,
+            pair_probability=drawn.pair.probability,
+            clip_probability=drawn.clips.probability,
+            eligible_pairs=drawn.pair.n_options,
+        )
+
+    def options(self, kind):
+        """What a check can be made of now: clips that this rater has not met in one, with their variants; or, for a
+        repeat, their answered battles of some time ago."""
+        if kind != schedule.REPEAT:
+            met = {battle.clip_a_id for battle in self.past if battle.kind in Battle.ONE_CLIP}
+            ready = ready_checks(self.study, kind == schedule.TRAP)
+            unmet = [check for check in ready if check.clip_id not in met]
+            return unmet or (ready if kind == schedule.PRACTICE else [])
+        repeated = {battle.repeats_id for battle in self.past}
+        long_ago = self.past[: max(0, len(self.past) - schedule.REPEAT_DISTANCE + 1)]
+        return [
+            battle
+            for battle in long_ago
+            if battle.kind == Battle.Kind.RANKED and battle.close_reason == "voted" and battle.pk not in repeated
+        ]
+
+    def _check(self, kind):
+        """A clip against a variant of itself; None where there is none."""
+        options = self.options(kind)
+        if not options:
+            return None
+        check = self.rng.choice(options)
+        tones = kind == schedule.TRAP
+        excerpts = (check.plain_id, check.variant_id)
+        a, b = self._slots()
+        # Right is the clip as it is, against its degraded self; in a trap the one with the tones.
+        right = 1 if tones else 0
+        return self._create(
+            kind=kind,
+            prompt_id=check.prompt_id,
+            system_a_id=check.system_id,
+            system_b_id=check.system_id,
+            clip_a_id=check.clip_id,
+            clip_b_id=check.clip_id,
+            excerpt_a_id=excerpts[a],
+            excerpt_b_id=excerpts[b],
+            length_ms=check.length_ms,
+            policy=kind,
+            expected="A" if a == right else "B",
+        )
+
+    def _repeat(self):
+        """An earlier battle with its slots swapped; None where there is none."""
+        options = self.options(schedule.REPEAT)
+        if not options:
+            return None
+        first = Battle.objects.get(pk=self.rng.choice(options).pk)
+        return self._create(
+            kind=Battle.Kind.REPEAT,
+            prompt_id=first.prompt_id,
+            system_a_id=first.system_b_id,
+            system_b_id=first.system_a_id,
+            clip_a_id=first.clip_b_id,
+            clip_b_id=first.clip_a_id,
+            excerpt_a_id=first.excerpt_b_id,
+            excerpt_b_id=first.excerpt_a_id,
+            length_ms=first.length_ms,
+            codec=first.codec,
+            policy=Battle.Kind.REPEAT,
+            repeats=first,
+        )
+
+    def _slots(self):
+        return (0, 1) if self.rng.random() < 0.5 else (1, 0)
+
+    def _create(self, **drawn):
+        lasts_until = self.now + BATTLE_LIFETIME
+        return Battle.objects.create(
+            study=self.study,
+            rater=self.rater,
+            served_at=self.now,
+            reserved_until=self.now + RESERVATION,
+            expires_at=min(lasts_until, self.study.ends_at or lasts_until),
+            **{"codec": self.study.codec, **drawn},
+        )
+
+
+def progress(rater, study):
+    """How many battles the rater has done of how many there are for them: {"done", "total"}."""
+    turn = _Turn(rater, study, timezone.now())
+    past, now = turn.past, turn.now
+    done = sum(battle.closed_at is not None for battle in past)
+    live = done + sum(battle.closed_at is None and battle.expires_at > now for battle in past)
+    left = Offer(rater, study, past, now).n_left()  # of any pair: one that moved with ordinary battles alone would tell
+    ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
+    if study.battles_per_rater:
+        left = max(0, min(left, study.battles_per_rater - ranked))
+    if study.has_checks or study.blocks:
+        left = _scheduled(turn, left)
+    return {"done": done, "total": live + left}
+
+
+def waits_for_clips(rater, study):
+    """Whether there may be more for the rater in a moment: their schedule goes on, and excerpts are being cut."""
+    past = list(rater.battles.filter(study=study))
+    ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
+    if study.battles_per_rater and ranked >= study.battles_per_rater:
+        return False
+    if study.has_checks or study.blocks:
+        goes_on = schedule.Schedule.of(study).kind_at(len(past), schedule_seed(rater, study))
+    else:
+        goes_on = schedule.RANKED
+    return goes_on is not None and still_being_cut(study)
+
+
+def _scheduled(turn, ranked_left):
+    """How many battles the schedule still holds for the rater, of which at most `ranked_left` are ordinary. Whether a
+    check can be had is known of the next battle; where it cannot, an ordinary one takes its place."""
+    plan, seed = schedule.Schedule.of(turn.study), schedule_seed(turn.rater, turn.study)
+    for count in range(MANY):
+        kind = plan.kind_at(len(turn.past) + count, seed)
+        if count == 0 and kind in schedule.CHECKS and not turn.options(kind):
+            kind = schedule.RANKED
+        if kind is None or (kind == schedule.RANKED and not ranked_left):
+            return count
+        ranked_left -= kind == schedule.RANKED
+    return MANY
+
+
+@transaction.atomic
+def skip_battle(rater, battle_id, reason, now=None):
+    """Close an open battle without an answer. Skipping again is no error."""
+    if reason not in SKIP_REASONS:
+        raise Refusal(f"reason is {reason!r}; it is one of {', '.join(SKIP_REASONS)}.")
+    Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
+    battle = Battle.objects.filter(pk=battle_id, rater=rater).first()
+    if not battle:
+        raise NotFound("You have no such battle.")
+    if battle.close_reason == "voted":
+        raise Conflict("This battle has been answered already.", code="already_voted")
+    if not battle.closed_at:
+        battle.closed_at, battle.close_reason, battle.skip_reason = now or timezone.now(), "skipped", reason
+        battle.save(update_fields=["closed_at", "close_reason", "skip_reason"])
+        if reason == "cannot_play":
+            logger.warning("%s: clip %s or %s could not be played", battle, battle.clip_a_id, battle.clip_b_id)
+    return battle

@@ -1,0 +1,64 @@
+"""Which kind of battle comes when: practice first, then blocks with their checks at random places. Pure."""
+
+from dataclasses import dataclass
+from random import Random
+
+from ..study_settings import REPEAT_DISTANCE
+
+RANKED, GOLD, TRAP, REPEAT, PRACTICE = "ranked", "gold", "trap", "repeat", "practice"
+CHECKS = (GOLD, TRAP, REPEAT)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a study asks for; per block but for `practice`. `blocks` None: without end."""
+
+    practice: int = 0
+    block_length: int = 10
+    blocks: int | None = None
+    golds: int = 0
+    traps: int = 0
+    repeats: int = 0
+
+    @classmethod
+    def of(cls, study):
+        """The schedule of anything that has these settings; without checks there are no blocks to count."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: getattr(study, name) for name in names})
+
+    @property
+    def block_size(self) -> int:
+        return self.block_length + self.golds + self.traps + self.repeats
+
+    def kind_at(self, position: int, seed: str) -> str | None:
+        """The kind of a rater's battle at `position` (0 is the first); None after the last.
+
+        seed: secret and the rater's own, so that nobody can tell in advance where the checks are.
+        """
+        if position < self.practice:
+            return PRACTICE
+        block, place = divmod(position - self.practice, self.block_size)
+        if self.blocks is not None and block >= self.blocks:
+            return None
+        return self.block(block, seed)[place]
+
+    def block(self, number: int, seed: str) -> list[str]:
+        """The kinds of one block in their order. A repeat has something to repeat: an ordinary battle of this
+        block, REPEAT_DISTANCE places before it, that no earlier repeat of the block has taken."""
+        kinds = [RANKED] * self.block_length + [GOLD] * self.golds + [TRAP] * self.traps + [REPEAT] * self.repeats
+        rng = Random(f"{seed}:{number}")
+        for _ in range(100):
+            rng.shuffle(kinds)
+            if _repeats_fit(kinds):
+                return kinds
+        return sorted(kinds, key=lambda kind: kind == REPEAT)  # few orders fit in short blocks: repeats last
+
+
+def _repeats_fit(kinds):
+    repeats = 0
+    for place, kind in enumerate(kinds):
+        if kind == REPEAT:
+            repeats += 1
+            if kinds[: max(0, place - REPEAT_DISTANCE + 1)].count(RANKED) < repeats:
+                return False
+    return True

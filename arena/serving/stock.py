@@ -1,0 +1,154 @@
+"""What a study can serve now, as tables: how many clip pairs every pair of systems has, and the clips behind them."""
+
+from collections import defaultdict
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+
+from arena.models import Excerpt
+from arena.serving.candidates import Candidate, clips_by_prompt, ready_excerpts
+from arena.serving.pairing import Wheel
+from arena.serving.process_cache import recent
+
+NEWCOMER = 2.0  # what a pair weighs that the pairing table does not know yet, in pairs of its average weight
+
+
+class Stock:
+    """The clips of a study that can be played. Systems have places 0 to n - 1 in the order of their ids; pairs of them
+    are numbered as numpy's `triu_indices(n, 1)`: (0, 1), (0, 2), ... Clip pairs are counted, and listed for one pair.
+
+    systems: int [n], ids, ascending. low, high: int [pairs], places. options: int [pairs], clip pairs.
+    """
+
+    def __init__(self, grouped, excerpts):
+        """grouped: {prompt: [(clip, system, length)]}. excerpts: {(clip, length): excerpt}, those that are ready."""
+        self._grouped, self._excerpts = grouped, excerpts
+        self.systems = np.unique([system for clips in grouped.values() for _, system, _ in clips]).astype(np.int64)
+        self.low, self.high = np.triu_indices(self.systems.size, 1)
+        self._place = {system: place for place, system in enumerate(self.systems.tolist())}
+        self._of_clip = {
+            clip: (prompt, system, length) for prompt, clips in grouped.items() for clip, system, length in clips
+        }
+        self._of_system = defaultdict(lambda: defaultdict(list))
+        for clip, (prompt, system, length) in self._of_clip.items():
+            self._of_system[system][prompt].append((clip, system, length))
+        self._wheels = {}
+
+    @classmethod
+    def of(cls, study):
+        ready = ready_excerpts(study, [Excerpt.Variant.PLAIN])
+        return cls(clips_by_prompt(study), {place: pk for place, [(_, pk)] in ready.items()})
+
+    @cached_property
+    def options(self):
+        return sum((self._count(prompt) for prompt in self._grouped), np.zeros(self.low.size, np.int64))
+
+    @cached_property
+    def shut(self):
+        """int: the pairs that have no clips to meet, ascending."""
+        return np.flatnonzero(self.options == 0)
+
+    def options_on(self, prompt):
+        """int [pairs]: clip pairs for this prompt alone."""
+        return self._count(prompt) if prompt in self._grouped else np.zeros(self.low.size, np.int64)
+
+    def _count(self, prompt):
+        """Two clips meet at the shorter one's length, if both have an excerpt of it."""
+        clips = self._grouped[prompt]
+        lengths, at = np.unique([length for *_, length in clips], return_inverse=True)
+        ready = np.array([[(clip, length) in self._excerpts for length in lengths.tolist()] for clip, *_ in clips])
+        mine = ready[np.arange(len(clips))[:, None], np.minimum(at[:, None], at[None, :])]
+        place = np.array([self._place[system] for _, system, _ in clips])
+        first, second = np.nonzero(np.triu(mine & mine.T, 1) & (place[:, None] != place[None, :]))
+        return np.bincount(self._number(place[first], place[second]), minlength=self.low.size)
+
+    def _number(self, one, other):
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        return low * (2 * self.systems.size - low - 1) // 2 + high - low - 1
+
+    def numbers_of(self, systems):
+        """int: every pair that one of the systems (ids) is in, ascending."""
+        places = [self._place[system] for system in systems if system in self._place]
+        return np.flatnonzero(np.isin(self.low, places) | np.isin(self.high, places)) if places else np.array([], int)
+
+    def find(self, clip, other):
+        """The Candidate of two clips; None where they cannot meet, or not now."""
+        (prompt, *one), (prompt_too, *two) = (self._of_clip.get(pk, (None,)) for pk in (clip, other))
+        if prompt is None or prompt != prompt_too:
+            return None
+        return self._candidate((clip, *one), (other, *two), prompt)
+
+    def number_of(self, clip, other):
+        """(pair, prompt) of two clips that can meet; None where they cannot, or not now."""
+        candidate = self.find(clip, other)
+        if not candidate:
+            return None
+        low, high = (self._place[system] for system in candidate.system_ids)
+        return int(self._number(low, high)), self._of_clip[clip][0]
+
+    def candidates(self, pair):
+        """The clip pairs of a pair of systems, as Candidates."""
+        one, other = (self._of_system[int(self.systems[place[pair]])] for place in (self.low, self.high))
+        met = (
+            self._candidate(first, second, prompt)
+            for prompt in one
+            if prompt in other
+            for first, second in product(one[prompt], other[prompt])
+        )
+        return [candidate for candidate in met if candidate]
+
+    def _candidate(self, one, other, prompt):
+        (clip1, system1, length1), (clip2, system2, length2) = sorted((one, other), key=lambda clip: clip[1])
+        length = min(length1, length2)
+        excerpts = self._excerpts.get((clip1, length)), self._excerpts.get((clip2, length))
+        if system1 == system2 or None in excerpts:
+            return None
+        return Candidate(prompt, length, (system1, system2), (clip1, clip2), excerpts)
+
+    def tally(self, rows):
+        """int [pairs]: the sum of n over rows (system, system, n), of those that the stock has; systems are ids."""
+        rows = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        if not self.systems.size:
+            return np.zeros(0, np.int64)
+        one, other = (_found(self.systems, rows[:, column]) for column in (0, 1))
+        known = (one >= 0) & (other >= 0)
+        number = self._number(one[known], other[known])
+        return np.bincount(number, rows[known, 2], self.low.size).astype(np.int64)
+
+    def wheel(self, table):
+        """The pairs, weighed as a PairingTable says."""
+        if table.pk not in self._wheels:
+            self._wheels = {table.pk: Wheel(self._weigh(table) * (self.options > 0))}
+        return self._wheels[table.pk]
+
+    def _weigh(self, table):
+        place = _found(np.array(table.systems, dtype=np.int64), self.systems)
+        known = (place[self.low] >= 0) & (place[self.high] >= 0)
+        n, low, high = len(table.systems), place[self.low[known]], place[self.high[known]]
+        weight = np.full(self.low.size, NEWCOMER / max(1, table.probability.size))
+        weight[known] = table.probability[low * (2 * n - low - 1) // 2 + high - low - 1]
+        return weight
+
+
+def _found(ascending, values):
+    """int: where each of the values stands; -1 where it does not."""
+    if not ascending.size:
+        return np.full(values.size, -1)
+    place = np.minimum(np.searchsorted(ascending, values), ascending.size - 1)
+    return np.where(ascending[place] == values, place, -1)
+
+
+def recent_stock(study):
+    """The study's stock, a few seconds old: every listener asks, and new clips may wait that long."""
+    return recent(("stock", study.pk), lambda _: Stock.of(study))
+
+
+def recent_table(study):
+    """The study's last PairingTable, a few seconds old; None before the first."""
+
+    def load(before):
+        version = study.pairing_tables.values_list("pk", flat=True).first()
+        return before if before and before.pk == version else study.pairing_tables.first()
+
+    return recent(("table", study.pk), load)

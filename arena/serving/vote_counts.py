@@ -1,0 +1,57 @@
+"""How many votes every pair of systems has, asked before every battle."""
+
+from datetime import timedelta
+
+from django.db.models import Count
+
+from arena.serving.process_cache import forget, recent
+
+SETTLED = timedelta(minutes=1)  # a vote takes less from its reading of the clock to its commit
+FOLDED = 2 * SETTLED
+RECOUNT_S = 600  # votes that come with an old time, as imported ones do, are seen after that
+
+
+class Votes:
+    """How many votes every pair of systems has, or will have had. What is older than a minute is counted once; the rest
+    at every question, so that it takes no longer where there are more votes."""
+
+    def __init__(self, study, now):
+        until = now - SETTLED
+        self._study = study
+        # One value, replaced as a whole: threads may share it.
+        self._counted = until, _rows(study.battles.voted().filter(closed_at__lte=until))
+        self._tallied = None
+
+    def on(self, stock, now):
+        """int [pairs] of the stock."""
+        if now - self._counted[0] > FOLDED:
+            self._counted = self._folded(now - SETTLED)
+        counted, tallied = self._counted, self._tallied
+        if not tallied or tallied[0] is not stock or tallied[1] is not counted:
+            tallied = self._tallied = stock, counted, stock.tally(counted[1])
+        lately = self._study.battles.voted().filter(closed_at__gt=counted[0])
+        return tallied[2] + stock.tally(_rows(lately, self._study.battles.awaited(now)))
+
+    def knows(self, now):
+        """Whether its count ends before `now`; a clock may have been set back."""
+        return now >= self._counted[0]
+
+    def _folded(self, until):
+        before, rows = self._counted
+        return until, rows + _rows(self._study.battles.voted().filter(closed_at__gt=before, closed_at__lte=until))
+
+
+def _rows(*battles):
+    """[(system, system, battles)], several times where a pair has battles in both orders or of several kinds."""
+    first, *others = (
+        some.order_by().values_list("system_a_id", "system_b_id").annotate(n=Count("pk")) for some in battles
+    )
+    return list(first.union(*others, all=True) if others else first)
+
+
+def votes_on(study, stock, now):
+    """int [pairs] of the stock: votes there are and votes to come."""
+    key = ("votes", study.pk)
+    if not recent(key, lambda _: Votes(study, now), RECOUNT_S).knows(now):
+        forget(key)
+    return recent(key, lambda _: Votes(study, now), RECOUNT_S).on(stock, now)

@@ -1,0 +1,192 @@
+"""The jury in the admin: what has been computed, from what, and what failed."""
+
+from django.contrib import admin
+
+from arena.admin import ReadOnlyAdmin, link_to, list_of
+from scoring.models import (
+    AnchorBias,
+    AnchorFit,
+    CategoryBoards,
+    Edition,
+    EditionChange,
+    Embedding,
+    Figure,
+    PredictionPowered,
+    QualityReport,
+    Rating,
+    Release,
+    Reward,
+    RobustnessCard,
+    TrainingMark,
+)
+
+from . import reward_models, score_jobs
+
+__all__ = [
+    "reward_models",  # reward models, what was decided about them, and their retraining
+    "score_jobs",  # files that researchers sent
+]
+
+
+@admin.register(Embedding)
+class EmbeddingAdmin(ReadOnlyAdmin):
+    list_display = ["id", "clip_link", "encoder", "revision", "state", "attempts", "error", "created_at"]
+    list_filter = ["encoder", "revision", ("vector", admin.EmptyFieldListFilter), ("error", admin.EmptyFieldListFilter)]
+    list_select_related = ["clip__system"]
+    search_fields = ["=clip__id", "error"]
+    exclude = ["vector"]
+    actions = ["try_again"]
+    clip_link = link_to("clip")
+
+    @admin.action(description="Try the selected failed ones again", permissions=["try"])
+    def try_again(self, request, queryset):
+        count, _ = queryset.exclude(error="").delete()
+        self.message_user(request, f"{count} will be tried again.")
+
+    def has_try_permission(self, request):
+        return request.user.has_perm("scoring.change_embedding")
+
+    @admin.display(description="state")
+    def state(self, obj):
+        return "failed" if obj.error else "claimed" if obj.vector is None else "done"
+
+
+@admin.register(Reward)
+class RewardAdmin(ReadOnlyAdmin):
+    list_display = ["clip_link", "value", "reward_model_link", "protocol", "created_at"]
+    list_filter = ["reward_model", "protocol", "clip__system"]
+    list_select_related = ["clip__system", "reward_model"]
+    search_fields = ["=clip__id"]
+    clip_link, reward_model_link = link_to("clip"), link_to("reward_model")
+
+
+@admin.register(Edition)
+class EditionAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "method", "method_version", "n_votes", "excluded", "ledger_seq", "created_at", "ratings"]
+    list_filter = ["study", "method", "method_version"]
+    list_select_related = ["study"]
+    search_fields = ["input_hash", "=number", "study__slug"]
+    date_hierarchy = "created_at"
+    ratings = list_of("ratings", "edition__id__exact", "scoring", "rating")
+
+
+@admin.register(Rating)
+class RatingAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "system_link", "group", "value", "low", "high", "n_votes"]
+    list_filter = ["edition__study", "system"]
+    list_select_related = ["edition__study", "system"]
+    search_fields = ["system__name", "=edition__number"]
+    edition_link, system_link = link_to("edition"), link_to("system")
+
+
+@admin.register(PredictionPowered)
+class PredictionPoweredAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "reward_model_link", "found", "created_at"]
+    list_filter = ["edition__study", "reward_model"]
+    list_select_related = ["edition__study", "reward_model"]
+    search_fields = ["=edition__number", "reward_model__name"]
+    edition_link, reward_model_link = link_to("edition"), link_to("reward_model")
+
+    @admin.display(description="intervals against votes alone")
+    def found(self, obj):
+        return obj.result["not_offered"] or f"{obj.result['width_ratio']:.3f} times as wide"
+
+
+@admin.register(CategoryBoards)
+class CategoryBoardsAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "method", "method_version", "names", "created_at"]
+    list_filter = ["edition__study"]
+    list_select_related = ["edition__study"]
+    edition_link = link_to("edition")
+
+    @admin.display(description="categories")
+    def names(self, obj):
+        return ", ".join(one["category"] for one in obj.summary) or "-"
+
+
+@admin.register(Figure)
+class FigureAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "edition_link", "is_drawn", "drawn_at"]
+    list_filter = ["study", "name"]
+    list_select_related = ["study", "edition__study"]
+    exclude = ["narrow", "wide"]
+    edition_link = link_to("edition")
+
+    @admin.display(boolean=True, description="drawn")
+    def is_drawn(self, obj):
+        return bool(obj.narrow and obj.wide)
+
+
+def agreement(name, label):
+    """A column with one of a report's agreements: value, 95 % interval, and what it rests on."""
+
+    @admin.display(description=label)
+    def column(self, obj):
+        found = obj.report.get(name)
+        if not found or found["value"] is None:
+            return found["reason"] if found else "-"
+        interval = "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
+        return f"{found['value']:.2f}{interval}, n = {found['n']} of {found['n_raters']} raters"
+
+    return column
+
+
+@admin.register(RobustnessCard, EditionChange)
+class OfEditionAdmin(ReadOnlyAdmin):
+    list_display = ["edition_link", "method_version", "created_at"]
+    list_filter = ["edition__study"]
+    list_select_related = ["edition__study"]
+    date_hierarchy = "created_at"
+    edition_link = link_to("edition")
+
+
+@admin.register(QualityReport)
+class QualityReportAdmin(ReadOnlyAdmin):
+    list_display = ["study", "ledger_seq", "created_at", "results", "alpha", "inter", "intra"]
+    list_filter = ["study"]
+    list_select_related = ["study"]
+    alpha = agreement("krippendorff_alpha", "Krippendorff's alpha")
+    inter = agreement("inter_rater", "agreement between raters")
+    intra = agreement("intra_rater", "agreement with themselves")
+
+    @admin.display(description="raters")
+    def results(self, obj):
+        found = obj.report.get("results", {})
+        return ", ".join(f"{n} {result}" for result, n in found.items()) or obj.report.get("outage", "-")
+
+
+@admin.register(AnchorFit)
+class AnchorFitAdmin(ReadOnlyAdmin):
+    list_display = ["id", "study", "reward_model_link", "n_pairs", "n_unscored", "ledger_seq", "created_at", "biases"]
+    list_filter = ["study", "reward_model"]
+    list_select_related = ["study", "reward_model"]
+    search_fields = ["study__slug", "reward_model__name"]
+    reward_model_link = link_to("reward_model")
+    biases = list_of("biases", "fit__id__exact", "scoring", "anchorbias")
+
+
+@admin.register(AnchorBias)
+class AnchorBiasAdmin(ReadOnlyAdmin):
+    list_display = ["system_link", "bias", "low", "high", "n_pairs", "n_needed", "fit_link"]
+    list_filter = ["system", "fit__study", "fit__reward_model"]
+    list_select_related = ["system", "fit__study", "fit__reward_model"]
+    search_fields = ["system__name"]
+    system_link, fit_link = link_to("system"), link_to("fit")
+
+
+@admin.register(TrainingMark)
+class TrainingMarkAdmin(ReadOnlyAdmin):
+    """Made on the page of disagreements."""
+
+    list_display = ["id", "study", "low_link", "high_link", "weight", "by", "created_at"]
+    list_filter = ["study"]
+    list_select_related = ["study", "clip_low__system", "clip_high__system"]
+    search_fields = ["=clip_low__id", "=clip_high__id", "by"]
+    low_link, high_link = link_to("clip_low"), link_to("clip_high")
+
+
+@admin.register(Release)
+class ReleaseAdmin(ReadOnlyAdmin):
+    list_display = ["number", "content", "study", "format", "n_rows", "excluded", "ledger_seq", "sha256", "created_at"]
+    list_filter = ["content", "format", "study"]
+    search_fields = ["sha256", "=number"]

@@ -1,0 +1,210 @@
+"""Which votes are in which category, and the boards of the categories of an edition as one append-only row.
+
+A category is a tag of the prompt, the language of the listener's browser, or the group that a listener says they
+belong to. They are computed after the edition, by a sweep, for the last edition of each study: one that was superseded
+before its turn has none.
+
+What can be rebuilt, of this version of the method: the boards of tags, always, since the row keeps which prompts had
+which tag. Those of languages and groups until one of their listeners withdraws a vote: the withdrawal erases which
+language and group that was, and keeping it for the sake of a rebuild would be keeping what was to be erased. The row
+keeps a hash of who was in which, so that a rebuild knows; it then says how many votes were withdrawn since, and
+rebuilds the rest.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from django.db import transaction
+from django.db.models.fields.json import KeyTransform
+from django.utils import timezone
+
+from annotations.models import Flag, Ledger
+from arena.models import Participation, Prompt
+from arena.refusals import NotFound
+from scoring import inputs
+from scoring.models import CategoryBoards
+from scoring.stats import category_method
+from scoring.stats.board_method import OVERALL, canonical_json
+from scoring.stats.category_method import GROUP, LANGUAGE, OF_LISTENERS, TAG
+from scoring.workers.locks import Lock, hold
+
+FIRST_LANGUAGE = re.compile(r"\s*([a-z]{2,3})(?![a-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """json: the canonical result, without the kinds in `lost`. lost: {kind: the votes withdrawn since, which took with
+    them what it rested on}."""
+
+    json: str
+    lost: dict[str, int]
+
+
+def language_of(accepted):
+    """The language that a browser asks for first: `de` of "de-CH,de;q=0.9"; "" where it names none."""
+    found = FIRST_LANGUAGE.match(accepted)
+    return found[1].lower() if found else ""
+
+
+def categories_are_due(study):
+    """Whether the study's last edition has no categories yet."""
+    last = study.editions.order_by("-number").first()
+    return bool(last) and not CategoryBoards.objects.filter(edition=last).exists()
+
+
+@transaction.atomic
+def compute_categories(study, now=None):
+    """Write the categories of the study's last edition; None where it has them."""
+    hold(Lock.CATEGORIES, study)
+    if not categories_are_due(study):
+        return None
+    edition = study.editions.order_by("-number")[0]
+    votes = _votes(edition)
+    tags = _tags(votes)
+    config = config_of(edition.config, tags)
+    result = category_method.compute(votes, _members(edition, votes, tags), config)
+    return CategoryBoards.objects.create(
+        edition=edition,
+        method=category_method.METHOD,
+        method_version=category_method.METHOD_VERSION,
+        config=config,
+        result=result,
+        summary=_summary(result),
+        created_at=now or timezone.now(),
+    )
+
+
+def config_of(edition_config, tags):
+    """The configuration of the categories of an edition. tags: {tag: prompt ids}, as they are now."""
+    shared = ("l2", "level", "excluded_flags", "cluster", "reliability")
+    return {
+        **category_method.CONFIG,
+        **{name: edition_config[name] for name in shared if name in edition_config},
+        "tags": tags,
+    }
+
+
+def rebuild(row):
+    """A row's result computed again from the database, as Rebuilt; `stored(row, lost)` is what it must equal."""
+    if (row.method, row.method_version) != (category_method.METHOD, category_method.METHOD_VERSION):
+        raise NotFound(
+            f"{row} are by {row.method} {row.method_version}, which is no longer in this code: what it found stays as "
+            "published. To compute it again, check out the code of its time; a later edition's are by "
+            f"{category_method.METHOD} {category_method.METHOD_VERSION}."
+        )
+    votes = _votes(row.edition)
+    result = category_method.compute(votes, _members(row.edition, votes, row.config["tags"]), row.config)
+    gone = [kind for kind in OF_LISTENERS if result["members"].get(kind) != row.result["members"].get(kind)]
+    return Rebuilt(
+        canonical_json(category_method.without(result, gone)), dict.fromkeys(gone, _withdrawn_since(row.edition))
+    )
+
+
+def stored(row, lost=()):
+    """The canonical result of a row, without the kinds that can no longer be rebuilt."""
+    return canonical_json(category_method.without(row.result, lost))
+
+
+def _withdrawn_since(edition):
+    later = Ledger.objects.filter(study=edition.study, seq__gt=edition.ledger_seq, flag__rule=Flag.WITHDRAWN)
+    return later.filter(flag__vote__entry__seq__lte=edition.ledger_seq).count()
+
+
+# ---- which votes are in which -------------------------------------------------------------------------
+
+
+def _votes(edition):
+    return inputs.study_votes(
+        edition.study, edition.ledger_seq, edition.config["excluded_flags"], edition.config.get("reliability")
+    )
+
+
+def _tags(votes):
+    """{tag: ids of the prompts that have it, of those voted on}."""
+    found = defaultdict(list)
+    prompts = Prompt.objects.filter(pk__in=np.unique(votes.prompt).tolist()).order_by("pk")
+    for pk, tags in prompts.values_list("pk", "tags"):
+        for tag in {tag.strip() for tag in tags if isinstance(tag, str)} - {""}:
+            found[tag].append(pk)
+    return dict(sorted(found.items()))
+
+
+def _members(edition, votes, tags):
+    """{kind: {name: bool [V]}}."""
+    prompt_ids, prompt = np.unique(votes.prompt, return_inverse=True)
+    return {
+        TAG: {tag: np.isin(prompt_ids, prompts)[prompt] for tag, prompts in tags.items()},
+        LANGUAGE: _by_label(_languages(edition), votes.seq.tolist(), slice(None)),
+        GROUP: _groups(edition.study, votes),
+    }
+
+
+def _by_label(label_of, things, thing):
+    """{label: bool [V]} of votes by the label of one of the things, `thing` [V] in each; some have none."""
+    labels = sorted(set(label_of.values()) - {""})  # a browser that takes any language has none
+    number = {label: k for k, label in enumerate(labels)}
+    of_thing = np.array([number.get(label_of.get(one), -1) for one in things], dtype=np.intp)
+    found = {label: (of_thing == k)[thing] for k, label in enumerate(labels)}
+    return {label: inside for label, inside in found.items() if inside.any()}
+
+
+def _languages(edition):
+    """{seq: language}."""
+    entries = Ledger.objects.filter(study=edition.study, seq__lte=edition.ledger_seq).exclude(
+        vote__details__language=""
+    )
+    known = entries.filter(vote__details__isnull=False).values_list("seq", "vote__details__language")
+    return {seq: language_of(accepted) for seq, accepted in known.iterator(chunk_size=5000)}
+
+
+def _groups(study, votes):
+    """{group: bool [V]}."""
+    said = Participation.objects.filter(study=study).exclude(group="").values_list("rater_id", "group")
+    group_of = {rater.bytes: group for rater, group in said}
+    _, first, cluster = np.unique(votes.cluster, return_index=True, return_inverse=True)
+    return _by_label(group_of, votes.rater_id[first].tolist(), cluster)
+
+
+# ---- what readers see ---------------------------------------------------------------------------------
+
+
+def find_board(edition, category):
+    """The stored board of one of the edition's categories; NotFound says which there are. Only that one is read."""
+    found = (
+        CategoryBoards.objects.filter(edition=edition)
+        .annotate(board=KeyTransform(category, "result__categories"))
+        .values("board", "result__systems", "result__spread", "summary", "method", "method_version", "config")
+        .first()
+    )
+    if not found:
+        raise NotFound(f"{edition} has no categories: they are being computed, or it was superseded before.")
+    board = found["board"]
+    if not isinstance(board, dict):
+        there = ", ".join([OVERALL, *(one["category"] for one in found["summary"])])
+        raise NotFound(f"{edition} has no category {category!r}; it has {there}.")
+    return {
+        **board,
+        "systems": found["result__systems"],
+        "spread": found["result__spread"][board["kind"]],
+        "method": f"{found['method']} {found['method_version']}",
+        "config": {name: value for name, value in found["config"].items() if name != "tags"},
+    }
+
+
+def list_of(edition):
+    """[{category, kind, name, n_votes, n_raters}] of the edition, by kind, the largest first."""
+    found = (
+        CategoryBoards.objects.filter(edition=edition).values_list("summary", flat=True).first() if edition else None
+    )
+    return found or []
+
+
+def _summary(result):
+    kinds = (TAG, LANGUAGE, GROUP)
+    found = [
+        {"category": key, **{name: board[name] for name in ("kind", "name", "n_votes", "n_raters")}}
+        for key, board in result["categories"].items()
+    ]
+    return sorted(found, key=lambda one: (kinds.index(one["kind"]), -one["n_votes"], one["name"]))

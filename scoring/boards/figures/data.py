@@ -1,0 +1,251 @@
+"""What the figures of a study show, as data; and the sweep that draws them.
+
+Every figure is a table first: rows of named values, which the page writes out, which are downloaded, and which the
+drawing is made from. The rows and drawings in `Figure` are a cache of the last edition's. Where drawing fails the row
+stands without one, and the page shows the table alone. The web process reads rows and never draws.
+"""
+
+import hashlib
+import logging
+from datetime import timedelta
+
+import numpy as np
+from django.db import transaction
+from django.db.models import Count, Q
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+from scipy.stats import t as student
+
+from annotations.models import Flag, Ledger
+from annotations.quality.evidence import wilson
+from scoring import inputs
+from scoring.anchors.page import anchors_json
+from scoring.metrics import preference
+from scoring.models import Figure, Rating, RewardModel
+from scoring.stats import win_rates
+
+from .. import categories
+from ..page import board_json
+
+logger = logging.getLogger(__name__)
+
+VERSION = 2  # of data and drawings; another one draws them all again
+PATIENCE = timedelta(seconds=60)  # between two drawings of a study
+MOST_EDITIONS = 60  # of the history
+NAMES = ("intervals", "history", "wins", "rewards", "reliability", "biases", "days")
+
+
+# ---- the sweep ----------------------------------------------------------------------------------------
+
+
+def figures_are_due(study, now=None):
+    """Whether the study's edition, or the live model and its rewards, are not those that were drawn; but not within a
+    minute of the last drawing."""
+    basis = _basis(study)
+    last = study.figures.order_by("-drawn_at").first()
+    if not basis or not last:
+        return bool(basis)
+    return last.basis != basis and (now or timezone.now()) - last.drawn_at >= PATIENCE
+
+
+def draw_figures(study, now=None):
+    """Gather and draw the figures of the study's last edition, in the place of those before."""
+    basis, edition = _basis(study), study.editions.order_by("-number")[0]
+    shared = {"study": study, "edition": edition, "basis": basis, "drawn_at": now or timezone.now()}
+    rows = [
+        Figure(**shared, name=name, data=data, **_drawn(name, data)) for name, data in gather(study, edition).items()
+    ]
+    with transaction.atomic():
+        study.figures.all().delete()
+        Figure.objects.bulk_create(rows)
+    return rows
+
+
+def _basis(study):
+    edition, model = study.editions.order_by("-number").first(), RewardModel.live()
+    if not edition:
+        return None
+    fit = study.anchor_fits.filter(reward_model=model).order_by("-pk").values_list("pk", flat=True).first()
+    parts = (VERSION, edition.pk, model and model.pk, model and model.rewards.count(), fit)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _drawn(name, data):
+    """{narrow, wide}: SVG; {} where it cannot be drawn, which must not keep its numbers from anybody."""
+    from . import drawing  # matplotlib: workers only
+
+    try:
+        return {size: drawing.draw(name, data, size) for size in drawing.WIDTHS}
+    except Exception:
+        logger.exception("the figure %s cannot be drawn", name)
+        return {}
+
+
+# ---- the data -----------------------------------------------------------------------------------------
+
+
+def gather(study, edition):
+    """{name: {"rows": [{...}], ...facts}} of every figure, at the edition."""
+    votes = inputs.study_votes(
+        study, edition.ledger_seq, edition.config["excluded_flags"], edition.config.get("reliability")
+    )
+    board = board_json(study, edition)
+    rated = [{"group": n, **rating} for n, group in enumerate(board["groups"], start=1) for rating in group]
+    order = {rating["system"]: place for place, rating in enumerate(rated)}
+    return {
+        "intervals": {"rows": [_only(r, "group", "system", "rating", "low", "high", "n_votes") for r in rated]},
+        "history": {"rows": _history(study, edition)},
+        "wins": {"systems": list(order), "rows": _wins(votes.systems, _counts(votes), order)},
+        "rewards": _rewards(rated, board["reward_model"], edition.config["level"]),
+        "reliability": _reliability(votes),
+        "biases": _biases(study),
+        "days": {"rows": _days(study, edition)},
+    }
+
+
+def of_category(edition, category):
+    """{"intervals", "wins"} of a category: data as `gather` has it, but that the first has the overall rating too."""
+    board = categories.find_board(edition, category)
+    rated = [{"group": n, **rating} for n, group in enumerate(board["groups"], start=1) for rating in group]
+    columns = "group", "system", "rating", "low", "high", "overall", "own_share", "n_votes", "wins", "losses", "ties"
+    return {"intervals": {"rows": [_only(r, *columns) for r in rated]}, "wins": _wins_of(board)}
+
+
+def _wins_of(board):
+    """The systems are in the order of the board; no rows where they are too many for a heat map."""
+    if board["pairs"] is None:
+        return {"systems": [], "rows": []}
+    order = {rating["system"]: n for n, rating in enumerate(rating for group in board["groups"] for rating in group)}
+    return {"systems": list(order), "rows": _wins(board["systems"], board["pairs"], order)}
+
+
+def _only(row, *names):
+    return {name: row[name] for name in names}
+
+
+def _history(study, edition):
+    """The ratings of up to 60 editions, evenly chosen, the first and the last among them."""
+    numbers = list(
+        study.editions.filter(number__lte=edition.number).order_by("number").values_list("number", flat=True)
+    )
+    places = np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_EDITIONS)).round().astype(int)
+    chosen = [numbers[place] for place in np.unique(places)]
+    ratings = Rating.objects.filter(edition__study=study, edition__number__in=chosen).order_by(
+        "edition__number", "group", "-value", "system__name"
+    )
+    return [
+        {
+            "edition": number, "at": at.isoformat(timespec="seconds"), "system": system, "rating": value, "low": low,
+            "high": high, "n_votes": n,
+        }
+        for number, at, system, value, low, high, n in ratings.values_list(
+            "edition__number", "edition__created_at", "system__name", "value", "low", "high", "n_votes"
+        )
+    ]  # fmt: skip
+
+
+def _counts(votes):
+    found = win_rates.pairs(votes.a, votes.b, votes.outcome, len(votes.systems), votes.cluster)
+    return [(one.a, one.b, one.wins, one.losses, one.ties, one.n_eff) for one in found]
+
+
+def _wins(systems, counts, order):
+    """A row per pair that met, the better one of the board first."""
+    rows = []
+    for a, b, wins, losses, ties, n_eff in counts:
+        if order.get(systems[a], len(order)) > order.get(systems[b], len(order)):
+            a, b, wins, losses = b, a, losses, wins
+        pair = win_rates.Pair(a, b, wins, losses, ties, n_eff)
+        low, high = pair.interval()
+        rows.append(
+            {
+                "a": systems[a], "b": systems[b], "share": round(pair.share, 6), "low": round(low, 6),
+                "high": round(high, 6), "n": pair.n, "wins": wins, "losses": losses, "ties": ties,
+            }
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: (order.get(row["a"], len(order)), order.get(row["b"], len(order))))
+
+
+def _rewards(rated, model, level):
+    rows = []
+    for rating in rated:
+        if rating["mean_reward"] is None:
+            continue
+        reach = None
+        if rating["reward_stderr"] is not None:
+            reach = rating["reward_stderr"] * float(student.ppf((1 + level) / 2, rating["n_clips"] - 1))
+        rows.append(
+            {
+                **_only(rating, "system", "rating", "low", "high"),
+                "reward": rating["mean_reward"],
+                "reward_low": None if reach is None else round(rating["mean_reward"] - reach, 6),
+                "reward_high": None if reach is None else round(rating["mean_reward"] + reach, 6),
+                "n_clips": rating["n_clips"],
+            }
+        )
+    columns = [np.array([row[name] for row in rows], dtype=float) for name in ("rating", "reward")]
+    correlation = preference.pearson(*columns) if len(rows) > 2 else None
+    return {"rows": rows, "reward_model": model, "correlation": None if correlation is None else round(correlation, 6)}
+
+
+def _reliability(votes):
+    """How sure the live model was, against how often it was right, on the votes that it has not seen in training."""
+    model = RewardModel.live()
+    if not model:
+        return {"rows": [], "reward_model": None}
+    on_clips = votes.decisive & (votes.clip_a > 0)
+    unseen = on_clips & (votes.seq > model.ledger_seq)
+    rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a[unseen], votes.clip_b[unseen]))
+    of_a, of_b = inputs.in_columns(rewards, votes.clip_a, votes.clip_b)
+    scored = np.isfinite(of_a - of_b)
+    used = unseen & scored
+    margin = (of_a - of_b)[used]
+    bins = preference.reliability_bins(margin, votes.outcome[used])
+    error = preference.expected_calibration_error(margin, votes.outcome[used])
+    return {
+        "rows": [_bin(one) for one in bins],
+        "reward_model": model.name,
+        "n": int(used.sum()),
+        "n_seen": int((on_clips & ~unseen).sum()),
+        "n_unscored": int((unseen & ~scored).sum()),
+        "ece": None if error is None else round(error, 6),
+    }
+
+
+def _bin(one):
+    low, high = wilson(one.accuracy * one.n, one.n)
+    figures = {
+        "confidence": one.confidence, "accuracy": one.accuracy, "low": low, "high": high,
+        "margin_low": one.margin_low, "margin_high": one.margin_high,
+    }  # fmt: skip
+    return {**{name: round(value, 6) for name, value in figures.items()}, "n": one.n}
+
+
+def _biases(study):
+    """The live model's bias on each system by part of the votes, as its last fit has it; the most flattered first."""
+    said = anchors_json(study)
+    fit = said["fit"] or {"slices": [], "biases": []}
+    order = {one["system"]: place for place, one in enumerate(fit["biases"])}
+    rows = [
+        {
+            "part": number, "since": part["from"][:10], "until": part["to"][:10],
+            **_only(one, "system", "bias", "low", "high"), "n_pairs": one["n_pairs"],
+        }
+        for number, part in enumerate(fit["slices"], start=1)
+        for one in sorted(part["biases"], key=lambda one: order.get(one["system"], len(order)))
+    ]  # fmt: skip
+    moved = [change["system"] for change in fit.get("changes", []) if change["moved"]]
+    return {"rows": rows, "reward_model": said["reward_model"], "moved": moved}
+
+
+def _days(study, edition):
+    """The votes of each day, in UTC, up to the edition; those that were withdrawn since are not among `standing`."""
+    withdrawn = Q(vote__flags__rule=Flag.WITHDRAWN)
+    entries = Ledger.objects.filter(study=study, seq__lte=edition.ledger_seq, vote__isnull=False)
+    by_day = (
+        entries.annotate(day=TruncDate("vote__received_at"))
+        .values("day")
+        .annotate(n=Count("vote", distinct=True), gone=Count("vote", distinct=True, filter=withdrawn))
+        .order_by("day")
+    )
+    return [{"day": row["day"].isoformat(), "votes": row["n"], "standing": row["n"] - row["gone"]} for row in by_day]

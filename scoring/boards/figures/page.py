@@ -1,0 +1,319 @@
+"""The figures of a study as its readers see them: a drawing, a sentence, a table, and the data to take along."""
+
+import csv
+import io
+import re
+
+from django.http import HttpResponse, JsonResponse
+from django.utils.html import escape
+from django.utils.safestring import mark_safe
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from arena.refusals import NotFound
+from scoring.stats.board_method import OVERALL
+from scoring.templatetags.boards import DASH, percent, signed
+from scoring.templatetags.reward_models import figure, share
+
+from .data import NAMES, of_category
+
+TOKEN = re.compile(r"\[\[(word|number|percent):([^\]]*)\]\]")
+MOST_ROWS = 200  # of a table on the page; the downloads have them all
+
+TITLES = {
+    "intervals": gettext_lazy("Ratings"),
+    "history": gettext_lazy("How the ratings came about"),
+    "wins": gettext_lazy("Who wins against whom"),
+    "rewards": gettext_lazy("Reward against rating"),
+    "reliability": gettext_lazy("Is the reward model as sure as it is right?"),
+    "biases": gettext_lazy("Bias over time"),
+    "days": gettext_lazy("Votes per day"),
+}
+WORDS = {
+    "rating": gettext_lazy("Rating"),
+    "reward": gettext_lazy("Mean reward"),
+    "edition": gettext_lazy("Edition"),
+    "sure": gettext_lazy("How sure the model was"),
+    "right": gettext_lazy("How often it was right"),
+    "votes": gettext_lazy("Votes"),
+    "part": gettext_lazy("Part of the votes"),
+}
+
+
+def _count(value):
+    return DASH if value is None else f"{value}"
+
+
+COLUMNS = {
+    "group": (gettext_lazy("Group"), _count),
+    "system": (gettext_lazy("System"), str),
+    "rating": (WORDS["rating"], signed),
+    "low": (gettext_lazy("From"), signed),
+    "high": (gettext_lazy("To"), signed),
+    "n_votes": (WORDS["votes"], _count),
+    "edition": (WORDS["edition"], _count),
+    "at": (gettext_lazy("Computed (UTC)"), lambda at: at[:16].replace("T", " ")),
+    "a": (gettext_lazy("System"), str),
+    "b": (gettext_lazy("Against"), str),
+    "share": (gettext_lazy("Wins"), percent),
+    "n": (WORDS["votes"], _count),
+    "wins": (gettext_lazy("Won"), _count),
+    "losses": (gettext_lazy("Lost"), _count),
+    "ties": (gettext_lazy("Tied"), _count),
+    "reward": (WORDS["reward"], signed),
+    "reward_low": (gettext_lazy("From"), signed),
+    "reward_high": (gettext_lazy("To"), signed),
+    "n_clips": (gettext_lazy("Clips"), _count),
+    "confidence": (gettext_lazy("Sure"), share),
+    "accuracy": (gettext_lazy("Right"), share),
+    "margin_low": (gettext_lazy("Difference of rewards from"), figure),
+    "margin_high": (gettext_lazy("To"), figure),
+    "part": (WORDS["part"], _count),
+    "since": (gettext_lazy("First vote"), str),
+    "until": (gettext_lazy("Last vote"), str),
+    "bias": (gettext_lazy("Bias"), signed),
+    "n_pairs": (gettext_lazy("Pairs"), _count),
+    "day": (gettext_lazy("Day"), str),
+    "votes": (WORDS["votes"], _count),
+    "standing": (gettext_lazy("Not withdrawn"), _count),
+}
+SHARES = {"wins": ("low", "high"), "reliability": ("low", "high")}  # figures where these are shares, not ratings
+
+
+def page(study):
+    """{"figures": [...], "edition", "drawn_at"}; no figures before the first edition, or until it is drawn."""
+    rows = {row.name: row for row in study.figures.select_related("edition")}
+    shown = [_shown(rows[name]) for name in NAMES if name in rows]
+    first = next(iter(rows.values()), None)
+    return {"figures": shown, "edition": first and first.edition.number, "drawn_at": first and first.drawn_at}
+
+
+def _shown(row):
+    rows, says = row.data["rows"], SENTENCES[row.name](row.data)
+    return {
+        "name": row.name,
+        "title": TITLES[row.name],
+        "says": says,
+        "explains": EXPLANATIONS[row.name],
+        "drawings": [(size, _readable(svg, row.name, size, says)) for size, svg in _sizes(row) if svg],
+        "columns": [COLUMNS[name][0] for name in rows[0]] if rows else [],
+        "rows": [_cells(row.name, one) for one in rows[-MOST_ROWS:]],
+        "n_rows": len(rows),
+        "n_more": max(0, len(rows) - MOST_ROWS),
+    }  # fmt: skip
+
+
+def _sizes(row):
+    return ("narrow", row.narrow), ("wide", row.wide)
+
+
+def _cells(name, row):
+    """[(label, text)] of a row of the table."""
+    shares = SHARES.get(name, ())
+    return [
+        (COLUMNS[column][0], percent(value) if column in shares else COLUMNS[column][1](value))
+        for column, value in row.items()
+    ]
+
+
+def _readable(svg, name, size, says):
+    """The drawing with its words and numbers in the reader's language, and what it shows for who cannot see it."""
+    labels = f"figure-{name}-{size}-title", f"figure-{name}-{size}-desc"
+    root, rest = TOKEN.sub(_put_in, svg).split(">", 1)
+    root = root.replace("<svg", f'<svg role="img" aria-labelledby="{" ".join(labels)}"', 1)
+    title, desc = (
+        f'<{tag} id="{label}">{escape(str(text))}</{tag}>'
+        for tag, label, text in zip(("title", "desc"), labels, (TITLES[name], says), strict=True)
+    )
+    return mark_safe(f"{root}>{title}{desc}{rest}")  # matplotlib escapes the names, and here is all else escaped
+
+
+def _put_in(found):
+    kind, value = found.groups()
+    try:
+        if kind == "word":
+            return escape(str(WORDS[value]))
+        number = float(value)
+    except (KeyError, ValueError):
+        return found[0]  # so a system may be called what looks like one of these
+    digits = len(value.partition(".")[2])
+    return escape(percent(number) if kind == "percent" else signed(number, digits).lstrip("+"))
+
+
+# ---- in words ----------------------------------------------------------------------------------------
+
+
+def _intervals(data):
+    if not data["rows"]:
+        return _("No system is rated yet.")
+    best, last = data["rows"][0], data["rows"][-1]
+    return _("{best} is at {rating} ({low} to {high}), {last} at {last_rating} ({last_low} to {last_high}).").format(
+        best=best["system"], last=last["system"], last_rating=signed(last["rating"]), last_low=signed(last["low"]),
+        last_high=signed(last["high"]), **_signed(best),
+    )  # fmt: skip
+
+
+def _signed(row):
+    return {name: signed(row[name]) for name in ("rating", "low", "high")}
+
+
+def _history(data):
+    rows = data["rows"]
+    if not rows:
+        return _("No system is rated yet.")
+    editions = sorted({row["edition"] for row in rows})
+    if len(editions) == 1:
+        return _("There is one edition so far.")
+    ends = {}
+    for row in rows:
+        ends.setdefault(row["system"], [row["rating"], row["rating"]])[1] = row["rating"]
+    system, (first, last) = max(ends.items(), key=lambda item: abs(item[1][1] - item[1][0]))
+    return _("From edition {first} to {last}, {system} moved most: from {start} to {end}.").format(
+        first=editions[0], last=editions[-1], system=system, start=signed(first), end=signed(last)
+    )
+
+
+def _wins(data):
+    if not data["rows"]:
+        return _("No two systems have met yet.")
+    clear = max(data["rows"], key=lambda row: max(row["low"] - 0.5, 0.5 - row["high"]))
+    if clear["low"] <= 0.5 <= clear["high"]:
+        return _("Between no two systems do their own votes alone settle who is better.")
+    won, a, b = clear["share"] > 0.5, clear["a"], clear["b"]
+    found = [clear[name] if won else 1 - clear[name] for name in ("share", "low", "high")]
+    low, high = sorted(found[1:])
+    return ngettext(
+        "The clearest pair: {a} wins {share} against {b} ({low} to {high}), of {n} vote.",
+        "The clearest pair: {a} wins {share} against {b} ({low} to {high}), of {n} votes.",
+        clear["n"],
+    ).format(
+        a=a if won else b,
+        b=b if won else a,
+        share=percent(found[0]),
+        low=percent(low),
+        high=percent(high),
+        n=clear["n"],
+    )
+
+
+def _rewards(data):
+    if not data["rows"]:
+        return _("No reward model has scored these systems yet.")
+    if data["correlation"] is None:
+        return _("The reward model {model} has scored too few systems for a correlation.").format(
+            model=data["reward_model"]
+        )
+    return ngettext(
+        "Ratings and the mean rewards of {model} correlate at {correlation}, over {n} system.",
+        "Ratings and the mean rewards of {model} correlate at {correlation}, over {n} systems.",
+        len(data["rows"]),
+    ).format(model=data["reward_model"], correlation=signed(data["correlation"]), n=len(data["rows"]))
+
+
+def _reliability(data):
+    if data["reward_model"] is None:
+        return _("There is no live reward model.")
+    if not data["rows"]:
+        return _("{model} has no decided vote here that it has not seen and whose clips it has scored.").format(
+            model=data["reward_model"]
+        )
+    return ngettext(
+        "On {n} decided vote that {model} had not seen, its calibration error is {ece}. Left out: {seen} it had seen, "
+        "{unscored} on clips without a reward.",
+        "On {n} decided votes that {model} had not seen, its calibration error is {ece}. Left out: {seen} it had seen, "
+        "{unscored} on clips without a reward.",
+        data["n"],
+    ).format(
+        n=data["n"],
+        model=data["reward_model"],
+        ece=figure(data["ece"]),
+        seen=data["n_seen"],
+        unscored=data["n_unscored"],
+    )
+
+
+def _biases(data):
+    if data["reward_model"] is None:
+        return _("There is no live reward model.")
+    if not data["rows"]:
+        return _("There are too few votes on clips that {model} has scored to tell parts of them apart.").format(
+            model=data["reward_model"]
+        )
+    if not data["moved"]:
+        return _("Between the newest votes and those before, no bias of {model} moved beyond its interval.").format(
+            model=data["reward_model"]
+        )
+    return _("Between the newest votes and those before, the bias of {model} moved on: {systems}.").format(
+        model=data["reward_model"], systems=", ".join(data["moved"])
+    )
+
+
+def _days(data):
+    rows = data["rows"]
+    if not rows:
+        return _("There is no vote yet.")
+    most = max(rows, key=lambda row: row["votes"])
+    return ngettext(
+        "{votes} votes on {n} day; most on {day}: {most}.",
+        "{votes} votes on {n} days; most on {day}: {most}.",
+        len(rows),
+    ).format(votes=sum(row["votes"] for row in rows), n=len(rows), day=most["day"], most=most["votes"])
+
+
+SENTENCES = {
+    "intervals": _intervals, "history": _history, "wins": _wins, "rewards": _rewards, "reliability": _reliability,
+    "biases": _biases, "days": _days,
+}  # fmt: skip
+EXPLANATIONS = {
+    "intervals": gettext_lazy("Dot: the rating. Bar: its interval (95 %)."),
+    "history": gettext_lazy(
+        "Line: the rating, edition by edition. Band: its interval (95 %). Faint: the other systems. At most 60 "
+        "editions and 12 systems are drawn."
+    ),
+    "wins": gettext_lazy(
+        "How often the system of the row wins against that of the column, by their own votes alone; a tie is half a "
+        "win. Where there is room, the number of votes. The deeper the colour, the clearer."
+    ),
+    "rewards": gettext_lazy(
+        "Each number is a system, as in the table below. Lines: intervals (95 %); that of the reward is over the "
+        "clips of the system."
+    ),
+    "reliability": gettext_lazy(
+        "Votes in groups of equal size by how sure the model was, from its rewards as they are. Bar: interval (95 %). "
+        "On the dashed line it is right as often as it says."
+    ),
+    "biases": gettext_lazy(
+        "From left to right: older to newer votes. Dot: the bias on that part of them; above 0 it flatters. Bar: its "
+        "interval (95 %). Faint: the other systems, at most 12."
+    ),
+    "days": gettext_lazy("All votes up to the edition, in UTC; dark: those that were not withdrawn."),
+}
+
+
+# ---- to take along -----------------------------------------------------------------------------------
+
+
+def download(study, name, form, edition=None, category=OVERALL):
+    """The data of a figure as a file, "json" or "csv": of the last edition, or of a category of an edition. NotFound
+    where there is none."""
+    if category == OVERALL:
+        found = {row.name: (row.edition, row.data) for row in study.figures.select_related("edition")}
+    else:
+        found = {figure: (edition, data) for figure, data in of_category(edition, category).items()}
+    if name not in found:
+        raise NotFound(f"{study.slug} has no figure {name!r}; it has {', '.join(found) or 'none yet'}.")
+    edition, data = found[name]
+    part = "" if category == OVERALL else f"-{slugify(category.replace(':', '-'))}"
+    filename = f"{study.slug}-{name}{part}-edition-{edition.number}.{form}"
+    if form == "json":
+        said = {"study": study.slug, "edition": edition.number, "category": category, "figure": name, **data}
+        response = JsonResponse(said, json_dumps_params={"indent": 1, "ensure_ascii": False})
+    else:
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(data["rows"][0]) if data["rows"] else [])
+        writer.writeheader()
+        writer.writerows(data["rows"])
+        response = HttpResponse(out.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return response

@@ -1,0 +1,80 @@
+"""How a study's board is computed, for its staff to choose: a form over what `services.refit_board` takes.
+
+What was chosen stands in the configuration of the last edition and nowhere else, and the next edition keeps it. So the
+form, the command and the board cannot disagree. That the votes bear a choice is only known once the board is computed,
+so this, and nothing else of the jury's, is computed while somebody waits: seconds for a million votes.
+"""
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from arena.refusals import Conflict
+from scoring import services
+from scoring.inputs.covariates import COVARIATES, in_order
+from scoring.stats import board_method
+from scoring.stats.bradley_terry import BadCovariate, NotOffered
+from scoring.stats.pair_weights import NONE, UNIFORM_PAIRS
+from scoring.templatetags.boards import EFFECTS, EXCLUDED
+from scoring.templatetags.robustness import METHODS
+
+WEIGHTINGS = {
+    NONE: gettext_lazy("every vote counts the same"),
+    UNIFORM_PAIRS: gettext_lazy("as if every pair had been equally likely"),
+}
+
+
+class MethodForm(forms.Form):
+    """Its `cleaned_data` is what `refit_board` is called with."""
+
+    treatment = forms.ChoiceField(
+        label=gettext_lazy("Ties and “both bad”"),
+        choices=[(name, METHODS[name]) for name in board_method.TREATMENTS],
+        widget=forms.RadioSelect,
+    )
+    weighting = forms.ChoiceField(
+        label=gettext_lazy("Weights"), choices=list(WEIGHTINGS.items()), widget=forms.RadioSelect
+    )
+    covariates = forms.MultipleChoiceField(
+        label=gettext_lazy("Adjusted for"),
+        choices=[(name, EFFECTS[name]) for name in COVARIATES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("Only where ties count half. A vote of which one of these is not known is left out."),
+    )
+
+    def clean(self):
+        if self.cleaned_data.get("covariates") and self.cleaned_data.get("treatment") not in (
+            None,
+            board_method.HALF_TIE,
+        ):
+            self.add_error("covariates", _("Adjusting goes only with ties that count half: take these off, or that."))
+        return self.cleaned_data
+
+    def refit(self, study):
+        """The next edition, computed as the form says. None, with the reason among the form's errors, where the votes
+        do not bear it or nothing would change: then the board stays as it is."""
+        try:
+            return _refit(study, self.cleaned_data)
+        except BadCovariate as refusal:
+            self.add_error("covariates", f"{EFFECTS[refusal.name]}: {refusal.reason}.")
+        except NotOffered as refusal:
+            self.add_error("treatment", f"{METHODS[self.cleaned_data['treatment']]}: {refusal}.")
+        except Conflict as refusal:
+            self.add_error(None, _left_out(refusal.facts["reasons"]) if refusal.facts else refusal.message)
+        return None
+
+
+def _left_out(reasons):
+    why = " ".join(f"{EXCLUDED[reason]}." for reason in reasons)
+    return _("Every vote would be left out. %(why)s") % {"why": why}
+
+
+def _refit(study, choice):
+    last = study.editions.order_by("-number").first()
+    if not last:
+        raise Conflict(_("There is no edition yet, so nobody can tell which methods these votes bear."))
+    before = board_method.choice_of(last.config)
+    if {**before, "covariates": in_order(before["covariates"])} == choice:
+        raise Conflict(_("The board is computed in this way already."))
+    return services.refit_board(study, **choice)

@@ -1,0 +1,108 @@
+"""A board as its readers see it: an edition's ratings, and beside them what the live model says of each system."""
+
+from collections import defaultdict
+
+from django.db.models import Avg, Count, StdDev
+
+from annotations.models import Vote
+from arena.refusals import NotFound
+from scoring.models import Reward, RewardModel
+from scoring.stats.board_method import OVERALL
+
+from . import categories, standings
+
+
+def find_edition(study, number=None, category=OVERALL):
+    """The numbered edition, or the last that has the category; None before the first."""
+    editions = study.editions.order_by("-number")
+    if category != OVERALL and number is None:
+        found = editions.filter(categories__isnull=False).first() or editions.first()
+        if not found:
+            raise NotFound(f"There is no category {category!r}: {study.slug} has no edition yet.")
+        return found
+    if number is None:
+        return editions.first()
+    edition = editions.filter(number=number).first()
+    if not edition:
+        raise NotFound(f"{study.slug} has no edition {number}.")
+    return edition
+
+
+def board_json(study, edition, category=OVERALL):
+    """What GET /api/leaderboard/ answers. Before the first edition: `edition` is null, with the votes so far.
+
+    Of a category: its pooled ratings, with `overall` and `own_share` beside each, and `pooling`; rewards and biases are
+    those of the whole study. NotFound for one that the edition has not.
+    Where votes have come since the last edition, `now` is each rating with them, and `since` says up to which place of
+    the ledger; else both are null.
+    """
+    model = RewardModel.live()
+    jury = _jury(study, model)
+    board = categories.find_board(edition, category) if category != OVERALL else edition and edition.result
+    since = standings.since(edition) if edition and category == OVERALL else None
+    now = since["ratings"] if since else {}
+    rated = {rating["system"] for group in board["groups"] for rating in group} if edition else set()
+    return {
+        "study": study.slug,
+        "simulated": study.is_simulated,
+        "category": category,
+        "categories": categories.list_of(edition),
+        "edition": edition.number if edition else None,
+        "about": _about(edition, board, category) if edition else None,
+        "since": since and {name: since[name] for name in ("ledger_seq", "n_votes", "at")},
+        "n_votes": board["n_votes"] if edition else Vote.objects.filter(battle__study=study).count(),
+        "pooling": {name: board[name] for name in ("kind", "name", "n_raters", "spread")}
+        if category != OVERALL
+        else None,
+        "groups": [
+            [{**rating, "now": now.get(rating["system"]), **jury[rating["system"]]} for rating in group]
+            for group in board["groups"]
+        ]
+        if edition
+        else [],
+        "not_yet_rated": [
+            {"system": name, **jury[name]}
+            for name in study.systems.order_by("name").values_list("name", flat=True)
+            if name not in rated
+        ],
+        "reward_model": model.name if model else None,
+    }
+
+
+def _about(edition, result, category):
+    """How the board was computed, and from what. result: the edition's, or that of its category."""
+    own = {"method": f"{edition.method} {edition.method_version}", "config": edition.config}
+    return {
+        "created_at": edition.created_at.isoformat(),
+        **(own if category == OVERALL else {name: result[name] for name in own}),
+        "ledger_seq": edition.ledger_seq,
+        "input_hash": edition.input_hash,
+        "excluded": edition.excluded,
+        **{name: result[name] for name in ("n_raters", "n_without_rater", "g_eff", "heaviest_rater_share")},
+        **{name: result[name] for name in ("eta", "zero", "effects") if name in result},
+    }
+
+
+def _jury(study, model):
+    """{system name: {mean_reward, reward_stderr, n_clips, bias, bias_stderr, n_pairs}}, None where not known."""
+    nothing = {
+        "mean_reward": None, "reward_stderr": None, "n_clips": 0, "bias": None, "bias_stderr": None, "n_pairs": 0,
+    }  # fmt: skip
+    jury = defaultdict(lambda: dict(nothing))
+    if not model:
+        return jury
+    means = (
+        Reward.objects.filter(reward_model=model, protocol=Reward.PROMPT_TEXT, clip__system__studies=study)
+        .values("clip__system__name")
+        .annotate(mean=Avg("value"), deviation=StdDev("value", sample=True), n=Count("pk"))
+        .order_by()
+    )
+    for row in means:
+        stderr = None if row["deviation"] is None else round(row["deviation"] / row["n"] ** 0.5, 6)
+        jury[row["clip__system__name"]].update(
+            mean_reward=round(row["mean"], 6), reward_stderr=stderr, n_clips=row["n"]
+        )
+    fit = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
+    for bias in fit.biases.select_related("system") if fit else ():
+        jury[bias.system.name].update(bias=round(bias.bias, 6), bias_stderr=round(bias.stderr, 6), n_pairs=bias.n_pairs)
+    return jury

@@ -1,0 +1,244 @@
+"""Prediction-powered ratings of an edition: which votes and unvoted pairs the live model may speak of, the canonical
+result, and what readers see. The statistics are in `prediction_powered`.
+
+The model speaks only of prompts that it was not trained on, as its split recorded them: not those that trained it, nor
+those that stopped its training. A vote on another prompt counts as it does on the board.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+from scipy.special import expit
+
+from scoring import inputs, services
+from scoring.models import PredictionPowered, Reward, RewardModel
+from scoring.stats.board_method import HALF_TIE, canonical_json
+from scoring.stats.prediction_powered import fit_prediction_powered
+from scoring.stats.rounding import rounded
+from scoring.workers.locks import Lock, hold
+
+METHOD_VERSION = 1
+FEWEST_VOTES = 50  # that the model may speak of; fewer are not worth a second board
+MOST_UNVOTED = 2_000_000  # clip pairs; beyond, prompts are left out at random, drawn by the edition's number
+AGAIN = timedelta(minutes=2)  # where clips were scored since
+
+# Why an edition has no such ratings.
+TREATMENT, PROMPTS_UNKNOWN, FEW_VOTES = "treatment", "prompts_unknown", "few_votes"
+
+
+# ---- when, and what is written ------------------------------------------------------------------------
+
+
+def is_due(study, model, now=None):
+    """The study's last edition has no ratings of this model yet, or has them from before clips were scored."""
+    edition = study.editions.order_by("-number").first()
+    if not edition:
+        return False
+    last = edition.prediction_powered.filter(reward_model=model).order_by("-pk").first()
+    if not last or last.config["unseen"] != unseen(model):
+        return True
+    if (now or timezone.now()) - last.created_at < AGAIN:
+        return False
+    return last.config["n_rewards"] != model.rewards.count()
+
+
+@transaction.atomic
+def compute(study, model, now=None, only_if_due=False):
+    """Write the ratings of votes and rewards of the study's last edition. Returns the row; None where it is not due."""
+    hold(Lock.POWERED, study)
+    if only_if_due and not is_due(study, model, now):
+        return None
+    edition = study.editions.order_by("-number")[0]
+    last_reward = services.last_reward()
+    prompts = sorted(study.prompts.values_list("pk", flat=True))
+    config = {
+        "credit": "sigmoid of the plain difference of rewards",
+        "unseen": unseen(model),
+        "prompts": prompts or None,  # None: all
+        "last_reward": last_reward,
+        "n_rewards": model.rewards.count(),
+        "fewest_votes": FEWEST_VOTES,
+        "most_unvoted": MOST_UNVOTED,
+    }
+    return PredictionPowered.objects.create(
+        edition=edition,
+        reward_model=model,
+        method_version=METHOD_VERSION,
+        config=config,
+        result=result_of(edition, model, config),
+        created_at=now or timezone.now(),
+    )
+
+
+def rebuild(row):
+    """The row's canonical JSON, computed again from the database."""
+    return canonical_json(result_of(row.edition, row.reward_model, row.config))
+
+
+def unseen(model):
+    """How it is known which prompts the model was not trained on: "split", "stated", or None."""
+    if model.config.get("unseen_prompts_stated_by"):
+        return "stated"
+    split = model.config.get("split") or {}
+    # The prompts of an export may be another arena's, whose numbers mean other prompts here.
+    return "split" if "prompts" in split and not model.config.get("export") else None
+
+
+def state_unseen(model, by):
+    """Write down somebody's word that no prompt of this arena trained the model: it may then speak of all of them."""
+    model.config = {**model.config, "unseen_prompts_stated_by": by}
+    model.save(update_fields=["config"])
+
+
+# ---- the canonical result -----------------------------------------------------------------------------
+
+
+def result_of(edition, model, config):
+    """Plain JSON: ratings of votes and rewards and, beside each, those of the votes alone; or why there are none."""
+    board = edition.config
+    if board.get("treatment", HALF_TIE) != HALF_TIE or board.get("covariates"):
+        return {"not_offered": TREATMENT}
+    if config["unseen"] is None:
+        return {"not_offered": PROMPTS_UNKNOWN}
+    votes = inputs.study_votes(
+        edition.study, edition.ledger_seq, board["excluded_flags"], board.get("reliability"), both_bad=True
+    )
+    seen = _trained_on(model) if config["unseen"] == "split" else set()
+    told = _Told.of(votes, model, config, seen, edition.number)
+    counts = {"n_predicted": int(told.has_prediction.sum()), "n_unvoted": len(told.unvoted_predicted)}
+    if counts["n_predicted"] < config["fewest_votes"] or not counts["n_unvoted"]:
+        return {"not_offered": FEW_VOTES, **counts}
+    fit = fit_prediction_powered(
+        votes.a, votes.b, votes.outcome, told.predicted, told.unvoted_a, told.unvoted_b, told.unvoted_predicted,
+        len(votes.systems), l2=board["l2"], has_prediction=told.has_prediction, weight=votes.weight,
+        cluster=votes.cluster, unvoted_cluster=told.unvoted_prompt,
+    )  # fmt: skip
+    if fit.n_predicted < config["fewest_votes"]:
+        return {"not_offered": FEW_VOTES, **counts}
+    return {
+        "not_offered": None,
+        "n_votes": fit.n_votes,
+        "n_predicted": fit.n_predicted,
+        "n_unvoted": fit.n_unvoted,
+        "n_unvoted_prompts": len(np.unique(told.unvoted_prompt)),
+        "power": rounded(fit.power),
+        "correlation": None if fit.correlation is None else rounded(fit.correlation),
+        "width_ratio": rounded(fit.width_ratio[fit.stderr > 0].mean()),
+        "g_eff": rounded(fit.g_eff),
+        "converged": bool(fit.converged),
+        "groups": _groups(votes.systems, fit, board["level"]),
+    }
+
+
+def _groups(systems, fit, level):
+    columns = {}
+    for prefix, one in (("", fit), ("votes_", fit.votes_only)):
+        low, high = one.interval(level)
+        columns |= {f"{prefix}{name}": values for name, values in (("rating", one.theta), ("low", low), ("high", high))}
+    columns |= {"stderr": fit.stderr, "width_ratio": fit.width_ratio}
+    groups = [
+        [{"system": systems[i], **{name: rounded(values[i]) for name, values in columns.items()}} for i in group]
+        for group in fit.groups
+        if len(group) > 1
+    ]
+    for group in groups:
+        group.sort(key=lambda rating: (-rating["rating"], rating["system"]))
+    return sorted(groups, key=lambda group: (-len(group), group[0]["system"]))
+
+
+def _trained_on(model):
+    """Ids of the prompts that trained the model or stopped its training."""
+    sides = model.config["split"]["prompts"]
+    return {prompt for side in ("train", "validation") for prompt in sides.get(side, ())}
+
+
+@dataclass(frozen=True)
+class _Told:
+    """predicted, has_prediction: [V], of the votes. unvoted_*: [N], clip pairs of rated systems that nobody voted on,
+    by prompt; a, b: indices into the systems."""
+
+    predicted: np.ndarray
+    has_prediction: np.ndarray
+    unvoted_a: np.ndarray
+    unvoted_b: np.ndarray
+    unvoted_predicted: np.ndarray
+    unvoted_prompt: np.ndarray
+
+    @classmethod
+    def of(cls, votes, model, config, seen, seed):
+        clips = _scored_clips(votes.systems, model, config, seen)
+        reward = {clip: value for rows in clips.values() for clip, _, value in rows}
+        of_a, of_b = inputs.in_columns(reward, votes.clip_a, votes.clip_b)
+        known = np.isfinite(of_a - of_b)
+        difference = np.where(known, of_a - of_b, 0.0)
+        voted = np.sort([votes.clip_a, votes.clip_b], axis=0)
+        return cls(expit(difference), known, *_unvoted(clips, votes.systems, voted, config["most_unvoted"], seed))
+
+
+def _scored_clips(systems, model, config, seen):
+    """{prompt: [(clip, system's name, reward)]} over the prompts that the model may speak of."""
+    rewards = Reward.objects.filter(
+        reward_model=model, protocol=Reward.PROMPT_TEXT, pk__lte=config["last_reward"], clip__system__name__in=systems
+    )
+    allowed = None if config["prompts"] is None else set(config["prompts"])
+    found = {}
+    for clip, prompt, system, value in rewards.order_by("clip_id").values_list(
+        "clip_id", "clip__prompt_id", "clip__system__name", "value"
+    ):
+        if prompt not in seen and (allowed is None or prompt in allowed):
+            found.setdefault(prompt, []).append((clip, system, value))
+    return found
+
+
+def _unvoted(clips, systems, voted, most, seed):
+    """(a, b, predicted, prompt) [N] each. voted: int [2, V], clip ids, the lower first."""
+    index = {name: i for i, name in enumerate(systems)}
+    voted_pairs = set(zip(*voted.tolist(), strict=True))
+    columns, n = [[], [], [], []], 0
+    for prompt in np.random.default_rng(seed).permutation(sorted(clips)).tolist():
+        ids, names, values = zip(*clips[prompt], strict=True)
+        system, value = np.array([index[name] for name in names]), np.array(values)
+        first, second = np.triu_indices(len(ids), 1)
+        keep = system[first] != system[second]
+        keep &= np.array([(ids[i], ids[j]) not in voted_pairs for i, j in zip(first, second, strict=True)], bool)
+        first, second = first[keep], second[keep]
+        if n + first.size > most:
+            break
+        n += first.size
+        for column, found in zip(
+            columns,
+            (system[first], system[second], expit(value[first] - value[second]), np.full(first.size, prompt)),
+            strict=True,
+        ):
+            column.append(found)
+    empty = (np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0, np.int64))
+    return tuple(np.concatenate([none, *column]) for none, column in zip(empty, columns, strict=True))
+
+
+# ---- what readers see ---------------------------------------------------------------------------------
+
+
+def powered_json(study, edition):
+    """What GET /api/leaderboard/prediction-powered/ answers: the newest ratings of that edition; null where none."""
+    row = edition.prediction_powered.select_related("reward_model").first() if edition else None
+    return {
+        "study": study.slug,
+        "edition": edition.number if edition else None,
+        "computed": row
+        and {
+            "created_at": row.created_at.isoformat(),
+            "method": f"prediction-powered {row.method_version}",
+            "reward_model": row.reward_model.name,
+            "config": row.config,
+            **row.result,
+        },
+    }
+
+
+def compute_due(study, now=None):
+    """The same for the live model, if there is one and it is due."""
+    model = RewardModel.live()
+    return compute(study, model, now, only_if_due=True) if model and is_due(study, model, now) else None

@@ -1,0 +1,132 @@
+"""The robustness card of an edition: from rows to `scoring.stats.robustness` and back to one row. In the worker."""
+
+from datetime import timedelta
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+
+from annotations.models import Ledger
+from annotations.quality import QUALITY_RULES
+from arena.refusals import NotFound
+from scoring import inputs, services
+from scoring.models import AnchorFit, RewardModel, RobustnessCard
+from scoring.stats import board_method, robustness
+from scoring.workers.locks import Lock, hold
+
+SETTLED = timedelta(minutes=10)  # how long a card stands before newer anchors make another
+
+
+def card_is_due(study, now=None):
+    """Whether the study's last edition has no card of this method, or one whose reward model or anchors are not those
+    of now, and which has stood for a while."""
+    edition = study.editions.order_by("-number").first()
+    if not edition:
+        return False
+    card = last_card(edition)
+    if not card or card.method_version != robustness.METHOD_VERSION:
+        return True
+    return judges(study) != _judges_of(card) and (now or timezone.now()) - card.created_at >= SETTLED
+
+
+def last_card(edition):
+    return edition.cards.order_by("-pk").first()
+
+
+def judges(study):
+    """(the live model's id, the id of its last anchor fit in the study), None each where there is none."""
+    model = RewardModel.live()
+    fit = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first() if model else None
+    return model and model.pk, fit and fit.pk
+
+
+def _judges_of(card):
+    return card.config["reward_model"], card.config["anchor_fit"]
+
+
+@transaction.atomic
+def write_card(study, edition=None, now=None, only_if_due=False):
+    """The card of an edition (the study's last), from what is known now. None where it is not due."""
+    hold(Lock.CARD, study)
+    if only_if_due and not card_is_due(study, now):
+        return None
+    edition = edition or study.editions.order_by("-number").first()
+    model, fit = judges(study)
+    config = {
+        "draws": robustness.DRAWS,
+        "reward_model": model,
+        "anchor_fit": fit,
+        "last_reward": services.last_reward() if model else None,
+    }
+    return RobustnessCard.objects.create(
+        edition=edition,
+        method_version=robustness.METHOD_VERSION,
+        config=config,
+        result=compute(edition, config),
+        created_at=now or timezone.now(),
+    )
+
+
+def rebuild_card(card):
+    """The card's canonical JSON, computed again from the database."""
+    if card.method_version != robustness.METHOD_VERSION:
+        raise NotFound(f"{card}: its method {card.method_version} is not in this code.")
+    return board_method.canonical_json(compute(card.edition, card.config))
+
+
+def compute(edition, config):
+    """The result of a card."""
+    votes = inputs.board_votes(edition.study, edition.ledger_seq, edition.config)
+    ballots = robustness.Ballots.of(votes, edition.config)
+    counted = not set(QUALITY_RULES) & set(edition.config["excluded_flags"])
+    return robustness.card(
+        ballots,
+        seed=edition.number,
+        other=_other_side(edition, ballots, counted),
+        counted=counted,
+        judged=_judged(votes, config),
+        draws=config["draws"],
+    )
+
+
+def _other_side(edition, ballots, counted):
+    """The board's votes without the flagged ones where it counts them, and with them where it does not."""
+    flags = Ledger.objects.filter(study=edition.study, seq__lte=edition.ledger_seq, flag__rule__in=QUALITY_RULES)
+    if not flags.exists():
+        return ballots
+    rules = ["withdrawn", *QUALITY_RULES] if counted else ["withdrawn"]
+    config = {**edition.config, "excluded_flags": rules}
+    return robustness.Ballots.of(inputs.board_votes(edition.study, edition.ledger_seq, config), config)
+
+
+def _judged(votes, config):
+    if not config["reward_model"]:
+        return None
+    model = RewardModel.objects.get(pk=config["reward_model"])
+    fit = AnchorFit.objects.filter(pk=config["anchor_fit"]).first()
+    bias = dict(fit.biases.values_list("system__name", "bias")) if fit else {}
+    rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b), config["last_reward"])
+    found = robustness.agreement(
+        votes.a,
+        votes.b,
+        votes.outcome,
+        votes.systems,
+        *inputs.in_columns(rewards, votes.clip_a, votes.clip_b),
+        bias,
+    )
+    return found and {"name": model.name, "anchored": fit is not None, **found}
+
+
+def card_json(study, edition):
+    """What GET /api/robustness/ answers: the edition's last card. None while it is not computed yet (`pending`), and
+    where the next edition came before its card was."""
+    card = last_card(edition) if edition else None
+    is_last = edition and not study.editions.filter(number__gt=edition.number).exists()
+    return {
+        "study": study.slug,
+        "edition": edition.number if edition else None,
+        "pending": bool(is_last and not card),
+        "method_version": card.method_version if card else None,
+        "created_at": card.created_at.isoformat() if card else None,
+        "card": card.result if card else None,
+    }

@@ -1,0 +1,73 @@
+"""A job that is done, as its researcher reads it: one reward with its position, or files ranked by reward."""
+
+from dataclasses import asdict
+
+from arena.refusals import BadAudio
+from scoring.registry.calibration import calibration_of, sigmoid
+
+from .percentiles import position
+
+
+def score_json(job, study=None):
+    """The reward of the job's one file, with its position among the arena's clips, and the study's if one is given.
+    Raises BadAudio with the reason for a file that has none."""
+    item = job.items.get()
+    if item.error:
+        raise BadAudio(item.error, id=job.pk, filename=item.filename)
+    in_study = study and {"study": study.slug, **asdict(position(item.reward, job.reward_model, study))}
+    return {
+        "id": job.pk,
+        "filename": item.filename,
+        "sha256": item.sha256,
+        "reward": round(item.reward, 6),
+        "reward_model": job.reward_model.name,
+        "position": asdict(position(item.reward, job.reward_model)),
+        "position_in_study": in_study,
+    }
+
+
+def best_of_n_json(job):
+    """The job's files, best first; what could not be scored comes last, in the order it was sent."""
+    items = list(job.items.order_by("position"))
+    ranked = sorted((item for item in items if not item.error), key=lambda item: -item.reward)
+    failed = [item for item in items if item.error]
+    if not ranked:
+        errors = [{"index": item.position, "filename": item.filename, "error": item.error} for item in failed]
+        raise BadAudio("None of the files could be scored.", id=job.pk, files=errors)
+    calibration = calibration_of(job.reward_model)
+    return {
+        "id": job.pk,
+        "reward_model": job.reward_model.name,
+        "temperature": calibration.temperature and calibration.temperature["value"],
+        "lapses": calibration.lapses,
+        "files": [
+            *(_ranked_json(item, ranked, calibration) for item in ranked),
+            *(_file_json(item, error=item.error) for item in failed),
+        ],
+    }
+
+
+def _ranked_json(item, ranked, calibration):
+    best = ranked[0]
+    margin = best.reward - item.reward
+    return _file_json(
+        item,
+        rank=1 + sum(other.reward > item.reward for other in ranked),
+        reward=round(item.reward, 6),
+        margin=round(margin, 6),
+        probability=None if item is best else calibration.probability(margin),
+        sigmoid=None if item is best else round(sigmoid(margin), 6),
+    )
+
+
+def _file_json(item, *, rank=None, reward=None, margin=None, probability=None, sigmoid=None, error=None):
+    return {
+        "rank": rank,
+        "index": item.position,
+        "filename": item.filename,
+        "reward": reward,
+        "margin": margin,
+        "probability": probability,
+        "sigmoid": sigmoid,
+        "error": error,
+    }

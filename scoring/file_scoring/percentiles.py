@@ -1,0 +1,43 @@
+"""Where a reward stands among those of the arena's clips, under the same model."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from django.db.models import Count, Q
+
+from scoring.models import Reward
+
+
+@dataclass(frozen=True)
+class Position:
+    """percentile: 100 times the share of n clips whose reward is smaller; None where no clip has one yet."""
+
+    percentile: float | None
+    n: int
+
+
+def position(value, model, study=None):
+    """The Position of a reward under `model` among the arena's clips, or those of the study's systems."""
+    found = _rewards(model, study).aggregate(n=Count("pk"), below=Count("pk", filter=Q(value__lt=value)))
+    return Position(round(100 * found["below"] / found["n"], 2) if found["n"] else None, found["n"])
+
+
+class Ruler:
+    """The rewards of the arena's clips under a model, read once: for those who have many to place among them."""
+
+    def __init__(self, model):
+        self.values = np.sort(np.fromiter(_rewards(model).values_list("value", flat=True).iterator(), dtype=float))
+
+    def percentile(self, value):
+        """As Position has it."""
+        if not self.values.size:
+            return None
+        return round(100 * int(np.searchsorted(self.values, value, side="left")) / self.values.size, 2)
+
+
+def _rewards(model, study=None):
+    rewards = Reward.objects.filter(reward_model=model, protocol=Reward.PROMPT_TEXT)
+    if not study:
+        return rewards
+    systems = list(study.systems.values_list("pk", flat=True))  # one join less for a count over all of them
+    return rewards.filter(clip__system__in=systems)

@@ -1,0 +1,259 @@
+"""Who embeds which clip: claims on the work, kept alive while it goes on, and its outcomes.
+
+A claim is an Embedding row with neither vector nor error: a lease, which a worker that dies loses when it runs out.
+The row's outcome is written once; whoever comes later finds it written.
+
+Each claim counts as an attempt, until a worker that goes on lets go of it. A clip with attempts and no outcome has
+seen a worker end, killed or failed by its device: it is a suspect, which is embedded with nothing beside it, so that it
+takes no other clip along and no other is blamed for it, and which is given up after MAX_ATTEMPTS.
+"""
+
+import logging
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import groupby, islice
+from operator import itemgetter
+
+import numpy as np
+from django.db import Error, connection
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from arena.models import Clip, Status
+from scoring.models import Embedding, Reward
+
+LEASE = timedelta(seconds=60)  # how long a killed worker's clips wait; a living one renews three times in it
+MAX_ATTEMPTS = 3
+GAVE_UP = (
+    "Three workers in a row ended while embedding it, killed or failed by their device; it is not tried again unless "
+    "an admin says so."
+)
+PAGE = 2000  # clips that are looked at together
+HAS_OUTCOME = Q(vector__isnull=False) | ~Q(error="")
+logger = logging.getLogger(__name__)
+
+
+def lacking(blocks, *, after=0, model=None, free_at=None):
+    """(clip id, the set of its blocks (key, revision) without an outcome) of ready clips with ids over `after`, in
+    their order; with `free_at`, only blocks that nobody has claimed at that time.
+
+    With a `model`, of those that it has not rewarded: a clip with a reward lacks none of the model's blocks, and one
+    question about rewards is cheaper than one for each block where there is nothing left to do.
+    """
+    if not blocks:
+        return
+    clips = Clip.objects.filter(status=Status.READY).order_by("pk")
+    if model:
+        clips = clips.filter(~Exists(rewards_of(model, clip=OuterRef("pk"))))
+    while page := list(clips.filter(pk__gt=after).values_list("pk", flat=True)[:PAGE]):
+        for clip, rows in groupby(_missing(page, blocks, free_at), key=itemgetter(0)):
+            yield clip, {(key, revision) for _, key, revision in rows}
+        after = page[-1]
+
+
+def _missing(clips, blocks, free_at):
+    keys, revisions = zip(*blocks, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT clip.id, block.encoder, block.revision
+            FROM unnest(%(clips)s::bigint[]) AS clip (id)
+            CROSS JOIN unnest(%(keys)s::text[], %(revisions)s::text[]) AS block (encoder, revision)
+            WHERE NOT EXISTS (
+                SELECT FROM scoring_embedding there
+                WHERE there.clip_id = clip.id AND there.encoder = block.encoder AND there.revision = block.revision
+                    AND there.clip_id BETWEEN %(first)s AND %(last)s  -- else the plan may read the table for each page
+                    AND (vector IS NOT NULL OR error <> '' OR claimed_until >= %(free_at)s::timestamptz)
+            )
+            ORDER BY clip.id
+            """,
+            {
+                "clips": clips,
+                "first": clips[0],
+                "last": clips[-1],
+                "keys": list(keys),
+                "revisions": list(revisions),
+                "free_at": free_at,
+            },
+        )
+        return cursor.fetchall()
+
+
+def rewards_of(model, **which):
+    return Reward.objects.filter(reward_model=model, protocol=Reward.PROMPT_TEXT, **which)
+
+
+@dataclass(eq=False)
+class Claim:
+    """One clip and the blocks that this worker is to embed it by."""
+
+    clip: Clip
+    blocks: set = field(default_factory=set)  # of (key, revision)
+    rows: list = field(default_factory=list)  # ids of the embeddings
+    is_suspect: bool = False  # a worker has ended while it had the clip
+
+
+def claim(blocks, *, limit, max_seconds, after=0, model=None, is_idle=True):
+    """Claims on up to `limit` clips with ids over `after`, of `max_seconds` of audio together (but at least one clip);
+    a suspect is claimed alone, and only by a worker that is idle: that has no other clips meanwhile.
+
+    Returns (claims, id of the last clip looked at); the id is None where nothing is free that this worker may have.
+    There may be no claims and yet an id, where other workers were faster, or clips were given up.
+    """
+    now = timezone.now()
+    free = lacking(blocks, after=after, model=model, free_at=now)
+    missing = dict(islice(free, limit))
+    suspects = _suspects(missing, now)
+    claims, seconds = {}, 0
+    for clip in Clip.objects.filter(pk__in=missing).select_related("prompt").order_by("pk"):
+        seconds += clip.duration_ms / 1000
+        is_suspect = clip.pk in suspects
+        if (claims and seconds > max_seconds) or (is_suspect and (claims or not is_idle)):
+            break
+        claims[clip.pk] = Claim(clip, is_suspect=is_suspect)
+        if is_suspect:
+            break
+    if not claims:
+        return [], None
+    for row, clip, key, revision in _take([(pk, *block) for pk in claims for block in sorted(missing[pk])], now):
+        claims[clip].blocks.add((key, revision))
+        claims[clip].rows.append(row)
+    return [one for one in claims.values() if one.rows], max(claims)
+
+
+def _suspects(clip_ids, now):
+    """Ids of those of the clips with a claim that a worker has left behind. Gives up what is out of attempts."""
+    left_behind = Embedding.objects.filter(~HAS_OUTCOME, clip_id__in=clip_ids, claimed_until__lt=now, attempts__gt=0)
+    rows = list(left_behind)
+    if exhausted := [row for row in rows if row.attempts >= MAX_ATTEMPTS]:
+        left_behind.filter(pk__in=[row.pk for row in exhausted]).update(error=GAVE_UP, claimed_until=None)
+        logger.error("given up: %s. %s", ", ".join(map(str, exhausted)), GAVE_UP)
+    return {row.clip_id for row in rows if row.attempts < MAX_ATTEMPTS}
+
+
+def _take(wanted, now):
+    """Those of the wanted (clip id, encoder, revision) that are now ours, after the id of their row. They are wanted in
+    one order by all workers, so that of two who want the same clip one gets all its blocks."""
+    clip_ids, keys, revisions = zip(*wanted, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO scoring_embedding AS held
+                (clip_id, encoder, revision, error, claimed_until, attempts, created_at)
+            SELECT clip_id, encoder, revision, '', %(until)s, 1, %(now)s
+            FROM unnest(%(clips)s::bigint[], %(keys)s::text[], %(revisions)s::text[])
+                AS wanted (clip_id, encoder, revision)
+            ON CONFLICT (clip_id, encoder, revision)
+                DO UPDATE SET claimed_until = EXCLUDED.claimed_until, attempts = held.attempts + 1
+                WHERE held.vector IS NULL AND held.error = '' AND held.claimed_until < %(now)s
+            RETURNING id, clip_id, encoder, revision
+            """,
+            {
+                "until": now + LEASE,
+                "now": now,
+                "clips": list(clip_ids),
+                "keys": list(keys),
+                "revisions": list(revisions),
+            },
+        )
+        return cursor.fetchall()
+
+
+def settle(key, revision, outcomes):
+    """Write {clip id: vector, or the reason (a string) why there is none}. The first outcome of a claim stands."""
+    if not outcomes:
+        return
+    columns = defaultdict(list)
+    for clip_id, outcome in outcomes.items():
+        failed = isinstance(outcome, str)
+        columns["clips"].append(clip_id)
+        columns["vectors"].append(None if failed else np.ascontiguousarray(outcome, dtype="<f4").tobytes())
+        columns["errors"].append(outcome[:500] if failed else "")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE scoring_embedding held SET vector = found.vector, error = found.error, claimed_until = NULL
+            FROM unnest(%(clips)s::bigint[], %(vectors)s::bytea[], %(errors)s::text[]) AS found (clip_id, vector, error)
+            WHERE held.clip_id = found.clip_id AND held.encoder = %(key)s AND held.revision = %(revision)s
+                AND held.vector IS NULL AND held.error = ''
+            """,
+            {**columns, "key": key, "revision": revision},
+        )
+
+
+def condemn(key, revision, clips, reason):
+    """Stored vectors {clip id: bytes} that no model can use become the reason why their clips have none. One that is
+    another by now stays. An admin can have the clips tried again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE scoring_embedding held SET vector = NULL, error = %(reason)s
+            FROM unnest(%(clips)s::bigint[], %(vectors)s::bytea[]) AS damaged (clip_id, vector)
+            WHERE held.clip_id = damaged.clip_id AND held.encoder = %(key)s AND held.revision = %(revision)s
+                AND held.vector = damaged.vector
+            """,
+            {
+                "key": key,
+                "revision": revision,
+                "clips": list(clips),
+                "vectors": list(clips.values()),
+                "reason": reason,
+            },
+        )
+
+
+def _extend(rows, until):
+    Embedding.objects.filter(~HAS_OUTCOME, pk__in=rows).update(claimed_until=until)
+
+
+class Lease:
+    """Keeps the claims given to it from running out, as long as this process lives and the block is not left."""
+
+    def __init__(self):
+        self._rows, self._lock, self._left = set(), threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._left.set()
+        self._thread.join()
+
+    def hold(self, claims):
+        with self._lock:
+            self._rows.update(row for one in claims for row in one.rows)
+
+    def drop(self, claims):
+        """Renew these no longer: they have their outcomes, or are left to run out and be tried again. That this worker
+        lived to say so speaks for them: the attempt does not count."""
+        dropped = self.leave_behind(claims)
+        Embedding.objects.filter(~HAS_OUTCOME, pk__in=dropped, attempts__gt=0).update(attempts=F("attempts") - 1)
+
+    def leave_behind(self, claims):
+        """Renew these no longer, and let the attempt count: they may be why this worker ends. Returns the ids of their
+        rows that were held."""
+        with self._lock:
+            left = self._rows.intersection(row for one in claims for row in one.rows)
+            self._rows -= left
+        return left
+
+    def give_back(self, claims):
+        """Others may have them at once."""
+        self.drop(claims)
+        _extend([row for one in claims for row in one.rows], timezone.now() - timedelta(seconds=1))
+
+    def _keep_renewing(self):
+        while not self._left.wait(LEASE.total_seconds() / 3):
+            with self._lock:
+                rows = list(self._rows)
+            try:
+                _extend(rows, timezone.now() + LEASE)
+            except Error as error:  # at worst a claim runs out, and a clip is embedded twice and stored once
+                logger.warning("claims could not be renewed: %s", error)
+            finally:
+                connection.close()  # this thread's own

@@ -1,0 +1,61 @@
+"""Rewards from embeddings that are there: all that a new head needs of the clips, without audio or networks."""
+
+import numpy as np
+from django.db import transaction
+
+from arena.models import Clip, Status
+from scoring import services
+from scoring.models import RewardModel
+
+from .claims import rewards_of
+from .features import CHUNK, read_features
+
+
+def reward_embedded(model, scorer, complain, only=None):
+    """Reward the ready clips that the model's encoders have embedded and it has not rewarded: all, or `only` those of
+    these ids. Returns how many.
+
+    Stops between chunks when the model is no longer the live one. `complain` is told of clips that have embeddings but
+    can have no reward.
+    """
+    clips = Clip.objects.filter(status=Status.READY)
+    if only is not None:
+        clips = clips.filter(pk__in=only)
+    after = done = 0
+    while after is not None and RewardModel.objects.filter(pk=model.pk, status=RewardModel.Status.LIVE).exists():
+        stored, after = _reward_chunk(model, scorer, complain, clips.filter(pk__gt=after).order_by("pk"))
+        done += stored
+    return done
+
+
+@transaction.atomic
+def _reward_chunk(model, scorer, complain, ready):
+    """(rewards stored, the last clip looked at, or None at the end). Reads under the lock, so that several workers
+    share the clips of a new head instead of each scoring them all."""
+    services.lock_rewards()
+    ids = list(ready.values_list("pk", flat=True)[:CHUNK])
+    stored = 0
+    if unrewarded := _unrewarded(model, ids):
+        stored = _reward(model, scorer, complain, unrewarded)
+    return stored, ids[-1] if len(ids) == CHUNK else None
+
+
+def _unrewarded(model, ids):
+    """Those of these ascending ids without a reward. Two plain questions: of one with an anti-join the plan follows
+    statistics that a new model's rewards outrun, and each chunk may read all clips."""
+    if not ids:
+        return []
+    rewarded = set(rewards_of(model, clip__gte=ids[0], clip__lte=ids[-1]).values_list("clip_id", flat=True))
+    return [clip for clip in ids if clip not in rewarded]
+
+
+def _reward(model, scorer, complain, ids):
+    clips, features = read_features(ids, model.encoders, complain)
+    stored = 0
+    if clips.size:
+        rewards = scorer.score_embeddings(features)
+        usable = np.isfinite(rewards)
+        if not usable.all():
+            complain(f"{model} gives no finite reward to clips {clips[~usable].tolist()}")
+        stored = services.store_rewards(model, dict(zip(clips[usable], rewards[usable], strict=True)))
+    return stored

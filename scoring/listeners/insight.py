@@ -1,0 +1,144 @@
+"""What a listener learns after a vote: the model's opinion, the crowd's share, and how often they agree with both."""
+
+from collections import defaultdict
+
+from django.db.models import Count, Q
+
+from annotations.models import Flag, Vote
+from arena.models import Battle
+from arena.refusals import NotFound
+from scoring import inputs
+from scoring.inputs import CREDIT_TO_A
+from scoring.models import AnchorFit, RewardModel
+from scoring.registry.calibration import calibration_of, sigmoid
+from scoring.stats.anchors import Anchors
+
+
+def insight(rater, battle_id):
+    """{"model", "crowd", "agreement"} for a battle the rater has answered; null where not yet known, and all null
+    where the study does not reveal."""
+    vote = Vote.objects.filter(battle_id=battle_id, rater=rater).select_related("battle__study").first()
+    if not vote:
+        raise NotFound("You have no vote on such a battle.")
+    mine = list(comparable_votes(rater).filter(battle__study=vote.battle.study))
+    opinions = Opinions(rater, [vote, *mine])
+    return {
+        "model": opinions.of_model(vote.battle),
+        "crowd": opinions.of_crowd(vote.battle),
+        "agreement": {"with_model": opinions.with_model(mine), "with_crowd": opinions.with_crowd(mine)},
+    }
+
+
+def comparable_votes(rater):
+    """The rater's votes that may be compared with what others say: ordinary, standing, and in studies that reveal."""
+    return (
+        Vote.objects.filter(rater=rater, battle__study__reveal=True, battle__kind=Battle.Kind.RANKED)
+        .exclude(flags__rule=Flag.WITHDRAWN)
+        .select_related("battle__study")
+    )
+
+
+class Opinions:
+    """What the live model and the other raters think of the battles of some votes, of whatever studies.
+
+    A fixed number of queries. Of a clip against itself, and where the study does not reveal, they think nothing.
+    """
+
+    def __init__(self, rater, votes):
+        battles = [vote.battle for vote in votes if _may_be_told(vote.battle)]
+        studies = {battle.study_id for battle in battles}
+        self.model = _Model.of_battles(battles, studies)
+        self.crowd = _crowd(studies, rater)
+
+    def of_model(self, battle):
+        """{"reward_model", "prefers", "probability_a"}, or None."""
+        probability = self._probability(battle)
+        if probability is None:
+            return None
+        return {
+            "reward_model": self.model.name,
+            "prefers": "A" if probability >= 0.5 else "B",
+            "probability_a": round(probability, 4),
+        }
+
+    def of_crowd(self, battle):
+        """{"share_a", "n_votes"} of the others between these two systems, or None."""
+        if not _may_be_told(battle):
+            return None
+        credit, n = self.crowd.get((battle.study_id, battle.system_a_id, battle.system_b_id), (0.0, 0))
+        return {"share_a": round(credit / n, 4), "n_votes": n} if n else None
+
+    def with_model(self, votes):
+        """How many of the decisive votes went where the model leans: {"agreed", "of"}, None where nothing to say."""
+        return _count(agrees(vote, self._probability(vote.battle)) for vote in votes)
+
+    def with_crowd(self, votes):
+        return _count(agrees(vote, (self.of_crowd(vote.battle) or {}).get("share_a")) for vote in votes)
+
+    def _probability(self, battle):
+        return self.model.probability(battle) if self.model and _may_be_told(battle) else None
+
+
+def agrees(vote, probability_a):
+    """Whether a vote went where the other side leans; None where one of them does not lean."""
+    if vote.preference not in ("A", "B") or probability_a in (None, 0.5):
+        return None
+    return (probability_a > 0.5) == (vote.preference == "A")
+
+
+def _count(agreements):
+    known = [agreement for agreement in agreements if agreement is not None]
+    return {"agreed": sum(known), "of": len(known)} if known else None
+
+
+def _may_be_told(battle):
+    return battle.study.reveal and battle.kind not in Battle.ONE_CLIP
+
+
+class _Model:
+    """The live model's view of some battles, corrected by its per-system bias in each study, and read with lapses where
+    the model has them; no temperature is applied where it has none."""
+
+    def __init__(self, model, rewards, anchors):
+        self.name, self.rewards, self.anchors = model.name, rewards, anchors
+        self.calibration = calibration_of(model)
+
+    @classmethod
+    def of_battles(cls, battles, studies):
+        model = RewardModel.live()
+        if not model:
+            return None
+        clips = {pk for battle in battles for pk in (battle.clip_a_id, battle.clip_b_id) if pk}
+        fits = AnchorFit.objects.filter(reward_model=model, study__in=studies).order_by("study_id", "-created_at")
+        biases = defaultdict(dict)
+        for fit in fits.distinct("study_id").prefetch_related("biases"):
+            biases[fit.study_id] = {bias.system_id: bias.bias for bias in fit.biases.all()}
+        anchors = {study: Anchors(biases[study], stderr={}, n_pairs={}) for study in studies}
+        return cls(model, inputs.clip_rewards(model, clips), anchors)
+
+    def probability(self, battle):
+        """P(A wins), or None where a clip has no reward yet."""
+        a, b = self.rewards.get(battle.clip_a_id), self.rewards.get(battle.clip_b_id)
+        if a is None or b is None:
+            return None
+        anchors = self.anchors[battle.study_id]
+        margin = anchors.correct(a, battle.system_a_id) - anchors.correct(b, battle.system_b_id)
+        return sigmoid(self.calibration.log_odds_of_corrected(margin))
+
+
+def _crowd(studies, rater):
+    """{(study, system, other): [credit of the first from others' votes, votes]}, both ways round."""
+    credits = defaultdict(lambda: [0.0, 0])
+    others = Vote.objects.filter(
+        battle__study__in=studies,
+        battle__kind__in=[Battle.Kind.RANKED, Battle.Kind.IMPORTED],
+        preference__in=CREDIT_TO_A,
+    ).exclude(Q(rater=rater) | Q(battle__policy=Battle.AGAIN))
+    counted = others.exclude(flags__rule=Flag.WITHDRAWN).values_list(
+        "battle__study_id", "battle__system_a_id", "battle__system_b_id", "preference"
+    )
+    for study, a, b, preference, n in counted.annotate(n=Count("pk")).order_by():
+        for pair, credit in (((a, b), CREDIT_TO_A[preference]), ((b, a), 1 - CREDIT_TO_A[preference])):
+            credits[study, *pair][0] += credit * n
+            credits[study, *pair][1] += n
+    return credits

@@ -1,0 +1,182 @@
+"""A listener's own history: what they heard and said, who was who, and how that compares with model and crowd.
+
+One vote is one entry, the same on the page and in the download. However many votes there are, the queries are as many.
+"""
+
+from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef, Prefetch
+from django.utils import timezone
+
+from annotations.checks import MIRRORED
+from annotations.models import Flag, Vote
+from annotations.quality.evidence import wilson
+from arena.models import Battle, Consent, Study
+from arena.serving import progress
+
+from .insight import Opinions, agrees, comparable_votes
+
+PER_PAGE = 25
+LISTENING = ("first_played", "switches", "first_play_ms", "opened_ms", "decided_ms", "pauses", "hidden", "volume")
+
+
+def own_page(rater, number=1):
+    """What /me/ shows: {"page" of django.core.paginator, "entries" on it, "n_votes", "n_withdrawn", "agreement",
+    "studies"}. A page number that cannot be is the nearest that can."""
+    page = Paginator(votes_of(rater), PER_PAGE).get_page(number)
+    n_votes, n_withdrawn = page.paginator.count, votes_of(rater).filter(is_withdrawn=True).count()
+    comparable, shown = list(comparable_votes(rater)), list(page)
+    opinions = Opinions(rater, comparable + shown)
+    return {
+        "page": page,
+        "entries": entries(shown, opinions),
+        "n_votes": n_votes,
+        "n_withdrawn": n_withdrawn,
+        "n_standing": n_votes - n_withdrawn,
+        "agreement": agreement(comparable, opinions),
+        "studies": [(study, progress(rater, study)) for study in studies_of(rater)],
+    }
+
+
+def download(rater):
+    """All that is kept of a listener and theirs to know, as JSON. What the rules found of them is theirs once it can
+    no longer tell a check from an ordinary battle: where the study reveals, or has ended."""
+    votes = list(votes_of(rater).prefetch_related("flags"))
+    comparable = list(comparable_votes(rater))
+    opinions = Opinions(rater, comparable + votes)
+    consents = Prefetch("consent_set", Consent.objects.filter(rater=rater).order_by("version"), to_attr="agreed")
+    participations = {taken.study_id: taken for taken in rater.participations.all()}
+    return {
+        "rater": rater.pk,
+        "written_at": timezone.now(),
+        "agreement": agreement(comparable, opinions),
+        "studies": [
+            _study(study, participations.get(study.pk)) for study in studies_of(rater).prefetch_related(consents)
+        ],
+        "screenings": [
+            _screening(screening) for screening in rater.screenings.select_related("study") if _told(screening.study)
+        ],
+        "votes": [{**entry, **_listening(vote)} for entry, vote in zip(entries(votes, opinions), votes, strict=True)],
+    }
+
+
+def _listening(vote):
+    """How it was listened to and what the rules found of it; the page has no use for these."""
+    details = getattr(vote, "details", None)
+    flags = [
+        {"rule": flag.rule, "version": flag.rule_version, "at": flag.created_at}
+        for flag in vote.flags.all()
+        if flag.rule == Flag.WITHDRAWN or _told(vote.battle.study)
+    ]
+    return {
+        "device": details.user_agent if details else "",
+        "language": details.language if details else "",
+        "events": details.events if details else [],
+        "heard": vote.heard,
+        "flags": flags,
+        **{name: getattr(vote, name) for name in LISTENING},
+    }
+
+
+def _told(study):
+    return study.reveal or not study.accepts_battles
+
+
+def _screening(screening):
+    """Without its `detail`, which may name other listeners or tell the checks."""
+    found = ("screen", "version", "result", "score", "n_votes", "at")
+    return {"study": screening.study.slug, **{name: getattr(screening, name) for name in found}}
+
+
+def votes_of(rater):
+    """The rater's votes, the newest first, with `is_withdrawn`."""
+    withdrawn = Flag.objects.filter(vote=OuterRef("pk"), rule=Flag.WITHDRAWN)
+    return (
+        Vote.objects.filter(rater=rater)
+        .annotate(is_withdrawn=Exists(withdrawn))
+        .select_related("battle__study", "battle__prompt", "battle__system_a", "battle__system_b", "details")
+        .order_by("-received_at", "-pk")
+    )
+
+
+def studies_of(rater):
+    return Study.objects.filter(consent__rater=rater).distinct().order_by("name")
+
+
+def _study(study, participation):
+    return {
+        "study": study.slug,
+        "name": study.name,
+        "agreed": [{"version": consent.version, "at": consent.given_at} for consent in study.agreed],
+        "volume": participation and participation.volume,
+        "headphones": participation and participation.headphones,
+        "group": participation and participation.group,
+    }
+
+
+def agreement(votes, opinions):
+    """{"with_model", "with_crowd"}: {"agreed", "of", "share", "low", "high"}, or None; 95 % Wilson interval."""
+    return {
+        "with_model": _with_interval(opinions.with_model(votes)),
+        "with_crowd": _with_interval(opinions.with_crowd(votes)),
+    }
+
+
+def _with_interval(counts):
+    if not counts:
+        return None
+    low, high = wilson(counts["agreed"], counts["of"])
+    share = counts["agreed"] / counts["of"]
+    return {**counts, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def entries(votes, opinions):
+    """One dict per vote, JSON but for its times. Where the study does not reveal, an entry says no more of systems,
+    checks and opinions than the page said after the vote."""
+    repeated = {vote.battle.repeats_id for vote in votes} - {None}
+    standing = Vote.objects.filter(battle__in=repeated).exclude(flags__rule=Flag.WITHDRAWN)
+    first = dict(standing.values_list("battle_id", "preference"))
+    return [_entry(vote, opinions, first.get(vote.battle.repeats_id)) for vote in votes]
+
+
+def _entry(vote, opinions, first):
+    battle, details = vote.battle, getattr(vote, "details", None)
+    told = battle.study.reveal
+    return {
+        "battle": battle.pk,
+        "study": battle.study.slug,
+        "study_name": battle.study.name,
+        "at": vote.received_at,
+        "prompt": {"text": battle.prompt.text, "lyrics": battle.prompt.lyrics},
+        "preference": vote.preference,
+        "degree": vote.degree,
+        "axes": vote.axes,
+        "tags": vote.tags,
+        "comment": details.comment if details else "",
+        "heard_ms": {"A": vote.heard_a_ms, "B": vote.heard_b_ms},
+        "withdrawn": vote.is_withdrawn,
+        "systems": {"A": battle.system_a.name, "B": battle.system_b.name} if told else None,
+        "check": _check(vote, first) if told or battle.kind == Battle.Kind.PRACTICE else None,
+        "model": _model(vote, opinions),
+        "crowd": _crowd(vote, opinions),
+    }
+
+
+def _check(vote, first):
+    """{"kind", "expected", "passed"}; None for an ordinary battle. A repeat is held against the first answer, if that
+    stands."""
+    battle = vote.battle
+    if battle.kind in (Battle.Kind.RANKED, Battle.Kind.IMPORTED):
+        return None
+    right = battle.expected or (first and MIRRORED[first])
+    passed = vote.preference == right if right else None
+    return {"kind": battle.kind, "expected": battle.expected or None, "passed": passed}
+
+
+def _model(vote, opinions):
+    opinion = None if vote.is_withdrawn else opinions.of_model(vote.battle)
+    return opinion and {**opinion, "agrees": agrees(vote, opinion["probability_a"])}
+
+
+def _crowd(vote, opinions):
+    share = None if vote.is_withdrawn else opinions.of_crowd(vote.battle)
+    return share and {**share, "agrees": agrees(vote, share["share_a"])}

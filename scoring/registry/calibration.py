@@ -1,0 +1,119 @@
+"""What a margin means as a probability, as far as held-out votes have shown.
+
+A margin is a difference of two rewards of one model, in logits: the model's own word for the probability is
+sigmoid(margin). Votes that its training did not see say how far that is to be believed; one number T, the temperature,
+corrects it: sigmoid(margin / T) (Guo et al. 2017, section 4.2). Where votes show that some of them follow no margin,
+however large, two numbers do (see reward.lapses). Both are fitted with the other metrics of a model, on the validation
+side of its votes, and measured on the test side. Models from before lapses, and those for which nothing fits the
+validation side, have a temperature that was fitted on the test side, and no measurement of it.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scoring.metrics.lapses import log_odds
+
+HELD_OUT = "test"  # the part of the votes, in RewardModel.metrics, that neither training nor early stopping saw
+FITTED_ON = "validation"  # the part that calibrates; early stopping saw it, training did not
+EXAMPLES = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """temperature {value, low, high, n}, or None with the reason. low and high: the 95 % interval; high is None where
+    there is no end; n: the decided votes it was fitted on, which are of the side fitted_on, "validation" or "test".
+    lapses {rate, temperature}: fitted on the same votes, what to believe instead; None where these show no lapses.
+    n_decided: votes of the test side, on which the rest was measured: bins of the reliability diagram, each with its
+    n, under the plain sigmoid; ece of those bins; calibrated_ece of `probability`, None where it was fitted there too.
+    """
+
+    temperature: dict | None
+    reason: str | None
+    ece: float | None = None
+    n_decided: int = 0
+    bins: list[dict] = field(default_factory=list)
+    lapses: dict | None = None
+    calibrated_ece: float | None = None
+    fitted_on: str | None = None
+
+    def probability(self, margin):
+        """P(the one with `margin` more reward is preferred); None where the model was not measured."""
+        return probability(margin, self.temperature and self.temperature["value"], self.lapses)
+
+    def log_odds(self, margin):
+        """The log-odds, float64 [N], of `probability` for margins [N]: these themselves where the model was not
+        measured. Their signs are those of the margins.
+        """
+        if self.lapses:
+            return log_odds(margin, **self.lapses)
+        return log_odds(margin, 0.0, self.temperature["value"] if self.temperature else 1.0)
+
+    def log_odds_of_corrected(self, margin):
+        """The log-odds, float64 [N], of margins [N] from which an anchor fit has taken its biases: with lapses where
+        votes show them, else the margins themselves. No temperature without lapses: the biases were fitted for the
+        plain sigmoid of what is left. With lapses they were too; what is read so is no fit of its own.
+        """
+        return log_odds(margin, **self.lapses) if self.lapses else np.asarray(margin, dtype=np.float64)
+
+
+def probability(margin, temperature, lapses=None):
+    """rate / 2 + (1 - rate) sigmoid(margin / T) with lapses {rate, temperature: T}, else sigmoid(margin / T), to 6
+    decimals; None without either, or without a margin.
+    """
+    if margin is None or (temperature is None and lapses is None):
+        return None
+    return round(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature), 6)
+
+
+def sigmoid(margin):
+    """P = 1 / (1 + exp(-margin)) of a float, without overflow."""
+    return float(np.exp(-np.logaddexp(0.0, -margin)))
+
+
+def calibration_of(model):
+    """The Calibration of a reward model, from the metrics stored with it."""
+    metrics = model.metrics.get(HELD_OUT)
+    if not metrics:
+        return Calibration(None, f"{model.name} was not measured on held-out votes of this arena.")
+    calibrated = metrics.get("calibrated") or {}
+    side = FITTED_ON if calibrated else HELD_OUT
+    temperature = model.metrics[side].get("temperature")  # without lapses `calibrated` has the same, with no interval
+    reason = None
+    if "temperature" not in model.metrics[side]:
+        reason = f"{model.name} was measured before temperatures were fitted; a model trained now has one."
+    elif temperature is None:
+        reason = (
+            f"No temperature fits the {metrics['n_decided']} decided held-out votes of {model.name}: "
+            "its margins are never wrong there, or as often wrong as right."
+        )
+    return Calibration(
+        temperature,
+        reason,
+        metrics.get("ece"),
+        metrics.get("n_decided", 0),
+        metrics.get("reliability", []),
+        {name: calibrated[name] for name in ("rate", "temperature")} if calibrated.get("rate") else None,
+        calibrated.get("ece"),
+        side if temperature else None,
+    )
+
+
+def calibration_json(model):
+    """What GET /api/models/live/calibration/ answers."""
+    found = calibration_of(model)
+    return {
+        "reward_model": model.name,
+        "temperature": found.temperature,
+        "reason": found.reason,
+        "lapses": found.lapses,
+        "fitted_on": {"votes": found.fitted_on, "n": found.temperature["n"]} if found.temperature else None,
+        "measured_on": {"votes": HELD_OUT, "n_decided": found.n_decided} if found.n_decided else None,
+        "ece": found.ece,
+        "calibrated_ece": found.calibrated_ece,
+        "bins": found.bins,
+        "examples": [
+            {"margin": margin, "probability": found.probability(margin), "sigmoid": round(sigmoid(margin), 6)}
+            for margin in EXAMPLES
+        ],
+    }

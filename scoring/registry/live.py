@@ -1,0 +1,112 @@
+"""The live model: one act makes a reward model live, every act is written down with its reasons, and the way back is
+one command. Workers see the change when they next look; rewards under the model before stay.
+"""
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from arena.refusals import Conflict
+from scoring.models import Decision, RewardModel
+from scoring.reward.encoders import get_encoder
+from scoring.workers.locks import Lock, hold
+
+ANY = object()
+
+
+class LiveChanged(Conflict):
+    """Another act came first: the live model is not the one that this act was to replace."""
+
+
+@transaction.atomic
+def activate(model, by, act=Decision.Act.ACTIVATED, reasons=None, *, over=ANY, force=False):
+    """Make a reward model the live one; the one before retires. Returns the Decision, None where it was live already.
+
+    by: a user's name, a command, or the gate. reasons: JSON, its "reasons" sentences for people.
+    over: the model that must be live until now, or None for no model; LiveChanged where another is.
+    force: go live although `problems(model)` finds some, which the Decision then keeps; Conflict otherwise.
+    """
+    hold(Lock.LIVE_MODEL)
+    live = RewardModel.live()
+    if live == model:
+        return None
+    if over is not ANY and live != over:
+        raise LiveChanged(f"The live model is {live or 'none'}, no longer {over or 'none'}.")
+    return _go_live(model, live, by, act, reasons, force)
+
+
+@transaction.atomic
+def roll_back(by, *, force=False):
+    """Make that model live again which the live one had replaced; the next roll back goes one further back, not forth.
+    Returns the Decision. Conflict where there is no way back, or `problems` are found and it is not forced.
+    """
+    hold(Lock.LIVE_MODEL)
+    live = RewardModel.live()
+    if not live:
+        raise Conflict("No reward model is live: there is nothing to roll back. Make one live with activate_model.")
+    trail = _trail()
+    if len(trail) < 2 or trail[-1] != live.pk:
+        raise Conflict(f"{live} replaced no other model: there is nothing to roll back to. activate_model names one.")
+    return _go_live(RewardModel.objects.get(pk=trail[-2]), live, by, Decision.Act.ROLLED_BACK, None, force)
+
+
+def keep(candidate, live, by, reasons):
+    """Write down that a candidate was judged and does not replace the live model. Returns the Decision."""
+    return Decision.objects.create(
+        model=candidate, act=Decision.Act.KEPT, replaced=live, by=by, reasons=reasons, created_at=timezone.now()
+    )
+
+
+def history():
+    """Every Decision, newest first, with its models."""
+    return Decision.objects.select_related("model", "replaced")
+
+
+def problems(model):
+    """Why workers could not score with the model, as sentences; none where they can. Loads no weights and no torch."""
+    found = []
+    if not model.weights or not default_storage.exists(model.weights.name):
+        found.append(f"Its file of weights, {model.weights.name or 'without a name'}, is not in the storage.")
+    if not model.encoders:
+        found.append("It names no encoder blocks.")
+    for block in model.encoders:
+        try:
+            get_encoder(block["key"], block["revision"])
+        except (ValueError, OSError) as error:  # no such encoder or revision here; no weights for it, or bad ones
+            found.append(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+    return found
+
+
+def _go_live(model, live, by, act, reasons, force):
+    """The change itself, under the lock."""
+    reasons = dict(reasons or {})
+    if found := problems(model):
+        if not force:
+            raise Conflict(
+                f"{model} cannot go live here: {' '.join(found)} Where only the gpu workers have what is missing, "
+                "--force makes it live all the same.",
+                problems=found,
+            )
+        reasons["forced_over"] = found
+    now = timezone.now()
+    if live:
+        live.status = RewardModel.Status.RETIRED
+        live.save(update_fields=["status"])
+    model.status, model.activated_at = RewardModel.Status.LIVE, now
+    model.save(update_fields=["status", "activated_at"])
+    return Decision.objects.create(model=model, act=act, replaced=live, by=by[:150], reasons=reasons, created_at=now)
+
+
+def _trail():
+    """Ids of the models from the first to the live one, each replaced by the next; a roll back takes the last off."""
+    trail = []
+    for act, model, replaced in (
+        Decision.objects.exclude(act=Decision.Act.KEPT).order_by("pk").values_list("act", "model_id", "replaced_id")
+    ):
+        if act == Decision.Act.ROLLED_BACK:
+            trail.pop()
+        else:
+            if replaced and trail[-1:] != [replaced]:  # live before decisions were written down
+                trail.append(replaced)
+            trail.append(model)
+    return trail

@@ -1,0 +1,139 @@
+"""A reward model as its readers see it: what it is, how good it was on votes it had not seen, how it came to be live.
+
+What a model was stored with depends on when and how it came: what is not known is None, never a guess. No person is
+named: who made a model live is for the admin.
+"""
+
+from django.db.models import Case, F, Value, When
+
+from annotations.quality.evidence import wilson
+from arena.refusals import NotFound
+from scoring.models import Decision, RewardModel
+from scoring.reward.encoders import get_encoder
+
+from . import live as registry
+
+SIDES = ("validation", "test")
+TRAINED_ON = ("studies", "export", "recipe", "n_unembedded", "left_out")
+STATUS_ORDER = (RewardModel.Status.LIVE, RewardModel.Status.CANDIDATE, RewardModel.Status.RETIRED)
+
+
+def all_models():
+    """[summary of every model]: the live one, then candidates and the retired, the newest first."""
+    place = Case(*(When(status=status, then=Value(n)) for n, status in enumerate(STATUS_ORDER)))
+    models = RewardModel.objects.order_by(place, F("activated_at").desc(nulls_last=True), "-pk")
+    return [summary(model) for model in models.defer("history", "config")]
+
+
+def find_model(name):
+    model = RewardModel.objects.filter(name=name).first()
+    if not model:
+        raise NotFound(f"There is no reward model {name!r}.")
+    return model
+
+
+def summary(model):
+    """What a list says of a model."""
+    return {
+        "name": model.name,
+        "status": model.status,
+        "encoders": [block["key"] for block in model.encoders],
+        "ledger_seq": model.ledger_seq,
+        "created_at": model.created_at,
+        "activated_at": model.activated_at,
+        "test": held_out(model, "test"),
+    }
+
+
+def held_out(model, side):
+    """{n, n_decided, accuracy, low, high, ece, log_loss, temperature, calibrated} on that side of its split; None
+    without one. calibrated: as `reward.train.Trained` has it; None where it was not measured."""
+    found = model.metrics.get(side)
+    if not found:
+        return None
+    accuracy, decided = found.get("accuracy"), found.get("n_decided", 0)
+    low, high = (wilson(accuracy * decided, decided) if accuracy is not None else None) or (None, None)
+    return {
+        **{name: found.get(name) for name in ("n", "accuracy", "ece", "log_loss")},
+        "calibrated": found.get("calibrated"),
+        "temperature": found.get("temperature") or dict.fromkeys(("value", "low", "high")),
+        "n_decided": decided,
+        "low": low,
+        "high": high,
+    }
+
+
+def page(model):
+    """What the model's own page shows."""
+    test = model.metrics.get("test") or {}
+    split = model.config.get("split") or {}
+    return {
+        **summary(model),
+        "sha256": model.sha256,
+        "blocks": [_block(block) for block in model.encoders],
+        "width": sum(block.get("dimension") or 0 for block in model.encoders),
+        "trained_on": {name: model.config[name] for name in TRAINED_ON if model.config.get(name) not in (None, "", [])},
+        "split_by": split.get("by"),
+        "pairs": [(side, split["pairs"][side]) for side in ("train", *SIDES) if side in split.get("pairs", {})],
+        "sides": [(side, figures) for side in SIDES if (figures := held_out(model, side))],
+        "over_seeds": _over_seeds(model),
+        "reliability": [_with_interval(one) for one in test.get("reliability") or []],
+        "groups": [
+            (kind, sorted(test[f"by_{kind}"].items())) for kind in ("system", "source") if test.get(f"by_{kind}")
+        ],
+        "history": model.history,
+        "n_rewards": model.rewards.count(),
+        "decisions": decisions(registry.history().filter(model=model)),
+    }
+
+
+def _over_seeds(model):
+    """[(side, {mean, sd})] of the accuracies of several seeds, with their number; empty for one."""
+    spread = model.metrics.get("over_seeds") or {}
+    accuracies = [(side, spread[side]["accuracy"]) for side in SIDES if spread.get(side, {}).get("accuracy")]
+    known = [(side, found) for side, found in accuracies if found.get("sd") is not None]
+    return {"n": len(model.config.get("seeds") or []), "sides": known} if known else None
+
+
+def data(model):
+    """The figures and the training history for programs."""
+    return {
+        "name": model.name,
+        "status": model.status,
+        "encoders": model.encoders,
+        "sha256": model.sha256,
+        "ledger_seq": model.ledger_seq,
+        "created_at": model.created_at.isoformat(),
+        "pairs": (model.config.get("split") or {}).get("pairs"),
+        "metrics": model.metrics,
+        "history": model.history,
+    }
+
+
+def decisions(acts):
+    """Each act with its reasons, without the name of a person."""
+    return [
+        {
+            "act": one.act,
+            "model": one.model.name,
+            "replaced": one.replaced.name if one.replaced else None,
+            "at": one.created_at,
+            "judged": one.reasons if one.act in (Decision.Act.PROMOTED, Decision.Act.KEPT) else None,
+            "forced": "forced_over" in one.reasons,
+        }
+        for one in acts
+    ]
+
+
+def _block(block):
+    """An encoder block with what its encoder declares, where this host knows the encoder."""
+    try:
+        encoder = get_encoder(block["key"])
+    except (ValueError, OSError):  # not in this code
+        return {**block, "licence": None, "windows": None, "kind": None}
+    return {**block, "licence": encoder.licence, "windows": encoder.windows, "kind": encoder.kind}
+
+
+def _with_interval(one):
+    low, high = wilson(one["accuracy"] * one["n"], one["n"])
+    return {**one, "low": low, "high": high}

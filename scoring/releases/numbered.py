@@ -1,0 +1,134 @@
+"""Numbered, immutable exports: the file, its hash, and all it takes to make the same bytes again."""
+
+import hashlib
+import tempfile
+from collections import Counter
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from annotations import ledger
+from annotations.exports import VOTE_COLUMNS, VOTE_COLUMNS_1, VOTE_COLUMNS_2, vote_rows, write
+from annotations.models import Ledger
+from arena.refusals import Conflict, NotFound, Refusal
+from scoring.models import Release, RewardModel
+from scoring.registry.calibration import calibration_of
+from scoring.services import last_reward
+from scoring.workers.locks import Lock, hold
+
+from .pairs import PAIR_COLUMNS, PAIR_COLUMNS_2, PairJury, pair_rows
+
+METHOD_VERSION = 4
+COLUMNS = {  # what a release of each method version holds: an old one can always be written again
+    1: {"votes": VOTE_COLUMNS_1, "pairs": PAIR_COLUMNS_2},
+    2: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS_2},
+    3: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS},
+    4: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
+}
+FILTERS = ("min_margin", "min_reward")  # in the config of a release only where they are set; see exports.PairJury
+
+
+def content_of(content, format, *, seq, study, config, excluded, version=METHOD_VERSION):
+    """(row count so far, text) pieces of an export; `excluded` is filled with the votes left out, by reason."""
+    if content == "votes":
+        rows = vote_rows(seq, study, excluded)
+    else:
+        jury = PairJury(
+            model=RewardModel.objects.filter(name=config["reward_model"]).first(),
+            last_reward=config["last_reward"],
+            temperature=config.get("temperature"),
+            lapses=config.get("lapses"),
+            **{name: config[name] for name in FILTERS if name in config},
+        )
+        rows = pair_rows(seq, study, jury, excluded)
+    return write(rows, COLUMNS[version][content], format)
+
+
+def current_config(content, filters=None):
+    """What else than votes an export of this moment depends on. filters: {name of FILTERS: number or None}."""
+    filters = {name: value for name, value in (filters or {}).items() if value is not None}
+    if content == "votes":
+        if filters:
+            raise Refusal(f"{', '.join(filters)}: only pairs are filtered by what the model made of them, not votes.")
+        return {}
+    model = RewardModel.live()
+    if filters and not model:
+        raise Conflict(f"There is no live reward model to filter by: leave out {', '.join(filters)}, or train one.")
+    calibration = calibration_of(model) if model else None
+    temperature, lapses = (calibration.temperature, calibration.lapses) if calibration else (None, None)
+    return {
+        "reward_model": model.name if model else None,
+        "last_reward": last_reward(),
+        "temperature": temperature and temperature["value"],
+        **({"lapses": lapses} if lapses else {}),
+        **filters,
+    }
+
+
+def release(content, format="jsonl", study=None, filters=None):
+    """Write the votes or pairs of the whole ledger, or of one study, as the next release; of pairs perhaps only
+    those that pass the filters (see exports.PairJury)."""
+    ledger.catch_up()
+    seq, config, excluded = ledger.head(), current_config(content, filters), Counter()
+    with tempfile.NamedTemporaryFile() as file:
+        pieces = content_of(content, format, seq=seq, study=study, config=config, excluded=excluded)
+        n_rows, sha256 = _write_to(file, pieces)
+        file.seek(0)
+        stored = default_storage.save(f"releases/{content}-{seq}.{format}", File(file))
+    return _record(
+        content=content,
+        study=study,
+        format=format,
+        config=config,
+        ledger_seq=seq,
+        n_rows=n_rows,
+        excluded=dict(sorted(excluded.items())),
+        sha256=sha256,
+        file=stored,
+    )
+
+
+def rebuild(made, file):
+    """Write the release's bytes again, from the database, to a binary file. Returns their sha256."""
+    if made.method_version not in COLUMNS:
+        raise NotFound(f"{made}: its method version {made.method_version} is not in this code.")
+    pieces = content_of(
+        made.content,
+        made.format,
+        seq=made.ledger_seq,
+        study=made.study,
+        config=made.config,
+        excluded=Counter(),
+        version=made.method_version,
+    )
+    return _write_to(file, pieces)[1]
+
+
+def _write_to(file, pieces):
+    n_rows, sha256 = 0, hashlib.sha256()
+    for n_rows, piece in pieces:  # noqa: B007 - the count of the last piece is that of all
+        encoded = piece.encode()
+        file.write(encoded)
+        sha256.update(encoded)
+    return n_rows, sha256.hexdigest()
+
+
+def release_new_pairs():
+    """The next release of all pairs, if decisive votes came since the last one; None otherwise."""
+    unfiltered = {f"config__{name}__isnull": True for name in FILTERS}
+    last = Release.objects.filter(content="pairs", study=None, **unfiltered).order_by("-number").first()
+    newer = Ledger.objects.filter(
+        seq__gt=last.ledger_seq if last else 0, vote__preference__in=["A", "B"], vote__battle__clip_a__isnull=False
+    )
+    return release("pairs") if newer.exists() else None
+
+
+@transaction.atomic
+def _record(**facts):
+    hold(Lock.RELEASES)
+    last = Release.objects.order_by("-number").first()
+    return Release.objects.create(
+        number=last.number + 1 if last else 1, method_version=METHOD_VERSION, created_at=timezone.now(), **facts
+    )

@@ -1,0 +1,122 @@
+"""Training pairs as rows: the decisive votes on clips, with what the reward model made of them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from annotations.exports import vote_rows
+from arena.models import Clip
+from scoring import inputs
+from scoring.inputs import NOT_RANKED
+from scoring.registry.calibration import probability
+
+CHUNK = 1000
+PAIR_COLUMNS_2 = (
+    "seq", "study", "simulated", "battle", "rater", "prompt_id", "prompt", "lyrics", "chosen", "rejected",
+    "degree", "flags", "margin", "reward_model",
+)  # fmt: skip
+PAIR_COLUMNS = (*PAIR_COLUMNS_2, "probability", "chosen_reward", "rejected_reward")
+
+
+@dataclass(frozen=True)
+class PairJury:
+    """What the pairs of an export are judged by, and which of them are left out.
+
+    model: a RewardModel or None. last_reward: the id of the last reward that counts. temperature: of the model, None
+    where it was not measured; lapses {rate, temperature}: what holds in its stead, if anything. min_margin: a pair
+    whose margin, chosen minus rejected, is smaller is left out; 0 drops the pairs whose vote the model would not have
+    cast, less than 0 only the implausible ones, more also the close ones. min_reward: a pair whose chosen clip has a
+    smaller reward is left out.
+    """
+
+    model: object = None
+    last_reward: int | None = None
+    temperature: float | None = None
+    lapses: dict | None = None
+    min_margin: float | None = None
+    min_reward: float | None = None
+
+    def why_not(self, chosen_reward, margin):
+        """Why a pair of these is left out; None where it stays. A filter takes no pair that it cannot judge."""
+        for name, least, value in (
+            ("min_margin", self.min_margin, margin),
+            ("min_reward", self.min_reward, chosen_reward),
+        ):
+            if least is not None and value is None:
+                return "no_reward"
+            if least is not None and value < least:
+                return f"below_{name}"
+        return None
+
+
+def pair_rows(seq, study=None, jury=None, excluded=None):
+    """One row per decisive vote on clips, up to `seq`: {prompt, chosen, rejected, margin, ...} in ledger order.
+
+    jury: a PairJury. margin: reward of the chosen minus that of the rejected clip; None where either has none.
+    probability: that the chosen is preferred, by the margin and held-out votes; None where that is not known.
+    excluded: a Counter that is filled with the votes left out, by reason.
+    """
+    jury = jury or PairJury()
+    excluded = Counter() if excluded is None else excluded
+    chunk = []
+    for row in vote_rows(seq, study, excluded):
+        reason = _why_no_pair(row)
+        if reason:
+            excluded[reason] += 1
+            continue
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield from _with_clips(chunk, jury, excluded)
+            chunk = []
+    yield from _with_clips(chunk, jury, excluded)
+
+
+def _why_no_pair(row):
+    if row["kind"] in NOT_RANKED:
+        return row["kind"]
+    if row["preference"] in ("TIE", "BOTH_BAD"):
+        return row["preference"].lower()
+    return None if row["clip_a"] else "no_clips"
+
+
+def _with_clips(rows, jury, excluded):
+    ids = {row[slot] for row in rows for slot in ("clip_a", "clip_b")}
+    clips = Clip.objects.in_bulk(ids)
+    rewards = inputs.clip_rewards(jury.model, ids, jury.last_reward) if jury.model else {}
+    for row in rows:
+        won, lost = ("a", "b") if row["preference"] == "A" else ("b", "a")
+        chosen, rejected = clips[row[f"clip_{won}"]], clips[row[f"clip_{lost}"]]
+        scores = rewards.get(chosen.pk), rewards.get(rejected.pk)
+        margin = None if None in scores else round(scores[0] - scores[1], 6)
+        chosen_reward, rejected_reward = (None if score is None else round(score, 6) for score in scores)
+        if reason := jury.why_not(chosen_reward, margin):  # what is written decides: a reader filters to the same rows
+            excluded[reason] += 1
+            continue
+        yield {
+            "seq": row["seq"],
+            "study": row["study"],
+            "simulated": row["simulated"],
+            "battle": row["battle"],
+            "rater": row["rater"],
+            "prompt_id": row["prompt_id"],
+            "prompt": row["prompt"],
+            "lyrics": row["lyrics"],
+            "chosen": clip_json(chosen, row[f"system_{won}"]),
+            "rejected": clip_json(rejected, row[f"system_{lost}"]),
+            "degree": row["degree"],
+            "flags": row["flags"],
+            "margin": margin,
+            "reward_model": jury.model.name if jury.model else None,
+            "probability": probability(margin, jury.temperature, jury.lapses),
+            "chosen_reward": chosen_reward,
+            "rejected_reward": rejected_reward,
+        }
+
+
+def clip_json(clip, system):
+    return {"clip": clip.pk, "system": system, "sha256": clip.sha256, "file": clip_file(clip)}
+
+
+def clip_file(clip):
+    """The name of the clip's audio in a folder made by `export --clips`."""
+    return f"{clip.pk}{PurePath(clip.original.name).suffix}"

@@ -1,0 +1,218 @@
+"""From votes, in the ledger or in an exported file, to a candidate reward model with its held-out metrics."""
+
+import tempfile
+from pathlib import Path
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+from annotations import ledger
+from arena.refusals import Conflict
+from scoring.jury import worker as jury
+from scoring.jury.features import as_block
+from scoring.models import RewardModel, TrainingMark
+from scoring.reward.encoders import get_encoder
+
+from . import from_export, from_ledger
+
+RECIPE = "RankNet, arXiv 2606.17006"
+
+
+def train_candidate(
+    studies,
+    *,
+    encoder_keys=jury.DEFAULT_ENCODERS,
+    seeds=(0,),
+    name=None,
+    progress=None,
+    up_to_seq=None,
+    split="prompt",
+    blocks=None,
+    leave_out=None,
+    weight_by_reliability=False,
+    checkpoint=None,
+    **options,
+):
+    """Train heads on the studies' votes up to `up_to_seq` (default: the head of the ledger) and store the best as a
+    candidate.
+
+    Clips that lack an embedding get one first. Votes on clips that cannot be embedded are left out and counted.
+    blocks: keys of the encoders that the head is to read, of those whose embeddings a vote needs to be used: so that
+    all ablations see the same votes. leave_out: slug of the study that only tests. weight_by_reliability: a vote weighs
+    as much as its rater's skill, as last estimated at that place of the ledger. Votes on clips with a `TrainingMark`
+    weigh as it says; the model's configuration names the last mark that was there.
+    checkpoint: a path; where a training was killed, the next call with the same arguments goes on, on the same votes.
+    BadTrainingCheckpoint where they are others. The caller deletes it. The rest is as for `reward.train.train`;
+    options: lapses and threads.
+    """
+    if not studies:
+        raise Conflict("There is no study yet: nothing to train on.")
+    encoders = [get_encoder(key) for key in encoder_keys]
+    jury.embed_all([(encoder.key, encoder.revision) for encoder in encoders])
+    ledger.catch_up()
+    began = _noted(checkpoint, up_to_seq, weight_by_reliability) or _now(studies, up_to_seq, weight_by_reliability)
+    data = from_ledger.training_set(
+        studies, began["ledger_seq"], list(map(as_block, encoders)), began["reliability"], began.get("last_mark")
+    )
+    slugs = [study.slug for study in studies]
+    if not len(data.target):
+        raise Conflict(f"No usable votes on embedded clips in the studies ({', '.join(slugs)}): nothing to train on.")
+    return _train_and_store(
+        data,
+        encoders,
+        name,
+        ledger_seq=began["ledger_seq"],
+        facts={"studies": slugs, **{name: began.get(name) for name in ("reliability", "last_mark")}},
+        blocks=blocks,
+        seeds=seeds,
+        split=split,
+        leave_out=leave_out,
+        checkpoint=checkpoint,
+        note=began,
+        progress=progress,
+        **options,
+    )
+
+
+def train_on_export(
+    export,
+    clips,
+    *,
+    encoder_keys=jury.DEFAULT_ENCODERS,
+    keep_flagged=False,
+    name=None,
+    blocks=None,
+    embedded=None,
+    **options,
+):
+    """The same from the rows of an `export` of votes or pairs and the folder of clips beside it, whether they are of
+    this arena or not. Raises training_files.BadExport; a clip that cannot be embedded is recorded with its reason.
+
+    keep_flagged: also the votes that quality rules flag. embedded: called with the number of clips embedded. options:
+    seeds, split, leave_out, lapses, checkpoint, threads and progress, as for train_candidate.
+    """
+    encoders = [get_encoder(key) for key in encoder_keys]
+    data, read, failed = from_export.training_set(export, clips, encoders, keep_flagged=keep_flagged, progress=embedded)
+    if not len(data.target):
+        raise Conflict(f"{export}: no usable votes on clips that can be embedded (left out: {data.excluded}).")
+    return _train_and_store(
+        data,
+        encoders,
+        name,
+        ledger_seq=read.ledger_seq(),
+        facts={
+            "studies": sorted(set(data.source.tolist())),
+            "export": {"file": Path(export).name, "sha256": read.sha256, "keep_flagged": keep_flagged},
+            "not_embedded": failed,
+        },
+        blocks=blocks,
+        **options,
+    )
+
+
+def _noted(checkpoint, up_to_seq, weight_by_reliability):
+    """What `_now` was for the training that left this checkpoint; None without one. A training on up to whichever place
+    the ledger had reached goes on at that place."""
+    from scoring.reward.train import BadTrainingCheckpoint, noted_in
+
+    if not (noted := noted_in(checkpoint)):
+        return None
+    was = {"up_to_seq": noted["ledger_seq"], "weight_by_reliability": bool(noted["reliability"])}
+    asked = {
+        "up_to_seq": noted["ledger_seq"] if up_to_seq is None else up_to_seq,
+        "weight_by_reliability": weight_by_reliability,
+    }
+    for choice, before in was.items():
+        if asked[choice] != before:
+            raise BadTrainingCheckpoint(
+                f"{checkpoint}: of a training with {choice} {before}, not {asked[choice]}; start with the same, or "
+                "delete it"
+            )
+    return noted
+
+
+def _now(studies, up_to_seq, weight_by_reliability):
+    """What of the database a training depends on that may move while it runs."""
+    seq = ledger.head() if up_to_seq is None else up_to_seq
+    last = {
+        study.slug: study.reliabilities.filter(ledger_seq__lte=seq).order_by("-pk").values_list("pk", flat=True).first()
+        for study in studies
+        if weight_by_reliability
+    }
+    if weight_by_reliability and not any(last.values()):
+        raise Conflict("No study has estimates of its raters' reliability yet: train without weights.")
+    return {
+        "ledger_seq": seq,
+        "reliability": {slug: pk for slug, pk in last.items() if pk},
+        "last_mark": TrainingMark.objects.order_by("-pk").values_list("pk", flat=True).first(),
+    }
+
+
+def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **options):
+    from scoring.reward.train import train
+
+    positional, labels = data.as_arguments()
+    trained = train(
+        *positional,
+        **labels,
+        blocks={encoder.key: encoder.dimension for encoder in encoders},
+        use=blocks,
+        **options,
+    )
+    read = [encoder for encoder in encoders if blocks is None or encoder.key in blocks]
+    return store_model(
+        trained.head,
+        read,
+        name or _next_name(encoder.key for encoder in read),
+        ledger_seq=ledger_seq,
+        config={
+            "recipe": f"{RECIPE}, with lapses" if options.get("lapses") else RECIPE,
+            **facts,
+            "encoders": [encoder.key for encoder in encoders],
+            "blocks": [encoder.key for encoder in read],
+            "left_out": options.get("leave_out"),
+            "split": trained.split,
+            "excluded": data.excluded,
+            "n_unembedded": data.excluded.get("not_embedded", 0),
+            "seed": trained.seed,
+            "seeds": trained.seeds,
+            "best_epoch": trained.best_epoch,
+            "threads": options.get("threads", 1),
+            "lapses": options.get("lapses", False),
+        },
+        metrics={**trained.metrics, "over_seeds": trained.over_seeds},
+        history=trained.history,
+    )
+
+
+def store_model(head, encoders, name, *, ledger_seq=0, config=None, metrics=None, history=None):
+    """Keep a head, which reads the encoders' blocks in their order, as a candidate reward model with its file.
+
+    ledger_seq: the place up to which votes may have been seen; 0 for a head that saw none of this arena's.
+    """
+    from scoring.reward.head import save_head
+    from scoring.reward.scorer import encoder_metadata
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "head.safetensors"
+        sha256 = save_head(head, path, encoder_metadata(encoders))
+        with path.open("rb") as weights:
+            stored = default_storage.save(f"weights/{sha256}.safetensors", File(weights))
+    return RewardModel.objects.create(
+        name=name,
+        encoders=list(map(as_block, encoders)),
+        weights=stored,
+        sha256=sha256,
+        ledger_seq=ledger_seq,
+        config=config or {},
+        metrics=metrics or {},
+        history=history or [],
+    )
+
+
+def _next_name(encoder_keys):
+    """The first of these names that is free."""
+    stem, number = "+".join(encoder_keys), RewardModel.objects.count() + 1
+    while RewardModel.objects.filter(name=f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"

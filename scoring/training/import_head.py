@@ -1,0 +1,53 @@
+"""From a published head to a candidate reward model."""
+
+from pathlib import Path
+
+from scoring.models import RewardModel
+from scoring.reward import weights
+from scoring.reward.weights import sha256_of
+
+from .candidates import store_model
+
+UNKNOWN_LICENCE = "not known; see who published it"
+
+
+def import_model(path, *, encoder_keys=(), name=None):
+    """Store the head in `path` (.safetensors, or a .pt of weights only) as a candidate over the encoders it reads.
+
+    Blocks and their order: see reward.blocks.find_encoders. The encoders' weights must be installed: their revisions
+    are part of the model. It saw none of this arena's votes and is not measured on them, so it has no metrics.
+
+    Raises reward.head.BadCheckpoint, UnknownEncoder (both ValueError), FileNotFoundError, weights.WeightsError.
+    """
+    from scoring.reward.head import load_head
+    from scoring.reward.head_inputs import find_encoders
+
+    path = Path(path)
+    head = load_head(path)
+    encoders = find_encoders(path, head.input_width, encoder_keys)
+    return store_model(
+        head,
+        encoders,
+        name or _free_name(path.stem[:90]),
+        config={"imported": {"file": path.name, "sha256": sha256_of(path), **_origin(path)}},
+    )
+
+
+def _origin(path):
+    """Where the file is from and its licence, as far as the manifest of a fetched set says so."""
+    for each in weights.SETS:
+        try:
+            here = weights.installed(each)
+        except weights.WeightsError:
+            continue
+        place = here.files.get(path.name)
+        if place and path.resolve() == (here.path / path.name).resolve():
+            origin = {key: place[key] for key in ("repository", "commit", "from") if key in place}
+            return {"weights": each, **origin, "licence": place["licence"]}
+    return {"from": str(path.resolve()), "licence": UNKNOWN_LICENCE}
+
+
+def _free_name(stem):
+    taken = set(RewardModel.objects.filter(name__startswith=stem).values_list("name", flat=True))
+    names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)

@@ -1,0 +1,389 @@
+"""The loop that keeps the reward model up with the votes: train a candidate, judge it, promote it or not, rescore,
+refit the anchors. One run at a time, one step at a time.
+
+What is left to do stands in the run's row, so whoever comes next goes on. A worker holds a step for as long as it
+renews its claim; a killed one's claim runs out. An outcome counts only while the claim is held, so a step that two
+workers have come to do has one outcome.
+"""
+
+import logging
+import shutil
+import threading
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from annotations import ledger
+from annotations.alarms import raise_alarm
+from annotations.models import Ledger
+from arena.models import Clip, Status, Study
+from arena.refusals import Conflict
+from scoring import services
+from scoring.jury import claims
+from scoring.jury import worker as jury
+from scoring.models import Decision, Embedding, Retraining, RetrainingRun, RewardModel
+from scoring.registry import live as registry
+from scoring.workers.locks import Lock, hold
+
+from . import unseen
+
+LEASE = timedelta(minutes=3)
+PATIENCE = timedelta(hours=1)  # with clips that no worker rewards: none runs, or none has what the model needs
+SCREEN, GATE = "retraining", "the gate"
+Step = RetrainingRun.Step
+logger = logging.getLogger(__name__)
+
+
+class NotDue(Conflict):
+    """There is no reason to train a candidate; the message says what is waited for."""
+
+
+class ClaimLost(Exception):
+    """Another worker has taken the step over: what this one found out counts for nothing."""
+
+
+def turn():
+    """What the scheduler asks for: begin a run that is due, or do the next step of the one there is. Nothing while the
+    loop is off."""
+    if not Retraining.load().is_on:
+        return
+    try:
+        run = unfinished() or begin()
+    except NotDue:
+        return
+    do_step(run)
+
+
+def unfinished():
+    """The run that has not ended, or None."""
+    return RetrainingRun.objects.filter(ended_at=None).first()
+
+
+# ---- the beginning ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which votes a run will use: those up to train_seq train, those after it up to judge_seq judge."""
+
+    live: RewardModel
+    studies: list[Study]
+    train_seq: int
+    judge_seq: int
+    n_new: int
+    n_unseen: int
+    n_judge: int
+
+
+@transaction.atomic
+def begin(*, anyway=False):
+    """Write down a new run, to be trained next; NotDue where there is no reason for one.
+
+    anyway: as soon as there are votes at all that the live model has not seen, however few and old.
+    """
+    hold(Lock.RETRAINING)
+    if run := unfinished():
+        return run
+    row = Retraining.load()
+    plan = make_plan(row, anyway=anyway)
+    now = timezone.now()
+    return RetrainingRun.objects.create(
+        live_before=plan.live,
+        train_seq=plan.train_seq,
+        judge_seq=plan.judge_seq,
+        config={
+            "studies": [study.slug for study in plan.studies],
+            "encoders": row.encoder_keys,
+            "min_new_votes": row.min_new_votes,
+            "judge_share": row.judge_share,
+            "seeds": row.seeds,
+            "lapses": plan.live.config.get("lapses", False),  # whoever chose them chose them for what comes after too
+            "promotes": row.promotes,
+        },
+        facts={
+            "votes": {
+                "new": plan.n_new,
+                "unseen": plan.n_unseen,
+                "to_train": plan.n_unseen - plan.n_judge,
+                "to_judge": plan.n_judge,
+            }
+        },
+        started_at=now,
+    )
+
+
+def make_plan(row, *, anyway=False):
+    """The Plan of a run that begins now under these settings; NotDue says what is missing.
+
+    New votes are the decisive ones since the live model's place in the ledger, or since the last run's where that is
+    later, so that a run that failed or promoted nobody waits for new ones too. What a candidate may learn from, and be
+    judged on, are all that the live model has not seen.
+    """
+    live = RewardModel.live()
+    if not live:
+        raise NotDue("No reward model is live, so there is none that a candidate could be judged against.")
+    studies = row.chosen_studies()
+    if not studies:
+        raise NotDue("There is no study whose votes could be used: none is chosen, and all are simulated.")
+    last = RetrainingRun.objects.first()
+    since = live.ledger_seq if anyway or not last else max(live.ledger_seq, last.judge_seq)
+    wanted = 2 if anyway else max(2, row.min_new_votes)
+    head = ledger.head()
+    in_ledger = Ledger.objects.filter(study__in=studies, vote__isnull=False, seq__gt=since, seq__lte=head).count()
+    if in_ledger < wanted:  # the cheap question first
+        raise NotDue(f"There are {in_ledger} new votes; {wanted} decisive ones are waited for.")
+    decisive = unseen.votes_between(studies, live.ledger_seq, head).decisive
+    n_new = int((decisive > since).sum())
+    if n_new < wanted:
+        raise NotDue(f"There are {n_new} new decisive votes that count; {wanted} are waited for.")
+    n_judge = min(max(1, round(row.judge_share * len(decisive))), len(decisive) - 1)
+    return Plan(live, studies, int(decisive[-n_judge - 1]), head, n_new, len(decisive), n_judge)
+
+
+# ---- one step -----------------------------------------------------------------------------------------
+
+
+def do_step(run, progress=None):
+    """Do the run's next step. True where that moved it on; False where something is waited for, or another worker is
+    at it. A step that breaks ends the run, with the reason, and rings.
+
+    progress: called with each epoch's entry of the history.
+    """
+    claim = Claim.take(run)
+    if not claim:
+        return False
+    step = run.step
+    try:
+        with claim.kept_alive():
+            moved = STEPS[step](claim, progress) if step == Step.TRAIN else STEPS[step](claim)
+    except ClaimLost:
+        logger.warning("%s: another worker has taken over to %s", run, run.get_step_display())
+        return False
+    except Exception as error:  # whatever breaks in a run must ring, and must not come again every few seconds
+        logger.exception("%s cannot %s", run, run.get_step_display())
+        claim.fail(f"{type(error).__name__}: {error}"[:2000])
+        shutil.rmtree(_checkpoints(run), ignore_errors=True)
+        return True
+    logger.info("%s: %s", run, f"{step} is done" if moved else f"{step} waits")
+    return moved
+
+
+class Claim:
+    """A worker's hold on the next step of a run."""
+
+    def __init__(self, run, until):
+        self.run, self.step, self.until = run, run.step, until
+        self.lock = threading.Lock()  # between the step and the thread that renews its claim
+
+    @classmethod
+    def take(cls, run):
+        """A claim on the step that `run` says is next; None where it is done already, or another worker is at it."""
+        now = timezone.now()
+        free = RetrainingRun.objects.filter(pk=run.pk, step=run.step, ended_at=None).filter(
+            Q(claimed_until=None) | Q(claimed_until__lt=now)
+        )
+        if not free.update(claimed_until=now + LEASE):
+            return None
+        run.refresh_from_db()
+        claim = cls(run, now + LEASE)
+        claim.note(**({"taken_up_again_at": _iso(now)} if run.step in run.facts else {"began_at": _iso(now)}))
+        return claim
+
+    def note(self, **facts):
+        """Write down what the step has found so far."""
+        self._write(facts=self._facts(facts))
+
+    def wait(self, **facts):
+        """The step cannot be done yet: let go of it."""
+        self._write(facts=self._facts(facts), claimed_until=None)
+
+    def advance(self, step, *, candidate=None, skipped=None, **facts):
+        """The step is done, with these facts; `step` is next. skipped: {step: why} of those left out between."""
+        now = timezone.now()
+        left_out = {name: {"skipped": why} for name, why in (skipped or {}).items()}
+        self._write(
+            facts=self._facts({**facts, "ended_at": _iso(now)}) | left_out,
+            candidate=candidate or self.run.candidate,
+            step=step,
+            ended_at=now if step == Step.DONE else None,
+            claimed_until=None,
+        )
+
+    def fail(self, error):
+        """The run ends here. Rings in its studies. Nothing, where another worker has taken over."""
+        now = timezone.now()
+        message = f"{self.run} failed to {Step(self.step).label}: {error}"
+        facts = self._facts({"failed_at": _iso(now)})
+        try:
+            with transaction.atomic():
+                self._write(facts=facts, step=Step.FAILED, error=error, ended_at=now, claimed_until=None)
+                for study in _studies(self.run):
+                    raise_alarm(study, SCREEN, message, {}, now)
+        except ClaimLost:
+            logger.warning("%s goes on: another worker has taken over", self.run)
+
+    def _facts(self, found):
+        return {**self.run.facts, self.step: {**self.run.facts.get(self.step, {}), **found}}
+
+    def _write(self, **fields):
+        """Once per transaction: the thread that renews the claim may be waiting for the row, with the lock."""
+        with self.lock:
+            if self.until is None:  # let go of: who renews it now would take what is nobody's, or another's
+                raise ClaimLost(str(self.run))
+            if not RetrainingRun.objects.filter(pk=self.run.pk, claimed_until=self.until).update(**fields):
+                raise ClaimLost(str(self.run))
+            self.until = fields.get("claimed_until", self.until)
+        for name, value in fields.items():
+            setattr(self.run, name, value)
+
+    @contextmanager
+    def kept_alive(self):
+        """Renew the claim while the block runs, from a thread that dies with the worker."""
+        over = threading.Event()
+
+        def renew():
+            try:
+                while not over.wait(LEASE.total_seconds() / 4):
+                    self._write(claimed_until=timezone.now() + LEASE)
+            except ClaimLost:
+                pass  # the step will find out when it writes
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+# ---- the steps ----------------------------------------------------------------------------------------
+
+
+def _train(claim, progress=None):
+    from scoring.reward.train import BadTrainingCheckpoint
+
+    from .candidates import train_candidate
+
+    run = claim.run
+    name = f"{'+'.join(run.config['encoders'])}-run-{run.pk}"
+    candidate = RewardModel.objects.filter(name=name, created_at__gte=run.started_at).first()  # a killed one's
+    if not candidate:
+        checkpoint = _checkpoints(run) / "training"
+        train = partial(
+            train_candidate,
+            _studies(run),
+            encoder_keys=run.config["encoders"],
+            seeds=list(range(run.config["seeds"])),
+            lapses=run.config.get("lapses", False),
+            name=name,
+            up_to_seq=run.train_seq,
+            checkpoint=checkpoint,
+            progress=partial(_show, claim, progress),
+        )
+        try:
+            candidate = train()
+        except BadTrainingCheckpoint as error:  # an upgrade came between, or the file is damaged: nobody's to repair
+            logger.warning("%s trains from the start: %s", run, error)
+            checkpoint.unlink(missing_ok=True)
+            candidate = train()
+    claim.advance(Step.JUDGE, candidate=candidate, test=_figures(candidate), pairs=candidate.config["split"]["pairs"])
+    shutil.rmtree(_checkpoints(run), ignore_errors=True)
+    return True
+
+
+def _show(claim, progress, entry):
+    """An epoch is over: let the admin see it now and then, and notice a lost claim."""
+    if entry["epoch"] % 10 == 1:
+        claim.note(epoch=entry["epoch"], seed=entry.get("seed"), validation_loss=entry["validation_loss"])
+    if progress:
+        progress(entry)
+
+
+def _judge(claim):
+    """The gate's verdict becomes a Decision in one transaction with the step: a killed worker decides nothing twice."""
+    run, live = claim.run, RewardModel.live()
+    if live == run.candidate:
+        claim.advance(Step.RESCORE, found="A person made the candidate live before it was judged.")
+        return True
+    jury.embed_all(sorted({*jury.encoders_in_use(run.candidate), *jury.encoders_in_use(live)}))
+    verdict, n_unembedded = unseen.judge(run.candidate, live, _studies(run), run.judge_seq)
+    figures = {**asdict(verdict), "reasons": list(verdict.reasons), "n_unembedded": n_unembedded}
+    promotes = verdict.promote and run.config["promotes"]
+    if verdict.promote and not promotes:
+        figures["reasons"].append("The settings leave it to a person to make it live.")
+    try:
+        with transaction.atomic():
+            if promotes:
+                registry.activate(run.candidate, GATE, Decision.Act.PROMOTED, figures, over=live)
+                claim.advance(Step.RESCORE, promoted=True, against=live.name, **figures)
+            else:
+                registry.keep(run.candidate, live, GATE, figures)
+                skipped = {Step.RESCORE.value: "The live model stays as it was."}
+                claim.advance(Step.ANCHORS, skipped=skipped, promoted=False, against=live.name, **figures)
+    except registry.LiveChanged:
+        claim.wait(found="The live model changed while the candidate was judged; it is judged again.")
+        return False
+    return True
+
+
+def _rescore(claim):
+    """The gpu workers score; this waits until no clip that can be scored lacks a reward, or none has come for long."""
+    live, now = RewardModel.live(), timezone.now()
+    left, before = unrewarded(live).count(), claim.run.facts[Step.RESCORE]
+    since = before["since"] if before.get("left") == left else _iso(now)
+    patient = datetime.fromisoformat(since) > now - PATIENCE
+    if left and patient:
+        claim.wait(left=left, since=since, under=live.name)
+        return False
+    claim.advance(Step.ANCHORS, left=left, under=live.name, rewards=live.rewards.count())
+    return True
+
+
+def unrewarded(model):
+    """Ready clips that all the model's encoders have embedded, without a reward under it."""
+    clips = Clip.objects.filter(~Exists(claims.rewards_of(model, clip=OuterRef("pk"))), status=Status.READY)
+    for key, revision in jury.encoders_in_use(model):
+        of_clip = Embedding.objects.filter(clip=OuterRef("pk"), encoder=key, revision=revision, vector__isnull=False)
+        clips = clips.filter(Exists(of_clip))
+    return clips
+
+
+def _anchors(claim):
+    live, pairs = RewardModel.live(), {}
+    for study in Study.objects.filter(editions__isnull=False).distinct():
+        services.refit_anchors(study, live, only_if_due=True)  # the sweep may have been here before
+        fit = study.anchor_fits.filter(reward_model=live).order_by("-created_at").first()
+        pairs[study.slug] = fit.n_pairs if fit else 0
+    claim.advance(Step.DONE, under=live.name, pairs=pairs)
+    return True
+
+
+STEPS = {Step.TRAIN: _train, Step.JUDGE: _judge, Step.RESCORE: _rescore, Step.ANCHORS: _anchors}
+
+
+def _studies(run):
+    return list(Study.objects.filter(slug__in=run.config["studies"]).order_by("pk"))
+
+
+def _figures(model):
+    test = model.metrics.get("test", {})
+    return {name: test.get(name) for name in ("n", "n_decided", "accuracy", "ece", "log_loss")}
+
+
+def _checkpoints(run):
+    """The folder in which the training is kept from epoch to epoch, in the storage that the workers share."""
+    return Path(settings.MEDIA_ROOT) / "training" / f"run-{run.pk}"
+
+
+def _iso(moment):
+    return moment.isoformat(timespec="seconds")

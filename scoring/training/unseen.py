@@ -1,0 +1,74 @@
+"""Votes that reward models have not seen, and what the gate makes of two models on them.
+
+A model has seen every vote up to its place in the ledger, those that validated and tested it included; an imported one
+has seen none of ours.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from scoring import inputs
+from scoring.jury import worker as jury
+from scoring.jury.features import read_features
+from scoring.registry.calibration import calibration_of
+from scoring.stats.board_method import excluded_flags
+
+from . import gate
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class UnseenVotes:
+    """seq int [N], ascending; clip_a, clip_b int [N]; target float [N], credit to a, 0.5 for a tie."""
+
+    seq: np.ndarray
+    clip_a: np.ndarray
+    clip_b: np.ndarray
+    target: np.ndarray
+
+    @property
+    def decisive(self):
+        """int [D]: the places in the ledger of the votes that somebody won."""
+        return self.seq[self.target != 0.5]
+
+
+def votes_between(studies, after, up_to):
+    """The votes on clips that the studies' boards count, with after < seq <= up_to."""
+    votes = [inputs.study_votes(study, up_to, excluded_flags(study)) for study in studies]
+    seq, a, b, target = (
+        np.concatenate([getattr(one, name) for one in votes]) for name in ("seq", "clip_a", "clip_b", "outcome")
+    )
+    order = np.argsort(seq)
+    order = order[(seq[order] > after) & (a[order] > 0) & (b[order] > 0)]
+    return UnseenVotes(seq[order], a[order], b[order], target[order])
+
+
+def judge(candidate, live, studies, up_to):
+    """(the gate's Verdict on votes up to that seq that neither model has seen, how many of those it could not use
+    because a clip of theirs is not embedded for both models).
+
+    Each model's margins are read by its own calibration, so that ECE and log loss are those of the probabilities that
+    the arena would state; who wins stays as it was. A model that was not measured is taken at its word.
+    """
+    votes = votes_between(studies, max(candidate.ledger_seq, live.ledger_seq), up_to)
+    mine, its = _margins(candidate, votes), _margins(live, votes)
+    usable = np.isfinite(mine) & np.isfinite(its)
+    margins = (calibration_of(model).log_odds(own[usable]) for model, own in ((candidate, mine), (live, its)))
+    return gate.judge(*margins, votes.target[usable]), int((~usable).sum())
+
+
+def _rewards(model, clips):
+    """{clip id: reward} of the clips that the model's encoders have embedded, and that it gives a finite one."""
+    found, features = read_features(clips.tolist(), model.encoders, logger.warning)
+    rewards = jury.load_scorer(model.pk).score_embeddings(features)
+    return {clip: reward for clip, reward in zip(found.tolist(), rewards.tolist(), strict=True) if np.isfinite(reward)}
+
+
+def _margins(model, votes):
+    """float [N], NaN where the model gives a clip no reward."""
+    rewards = _rewards(model, np.union1d(votes.clip_a, votes.clip_b))
+    of_a, of_b = inputs.in_columns(rewards, votes.clip_a, votes.clip_b)
+    return of_a - of_b
