@@ -1,4 +1,4 @@
-"""Sweeps over the jury's work. Thin: what to do is in services and jury; what is left to do is in the database."""
+"""Sweeps over the jury's work. Thin: what to do is in the rooms; what is left to do is in the database."""
 
 import logging
 import os
@@ -11,7 +11,6 @@ from django.utils import timezone
 from annotations.alarms import raise_alarm
 from arena.models import Study
 
-from . import services
 from .models import RewardModel, Standing
 from .reward.faults import DeviceFailed
 
@@ -21,9 +20,10 @@ logger = logging.getLogger(__name__)
 @shared_task(time_limit=300)
 def refit_boards():
     """A new edition for every board that the ledger has run ahead of."""
+    from .boards import refit
+
     for study in Study.objects.all():
-        if services.board_is_due(study):
-            services.refit_board(study, only_if_due=True)
+        refit.refit_board(study, only_if_due=True)
 
 
 @shared_task(time_limit=60)
@@ -59,10 +59,11 @@ def draw_figures():
 @shared_task(time_limit=300)
 def refit_anchors():
     """A new anchor fit for every board that moved since the last one, under the live model."""
+    from .anchors import refit
+
     model = RewardModel.live()
     for study in Study.objects.all() if model else ():
-        if services.anchors_are_due(study, model):
-            services.refit_anchors(study, model, only_if_due=True)
+        refit.refit_anchors(study, model, only_if_due=True)
 
 
 @shared_task(time_limit=600)
@@ -87,10 +88,10 @@ def write_cards():
 @shared_task(time_limit=600)
 def explain_editions():
     """What moved each edition away from the one before it."""
-    from scoring.boards import changelog
+    from scoring.boards import explanations
 
-    for edition in changelog.unexplained()[: changelog.PER_SWEEP]:
-        changelog.explain(edition)
+    for edition in explanations.unexplained()[: explanations.PER_SWEEP]:
+        explanations.explain(edition)
 
 
 @shared_task(time_limit=600)
@@ -111,10 +112,11 @@ def screen_raters():
 @shared_task
 def score_clips():
     """Embed and reward clips under the live model. Runs on the gpu queue."""
-    from scoring.jury import worker as jury
+    from scoring.file_scoring import jobs as score_jobs
+    from scoring.jury.worker import score_pending
 
     with watchdog(seconds=600):
-        jury.score_pending()
+        score_pending(others_wait=score_jobs.are_waiting)
 
 
 @shared_task

@@ -16,10 +16,9 @@ from arena import audio
 from arena.models import Clip, Prompt, System
 from scoring import tasks
 from scoring.demo.synth import write_wav
-from scoring.jury import claims
-from scoring.jury import worker as jury
+from scoring.jury import claims, scorers, worker
 from scoring.models import Embedding
-from scoring.services import activate_model
+from tests.reward_models import make_live
 
 from .reward_models import make_model
 
@@ -29,7 +28,7 @@ THREE_BLOCKS = ("clap-music", "mert-330m", "clap-music-text")
 START = """
 import django, sys, time
 django.setup()
-from scoring.jury import worker as jury
+from scoring.jury.worker import score_pending
 from scoring.reward.encoders.spectral import SpectralEncoder
 """
 
@@ -80,7 +79,7 @@ def start_worker(home, code):
 
 @pytest.fixture(autouse=True)
 def nothing_said_before(monkeypatch):
-    monkeypatch.setattr(jury, "complaints", jury.Complaints())
+    monkeypatch.setattr(worker, "complaints", worker.Complaints())
 
 
 @pytest.fixture
@@ -90,7 +89,7 @@ def clips(db, tmp_path):
 
 @pytest.fixture
 def model(clips):
-    return activate_model(make_model("first"))
+    return make_live(make_model("first"))
 
 
 def failed():
@@ -104,7 +103,7 @@ def failed():
 def scored_alone(model, clip):
     """The clip's reward by the scorer's public call."""
     samples, rate = audio.decode_once(clip.original.path)
-    return jury.load_scorer(model.pk).score([samples], [rate], [clip.prompt.text])[0]
+    return scorers.load_scorer(model.pk).score([samples], [rate], [clip.prompt.text])[0]
 
 
 def worker_ends(monkeypatch):

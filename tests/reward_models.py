@@ -2,6 +2,7 @@
 
 import torch
 
+from scoring.registry import live
 from scoring.reward.encoders import get_encoder
 from scoring.reward.head import RankNetHead
 from scoring.training.candidates import store_model
@@ -15,3 +16,9 @@ def make_model(name, seed=0, hidden=(8,), sharpness=1.0, encoder_keys=("spectral
     with torch.no_grad():
         head.net[-1].weight *= sharpness
     return store_model(head, encoders, name, **fields)
+
+
+def make_live(model):
+    """The model, live from now on."""
+    live.activate(model, by="a test")
+    return model

@@ -9,7 +9,8 @@ from django.test import Client
 from annotations import ledger
 from annotations.models import Vote, VoteDetails
 from arena.models import Battle, Clip, Prompt, System
-from scoring import services
+from scoring.boards.refit import refit_board
+from scoring.jury.rewards import store_rewards
 from scoring.models import AnchorBias, AnchorFit, RewardModel
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -38,7 +39,7 @@ def vote(study, a, b, answers, prompt=0, rater=None, **said):
 
 def edition(study, **chosen):
     ledger.catch_up()
-    return services.refit_board(study, **chosen)
+    return refit_board(study, **chosen)
 
 
 def live_model(study, rewards, biases=None, ledger_seq=0):
@@ -46,7 +47,7 @@ def live_model(study, rewards, biases=None, ledger_seq=0):
     model = RewardModel.objects.create(
         name="ear", status="live", encoders=[], weights="weights/none", sha256="0", ledger_seq=ledger_seq
     )
-    services.store_rewards(model, {clip.pk: value for clip, value in rewards.items()})
+    store_rewards(model, {clip.pk: value for clip, value in rewards.items()})
     if biases is not None:
         fit = AnchorFit.objects.create(
             study=study, reward_model=model, ledger_seq=1, config={}, n_pairs=9, n_unscored=0, created_at=NOW

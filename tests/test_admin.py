@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from arena.models import Arrival, Participation, Study
 from arena.study_file import StudyFileRefused, dump, load
-from scoring import services
+from scoring.boards.refit import refit_board
 from scoring.models import RewardModel, ScoreItem, ScoreJob
 
 from .test_boards import cast
@@ -23,7 +23,7 @@ def everything(study, listener, time_passes):
     time_passes(9)
     listener.vote(battle, comment="fine")
     cast(study, "AB")
-    services.refit_board(study)
+    refit_board(study)
 
 
 @pytest.mark.parametrize(

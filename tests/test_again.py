@@ -13,7 +13,7 @@ from arena.refusals import Conflict, Refusal
 from arena.services import give_consent
 from arena.serving import ask_again, progress, serve_battle, skip_battle
 from arena.serving.again import stop
-from scoring import services
+from scoring.boards.refit import refit_board
 
 
 def clips_of(study, *systems, prompt=0):
@@ -176,6 +176,6 @@ def test_its_votes_are_on_no_board_and_the_board_says_so(study, time_passes):
             time_passes(9)
             cast_vote(rater, battle.pk, Answer("A", heard=heard, first_played="A", switches=1), f"key {battle.pk}")
     ledger.catch_up()
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     assert edition.n_votes == 2
     assert edition.excluded == {"again": 2}

@@ -7,7 +7,9 @@ from django.utils import timezone
 
 from annotations.models import Alarm
 from arena.models import Clip, System
-from scoring import services
+from scoring.anchors.refit import refit_anchors
+from scoring.boards.refit import refit_board
+from scoring.jury.rewards import store_rewards
 from scoring.models import AnchorFit, RewardModel
 from scoring.stats import anchor_drift
 from scoring.stats.anchor_drift import AnchorPairs
@@ -155,18 +157,18 @@ def scored(bias=(0, 0, 0, 0)):
     model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
     liking, order = simulated_arena.taste(), list(System.objects.order_by("pk").values_list("pk", flat=True))
     system = dict(Clip.objects.values_list("pk", "system_id"))
-    services.store_rewards(model, {pk: liking[pk] + bias[order.index(system[pk])] for pk in liking})
+    store_rewards(model, {pk: liking[pk] + bias[order.index(system[pk])] for pk in liking})
     return model
 
 
 def voted(study, n, liking=None, seed=0):
     simulated_arena.vote(study, n, liking or simulated_arena.taste(), seed=seed)
-    services.refit_board(study)
+    refit_board(study)
 
 
 def test_a_fit_keeps_its_intervals_its_parts_and_what_is_still_needed(arena):
     voted(arena, 300)
-    fit = services.refit_anchors(arena, scored((0.5, 0, 0, -0.5)))
+    fit = refit_anchors(arena, scored((0.5, 0, 0, -0.5)))
     for row in fit.biases.all():
         assert row.low < row.bias < row.high
         assert row.n_needed > 0
@@ -182,7 +184,7 @@ def test_an_anchor_system_is_chosen_by_command_and_stays_chosen(arena, capsys):
     model = scored()
     call_command("refit_anchors", "open", anchor_system="system 1", half_width=0.5)
     assert "system 1 held at 0" in capsys.readouterr().out
-    fit = services.refit_anchors(arena, model)
+    fit = refit_anchors(arena, model)
     held = fit.biases.get(system__name="system 1")
     assert (held.bias, held.low, held.high, held.n_needed) == (0, 0, 0, 0)
     assert (fit.config["l2"], fit.config["half_width"]) == (0, 0.5)
@@ -197,22 +199,22 @@ def test_an_anchor_system_is_chosen_by_command_and_stays_chosen(arena, capsys):
 def test_a_drift_rings_once_and_only_after_enough_new_votes(arena):
     voted(arena, 400)
     model = scored()
-    services.refit_anchors(arena, model)
+    refit_anchors(arena, model)
     assert not Alarm.objects.exists()
     system = dict(Clip.objects.values_list("pk", "system__name"))
     fallen = {pk: liking - 4 * (system[pk] == "system 2") for pk, liking in simulated_arena.taste().items()}
     voted(arena, 20, fallen, seed=1)
-    assert services.refit_anchors(arena, model).config["looked_at"] == 400
+    assert refit_anchors(arena, model).config["looked_at"] == 400
     assert not Alarm.objects.exists()
     voted(arena, 80, fallen, seed=2)
-    fit = services.refit_anchors(arena, model)
+    fit = refit_anchors(arena, model)
     assert fit.config["looked_at"] == 500
     alarm = Alarm.objects.get()
     assert (alarm.screen, alarm.study) == ("bias", arena)
     assert "system 2 by +" in alarm.message
     assert max(fit.changes, key=lambda one: abs(one["change"]))["system"] == "system 2"
     assert {"change", "low", "high", "before"} <= alarm.detail["changes"][0].keys()
-    services.refit_anchors(arena, model)
+    refit_anchors(arena, model)
     assert Alarm.objects.count() == 1
 
 
@@ -220,9 +222,9 @@ def test_readers_see_the_biases_over_time(arena, client):
     assert client.get("/api/anchors/").json()["fit"] is None
     voted(arena, 200)
     model = scored((1, 0, 0, -1))
-    services.refit_anchors(arena, model)
+    refit_anchors(arena, model)
     voted(arena, 50, seed=1)
-    services.refit_anchors(arena, model)
+    refit_anchors(arena, model)
     answer = client.get("/api/anchors/", {"study": "open"}).json()
     assert answer["reward_model"] == "jury"
     assert answer["fit"]["biases"][0]["system"] == "system 0"

@@ -10,10 +10,10 @@ import pytest
 from django.core.files.storage import default_storage
 
 from scoring.jury import claims
-from scoring.jury import worker as jury
+from scoring.jury.worker import score_pending
 from scoring.models import Embedding
 from scoring.reward.encoders.spectral import SpectralEncoder
-from scoring.services import activate_model
+from tests.reward_models import make_live
 
 from .audio_files import write
 from .jury_cast import RATE, THREE_BLOCKS, clips, failed, make_clip, model, music, nothing_said_before, written  # noqa: F401 - fixtures among them
@@ -31,14 +31,14 @@ def test_clips_that_cannot_be_read_carry_the_reason_for_every_encoder_and_the_ot
         make_clip(written(tmp_path / "gone.wav", music(9))).pk: "FileNotFoundError",
     }
     default_storage.delete("originals/gone.wav")
-    activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
-    assert jury.score_pending() == 4
+    make_live(make_model("three blocks", encoder_keys=THREE_BLOCKS))
+    assert score_pending() == 4
     errors = failed()
     assert errors.keys() == bad.keys()
     for clip, sentence in bad.items():
         assert errors[clip].keys() == set(THREE_BLOCKS)
         assert all(sentence in error for error in errors[clip].values())
-    assert jury.score_pending() == 0
+    assert score_pending() == 0
     assert not Embedding.objects.filter(vector__isnull=True, error="").exists()
 
 
@@ -61,8 +61,8 @@ def three_hours(path):
 
 def test_a_clip_too_short_for_one_network_is_that_ones_story(networks, clips, tmp_path):
     blip = make_clip(written(tmp_path / "blip.wav", music(9, seconds=0.01)))
-    activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
-    assert jury.score_pending() == 4
+    make_live(make_model("three blocks", encoder_keys=THREE_BLOCKS))
+    assert score_pending() == 4
     assert failed().keys() == {blip.pk}
     assert failed()[blip.pk].keys() == {"mert-330m"}
     assert "hears nothing shorter" in failed()[blip.pk]["mert-330m"]
@@ -83,7 +83,7 @@ def test_a_clip_on_which_an_encoder_fails_does_not_take_the_batch_down(model, tm
         return rows
 
     monkeypatch.setattr(SpectralEncoder, "embed", fails)
-    assert jury.score_pending() == 4
+    assert score_pending() == 4
     assert failed().keys() == {odd.pk}
     assert ("NaN" if how == "nan" else str(how)) in failed()[odd.pk]["spectral"]
 
@@ -91,15 +91,15 @@ def test_a_clip_on_which_an_encoder_fails_does_not_take_the_batch_down(model, tm
 def test_a_stored_embedding_that_is_misshapen_or_not_finite_becomes_the_reason_and_can_be_tried_again(
     model, clips, caplog
 ):
-    jury.score_pending()
+    score_pending()
     rows = Embedding.objects.order_by("clip_id")
     rows.filter(clip=clips[0]).update(vector=bytes(4 * 7))
     rows.filter(clip=clips[1]).update(vector=np.full(451, np.nan, "<f4").tobytes())
-    second = activate_model(make_model("second", seed=1))
-    assert jury.score_pending() == 2
+    second = make_live(make_model("second", seed=1))
+    assert score_pending() == 2
     assert {clip for (clip,) in second.rewards.values_list("clip_id")} == {clips[2].pk, clips[3].pk}
     for _ in range(2):
-        jury.score_pending()
+        score_pending()
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert said == [
         f"the embeddings of clips [{clips[0].pk}] by spectral are not of 1804 bytes",
@@ -110,12 +110,12 @@ def test_a_stored_embedding_that_is_misshapen_or_not_finite_becomes_the_reason_a
         clips[1].pk: {"spectral": "The stored embedding was NaN or infinite in places."},
     }
     Embedding.objects.exclude(error="").delete()  # as the admin's action does
-    assert jury.score_pending() == 2
+    assert score_pending() == 2
     assert second.rewards.count() == 4
 
 
 def test_a_good_embedding_that_came_in_the_place_of_a_damaged_one_stays(model, clips):
-    jury.score_pending()
+    score_pending()
     good = bytes(Embedding.objects.get(clip=clips[0]).vector)
     claims.condemn("spectral", "1", {clips[0].pk: bytes(28)}, "it was damaged")
     row = Embedding.objects.get(clip=clips[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import User
 
-from scoring import services
+from scoring.boards.refit import refit_board
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import fit_davidson, fit_grounded
 from scoring.templatetags.boards import tie_share
@@ -25,7 +25,7 @@ def page(client, path=PAGE):
 
 def test_the_page_of_a_plain_board_says_that_nothing_was_done_to_its_votes(study, client):
     cast(study, EVERY_ANSWER)
-    services.refit_board(study)
+    refit_board(study)
     said = page(client)
     assert "A tie is half a win for each side. A vote “both bad” is left out." in said
     assert "Every vote counts the same" in said
@@ -35,13 +35,13 @@ def test_the_page_of_a_plain_board_says_that_nothing_was_done_to_its_votes(study
 
 def test_the_page_of_a_board_of_ties_says_how_often_equals_tie_with_an_interval(study, client):
     cast(study, EVERY_ANSWER)
-    eta = services.refit_board(study, treatment="davidson").result["eta"]
+    eta = refit_board(study, treatment="davidson").result["eta"]
     said = page(client)
     assert "Davidson’s model" in said  # noqa: RUF001
     share, low, high = (f"{100 * tie_share(eta[name]):.0f} %" for name in ("value", "low", "high"))
     assert f"Two equal systems tie in {share} of their comparisons ({low} to {high})." in said
     assert f"η = {eta['value']:+.2f}".replace("-", "−") in said  # noqa: RUF001
-    services.refit_board(study, treatment="grounded")
+    refit_board(study, treatment="grounded")
     said = page(client)
     assert "grounded Rao-Kupper model" in said
     assert "so good that nobody finds both bad, tie in" in said
@@ -63,7 +63,7 @@ def test_the_share_of_ties_is_that_of_the_models():
 def test_the_page_says_what_weights_and_adjustments_do(study, client):
     for _ in range(3):
         cast(study, "ABBABA")
-    services.refit_board(study, covariates=["slot"], weighting="uniform_pairs")
+    refit_board(study, covariates=["slot"], weighting="uniform_pairs")
     said = page(client)
     assert "as if" not in said
     assert "what it would be had every pair been equally likely" in said
@@ -82,7 +82,7 @@ PLAIN = {"treatment": "half_tie", "weighting": "none"}
 def voted(study):
     for _ in range(3):
         cast(study, "ABBABA")
-    services.refit_board(study)
+    refit_board(study)
     return study
 
 
@@ -98,7 +98,7 @@ def test_staff_chooses_how_the_board_is_computed_and_it_stays_so(voted, admin_cl
     answer = choose(admin_client, weighting="uniform_pairs", covariates=["slot"])
     assert "Edition 2 is computed in this way" in answer.content.decode()
     cast(voted, "A")
-    services.refit_board(voted)
+    refit_board(voted)
     expected = {"treatment": "half_tie", "weighting": "uniform_pairs", "covariates": ["slot"]}
     assert last_choice(voted) == expected
     assert admin_client.get(FORM).context["form"].initial == expected

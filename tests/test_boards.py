@@ -12,8 +12,11 @@ from annotations.services import flag, withdraw_rater
 from arena.models import Clip, Prompt, Rater, Study, System
 from arena.services import give_consent
 from arena.serving import serve_battle
-from scoring import services
+from scoring.anchors.refit import anchors_are_due, refit_anchors
+from scoring.boards import refit
+from scoring.boards.refit import board_is_due, rebuild_edition, refit_board
 from scoring.inputs import rewards
+from scoring.jury.rewards import store_rewards
 from scoring.models import AnchorFit, Edition, RewardModel
 from scoring.stats import board_method
 
@@ -34,7 +37,7 @@ def cast(study, preferences, rater=None):
 
 def test_a_board_counts_ties_half_and_leaves_both_bad_out(study):
     cast(study, ["A", "B", "TIE", "TIE", "BOTH_BAD"])
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     assert edition.n_votes == 4
     assert edition.excluded == {"both_bad": 1}
     ratings = [rating for group in edition.result["groups"] for rating in group]
@@ -45,22 +48,22 @@ def test_a_board_counts_ties_half_and_leaves_both_bad_out(study):
 
 def test_editions_are_numbered_and_rebuild_to_the_same_json(study):
     rater = cast(study, "ABAB")
-    first = services.refit_board(study)
+    first = refit_board(study)
     cast(study, "BBA")
-    second = services.refit_board(study)
+    second = refit_board(study)
     withdraw_rater(rater)
     ledger.extend()
-    third = services.refit_board(study)
+    third = refit_board(study)
     assert [first.number, second.number, third.number] == [1, 2, 3]
     assert third.excluded == {"withdrawn": 4}
     assert third.n_votes == 3
     for edition in Edition.objects.all():
-        assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
+        assert rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_an_edition_never_changes(study):
     cast(study, "AB")
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     edition.n_votes = 99
     with pytest.raises(Exception, match="append-only"):
         edition.save()
@@ -68,22 +71,22 @@ def test_an_edition_never_changes(study):
 
 def test_a_system_keeps_its_name_so_that_editions_stay_true(study):
     cast(study, "AB")
-    services.refit_board(study)
+    refit_board(study)
     with pytest.raises(Exception, match="append-only"):
         System.objects.filter(name="alder").update(name="Alder 2")
 
 
 def test_two_workers_at_once_write_one_edition(study):
     cast(study, "AB")
-    assert services.refit_board(study, only_if_due=True).number == 1
-    assert services.refit_board(study, only_if_due=True) is None
+    assert refit_board(study, only_if_due=True).number == 1
+    assert refit_board(study, only_if_due=True) is None
 
 
 def test_a_late_vote_counts(study):
     cast(study, "AB")
     flag(Vote.objects.first(), Flag.LATE, 1)
     ledger.extend()
-    assert services.refit_board(study).n_votes == 2
+    assert refit_board(study).n_votes == 2
 
 
 def test_systems_that_never_met_stand_in_groups_of_their_own(study):
@@ -93,7 +96,7 @@ def test_systems_that_never_met_stand_in_groups_of_their_own(study):
     apart = Study.objects.create(slug="apart", name="Apart", excerpt_s=10)
     apart.systems.set(System.objects.filter(name__in=["alder", "birch", "dogwood", "elm"]))
     cast(apart, "ABA")
-    groups = services.refit_board(apart).result["groups"]
+    groups = refit_board(apart).result["groups"]
     assert [sorted(rating["system"] for rating in group) for group in groups] == [
         ["alder", "birch"],
         ["dogwood", "elm"],
@@ -114,18 +117,18 @@ def test_systems_that_never_met_stand_in_groups_of_their_own(study):
 )
 def test_a_board_is_due_by_the_rule(situation, due):
     usual = {"n_new_entries": 1, "oldest_wait_s": 0.0, "since_last_s": 60.0}
-    assert board_method.is_due(**{**usual, **situation}) is due
+    assert refit.is_worth_an_edition(**{**usual, **situation}) is due
 
 
 def test_a_board_is_due_once_the_ledger_has_something_new(study):
-    assert not services.board_is_due(study)
+    assert not board_is_due(study)
     cast(study, "A")
-    assert services.board_is_due(study)
-    services.refit_board(study)
-    assert not services.board_is_due(study)
+    assert board_is_due(study)
+    refit_board(study)
+    assert not board_is_due(study)
     flag(Vote.objects.get(), Flag.WITHDRAWN, 1)
     ledger.extend()
-    assert services.board_is_due(study)
+    assert board_is_due(study)
 
 
 # ---- what readers see ----
@@ -139,9 +142,9 @@ def test_the_leaderboard_has_no_edition_before_the_first(study, client):
 
 def test_the_leaderboard_shows_the_last_edition_or_the_one_asked_for(study, client):
     cast(study, "AB")
-    services.refit_board(study)
+    refit_board(study)
     cast(study, "A")
-    services.refit_board(study)
+    refit_board(study)
     assert client.get("/api/leaderboard/", {"study": "open"}).json()["edition"] == 2
     older = client.get("/api/leaderboard/", {"study": "open", "edition": 1}).json()
     assert (older["edition"], older["n_votes"]) == (1, 2)
@@ -162,7 +165,7 @@ def test_what_is_not_there_is_a_404_that_names_it(study, client, query):
 
 def test_the_pages_answer(study, client):
     cast(study, "AB")
-    services.refit_board(study)
+    refit_board(study)
     assert "csrftoken" in client.get("/").cookies
     for page in ("/", "/boards/open/", "/boards/open/?edition=1", "/listen/open/", "/healthz", "/readyz"):
         assert client.get(page).status_code == 200, page
@@ -173,11 +176,11 @@ def test_the_pages_answer(study, client):
 def test_the_oldest_uncounted_vote_decides_for_a_large_board(study, monkeypatch):
     """The rule is asked with figures from the ledger: here it only looks at the ages."""
     cast(study, "AB")
-    edition = services.refit_board(study, now=timezone.now() - timedelta(minutes=10))
+    edition = refit_board(study, now=timezone.now() - timedelta(minutes=10))
     cast(study, "A", rater=Rater.objects.first())
     asked = {}
-    monkeypatch.setattr(board_method, "is_due", lambda **figures: asked.update(figures) or True)
-    services.board_is_due(study, now=timezone.now() + timedelta(seconds=40))
+    monkeypatch.setattr(refit, "is_worth_an_edition", lambda **figures: asked.update(figures) or True)
+    board_is_due(study, now=timezone.now() + timedelta(seconds=40))
     assert (asked["n_counted"], asked["n_new_entries"], asked["n_votes"]) == (2, 1, 3)
     assert 40 <= asked["oldest_wait_s"] < 45
     assert asked["since_last_s"] >= 640
@@ -190,45 +193,45 @@ def test_the_oldest_uncounted_vote_decides_for_a_large_board(study, monkeypatch)
 def test_anchors_are_fitted_to_scored_clips_and_again_when_more_are_scored(study):
     model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
     cast(study, "ABAB")
-    services.refit_board(study)
-    assert services.anchors_are_due(study, model)
-    first = services.refit_anchors(study, model)
+    refit_board(study)
+    assert anchors_are_due(study, model)
+    first = refit_anchors(study, model)
     assert (first.n_pairs, first.n_unscored) == (0, 4)
-    assert not services.anchors_are_due(study, model)
-    services.store_rewards(model, {clip.pk: clip.pk / 10 for clip in Clip.objects.all()})
-    assert services.anchors_are_due(study, model)
-    second = services.refit_anchors(study, model)
+    assert not anchors_are_due(study, model)
+    store_rewards(model, {clip.pk: clip.pk / 10 for clip in Clip.objects.all()})
+    assert anchors_are_due(study, model)
+    second = refit_anchors(study, model)
     assert (second.n_pairs, second.n_unscored) == (4, 0)
     assert sum(second.biases.values_list("bias", flat=True)) == pytest.approx(0)
-    assert not services.anchors_are_due(study, model)
+    assert not anchors_are_due(study, model)
 
 
 def test_a_fit_from_before_fits_had_intervals_is_made_again(study):
     model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
     cast(study, "AB")
-    edition = services.refit_board(study)
-    services.store_rewards(model, {clip.pk: clip.pk / 10 for clip in Clip.objects.all()})
+    edition = refit_board(study)
+    store_rewards(model, {clip.pk: clip.pk / 10 for clip in Clip.objects.all()})
     of_then = {"l2": 1.0, "excluded_flags": edition.config["excluded_flags"], "n_rewards": model.rewards.count()}
     AnchorFit.objects.create(
         study=study, reward_model=model, ledger_seq=2, config=of_then, n_pairs=2, n_unscored=0,
         created_at=timezone.now(),
     )  # fmt: skip
-    assert services.anchors_are_due(study, model)
-    services.refit_anchors(study, model)
-    assert not services.anchors_are_due(study, model)
+    assert anchors_are_due(study, model)
+    refit_anchors(study, model)
+    assert not anchors_are_due(study, model)
 
 
 def test_rewards_that_come_while_the_anchors_are_fitted_are_not_missed(study, monkeypatch):
     model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
     cast(study, "AB")
-    services.refit_board(study)
+    refit_board(study)
     read = rewards.clip_rewards
 
     def and_then_more_come(*arguments):
         found = read(*arguments)
-        services.store_rewards(model, {clip.pk: 1.0 for clip in Clip.objects.all()})
+        store_rewards(model, {clip.pk: 1.0 for clip in Clip.objects.all()})
         return found
 
     monkeypatch.setattr(rewards, "clip_rewards", and_then_more_come)
-    services.refit_anchors(study, model)
-    assert services.anchors_are_due(study, model)
+    refit_anchors(study, model)
+    assert anchors_are_due(study, model)

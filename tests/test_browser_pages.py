@@ -11,7 +11,7 @@ from annotations.services import Answer, cast_vote
 from arena.models import Study
 from arena.services import give_consent
 from arena.serving import serve_battle
-from scoring.services import refit_board
+from scoring.boards.refit import refit_board
 
 from . import browser as stage
 from .browser import a_chromium, a_context, a_listener, a_visitor, some_excerpts, the_stage  # noqa: F401 (fixtures)

@@ -10,10 +10,11 @@ from annotations.services import withdraw_rater
 from arena.models import Battle, Participation, Prompt
 from arena.refusals import NotFound
 from arena.services import give_consent
-from scoring import services, tasks
+from scoring import tasks
 from scoring.boards import categories
 from scoring.boards.categories import language_of
 from scoring.boards.figures import data as figures
+from scoring.boards.refit import refit_board
 from scoring.models import CategoryBoards
 from scoring.stats import board_method, category_method
 
@@ -33,7 +34,7 @@ SMALL_AND_LARGE = ("tag:rock", "tag:ballad")
 
 
 def computed(study):
-    services.refit_board(study)
+    refit_board(study)
     return categories.compute_categories(study)
 
 
@@ -93,7 +94,7 @@ def test_what_is_not_there_is_a_404_that_names_what_is(tagged, client):
     answer = client.get("/api/leaderboard/", {"category": "tag:rock"})
     assert answer.status_code == 404 and "no edition" in answer.json()["detail"]
     cast(tagged, "ABABAB")  # each clip pair once, so votes on either prompt
-    services.refit_board(tagged)
+    refit_board(tagged)
     answer = client.get("/api/leaderboard/", {"category": "tag:rock"})
     assert answer.status_code == 404 and "being computed" in answer.json()["detail"]
     categories.compute_categories(tagged)
@@ -105,7 +106,7 @@ def test_what_is_not_there_is_a_404_that_names_what_is(tagged, client):
 
 def test_the_sweep_computes_each_last_edition_once(tagged):
     cast(tagged, "AB")
-    services.refit_board(tagged)
+    refit_board(tagged)
     tasks.compute_categories()
     tasks.compute_categories()
     assert CategoryBoards.objects.count() == 1
@@ -116,7 +117,7 @@ def test_a_category_is_asked_of_the_last_edition_that_has_it(tagged, client):
     cast(tagged, "ABAB")
     computed(tagged)
     cast(tagged, "AB")
-    services.refit_board(tagged)
+    refit_board(tagged)
     assert client.get("/api/leaderboard/", {"category": "tag:rock"}).json()["edition"] == 1
     assert client.get("/api/leaderboard/").json()["edition"] == 2
     assert client.get("/api/leaderboard/").json()["categories"] == []

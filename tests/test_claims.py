@@ -12,10 +12,11 @@ from django.db import connection
 from django.utils import timezone
 
 from scoring.jury import claims
-from scoring.jury import worker as jury
+from scoring.jury.rewards import store_rewards
+from scoring.jury.worker import score_pending
 from scoring.models import Embedding
 from scoring.reward.encoders.spectral import SpectralEncoder
-from scoring.services import activate_model, store_rewards
+from tests.reward_models import make_live
 
 from .jury_cast import clips, make_clips, model, nothing_said_before, start_worker, take  # noqa: F401 - fixtures among them
 from .reward_models import make_model
@@ -85,7 +86,7 @@ def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch):
         return embed(self, batch)
 
     monkeypatch.setattr(SpectralEncoder, "embed", slow)
-    jury.score_pending()
+    score_pending()
     assert taken == []
     assert Embedding.objects.filter(vector__isnull=False).count() == 2
 
@@ -93,17 +94,17 @@ def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_in_a_batch_loses_nothing_and_scores_nothing_twice(tmp_path, monkeypatch):
     make_clips(tmp_path, range(6))
-    model = activate_model(make_model("first"))
-    stuck = "SpectralEncoder.embed = lambda *_: (print('computing', flush=True), time.sleep(600))\njury.score_pending()"
+    model = make_live(make_model("first"))
+    stuck = "SpectralEncoder.embed = lambda *_: (print('computing', flush=True), time.sleep(600))\nscore_pending()"
     worker = start_worker(tmp_path, stuck)
     assert worker.stdout.readline() == "computing\n"
-    assert jury.score_pending() == 0  # all claimed
+    assert score_pending() == 0  # all claimed
     worker.kill()
     worker.wait()
     assert Embedding.objects.filter(claimed_until__gt=timezone.now()).count() == 6
     assert Embedding.objects.filter(claimed_until__gt=timezone.now() + claims.LEASE).count() == 0
     Embedding.objects.update(claimed_until=timezone.now())  # a minute passes
-    assert jury.score_pending() == 6
+    assert score_pending() == 6
     assert sorted(model.rewards.values_list("clip_id", flat=True)) == sorted(
         Embedding.objects.values_list("clip_id", flat=True)
     )

@@ -11,10 +11,9 @@ import pytest
 import torch
 from transformers import ClapConfig
 
-from scoring.reward.checkpoints import account_for
+from scoring.reward.checkpoints import BadCheckpoint, account_for
 from scoring.reward.encoders import clap_network, get_encoder
 from scoring.reward.encoders.clap_network import Clap, is_unused, load, published_name, quantised, repeat_pad
-from scoring.reward.head import BadCheckpoint
 from tests.goldens.inputs import TEXTS, music, waveforms
 from tests.tiny_networks import CLAP_FILE, GOLDENS, clap_shapes, install_tiny_clap, write_clap
 

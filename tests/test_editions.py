@@ -9,8 +9,11 @@ from annotations import ledger
 from annotations.models import Flag, Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import Clip, System
-from scoring import services, tasks
-from scoring.boards import changelog, robustness_cards
+from scoring import tasks
+from scoring.anchors.refit import refit_anchors
+from scoring.boards import changelog, explanations, robustness_cards
+from scoring.boards.refit import rebuild_edition, refit_board
+from scoring.jury.rewards import store_rewards
 from scoring.models import EditionChange, RewardModel, RobustnessCard
 from scoring.stats import board_method, edition_difference
 
@@ -20,13 +23,13 @@ from .test_boards import cast
 def fill_with_rewards(study):
     """A live model with an opinion of every clip."""
     model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
-    services.store_rewards(model, {clip.pk: clip.pk % 5 / 10 for clip in Clip.objects.all()})
+    store_rewards(model, {clip.pk: clip.pk % 5 / 10 for clip in Clip.objects.all()})
     return model
 
 
 def explain_all():
-    for edition in changelog.unexplained():
-        changelog.explain(edition)
+    for edition in explanations.unexplained():
+        explanations.explain(edition)
 
 
 def rows(difference):
@@ -44,13 +47,13 @@ def history(study):
     """Four editions: of votes, more votes, a withdrawal with new votes beside it, and another treatment."""
     leaver = cast(study, ["A", "B", "TIE", "A"])
     cast(study, ["A", "B", "TIE", "A", "B", "A"])
-    services.refit_board(study)
+    refit_board(study)
     cast(study, ["B", "TIE", "A"])
-    services.refit_board(study)
+    refit_board(study)
     withdraw_rater(leaver)
     cast(study, ["A", "A", "TIE"])
-    services.refit_board(study)
-    services.refit_board(study, treatment="davidson")
+    refit_board(study)
+    refit_board(study, treatment="davidson")
     explain_all()
     return study
 
@@ -80,13 +83,13 @@ def test_the_part_of_new_votes_is_what_a_board_with_them_and_without_the_withdra
     """Counterfactual held against fact: the same votes, and nobody withdraws."""
     leaver = cast(study, ["A", "B", "TIE", "A"])
     cast(study, ["A", "B", "A", "B"])
-    first = services.refit_board(study)
+    first = refit_board(study)
     cast(study, ["B", "B", "A"])
-    nobody_left = services.refit_board(study)
+    nobody_left = refit_board(study)
     withdraw_rater(leaver)
     ledger.extend()
-    then = services.refit_board(study)
-    stages, _ = changelog._stages(first, then, True)
+    then = refit_board(study)
+    stages, _ = explanations._stages(first, then, True)
     assert edition_difference.placements(stages[1]) == edition_difference.placements(nobody_left.result)
 
 
@@ -132,10 +135,10 @@ def test_a_stage_that_has_no_fit_leaves_the_parts_unknown_and_the_move_known(stu
     """The only tie is withdrawn, so Davidson's model has no board of what is left: the next edition goes back."""
     tied = cast(study, ["TIE"])
     cast(study, ["A", "B", "A", "B"])
-    services.refit_board(study, treatment="davidson")
+    refit_board(study, treatment="davidson")
     withdraw_rater(tied)
     ledger.extend()
-    assert services.refit_board(study).config["treatment"] == "half_tie"
+    assert refit_board(study).config["treatment"] == "half_tie"
     explain_all()
     told = changelog.difference(study, 1, 2)
     assert told["complete"] and told["facts"]["withdrawn"] == 1
@@ -146,14 +149,14 @@ def test_flags_that_exclude_and_votes_that_are_cleared_are_counted(study):
     study.exclude_flagged = True
     study.save()
     cast(study, ["A", "B", "A", "B", "A"])
-    services.refit_board(study)
+    refit_board(study)
     vote = Vote.objects.first()
     flag(vote, "risk", 1)
     ledger.extend()
-    services.refit_board(study)
+    refit_board(study)
     flag(vote, Flag.CLEARED, 1)
     ledger.extend()
-    services.refit_board(study)
+    refit_board(study)
     explain_all()
     assert changelog.difference(study, 1, 2)["facts"]["flagged"] == 1
     assert changelog.difference(study, 2, 3)["facts"]["readmitted"] == 1
@@ -169,10 +172,10 @@ def test_counting_flagged_votes_again_is_a_setting_not_an_exclusion(study):
     ledger.extend()
     study.exclude_flagged = True
     study.save()
-    services.refit_board(study)
+    refit_board(study)
     study.exclude_flagged = False
     study.save()
-    services.refit_board(study)
+    refit_board(study)
     explain_all()
     told = changelog.difference(study, 1, 2)
     assert set(told["settings"]) == {"excluded_flags"}
@@ -183,19 +186,19 @@ def test_counting_flagged_votes_again_is_a_setting_not_an_exclusion(study):
 def test_a_change_never_changes_and_rebuilds_to_the_same_json(history):
     assert EditionChange.objects.count() == 3
     for change in EditionChange.objects.all():
-        assert changelog.rebuild_change(change) == board_method.canonical_json(change.result)
+        assert explanations.rebuild_change(change) == board_method.canonical_json(change.result)
     with pytest.raises(Exception, match="append-only"):
         change.save()
 
 
 def test_two_workers_at_once_explain_an_edition_once(study):
     cast(study, "AB")
-    services.refit_board(study)
+    refit_board(study)
     cast(study, "AB")
-    edition = services.refit_board(study)
-    assert changelog.explain(edition)
-    assert changelog.explain(edition) is None
-    assert not changelog.unexplained().exists()
+    edition = refit_board(study)
+    assert explanations.explain(edition)
+    assert explanations.explain(edition) is None
+    assert not explanations.unexplained().exists()
 
 
 def test_a_retired_system_stays_on_every_edition_and_in_their_difference(history):
@@ -204,9 +207,9 @@ def test_a_retired_system_stays_on_every_edition_and_in_their_difference(history
     history.systems.remove(system)
     System.objects.filter(pk=system.pk).update(retired_at="2026-01-01T00:00Z")
     for edition in history.editions.all():
-        assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
+        assert rebuild_edition(edition) == board_method.canonical_json(edition.result)
     assert changelog.difference(history, 1, 4) == before
-    latest = services.refit_board(history)
+    latest = refit_board(history)
     assert "birch" in {row["system"] for group in latest.result["groups"] for row in group}
 
 
@@ -228,7 +231,7 @@ def test_a_card_is_written_once_for_the_last_edition_and_rebuilds_to_the_same_js
 def test_new_anchors_make_another_card_but_not_at_once(history, time_passes):
     robustness_cards.write_card(history)
     model = fill_with_rewards(history)
-    services.refit_anchors(history, model)
+    refit_anchors(history, model)
     assert not robustness_cards.card_is_due(history)
     time_passes(11 * 60)
     card = robustness_cards.write_card(history, only_if_due=True)
@@ -238,12 +241,12 @@ def test_new_anchors_make_another_card_but_not_at_once(history, time_passes):
 
 def test_rewards_that_come_later_do_not_change_what_a_card_rebuilds_to(history):
     model = fill_with_rewards(history)
-    services.refit_anchors(history, model)
+    refit_anchors(history, model)
     card = robustness_cards.write_card(history)
     cast(history, "ABAB")
     withdraw_rater(cast(history, "A"))
-    services.refit_board(history)
-    services.refit_anchors(history, model)
+    refit_board(history)
+    refit_anchors(history, model)
     assert robustness_cards.rebuild_card(card) == board_method.canonical_json(card.result)
 
 
@@ -255,7 +258,7 @@ def test_flagged_votes_are_on_the_card_whether_the_board_counts_them_or_not(stud
     for vote in Vote.objects.all()[:2]:
         flag(vote, "risk", 1)
     ledger.extend()
-    services.refit_board(study)
+    refit_board(study)
     flagged = robustness_cards.write_card(study).result["flagged"]
     assert (flagged["flagged"], flagged["edition_counts_them"]) == (2, not leaves_out)
     assert flagged["votes"] == {"with": 5, "without": 3}
@@ -292,9 +295,9 @@ def test_a_difference_that_cannot_be_is_not_found(history, client, asked):
 
 def test_before_the_sweep_has_been_there_the_move_is_known_and_its_parts_are_not(study, client):
     cast(study, "ABTT".replace("T", "A"))
-    services.refit_board(study)
+    refit_board(study)
     cast(study, "BB")
-    services.refit_board(study)
+    refit_board(study)
     told = client.get("/api/editions/compare/?from=1&to=2").json()
     assert told["complete"] is False and told["facts"] is None
     assert all(row["move"] and row["parts"] is None for row in told["systems"] if row["from"])
@@ -321,7 +324,7 @@ def test_the_board_shows_its_card_and_nothing_is_computed_in_the_web_process(his
 def test_an_older_edition_keeps_its_card_and_one_that_never_had_any_gets_it_by_command(history, client, admin_client):
     robustness_cards.write_card(history)
     cast(history, "A")
-    services.refit_board(history)
+    refit_board(history)
     assert "would lead instead of" in client.get("/boards/open/?edition=4").content.decode()
     assert "Not computed yet" in client.get("/boards/open/").content.decode()
     listed = client.get("/boards/open/editions/").content.decode()

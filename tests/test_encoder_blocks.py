@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
+from scoring.reward.checkpoints import BadCheckpoint
 from scoring.reward.encoders import UnknownEncoder
-from scoring.reward.head import BadCheckpoint, RankNetHead, save_head
+from scoring.reward.head import RankNetHead, save_head
 from scoring.reward.head_inputs import find_encoders, named_blocks
 
 

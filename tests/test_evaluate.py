@@ -17,11 +17,11 @@ from scoring.evaluation import judge as judging
 from scoring.evaluation.benchmark import RewardCache
 from scoring.evaluation.probes import PROBES
 from scoring.evaluation.rewardbench import tables
-from scoring.jury import worker as jury
+from scoring.jury import scorers
 from scoring.reward.encoders import get_encoder
 from scoring.reward.head import RankNetHead
-from scoring.services import activate_model
 from scoring.training.candidates import store_model
+from tests.reward_models import make_live
 
 RATE = 16_000
 
@@ -41,7 +41,7 @@ def make_model(name):
     """A live model whose head is not trained, over the encoder that needs no weights."""
     encoder = get_encoder("spectral")
     torch.manual_seed(len(name))
-    return activate_model(store_model(RankNetHead(encoder.dimension, (8,)), [encoder], name))
+    return make_live(store_model(RankNetHead(encoder.dimension, (8,)), [encoder], name))
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def heard(monkeypatch):
 
 def rewards_of(model, bench, *numbers):
     sounds = [audio.decode_once(bench.data / f"human_eval/{n}.wav") for n in numbers]
-    scorer = jury.load_scorer(model.pk)
+    scorer = scorers.load_scorer(model.pk)
     return scorer.score([s for s, _ in sounds], [r for _, r in sounds], [""] * len(sounds))
 
 
@@ -249,7 +249,7 @@ def test_a_sound_that_the_encoder_refuses_does_not_take_the_others_of_its_batch_
 
 def failing_scorer(model, monkeypatch, failure, length=None):
     """The model's scorer, which raises `failure` for a batch with a sound of that length; None: for every batch."""
-    scorer = jury.load_scorer(model.pk)
+    scorer = scorers.load_scorer(model.pk)
     score = scorer.score
 
     def fail(sounds, *others):
@@ -258,7 +258,7 @@ def failing_scorer(model, monkeypatch, failure, length=None):
         return score(sounds, *others)
 
     monkeypatch.setattr(scorer, "score", fail)
-    monkeypatch.setattr(jury, "load_scorer", lambda _: scorer)
+    monkeypatch.setattr(scorers, "load_scorer", lambda _: scorer)
 
 
 def test_whatever_an_encoder_raises_is_the_story_of_one_file(model, bench, monkeypatch):
@@ -276,9 +276,9 @@ def test_a_device_out_of_memory_stops_the_run_and_blames_no_file(model, bench, m
 
 
 def test_a_reward_that_is_no_number_is_no_reward(model, bench, monkeypatch):
-    scorer = jury.load_scorer(model.pk)
+    scorer = scorers.load_scorer(model.pk)
     monkeypatch.setattr(scorer, "score", lambda sounds, *_: np.full(len(sounds), np.nan, "f4"))
-    monkeypatch.setattr(jury, "load_scorer", lambda _: scorer)
+    monkeypatch.setattr(scorers, "load_scorer", lambda _: scorer)
     text = bench.run()
     assert "The reward is nan, not a number." in text
     assert not bench.cache.exists()
@@ -357,7 +357,7 @@ def test_every_probe_of_the_arenas_clips_is_in_the_table(model, clips, capsys, t
 
 
 def test_probes_of_files_say_where_damage_is_preferred_and_where_nothing_could_be_scored(model, capsys, tmp_path):
-    scorer = jury.load_scorer(model.pk)
+    scorer = scorers.load_scorer(model.pk)
     loud = type(scorer)(scorer.head, scorer.encoders)
     loud.score = lambda sounds, *_: np.array([np.abs(sound).mean() for sound in sounds], "f4")
     write_wav(tmp_path / "a.wav", tone(220), RATE)
@@ -365,7 +365,7 @@ def test_probes_of_files_say_where_damage_is_preferred_and_where_nothing_could_b
     write_wav(tmp_path / "short.wav", tone(330, seconds=0.4), RATE)
     (tmp_path / "broken.wav").write_bytes(b"")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jury, "load_scorer", lambda _: loud)
+        patch.setattr(scorers, "load_scorer", lambda _: loud)
         text = probes(capsys, *(tmp_path / name for name in ("a.wav", "b.wav", "short.wav", "broken.wav")))
     assert "sanity probes of 4 files, with an empty prompt" in text
     assert "3 of 4 originals have a reward" in text

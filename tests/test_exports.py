@@ -15,10 +15,10 @@ from annotations import ledger
 from annotations.exports import VOTE_COLUMNS
 from annotations.services import withdraw_rater
 from arena.models import Battle, Clip
+from scoring.jury.rewards import store_rewards
 from scoring.models import Release, Reward, RewardModel
 from scoring.releases.numbered import rebuild, release, release_new_pairs
 from scoring.releases.pairs import PAIR_COLUMNS
-from scoring.services import store_rewards
 
 from .conftest import make_clip
 from .score_cast import MEASURED, measured_and_calibrated

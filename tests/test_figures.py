@@ -10,10 +10,13 @@ from django.utils import timezone, translation
 from annotations.models import Flag, Vote
 from annotations.services import flag
 from arena.models import Clip
-from scoring import services, tasks
+from scoring import tasks
+from scoring.anchors.refit import refit_anchors
 from scoring.boards.figures import data as figures
 from scoring.boards.figures import drawing
 from scoring.boards.figures import page as plots_page
+from scoring.boards.refit import refit_board
+from scoring.jury.rewards import store_rewards
 from scoring.models import Figure, RewardModel
 from scoring.stats import anchor_drift
 
@@ -23,9 +26,9 @@ from .test_boards import cast
 @pytest.fixture
 def board(study):
     cast(study, "ABABAB")
-    services.refit_board(study)
+    refit_board(study)
     cast(study, "AAB")
-    services.refit_board(study)
+    refit_board(study)
     return study
 
 
@@ -33,7 +36,7 @@ def board(study):
 def judged(study):
     """A live model that has not seen the votes; the clips' rewards."""
     model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
-    services.store_rewards(model, {clip.pk: clip.pk % 7 / 5 for clip in Clip.objects.all()})
+    store_rewards(model, {clip.pk: clip.pk % 7 / 5 for clip in Clip.objects.all()})
     return model
 
 
@@ -89,7 +92,7 @@ def test_the_bias_is_told_part_by_part_of_the_votes(undrawn, judged, monkeypatch
     assert Figure.objects.get(name="biases").data["rows"] == []
     later = timezone.now() + figures.PATIENCE
     assert not figures.figures_are_due(undrawn, later)
-    fit = services.refit_anchors(undrawn, judged)
+    fit = refit_anchors(undrawn, judged)
     assert figures.figures_are_due(undrawn, later)
     figures.draw_figures(undrawn)
     data = Figure.objects.get(name="biases").data
@@ -116,7 +119,7 @@ def test_what_follows_from_nothing_new_is_not_drawn_again(undrawn, judged):
     soon, later = timezone.now(), timezone.now() + figures.PATIENCE
     assert not figures.figures_are_due(undrawn, later)
     cast(undrawn, "A")
-    services.refit_board(undrawn)
+    refit_board(undrawn)
     assert not figures.figures_are_due(undrawn, soon)  # a young board has an edition every few seconds
     assert figures.figures_are_due(undrawn, later)
 
@@ -232,7 +235,7 @@ def test_a_drawing_says_what_it_shows_in_the_language_of_its_reader(drawn):
 
 def test_the_page_has_the_drawings_and_the_sentence_of_each(board, judged, client, monkeypatch):
     monkeypatch.setattr(anchor_drift, "FEWEST_PAIRS", 1)
-    services.refit_anchors(board, judged)
+    refit_anchors(board, judged)
     figures.draw_figures(board)
     page = client.get("/boards/open/plots/").content.decode()
     assert page.count('role="img"') == 2 * len(figures.NAMES)

@@ -5,7 +5,8 @@ import pickle
 import pytest
 import torch
 
-from scoring.reward.head import BadCheckpoint, RankNetHead, load_head, read_metadata, save_head
+from scoring.reward.checkpoints import BadCheckpoint
+from scoring.reward.head import RankNetHead, load_head, read_metadata, save_head
 from scoring.reward.weights import sha256_of
 
 

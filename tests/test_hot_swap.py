@@ -10,15 +10,15 @@ from django.db.models import Count
 
 from arena import audio
 from arena.models import Clip
-from scoring.jury import worker as jury
+from scoring.jury import scorers
 from scoring.models import Embedding, Reward, RewardModel
-from scoring.services import activate_model
+from tests.reward_models import make_live
 
 from .jury_cast import make_clips, start_worker
 from .reward_models import make_model
 
 WORKERS, SWAPS, ARRIVING = 2, 9, 40
-WORK = "print('working', flush=True)\nwhile True:\n    jury.score_pending(2)\n    time.sleep(0.05)\n"
+WORK = "print('working', flush=True)\nwhile True:\n    score_pending(2)\n    time.sleep(0.05)\n"
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def rewards():
 def test_a_hot_swap_under_load_loses_and_duplicates_no_reward(tmp_path, workers):
     first, second = models = [make_model(name, seed) for seed, name in enumerate(("first", "second"))]
     for model in models:
-        activate_model(model)
+        make_live(model)
     make_clips(tmp_path, range(10))
     arriving = threading.Thread(target=arrive, args=(tmp_path,))
     arriving.start()
     seen = {}
     for swap in range(SWAPS):
         live, before = models[swap % 2], models[swap % 2].rewards.count()
-        activate_model(live)
+        make_live(live)
         if swap == SWAPS - 1:
             arriving.join()
         wait_until(lambda: live.rewards.count() > before or all_scored(live))  # noqa: B023
@@ -73,7 +73,7 @@ def test_a_hot_swap_under_load_loses_and_duplicates_no_reward(tmp_path, workers)
     for model in models:
         scored = list(model.rewards.select_related("clip__prompt"))
         heard = [audio.decode_once(reward.clip.original.path) for reward in scored]
-        expected = jury.load_scorer(model.pk).score(
+        expected = scorers.load_scorer(model.pk).score(
             [samples for samples, _ in heard], [rate for _, rate in heard], [r.clip.prompt.text for r in scored]
         )
         np.testing.assert_allclose([reward.value for reward in scored], expected, atol=1e-4)
@@ -93,11 +93,11 @@ def arrive(folder):
 def test_workers_notice_a_new_model_without_a_restart_and_need_no_audio_for_it(tmp_path, workers):
     clips = make_clips(tmp_path, range(6))
     first, second = make_model("first"), make_model("second", 1)
-    activate_model(first)
+    make_live(first)
     wait_until(lambda: all_scored(first))
     for clip in clips:
         clip.original.storage.delete(clip.original.name)
-    activate_model(second)
+    make_live(second)
     wait_until(lambda: all_scored(second), seconds=20)
     assert first.rewards.count() == 6
     assert all(worker.poll() is None for worker in workers)

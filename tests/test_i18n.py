@@ -19,10 +19,10 @@ from django.utils import translation
 from django.views.defaults import server_error
 
 from arena import language
+from scoring.boards.refit import refit_board
 from scoring.inputs import NOT_RANKED
-from scoring.services import refit_board
 from scoring.stats.board_method import QUALITY_RULES
-from scoring.templatetags.boards import EXCLUDED
+from scoring.wording.boards import EXCLUDED
 
 from . import browser as stage
 from .test_boards import cast

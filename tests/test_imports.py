@@ -7,7 +7,7 @@ from annotations.imports import import_votes
 from annotations.models import Vote
 from arena.models import Battle, Rater, Study, System
 from arena.refusals import Conflict, Refusal
-from scoring import services
+from scoring.boards.refit import refit_board
 
 ROWS = "battle_id,preference,system_a,system_b\nb1,A,x,y\nb2,B,x,y\nb3,TIE,y,z\nb4,BOTH_BAD,x,z\n"
 
@@ -25,7 +25,7 @@ def votes_csv(tmp_path, db):
 def test_imported_votes_give_a_board_in_a_study_of_their_own(votes_csv, client):
     call_command("import_votes", votes_csv(ROWS))
     study = Study.objects.get(slug="their-votes")
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     assert edition.n_votes == 3
     assert edition.excluded == {"both_bad": 1}
     assert edition.result["n_without_rater"] == 3

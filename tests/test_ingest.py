@@ -15,7 +15,7 @@ from arena.models import Clip, Excerpt, Study, System
 from arena.serving.stock import Stock
 from scoring.demo.synth import write_wav
 from scoring.models import RewardModel
-from scoring.services import activate_model
+from tests.reward_models import make_live
 
 RATE = 16_000
 
@@ -146,7 +146,7 @@ def make_model(name):
     model = RewardModel.objects.create(
         name=name, encoders=[block], weights=f"weights/{name}.safetensors", sha256=sha256
     )
-    return activate_model(model)
+    return make_live(model)
 
 
 def test_a_clip_whose_original_is_gone_is_rejected_and_can_be_tried_again(manifest):

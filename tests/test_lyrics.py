@@ -10,7 +10,8 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Vote
 from arena.models import Battle, Prompt, Study, System
-from scoring import services
+from scoring import inputs
+from scoring.boards.refit import board_is_due, rebuild_edition, refit_board
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BadCovariate
 
@@ -66,8 +67,8 @@ def say(name, sings):
 
 def test_what_singing_is_worth_where_there_are_lyrics_comes_back_and_so_do_the_ratings(sung):
     vote(sung, 3000)
-    plain = services.refit_board(sung).result
-    result = services.refit_board(sung, covariates=["lyrics", "slot"]).result
+    plain = refit_board(sung).result
+    result = refit_board(sung, covariates=["lyrics", "slot"]).result
     effect, slot = result["effects"]["lyrics"], result["effects"]["slot"]
     assert effect["low"] < EFFECT < effect["high"]
     assert effect["high"] - effect["low"] < 0.6
@@ -81,8 +82,8 @@ def test_what_singing_is_worth_where_there_are_lyrics_comes_back_and_so_do_the_r
 
 def test_the_sign_is_of_the_slot_and_only_prompts_with_lyrics_have_it(sung):
     vote(sung, 200)
-    config = services.refit_board(sung, covariates=["lyrics", "slot"]).config
-    votes = services.inputs.board_votes(sung, ledger.head(), config)
+    config = refit_board(sung, covariates=["lyrics", "slot"]).config
+    votes = inputs.board_votes(sung, ledger.head(), config)
     sings = np.array([SINGERS[name] for name in votes.systems], dtype=float)
     with_lyrics = votes.prompt == Prompt.objects.get(text="A ballad").pk
     assert votes.covariates["lyrics"].tolist() == (with_lyrics * (sings[votes.a] - sings[votes.b])).tolist()
@@ -92,7 +93,7 @@ def test_the_sign_is_of_the_slot_and_only_prompts_with_lyrics_have_it(sung):
 def test_a_vote_on_lyrics_with_a_system_of_which_it_is_not_known_is_left_out_and_others_stay(sung):
     vote(sung, 300)
     say("cedar", None)
-    edition = services.refit_board(sung, covariates=["lyrics"])
+    edition = refit_board(sung, covariates=["lyrics"])
     asked = Battle.objects.filter(prompt__lyrics__gt="")
     unknown = (asked.filter(system_a__name="cedar") | asked.filter(system_b__name="cedar")).count()
     assert edition.excluded == {"covariate_unknown": unknown}
@@ -102,13 +103,13 @@ def test_a_vote_on_lyrics_with_a_system_of_which_it_is_not_known_is_left_out_and
 def test_a_vote_that_came_without_its_prompt_may_have_had_lyrics(sung):
     vote(sung, 300)
     vote(sung, 10, seed=1, prompts=[None])
-    assert services.refit_board(sung, covariates=["lyrics"]).excluded == {"covariate_unknown": 10}
+    assert refit_board(sung, covariates=["lyrics"]).excluded == {"covariate_unknown": 10}
 
 
 def test_where_only_lyrics_were_asked_for_it_is_part_of_the_ratings(sung):
     vote(sung, 300, prompts=list(Prompt.objects.filter(lyrics__gt="")))
     with pytest.raises(BadCovariate, match="differences between systems"):
-        services.refit_board(sung, covariates=["lyrics"])
+        refit_board(sung, covariates=["lyrics"])
     assert not sung.editions.exists()
 
 
@@ -117,43 +118,43 @@ def test_where_only_lyrics_were_asked_for_it_is_part_of_the_ratings(sung):
 
 def test_an_edition_rebuilds_after_an_admin_has_learned_better(sung):
     vote(sung, 300)
-    first = services.refit_board(sung, covariates=["lyrics"])
-    assert not services.board_is_due(sung)
+    first = refit_board(sung, covariates=["lyrics"])
+    assert not board_is_due(sung)
     say("cedar", True)
-    assert services.board_is_due(sung)
-    second = services.refit_board(sung, only_if_due=True)
+    assert board_is_due(sung)
+    second = refit_board(sung, only_if_due=True)
     assert second.config["sings_lyrics"] == {**SINGERS, "cedar": True}
     assert second.result != first.result
     say("alder", None)
     for edition in (first, second):
         edition.refresh_from_db()
-        assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
+        assert rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_boards_that_are_not_adjusted_for_it_do_not_mind_what_is_said_of_systems(sung):
     vote(sung, 50)
-    edition = services.refit_board(sung)
+    edition = refit_board(sung)
     say("cedar", True)
     assert "sings_lyrics" not in edition.config
-    assert not services.board_is_due(sung)
+    assert not board_is_due(sung)
 
 
 def test_what_is_said_of_systems_of_other_studies_moves_no_board(sung):
     vote(sung, 300)
     System.objects.create(name="elm", sings_lyrics=True)
-    assert services.refit_board(sung, covariates=["lyrics"]).config["sings_lyrics"] == SINGERS
+    assert refit_board(sung, covariates=["lyrics"]).config["sings_lyrics"] == SINGERS
 
 
 def test_a_system_that_left_the_study_keeps_what_was_known_of_it(sung):
     vote(sung, 300)
-    services.refit_board(sung)
+    refit_board(sung)
     sung.systems.remove(System.objects.get(name="cedar"))
-    assert services.refit_board(sung, covariates=["lyrics"]).config["sings_lyrics"] == SINGERS
+    assert refit_board(sung, covariates=["lyrics"]).config["sings_lyrics"] == SINGERS
 
 
 def test_the_page_says_what_singing_is_worth(sung, client):
     vote(sung, 300)
-    services.refit_board(sung, covariates=["lyrics"])
+    refit_board(sung, covariates=["lyrics"])
     said = client.get("/boards/open/").content.decode()
     assert "Singing the lyrics asked for" in said
     assert "Known to sing lyrics: alder, birch. Known not to: cedar, dogwood." in said

@@ -8,12 +8,12 @@ from django.utils import timezone
 
 from arena import audio
 from scoring import tasks
-from scoring.jury import worker as jury
+from scoring.jury.worker import score_pending
 from scoring.models import Embedding, Reward
 from scoring.reward.encoders.mert import Mert330m
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.reward.head import RankNetHead
-from scoring.services import activate_model
+from tests.reward_models import make_live
 
 from .jury_cast import THREE_BLOCKS, clips, failed, model, nothing_said_before, scored_alone, worker_ends  # noqa: F401 - fixtures among them
 from .reward_models import make_model
@@ -31,22 +31,22 @@ def test_trouble_while_reading_a_clip_is_no_fault_of_the_clip(model, clips, monk
         return decode(path)
 
     monkeypatch.setattr(audio, "decode_once", sometimes)
-    assert jury.score_pending() == 3
+    assert score_pending() == 3
     assert not failed()
     assert [r.getMessage() for r in caplog.records].count(
         f"scoring stops until a later sweep: {type(trouble).__name__}: {trouble}"
     ) == 1
     monkeypatch.undo()
-    assert jury.score_pending() == 0  # its claim has not run out yet
+    assert score_pending() == 0  # its claim has not run out yet
     Embedding.objects.update(claimed_until=timezone.now())
-    assert jury.score_pending() == 1
+    assert score_pending() == 1
 
 
 @pytest.mark.parametrize("trouble", [torch.OutOfMemoryError("CUDA out of memory"), OSError("disk")])
 def test_trouble_with_the_device_marks_no_clip_and_other_encoders_go_on(networks, clips, monkeypatch, trouble):
-    activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
+    make_live(make_model("three blocks", encoder_keys=THREE_BLOCKS))
     monkeypatch.setattr(Mert330m, "embed", lambda *_: raised(trouble))
-    assert jury.score_pending() == 0
+    assert score_pending() == 0
     assert not failed()
     done = Embedding.objects.filter(vector__isnull=False).values_list("encoder", flat=True)
     assert sorted(done) == ["clap-music"] * 4 + ["clap-music-text"] * 4
@@ -54,7 +54,7 @@ def test_trouble_with_the_device_marks_no_clip_and_other_encoders_go_on(networks
 
 def test_a_device_that_fails_ends_the_worker_once_the_other_encoders_are_done(networks, clips, monkeypatch):
     """After such an error CUDA refuses all further work to the process; the supervisor starts another."""
-    activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
+    make_live(make_model("three blocks", encoder_keys=THREE_BLOCKS))
     monkeypatch.setattr(Mert330m, "embed", lambda *_: raised(torch.AcceleratorError("CUDA error")))
     ended = worker_ends(monkeypatch)
     tasks.score_clips()
@@ -93,7 +93,7 @@ def test_the_head_is_on_the_device_too(model, monkeypatch, caplog, trouble, ends
 
 def test_memory_that_runs_out_halves_the_batch_and_goes_on(networks, clips, monkeypatch):
     """The device holds one window at a time; that it ran out is known only by its exception."""
-    model = activate_model(make_model("three blocks", encoder_keys=THREE_BLOCKS))
+    model = make_live(make_model("three blocks", encoder_keys=THREE_BLOCKS))
     alone = {clip.pk: scored_alone(model, clip) for clip in clips}
     network = Mert330m().network()
     forward = type(network).forward
@@ -104,5 +104,5 @@ def test_memory_that_runs_out_halves_the_batch_and_goes_on(networks, clips, monk
         return forward(self, windows)
 
     monkeypatch.setattr(type(network), "forward", small)
-    assert jury.score_pending() == 4
+    assert score_pending() == 4
     assert dict(model.rewards.values_list("clip_id", "value")) == pytest.approx(alone, abs=1e-4)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import AutoModel, HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
+from scoring.reward.checkpoints import BadCheckpoint
 from scoring.reward.encoders.mert import Mert330m
 from scoring.reward.encoders.mert_network import load
-from scoring.reward.head import BadCheckpoint
 from tests.goldens.inputs import music
 from tests.tiny_networks import install_tiny_mert, write_mert
 

@@ -14,8 +14,9 @@ from arena.models import Study
 from scoring.metrics import preference
 from scoring.models import Decision, Retraining, RetrainingRun, RewardModel
 from scoring.registry import live as registry
-from scoring.templatetags.reward_models import HEIGHT, curves_plot, nice_ticks, p_value, reliability_plot
+from scoring.templatetags.reward_models import HEIGHT, curves_plot, nice_ticks, reliability_plot
 from scoring.training import gate, retraining
+from scoring.wording.numbers import p_value
 
 from .reward_models import make_model
 
@@ -170,7 +171,7 @@ def test_a_plot_is_drawn_the_same_in_every_language(whole, client, language):
 
 
 def test_the_board_and_the_front_page_lead_to_the_models(study, client):
-    from scoring.services import refit_board
+    from scoring.boards.refit import refit_board
 
     from .test_boards import cast
 

@@ -10,9 +10,10 @@ from django.core.management import call_command
 
 from scoring.models import RewardModel
 from scoring.reward import weights as weights_module
+from scoring.reward.checkpoints import BadCheckpoint
 from scoring.reward.encoders import get_encoder, muq_mulan
 from scoring.reward.encoders.muq_mulan import PackageMissing
-from scoring.reward.head import BadCheckpoint, RankNetHead
+from scoring.reward.head import RankNetHead
 from scoring.reward.scorer import Scorer
 from tests.tiny_muq import TEXTS, install_tiny_muq, sound, waveforms
 from tests.tiny_networks import GOLDENS

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from arena.models import PairingTable, System
 from arena.services import give_consent
 from arena.serving import process_cache, serve_battle
-from scoring import services
+from scoring.boards.refit import refit_board
 from scoring.stats import pair_design
 from scoring.stats.bradley_terry import fit
 
@@ -144,7 +144,7 @@ def informative(study):
 
 def test_an_edition_writes_the_table_that_the_next_battles_are_drawn_from(informative):
     cast(informative, "ABAB")
-    edition = services.refit_board(informative)
+    edition = refit_board(informative)
     table = informative.pairing_tables.get()
     assert (table.version, table.config["n_votes"], table.config["criterion"]) == (
         edition.number,
@@ -163,7 +163,7 @@ def test_an_edition_writes_the_table_that_the_next_battles_are_drawn_from(inform
 
 def test_other_policies_need_no_table(study):
     cast(study, "AB")
-    services.refit_board(study)
+    refit_board(study)
     assert not PairingTable.objects.exists()
 
 
@@ -173,7 +173,7 @@ def test_who_is_new_is_in_the_table_and_who_has_retired_is_not(informative):
     System.objects.filter(name="alder").update(retired_at="2026-01-01T00:00Z")
     new = System.objects.create(name="dogwood")
     informative.systems.add(new)
-    services.refit_board(informative)
+    refit_board(informative)
     table = informative.pairing_tables.get()
     active = informative.systems.filter(retired_at=None)
     assert table.systems == sorted(active.values_list("pk", flat=True))
@@ -184,7 +184,7 @@ def test_who_is_new_is_in_the_table_and_who_has_retired_is_not(informative):
 def test_the_last_tables_are_kept(informative):
     for _ in range(PairingTable.KEPT + 2):
         cast(informative, "A")
-        services.refit_board(informative)
+        refit_board(informative)
     versions = list(informative.pairing_tables.values_list("version", flat=True))
     assert versions == [5, 4, 3]
 
@@ -192,5 +192,5 @@ def test_the_last_tables_are_kept(informative):
 def test_a_study_of_one_system_has_none(informative):
     cast(informative, "AB")
     informative.systems.set(informative.systems.filter(name="alder"))
-    services.refit_board(informative)
+    refit_board(informative)
     assert not PairingTable.objects.exists()

@@ -8,8 +8,10 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from arena.models import Clip
-from scoring import services, tasks
+from scoring import tasks
 from scoring.boards import prediction_powered
+from scoring.boards.refit import refit_board
+from scoring.jury.rewards import store_rewards
 from scoring.models import RewardModel
 from scoring.stats import board_method
 
@@ -24,7 +26,7 @@ def arena(db, monkeypatch):
     monkeypatch.setattr(simulated_arena, "PROMPTS", 60)
     study = simulated_arena.make_arena()
     simulated_arena.vote(study, 150, simulated_arena.taste())
-    services.refit_board(study)
+    refit_board(study)
     return study
 
 
@@ -37,7 +39,7 @@ def make_model(prompts=None, good=True, **config):
         name=f"jury {RewardModel.objects.count()}", encoders=[], weights="w", sha256="s", status="live", config=config
     )
     liking, rng = simulated_arena.taste(), np.random.default_rng(1)
-    services.store_rewards(model, {pk: liking[pk] if good else rng.normal() for pk in liking})
+    store_rewards(model, {pk: liking[pk] if good else rng.normal() for pk in liking})
     return model
 
 
@@ -77,7 +79,7 @@ def test_rebuilding_gives_the_same_json_whatever_came_later(arena):
         system=late.system, prompt=late.prompt, sha256="later", original="x.wav", status="ready", duration_ms=12_000,
         loudness_lufs=-14.0,
     )  # fmt: skip
-    services.store_rewards(model, {other.pk: 9.0})
+    store_rewards(model, {other.pk: 9.0})
     assert prediction_powered.rebuild(row) == board_method.canonical_json(row.result)
 
 
@@ -123,7 +125,7 @@ def test_a_model_of_an_exports_prompts_is_not_asked(arena):
 
 
 def test_a_board_that_is_no_board_of_half_ties_has_none(arena):
-    services.refit_board(arena, covariates=["slot"])
+    refit_board(arena, covariates=["slot"])
     assert prediction_powered.compute(arena, make_model({"train": []})).result == {"not_offered": "treatment"}
 
 
@@ -139,11 +141,11 @@ def test_the_sweep_writes_one_row_per_edition_and_again_when_clips_were_scored(a
         system=clip.system, prompt=clip.prompt, sha256="new", original="x.wav", status="ready", duration_ms=12_000,
         loudness_lufs=-14.0,
     )  # fmt: skip
-    services.store_rewards(model, {other.pk: 0.0})
+    store_rewards(model, {other.pk: 0.0})
     assert not prediction_powered.is_due(arena, model)
     assert prediction_powered.is_due(arena, model, timezone.now() + timedelta(minutes=11))
     simulated_arena.vote(arena, 5, simulated_arena.taste(), seed=2)
-    services.refit_board(arena)
+    refit_board(arena)
     assert prediction_powered.is_due(arena, model)
 
 

@@ -8,9 +8,10 @@ from scipy.special import expit
 from scipy.stats import binomtest, chi2
 
 from annotations import quality
+from annotations.proportions import wilson
 from annotations.quality import bets, honest
 from annotations.quality.against_board import CALIBRATORS, favours_system, log_calibrated, log_e_path
-from annotations.quality.evidence import bernoulli, wilson
+from annotations.quality.evidence import bernoulli
 from annotations.quality.habits import UNDECIDED, chance_of_run, undecided_at_most
 from annotations.quality.verdict import _careless, _Counts
 

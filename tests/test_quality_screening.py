@@ -14,11 +14,11 @@ from annotations.models import Alarm, Reliability, Screening, Vote
 from annotations.services import withdraw_rater
 from arena.models import Battle, Rater, Study, System
 from scoring import tasks
+from scoring.boards.refit import board_is_due, refit_board
 from scoring.models import QualityReport
 from scoring.screening import answers as rater_answers
 from scoring.screening import sweep as screening
 from scoring.screening.sweep import screen_study, screening_is_due
-from scoring.services import board_is_due, refit_board
 
 from .test_screening import flagged, listens, rate, raters, study  # noqa: F401
 

@@ -8,7 +8,6 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from arena.refusals import Conflict
-from scoring import services
 from scoring.models import Decision, RewardModel
 from scoring.registry import live as registry
 
@@ -47,12 +46,6 @@ def test_making_the_live_model_live_again_changes_nothing_and_says_so(models, ca
     call_command("activate_model", "first")
     assert "live already: nothing to do" in capsys.readouterr().out
     assert len(acts()) == 1
-
-
-def test_the_public_name_activates_and_gives_the_model_back(models):
-    assert services.activate_model(models[0]) is models[0]
-    assert RewardModel.live() == models[0]
-    assert acts() == [(Act.ACTIVATED, "first", None, "manage.py")]
 
 
 def test_rolling_back_twice_goes_two_models_back_and_not_forth_again(models):

@@ -11,8 +11,10 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Alarm, Vote
 from arena.models import Clip, Study
-from scoring import services, tasks
-from scoring.jury import worker as jury
+from scoring import tasks
+from scoring.boards.refit import refit_board
+from scoring.jury.rewards import store_rewards
+from scoring.jury.worker import score_pending
 from scoring.models import AnchorFit, Decision, Embedding, Retraining, RetrainingRun, Reward, RewardModel
 from scoring.registry import live as registry
 from scoring.reward.encoders import get_encoder
@@ -38,7 +40,7 @@ def last_run():
 
 def test_a_better_candidate_goes_through_every_step_and_is_live_at_the_end(arena):
     vote(arena, 300, taste())
-    services.refit_board(arena)
+    refit_board(arena)
     switch_on()
     tasks.retrain()
     run = last_run()
@@ -64,7 +66,7 @@ def test_a_better_candidate_goes_through_every_step_and_is_live_at_the_end(arena
     tasks.retrain()
     run = last_run()
     assert (run.step, run.facts["rescore"]["left"]) == (Step.RESCORE, 40)
-    jury.score_pending()
+    score_pending()
     tasks.retrain()
     assert last_run().step == Step.ANCHORS
     tasks.retrain()
@@ -167,18 +169,18 @@ def test_a_clip_whose_embedding_is_damaged_is_not_waited_for(arena):
     rescore_step()
     tasks.retrain()
     assert last_run().facts["rescore"]["left"] == 40
-    assert jury.score_pending() == 39
+    assert score_pending() == 39
     tasks.retrain()
     assert (last_run().step, last_run().facts["rescore"]["left"]) == (Step.ANCHORS, 0)
 
 
 def test_rewards_under_another_model_are_not_those_that_are_waited_for(arena):
-    jury.score_pending()
+    score_pending()
     live = RewardModel.live()
     assert not retraining.unrewarded(live).exists()
     other = make_model("other", seed=1)
     assert retraining.unrewarded(other).count() == 40
-    services.store_rewards(other, {Clip.objects.first().pk: 1.0})
+    store_rewards(other, {Clip.objects.first().pk: 1.0})
     assert retraining.unrewarded(other).count() == 39
 
 
@@ -410,7 +412,7 @@ def test_a_candidate_that_a_person_made_live_is_not_judged(arena):
 
 def test_the_command_does_a_whole_run_now_and_prints_each_step(arena, capsys):
     vote(arena, 300, taste())
-    services.refit_board(arena)
+    refit_board(arena)
     call_command("retrain")
     said = capsys.readouterr().out
     for words in ("unseen 300", "train a candidate:", "p = ", "rescore the clips:", "is done", "is live"):

@@ -18,7 +18,7 @@ from arena.models import Again, Battle, Clip
 from arena.refusals import Refusal
 from arena.services import give_consent
 from arena.serving import ask_again, serve_battle
-from scoring import services
+from scoring.anchors.refit import refit_anchors
 from scoring.models import Embedding, RewardModel, TrainingMark
 from scoring.pages.staff import QUEUE_COLUMNS
 from scoring.staff import disagreements
@@ -189,7 +189,7 @@ def test_votes_on_what_was_served_again_move_the_queue_but_not_the_board_nor_the
     found = edition(study)
     assert found.n_votes == 1 and found.excluded == {"again": 2}
     assert queue(study) == []
-    assert services.refit_anchors(study, RewardModel.live()).n_pairs == 1
+    assert refit_anchors(study, RewardModel.live()).n_pairs == 1
 
 
 def embed_all():

@@ -14,7 +14,7 @@ from arena.models import Clip
 from scoring import tasks
 from scoring.api import score as score_api
 from scoring.file_scoring import jobs as score_jobs
-from scoring.jury import worker as jury
+from scoring.jury.worker import score_pending
 from scoring.models import Reward, ScoreJob
 
 from .audio_files import write, write_plain_wav
@@ -39,7 +39,7 @@ def test_a_file_gets_the_reward_that_it_gets_as_a_clip_of_the_arena(study, model
     path = sound(tmp_path)
     clip = Clip.objects.first()
     clip.original.save("originals/song.wav", ContentFile(path.read_bytes()))
-    jury.score_pending()
+    score_pending()
     as_clip = Reward.objects.get(clip=clip, reward_model=model).value
     body = rosa.send("/api/score/", path, prompt=clip.prompt.text).json()
     assert body["reward"] == pytest.approx(as_clip, abs=1e-5)

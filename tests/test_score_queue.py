@@ -12,7 +12,7 @@ from scoring import tasks
 from scoring.api import score as score_api
 from scoring.file_scoring import jobs as score_jobs
 from scoring.jury import embedding
-from scoring.jury import worker as jury
+from scoring.jury.worker import score_pending
 from scoring.models import ScoreJob
 
 from .score_cast import Researcher, make_model, model, no_worker, rosa, sound  # noqa: F401 - fixtures among them
@@ -98,16 +98,16 @@ def test_clips_wait_while_a_researcher_does_but_each_sweep_does_a_batch(
 ):
     monkeypatch.setattr(embedding, "BATCH", 2)
     rosa.send("/api/score/", sound(tmp_path))
-    assert jury.score_pending() == 2
+    assert score_pending(others_wait=score_jobs.are_waiting) == 2
     score_jobs.work_off()
-    assert jury.score_pending() == 4
+    assert score_pending() == 4
 
 
 def test_files_that_keep_coming_do_not_keep_a_new_live_model_from_its_rewards(
     six_clips, model, rosa, no_worker, monkeypatch, tmp_path
 ):
     """The messages that ask for clips to be scored have all run out by the time the files are."""
-    jury.score_pending()
+    score_pending()
     newer = make_model("newer", seed=5)
     for _ in range(2):
         rosa.send("/api/score/", sound(tmp_path))

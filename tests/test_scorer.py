@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from scoring.reward.checkpoints import BadCheckpoint
 from scoring.reward.encoders import get_encoder, resample
 from scoring.reward.encoders.spectral import SpectralEncoder
-from scoring.reward.head import BadCheckpoint, RankNetHead, save_head
+from scoring.reward.head import RankNetHead, save_head
 from scoring.reward.scorer import PROBE_RATE, Scorer, encoder_metadata, probe
 
 from . import tiny_networks

@@ -16,8 +16,8 @@ from arena.services import give_consent
 from arena.serving import serve_battle
 from arena.serving.stock import Stock
 from scoring.boards.exclusions import exclusions
+from scoring.boards.refit import rebuild_edition, refit_board
 from scoring.screening.sweep import screen_study, screening_is_due
-from scoring.services import rebuild_edition, refit_board
 from scoring.stats import board_method
 
 from .conftest import make_clip

@@ -7,8 +7,9 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Alarm, Vote
 from annotations.services import flag, withdraw_rater
-from scoring import services, tasks
+from scoring import tasks
 from scoring.boards import standings
+from scoring.boards.refit import board_is_due, refit_board
 from scoring.models import Standing
 from scoring.stats import board_method, pair_counts
 
@@ -26,10 +27,10 @@ def rings():
 @pytest.mark.parametrize("treatment", list(board_method.TREATMENTS))
 def test_ratings_with_the_votes_since_are_those_of_the_next_edition(study, treatment):
     cast(study, ["A", "B", "TIE", "A", "BOTH_BAD", "B"])
-    services.refit_board(study, treatment=treatment)
+    refit_board(study, treatment=treatment)
     cast(study, ["B", "TIE", "BOTH_BAD", "A", "A"])
     standing = standings.move_on(study)
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     assert standing.ratings == pytest.approx(ratings_of(edition), abs=2e-6)
     assert standing.n_votes == edition.n_votes
     assert not rings()
@@ -40,7 +41,7 @@ def test_a_vote_that_is_withdrawn_flagged_or_cleared_since_is_counted_out_or_in_
     caught = Vote.objects.filter(rater=stays).order_by("pk")
     flag(caught[0], "too_fast", 1)
     ledger.catch_up()
-    assert services.refit_board(study).n_votes == 7
+    assert refit_board(study).n_votes == 7
     withdraw_rater(leaves)
     flag(caught[0], "cleared", 1)
     flag(caught[1], "too_fast", 1)
@@ -49,7 +50,7 @@ def test_a_vote_that_is_withdrawn_flagged_or_cleared_since_is_counted_out_or_in_
     flag(Vote.objects.order_by("-pk").first(), "too_fast", 1)  # of the new ones
     ledger.catch_up()
     standing = standings.move_on(study)
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     assert standing.n_votes == edition.n_votes == 4
     assert standing.ratings == pytest.approx(ratings_of(edition), abs=2e-6)
     assert not rings()
@@ -58,35 +59,35 @@ def test_a_vote_that_is_withdrawn_flagged_or_cleared_since_is_counted_out_or_in_
 def test_moving_on_in_many_steps_is_moving_on_at_once(study):
     rng = np.random.default_rng(1)
     rater = cast(study, "AB")
-    services.refit_board(study)
+    refit_board(study)
     for step in range(6):
         cast(study, rng.choice(["A", "B", "TIE", "BOTH_BAD"], 2).tolist(), rater if step < 2 else None)
         flag(Vote.objects.order_by("?").first(), rng.choice(["too_fast", "cleared"]), int(rng.integers(1000)))
         ledger.catch_up()
         standings.move_on(study)
     in_steps = bytes(Standing.objects.get().counts)
-    services.refit_board(study)
+    refit_board(study)
     assert bytes(Standing.objects.get().counts) == in_steps
     assert not rings()
 
 
 def test_an_edition_rings_where_the_counts_have_gone_astray_and_puts_them_right(study):
     cast(study, "ABAB")
-    services.refit_board(study)
+    refit_board(study)
     standing = Standing.objects.get()
     counts = np.frombuffer(bytes(standing.counts), pair_counts.COUNTS).copy()
     counts["low_won"][0] += 1
     standing.counts = counts.tobytes()
     standing.save()
     cast(study, "A")
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     assert [alarm.detail for alarm in rings()] == [{"edition": 2}]
     assert Standing.objects.get().n_votes == edition.n_votes == 5
 
 
 def test_an_edition_checks_counts_that_a_sweep_has_moved_on_while_it_was_computed(study, monkeypatch):
     cast(study, "ABAB")
-    services.refit_board(study)
+    refit_board(study)
     start = standings.start
 
     def after_a_sweep(edition, votes):
@@ -95,34 +96,34 @@ def test_an_edition_checks_counts_that_a_sweep_has_moved_on_while_it_was_compute
         return start(edition, votes)
 
     monkeypatch.setattr(standings, "start", after_a_sweep)
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     standing = Standing.objects.get()
     assert (edition.n_votes, standing.n_votes, standing.ledger_seq) == (4, 6, 6)
     assert not rings()
     Standing.objects.update(counts=b"")
-    services.refit_board(study)
+    refit_board(study)
     assert rings().count() == 1
     assert Standing.objects.get().n_votes == 8
 
 
 def test_counts_that_have_gone_astray_ring_and_do_not_hold_up_the_other_boards(study):
     rater = cast(study, "ABAB")
-    services.refit_board(study)
+    refit_board(study)
     Standing.objects.update(counts=b"")
     withdraw_rater(rater)
     ledger.catch_up()
     tasks.move_standings_on()
     assert "gone astray" in rings().get().message
     assert not Standing.objects.exists()
-    services.refit_board(study)
+    refit_board(study)
     assert Standing.objects.get().n_votes == 0
 
 
 def test_a_board_whose_votes_weigh_differently_has_no_standing(study):
     cast(study, "ABAB")
-    services.refit_board(study)
+    refit_board(study)
     assert Standing.objects.exists()
-    services.refit_board(study, weighting="uniform_pairs")
+    refit_board(study, weighting="uniform_pairs")
     assert not Standing.objects.exists()
     assert standings.move_on(study) is None
 
@@ -130,7 +131,7 @@ def test_a_board_whose_votes_weigh_differently_has_no_standing(study):
 def test_a_treatment_that_the_votes_no_longer_bear_leaves_no_ratings(study):
     leaves = cast(study, ["TIE"])
     cast(study, "ABAB")
-    services.refit_board(study, treatment="davidson")
+    refit_board(study, treatment="davidson")
     withdraw_rater(leaves)
     ledger.catch_up()
     assert standings.move_on(study).ratings == {}
@@ -139,7 +140,7 @@ def test_a_treatment_that_the_votes_no_longer_bear_leaves_no_ratings(study):
 
 def test_the_sweep_moves_on_what_is_behind_and_leaves_the_rest(study):
     cast(study, "ABAB")
-    services.refit_board(study)
+    refit_board(study)
     before = Standing.objects.get().moved_at
     tasks.move_standings_on()
     assert Standing.objects.get().moved_at == before
@@ -150,7 +151,7 @@ def test_the_sweep_moves_on_what_is_behind_and_leaves_the_rest(study):
 
 def test_the_board_and_its_api_say_what_the_votes_since_have_changed(study, client):
     cast(study, "ABAB")
-    services.refit_board(study)
+    refit_board(study)
     fresh = client.get("/api/leaderboard/", {"study": "open"}).json()
     assert fresh["since"] is None
     assert {row["now"] for group in fresh["groups"] for row in group} == {None}
@@ -162,18 +163,18 @@ def test_the_board_and_its_api_say_what_the_votes_since_have_changed(study, clie
     assert found["since"] == {"ledger_seq": 7, "n_votes": 7, "at": standing.moved_at.isoformat()}
     assert {row["system"]: row["now"] for group in found["groups"] for row in group} == standing.ratings
     assert "Votes have come since this edition" in client.get("/boards/open/").content.decode()
-    services.refit_board(study)
+    refit_board(study)
     old = client.get("/api/leaderboard/", {"study": "open", "edition": 1}).json()
     assert old["since"] is None
 
 
 def test_what_an_edition_counted_and_left_out_are_all_the_votes_of_before(study):
     cast(study, ["A", "BOTH_BAD", "B"])
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     assert edition.n_votes + sum(edition.excluded.values()) == 3
-    assert not services.board_is_due(study)
+    assert not board_is_due(study)
     cast(study, "A")
-    assert services.board_is_due(study)
+    assert board_is_due(study)
 
 
 def test_counts_add_up_and_are_never_below_zero():

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from scoring import tasks
 from scoring.jury import claims
-from scoring.jury import worker as jury
+from scoring.jury.worker import score_pending
 from scoring.models import Embedding, Reward
 from scoring.reward.encoders.spectral import SpectralEncoder
-from scoring.services import activate_model
+from tests.reward_models import make_live
 
 from .jury_cast import (  # noqa: F401 - fixtures among them
     clips,
@@ -37,7 +37,7 @@ def embed(self, batch):
         os.kill(os.getpid(), 9)
     return real(self, batch)
 SpectralEncoder.embed = embed
-jury.score_pending()
+score_pending()
 """
 
 
@@ -48,7 +48,7 @@ def test_a_clip_that_kills_its_workers_takes_its_neighbours_along_once_and_is_gi
     before = make_clips(tmp_path, range(2))
     killer = make_clip(written(tmp_path / "killer.wav", music(7, seconds=1.5)))
     after = make_clips(tmp_path, range(2, 4))
-    activate_model(make_model("first"))
+    make_live(make_model("first"))
 
     def attempts():
         rows = dict(Embedding.objects.values_list("clip_id", "attempts"))
@@ -66,7 +66,7 @@ def test_a_clip_that_kills_its_workers_takes_its_neighbours_along_once_and_is_gi
     row = Embedding.objects.get(clip=killer)
     asked = {"action": "try_again", "_selected_action": [row.pk]}
     admin_client.post(reverse("admin:scoring_embedding_changelist"), asked)
-    assert jury.score_pending() == 1  # it does not kill here
+    assert score_pending() == 1  # it does not kill here
     assert Embedding.objects.get(clip=killer).attempts == 1
 
 
@@ -97,7 +97,7 @@ def test_a_clip_that_fails_the_device_of_every_worker_is_given_up_and_the_others
     first = make_clips(tmp_path, range(2))
     breaks = make_clip(written(tmp_path / "breaks.wav", music(7, seconds=2.0)))
     rest = make_clips(tmp_path, range(2, 4))
-    model = activate_model(make_model("first"))
+    model = make_live(make_model("first"))
     device = Device(monkeypatch)
     assert [device.next_worker_ends() for _ in range(4)] == [True, True, True, False]
     assert failed() == {breaks.pk: {"spectral": claims.GAVE_UP}}
@@ -128,7 +128,7 @@ def test_a_suspect_is_for_a_worker_that_has_nothing_else(clips, time_passes):
 def test_trouble_of_the_machine_that_passes_makes_no_suspect(model, clips, monkeypatch):
     monkeypatch.setattr(SpectralEncoder, "embed", lambda *_: (_ for _ in ()).throw(MemoryError("no memory")))
     for _ in range(claims.MAX_ATTEMPTS + 1):
-        assert jury.score_pending() == 0
+        assert score_pending() == 0
         assert Embedding.objects.filter(claimed_until__gt=timezone.now(), attempts=0).count() == 4
         Embedding.objects.update(claimed_until=timezone.now())  # a minute passes
     monkeypatch.undo()

@@ -17,8 +17,8 @@ from arena.refusals import NotFound
 from arena.services import give_consent
 from scoring.staff import system_report
 from scoring.stats.board_method import GROUNDED
-from scoring.templatetags.boards import DASH
 from scoring.templatetags.staff import rating_history_plot, reward_plot
+from scoring.wording.numbers import DASH
 
 from .conftest import make_clip
 from .staff_cast import clip_of, edition, live_model, logged_in, staff, vote  # noqa: F401 - fixtures among them

@@ -66,7 +66,7 @@ def test_an_ablated_candidate_reads_some_blocks_of_the_votes_that_all_of_them_co
     other.key, other.dimension, other.kind = "other", 4, "audio"
     known = {"other": other, "spectral": get_encoder("spectral")}
     monkeypatch.setattr("scoring.training.candidates.get_encoder", lambda key: known[key])
-    monkeypatch.setattr("scoring.jury.worker.get_encoder", lambda key, revision: known[key])
+    monkeypatch.setattr("scoring.jury.embedding.get_encoder", lambda key, revision: known[key])
     model = train_candidate(arena, encoder_keys=["spectral", "other"], blocks=["other"])
     assert [block["key"] for block in model.encoders] == ["other"]
     assert model.config["encoders"] == ["spectral", "other"]

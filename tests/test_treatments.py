@@ -14,7 +14,8 @@ from arena.models import Clip
 from arena.refusals import Conflict
 from arena.services import give_consent
 from arena.serving import serve_battle
-from scoring import services
+from scoring import inputs
+from scoring.boards.refit import board_is_due, rebuild_edition, refit_board
 from scoring.inputs.covariates import covariates_of
 from scoring.models import Edition
 from scoring.stats import board_method
@@ -101,55 +102,55 @@ def test_an_empty_board_is_empty_under_every_treatment():
 
 def test_an_edition_of_version_1_still_rebuilds(study):
     cast(study, EVERY_ANSWER)
-    edition = services.refit_board(study)
+    edition = refit_board(study)
     seq, config = edition.ledger_seq, {**VERSION_1, "excluded_flags": edition.config["excluded_flags"]}
     old = Edition.objects.create(
         study=study, number=2, method="bradley-terry", method_version=1, config=config, ledger_seq=seq,
         input_hash=edition.input_hash, n_votes=5, excluded={"both_bad": 1}, created_at=edition.created_at,
-        result=board_method.compute(services.inputs.board_votes(study, seq, config), config),
+        result=board_method.compute(inputs.board_votes(study, seq, config), config),
     )  # fmt: skip
-    assert services.rebuild_edition(old) == board_method.canonical_json(old.result)
+    assert rebuild_edition(old) == board_method.canonical_json(old.result)
     assert ratings(old.result) == ratings(edition.result)
 
 
 @pytest.mark.parametrize(("treatment", "n_votes"), [("half_tie", 5), ("davidson", 5), ("grounded", 6)])
 def test_the_treatment_is_in_the_configuration_and_rebuilds(study, treatment, n_votes):
     cast(study, EVERY_ANSWER)
-    edition = services.refit_board(study, treatment=treatment)
+    edition = refit_board(study, treatment=treatment)
     assert edition.config["treatment"] == treatment
     assert edition.config["both_bad"] == board_method.TREATMENTS[treatment]["both_bad"]
     assert (edition.n_votes, edition.excluded) == (n_votes, {} if treatment == "grounded" else {"both_bad": 1})
     edition.refresh_from_db()
-    assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
+    assert rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_a_treatment_once_chosen_stays(study):
     cast(study, EVERY_ANSWER)
-    services.refit_board(study, treatment="grounded")
-    assert not services.board_is_due(study)
+    refit_board(study, treatment="grounded")
+    assert not board_is_due(study)
     cast(study, "A")
-    assert services.refit_board(study, only_if_due=True).config["treatment"] == "grounded"
+    assert refit_board(study, only_if_due=True).config["treatment"] == "grounded"
 
 
 def test_a_treatment_whose_answers_nobody_gave_is_refused_and_no_edition_written(study):
     cast(study, "ABA")
     with pytest.raises(NotOffered, match="no tie"):
-        services.refit_board(study, treatment="davidson")
+        refit_board(study, treatment="davidson")
     assert not study.editions.exists()
 
 
 def test_a_board_goes_back_to_half_ties_when_the_votes_no_longer_bear_its_treatment(study):
     cast(study, "AB")
     rater = cast(study, EVERY_ANSWER)
-    services.refit_board(study, treatment="grounded")
+    refit_board(study, treatment="grounded")
     withdraw_rater(rater)
     ledger.extend()
-    assert services.refit_board(study).config["treatment"] == "half_tie"
+    assert refit_board(study).config["treatment"] == "half_tie"
 
 
 def test_the_page_and_the_api_say_what_zero_is(study, client):
     cast(study, EVERY_ANSWER)
-    services.refit_board(study, treatment="grounded")
+    refit_board(study, treatment="grounded")
     page = client.get("/boards/open/").content.decode()
     assert "Zero is absolute" in page
     assert "“Both bad” is an answer of its own." in page
@@ -182,25 +183,25 @@ def played(study):
 
 
 def test_a_board_adjusted_for_covariates_says_their_effects_and_rebuilds(played):
-    edition = services.refit_board(played, covariates=["slot", "first_played"])
+    edition = refit_board(played, covariates=["slot", "first_played"])
     assert edition.config["covariates"] == ["slot", "first_played"]
     assert list(edition.result["effects"]) == ["slot", "first_played"]
     first = edition.result["effects"]["first_played"]
     assert 0 < first["value"] < first["high"]  # four of six votes went to the clip that was played first
     edition.refresh_from_db()
-    assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
+    assert rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_votes_whose_covariates_are_not_known_are_left_out_and_counted(played):
-    edition = services.refit_board(played, covariates=["first_played"])
+    edition = refit_board(played, covariates=["first_played"])
     assert (edition.n_votes, edition.excluded) == (24, {"covariate_unknown": 2})
-    assert services.refit_board(played, covariates=["slot"]).n_votes == 26
+    assert refit_board(played, covariates=["slot"]).n_votes == 26
 
 
 def test_the_votes_as_arrays_carry_their_covariates_with_units_and_signs(study):
     cast_played(study, "AB", "AB")
     Clip.objects.filter(system__name="alder").update(duration_ms=32_000, loudness_lufs=-20)
-    found = services.inputs.study_votes(
+    found = inputs.study_votes(
         study,
         ledger.head(),
         covariates=covariates_of({"covariates": ["slot", "first_played", "duration", "loudness", "heard"]}),
@@ -219,28 +220,28 @@ def test_the_votes_as_arrays_carry_their_covariates_with_units_and_signs(study):
 def test_a_covariate_that_never_varied_is_refused_and_no_edition_written(study):
     cast_played(study, "ABAB", "AAAA")
     with pytest.raises(BadCovariate, match="first_played"):
-        services.refit_board(study, covariates=["first_played"])
+        refit_board(study, covariates=["first_played"])
     assert not study.editions.exists()
 
 
 def test_a_choice_that_would_leave_out_every_vote_is_refused_and_once_made_given_up(study):
     cast(study, "ABAB")
-    services.refit_board(study)
+    refit_board(study)
     with pytest.raises(Conflict, match="Every vote would be left out: covariate_unknown"):
-        services.refit_board(study, covariates=["first_played"])
+        refit_board(study, covariates=["first_played"])
     with pytest.raises(CommandError, match=r"open keeps its board: Every vote .*unknown\.$"):
         call_command("refit_board", "open", "--covariates", "first_played")
     assert study.editions.count() == 1
     cast_played(study, "ABAB", "ABBA")
-    assert services.refit_board(study, covariates=["first_played"]).n_votes == 4
+    assert refit_board(study, covariates=["first_played"]).n_votes == 4
     withdraw_rater(Vote.objects.exclude(first_played="").first().rater)
     ledger.extend()
-    after = services.refit_board(study)
+    after = refit_board(study)
     assert (after.config["covariates"], after.n_votes) == ([], 4)
 
 
 def test_the_page_says_what_the_ratings_are_adjusted_for(played, client):
-    services.refit_board(played, covariates=["first_played"])
+    refit_board(played, covariates=["first_played"])
     page = client.get("/boards/open/").content.decode()
     assert "Adjusted for" in page
     assert "Being played first" in page

@@ -7,7 +7,8 @@ from scipy.special import expit
 from annotations import ledger
 from annotations.models import Vote
 from arena.models import Battle
-from scoring import inputs, services
+from scoring import inputs
+from scoring.boards.refit import rebuild_edition, refit_board
 from scoring.stats import board_method, pair_design
 from scoring.stats.bradley_terry import fit
 
@@ -101,20 +102,20 @@ def test_votes_whose_draw_is_not_known_are_left_out_and_counted(study):
 
 def test_a_board_is_weighted_from_the_edition_on_for_which_that_was_chosen(study):
     cast(study, "ABABBA")
-    plain = services.refit_board(study)
-    weighted = services.refit_board(study, weighting="uniform_pairs")
+    plain = refit_board(study)
+    weighted = refit_board(study, weighting="uniform_pairs")
     assert (plain.config["weighting"], weighted.config["weighting"]) == ("none", "uniform_pairs")
     assert plain.result != weighted.result
     assert plain.input_hash != weighted.input_hash
     cast(study, "A")
-    assert services.refit_board(study).config["weighting"] == "uniform_pairs"
+    assert refit_board(study).config["weighting"] == "uniform_pairs"
     for edition in study.editions.all():
-        assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
+        assert rebuild_edition(edition) == board_method.canonical_json(edition.result)
 
 
 def test_under_uniform_pairing_the_weights_change_nothing(study):
     study.pairing = "uniform"
     study.save()
     cast(study, "ABABBA")
-    plain, weighted = services.refit_board(study), services.refit_board(study, weighting="uniform_pairs")
+    plain, weighted = refit_board(study), refit_board(study, weighting="uniform_pairs")
     assert plain.result == weighted.result

@@ -18,7 +18,8 @@ from annotations.models import Flag, Reliability, Screening, Vote, VoteDetails
 from arena.models import Arrival, Battle, Clip, Consent, Participation, Rater
 from arena.participants import connection_of, participant_of
 from arena.services import headphone_targets
-from scoring import services
+from scoring.anchors.refit import refit_anchors
+from scoring.boards.refit import rebuild_edition, refit_board
 from scoring.models import Reward, RewardModel
 from scoring.releases.numbered import rebuild, release
 from scoring.stats import board_method
@@ -151,8 +152,8 @@ def published(checked):  # noqa: F811
 def publish(study):
     """An edition, an anchor fit, and releases of both contents."""
     ledger.catch_up()
-    edition = services.refit_board(study)
-    services.refit_anchors(study, RewardModel.live())
+    edition = refit_board(study)
+    refit_anchors(study, RewardModel.live())
     return edition, [release("votes"), release("pairs", "csv")]
 
 
@@ -219,7 +220,7 @@ def test_what_was_published_before_still_rebuilds_and_what_comes_after_leaves_th
     edition, releases = publish(published)
     somebody.listener.delete("/api/raters/me/")
     later, new_releases = publish(published)
-    assert services.rebuild_edition(edition) == board_method.canonical_json(edition.result)
+    assert rebuild_edition(edition) == board_method.canonical_json(edition.result)
     for old in releases:
         written = io.BytesIO()
         assert rebuild(old, written) == old.sha256

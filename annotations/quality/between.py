@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from .evidence import Floats, answers, wilson
+from annotations.proportions import wilson
+
+from .evidence import Floats, answers
 
 GROUPS = 50
 LEVEL = 0.95

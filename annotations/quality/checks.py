@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln
 
-from .evidence import Evidence, Floats, answers, bernoulli, decisive, of_path, running, wilson
+from annotations.proportions import wilson
+
+from .evidence import Evidence, Floats, answers, bernoulli, decisive, of_path, running
 
 CAREFUL_GOLD = (19.0, 1.0)  # Beta of a careful listener's chance to pass a gold: mean 0.95, one in ten below 0.89
 INCONSISTENT = (0.05, 0.2, 0.35)  # chances to prefer the same clip again that no listener has

@@ -1,4 +1,4 @@
-"""What every rule is made of: answers as numbers, an e-value, an interval.
+"""What every rule is made of: answers as numbers, an e-value.
 
 An e-value is a number of expectation at most 1 if the rater is honest: a bet against the rater, at fair odds, by
 someone who cannot see the future. Its running product along the votes may be looked at after every vote: the
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
 ANSWERS = ("A", "B", "TIE", "BOTH_BAD")
@@ -61,19 +60,6 @@ def answers(name: str, preference: ArrayLike) -> NDArray[np.str_]:
 def decisive(preference: NDArray[np.str_]) -> NDArray[np.bool_]:
     """bool [V]: one clip was preferred."""
     return (preference == "A") | (preference == "B")
-
-
-def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of a proportion, inside [0, 1] (Wilson 1927, JASA 22); None where nothing was counted. Half successes
-    are fine, and so is an n that is an effective one.
-    """
-    if n == 0:
-        return None
-    z = float(ndtri((1 + level) / 2))
-    share, scale = successes / n, 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / scale
-    reach = z / scale * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return float(max(middle - reach, 0.0)), float(min(middle + reach, 1.0))
 
 
 def bernoulli(n: ArrayLike, hits: ArrayLike, null: float, alternatives: ArrayLike) -> Floats:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .evidence import Evidence, Floats, answers, bernoulli, decisive, mixture, of_path, running, wilson
+from annotations.proportions import wilson
+
+from .evidence import Evidence, Floats, answers, bernoulli, decisive, mixture, of_path, running
 from .honest import Heard, heard
 
 SLOT_LEANS = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)  # logits towards B, on top of what is heard

@@ -34,6 +34,12 @@ class Status(models.TextChoices):
     REJECTED = "rejected"
 
 
+class SystemQuerySet(models.QuerySet):
+    def ids_of(self, names):
+        """{name: id} of those of the names that are there."""
+        return dict(self.filter(name__in=list(names)).values_list("name", "pk"))
+
+
 class System(models.Model):
     """A generator under test, known by the name its makers give it."""
 
@@ -44,6 +50,8 @@ class System(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     retired_at = models.DateTimeField(null=True, blank=True, help_text="No longer served; its votes stay.")
+
+    objects = SystemQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

@@ -2,6 +2,7 @@
 
 from annotations.models import Ledger
 from scoring.models import RewardModel
+from scoring.stats.rounding import rounded
 
 MOST_FITS = 60  # of a history; of more, evenly spread ones and the last
 
@@ -29,7 +30,7 @@ def anchors_json(study, model=None):
 
 
 def _bias(row):
-    known = {name: None if (value := getattr(row, name)) is None else round(value, 6) for name in
+    known = {name: None if (value := getattr(row, name)) is None else rounded(value) for name in
              ("bias", "stderr", "low", "high")}  # fmt: skip
     return {"system": row.system.name, **known, "n_pairs": row.n_pairs, "n_needed": row.n_needed}
 
@@ -53,7 +54,7 @@ def _history(fits):
             "created_at": one.created_at.isoformat(),
             "ledger_seq": one.ledger_seq,
             "n_pairs": one.n_pairs,
-            "biases": {row.system.name: round(row.bias, 6) for row in one.biases.all()},
+            "biases": {row.system.name: rounded(row.bias) for row in one.biases.all()},
         }
         for one in kept.prefetch_related("biases__system")
     ]

@@ -50,7 +50,7 @@ def language_of(accepted):
 
 def categories_are_due(study):
     """Whether the study's last edition has no categories yet."""
-    last = study.editions.order_by("-number").first()
+    last = study.editions.newest()
     return bool(last) and not CategoryBoards.objects.filter(edition=last).exists()
 
 
@@ -60,7 +60,7 @@ def compute_categories(study, now=None):
     hold(Lock.CATEGORIES, study)
     if not categories_are_due(study):
         return None
-    edition = study.editions.order_by("-number")[0]
+    edition = study.editions.newest()
     votes = _votes(edition)
     tags = _tags(votes)
     config = config_of(edition.config, tags)

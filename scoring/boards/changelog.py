@@ -1,119 +1,13 @@
 """The public history of a board: every edition, what moved it, and how two editions differ."""
 
-from django.db import IntegrityError, transaction
-from django.utils import timezone
-
-from annotations.models import Flag, Ledger
 from arena.refusals import NotFound
-from scoring import inputs
-from scoring.models import Edition, EditionChange, RobustnessCard
+from scoring.models import EditionChange, RobustnessCard
 from scoring.stats import board_method, edition_difference
-from scoring.stats.bradley_terry import BadCovariate, NoFiniteEstimate, NotOffered
 from scoring.stats.pair_weights import NONE
 
+from .explanations import FACTS, leader_of, method_of
+
 PAGE = 50
-PER_SWEEP = 20
-FACTS = ("new_votes", "withdrawn", "flagged", "readmitted")
-
-
-# ---- what moved an edition away from the one before it, once, in the worker ----------------------------------
-
-
-def unexplained():
-    """Editions that no EditionChange of this method explains, oldest first; the first of a board needs none."""
-    explained = EditionChange.objects.filter(method_version=edition_difference.METHOD_VERSION).values("edition")
-    return Edition.objects.filter(number__gt=1).exclude(pk__in=explained).order_by("pk").select_related("study")
-
-
-def explain(edition, now=None):
-    """Write what moved the edition. None where another worker has just done so."""
-    result = compute_change(edition)
-    try:
-        with transaction.atomic():
-            return EditionChange.objects.create(
-                edition=edition,
-                method_version=edition_difference.METHOD_VERSION,
-                result=result,
-                created_at=now or timezone.now(),
-            )
-    except IntegrityError:
-        return None
-
-
-def rebuild_change(change):
-    """Its canonical JSON, computed again from the database."""
-    if change.method_version != edition_difference.METHOD_VERSION:
-        raise NotFound(f"{change}: its method {change.method_version} is not in this code.")
-    return board_method.canonical_json(compute_change(change.edition))
-
-
-def compute_change(edition):
-    """The result of an EditionChange. Votes are read only where an old one was excluded or cleared, or the method has
-    changed: else the whole move is that of the new votes."""
-    before = edition.study.editions.get(number=edition.number - 1)
-    settings = edition_difference.changed_settings(before.config, edition.config)
-    same_method = before.config == edition.config and _method(before) == _method(edition)
-    if same_method and not _touched(before, edition):
-        stages, facts = [before.result, *[edition.result] * 3], {"new_votes": edition.n_votes - before.n_votes}
-    else:
-        stages, facts = _stages(before, edition, same_method)
-    return {
-        "from": before.number,
-        "to": edition.number,
-        "facts": {name: facts.get(name, 0) for name in FACTS},
-        "settings": settings,
-        "method": [_method(before), _method(edition)],
-        "reweighed": not settings and before.config != edition.config,
-        "leader": [_leader(before), _leader(edition)],
-        "systems": edition_difference.split(stages),
-    }
-
-
-def _method(edition):
-    return f"{edition.method} {edition.method_version}"
-
-
-def _leader(edition):
-    groups = edition.result["groups"]
-    return groups[0][0]["system"] if groups else None
-
-
-def _touched(before, edition):
-    """Whether anything was said between the editions of a vote that came before the first, that its board minds."""
-    rules = [*before.config["excluded_flags"], Flag.WITHDRAWN, Flag.CLEARED]
-    between = Ledger.objects.filter(study=edition.study, seq__gt=before.ledger_seq, seq__lte=edition.ledger_seq)
-    return between.filter(flag__rule__in=rules, flag__vote__entry__seq__lte=before.ledger_seq).exists()
-
-
-def _stages(before, edition, same_method):
-    """(results of the path's four stages, the facts), by fitting what was never a board."""
-    study, config = edition.study, before.config
-    old = inputs.board_votes(study, before.ledger_seq, config)
-    now = inputs.board_votes(study, edition.ledger_seq, config)
-    with_new = _board(edition_difference.joined(old, now, before.ledger_seq), config)
-    without_excluded = edition.result if same_method else _board(now, config)
-    gone = set(old.seq.tolist()) - set(now.seq.tolist())
-    withdrawn = Ledger.objects.filter(
-        seq__in=gone, vote__flags__rule=Flag.WITHDRAWN, vote__flags__entry__seq__lte=edition.ledger_seq
-    )
-    n_withdrawn = withdrawn.values("seq").distinct().count()
-    facts = {
-        "new_votes": int((now.seq > before.ledger_seq).sum()),
-        "withdrawn": n_withdrawn,
-        "flagged": len(gone) - n_withdrawn,
-        "readmitted": len(set(now.seq[now.seq <= before.ledger_seq].tolist()) - set(old.seq.tolist())),
-    }
-    return [before.result, with_new, without_excluded, edition.result], facts
-
-
-def _board(votes, config):
-    try:
-        return board_method.compute(votes, config)
-    except (NotOffered, BadCovariate, NoFiniteEstimate):
-        return None
-
-
-# ---- as readers see it ---------------------------------------------------------------------------------
 
 
 def changelog(study, before=None):
@@ -134,7 +28,7 @@ def changelog(study, before=None):
                 "created_at": edition.created_at.isoformat(),
                 "n_votes": edition.n_votes,
                 "excluded": edition.excluded,
-                "method": _method(edition),
+                "method": method_of(edition),
                 "treatment": edition.config.get("treatment", board_method.HALF_TIE),
                 "covariates": edition.config.get("covariates", []),
                 "weighting": edition.config.get("weighting", NONE),
@@ -205,8 +99,8 @@ def _end(edition):
         "number": edition.number,
         "created_at": edition.created_at.isoformat(),
         "n_votes": edition.n_votes,
-        "method": _method(edition),
-        "leader": _leader(edition),
+        "method": method_of(edition),
+        "leader": leader_of(edition),
     }
 
 

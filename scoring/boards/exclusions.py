@@ -15,7 +15,7 @@ def exclusions(study, before=None):
 
     A flag that excludes nothing is listed too: nothing that was found out about a vote is kept back. No rater is named.
     """
-    last = study.editions.order_by("-number").first()
+    last = study.editions.newest()
     leaves_out = set(last.config["excluded_flags"] if last else excluded_flags(study))
     flags = Flag.objects.filter(vote__battle__study=study)
     cleared = Flag.objects.filter(vote__battle__study=study, rule=Flag.CLEARED).values("vote")

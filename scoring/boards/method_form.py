@@ -1,4 +1,4 @@
-"""How a study's board is computed, for its staff to choose: a form over what `services.refit_board` takes.
+"""How a study's board is computed, for its staff to choose: a form over what `refit_board` takes.
 
 What was chosen stands in the configuration of the last edition and nowhere else, and the next edition keeps it. So the
 form, the command and the board cannot disagree. That the votes bear a choice is only known once the board is computed,
@@ -10,18 +10,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from arena.refusals import Conflict
-from scoring import services
+from scoring.boards.refit import refit_board
 from scoring.inputs.covariates import COVARIATES, in_order
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BadCovariate, NotOffered
-from scoring.stats.pair_weights import NONE, UNIFORM_PAIRS
-from scoring.templatetags.boards import EFFECTS, EXCLUDED
-from scoring.templatetags.robustness import METHODS
-
-WEIGHTINGS = {
-    NONE: gettext_lazy("every vote counts the same"),
-    UNIFORM_PAIRS: gettext_lazy("as if every pair had been equally likely"),
-}
+from scoring.wording.boards import EFFECTS, EXCLUDED
+from scoring.wording.methods import METHODS, WEIGHTINGS
 
 
 class MethodForm(forms.Form):
@@ -71,10 +65,10 @@ def _left_out(reasons):
 
 
 def _refit(study, choice):
-    last = study.editions.order_by("-number").first()
+    last = study.editions.newest()
     if not last:
         raise Conflict(_("There is no edition yet, so nobody can tell which methods these votes bear."))
     before = board_method.choice_of(last.config)
     if {**before, "covariates": in_order(before["covariates"])} == choice:
         raise Conflict(_("The board is computed in this way already."))
-    return services.refit_board(study, **choice)
+    return refit_board(study, **choice)

@@ -8,20 +8,21 @@ from annotations.models import Vote
 from arena.refusals import NotFound
 from scoring.models import Reward, RewardModel
 from scoring.stats.board_method import OVERALL
+from scoring.stats.rounding import rounded
 
 from . import categories, standings
 
 
 def find_edition(study, number=None, category=OVERALL):
     """The numbered edition, or the last that has the category; None before the first."""
-    editions = study.editions.order_by("-number")
+    editions = study.editions
     if category != OVERALL and number is None:
-        found = editions.filter(categories__isnull=False).first() or editions.first()
+        found = editions.filter(categories__isnull=False).newest() or editions.newest()
         if not found:
             raise NotFound(f"There is no category {category!r}: {study.slug} has no edition yet.")
         return found
     if number is None:
-        return editions.first()
+        return editions.newest()
     edition = editions.filter(number=number).first()
     if not edition:
         raise NotFound(f"{study.slug} has no edition {number}.")
@@ -98,11 +99,9 @@ def _jury(study, model):
         .order_by()
     )
     for row in means:
-        stderr = None if row["deviation"] is None else round(row["deviation"] / row["n"] ** 0.5, 6)
-        jury[row["clip__system__name"]].update(
-            mean_reward=round(row["mean"], 6), reward_stderr=stderr, n_clips=row["n"]
-        )
-    fit = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
+        stderr = None if row["deviation"] is None else rounded(row["deviation"] / row["n"] ** 0.5)
+        jury[row["clip__system__name"]].update(mean_reward=rounded(row["mean"]), reward_stderr=stderr, n_clips=row["n"])
+    fit = study.anchor_fits.newest_of(model)
     for bias in fit.biases.select_related("system") if fit else ():
-        jury[bias.system.name].update(bias=round(bias.bias, 6), bias_stderr=round(bias.stderr, 6), n_pairs=bias.n_pairs)
+        jury[bias.system.name].update(bias=rounded(bias.bias), bias_stderr=rounded(bias.stderr), n_pairs=bias.n_pairs)
     return jury

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from scipy.special import expit
 
-from scoring import inputs, services
+from scoring import inputs
 from scoring.models import PredictionPowered, Reward, RewardModel
 from scoring.stats.board_method import HALF_TIE, canonical_json
 from scoring.stats.prediction_powered import fit_prediction_powered
@@ -34,7 +34,7 @@ TREATMENT, PROMPTS_UNKNOWN, FEW_VOTES = "treatment", "prompts_unknown", "few_vot
 
 def is_due(study, model, now=None):
     """The study's last edition has no ratings of this model yet, or has them from before clips were scored."""
-    edition = study.editions.order_by("-number").first()
+    edition = study.editions.newest()
     if not edition:
         return False
     last = edition.prediction_powered.filter(reward_model=model).order_by("-pk").first()
@@ -51,8 +51,8 @@ def compute(study, model, now=None, only_if_due=False):
     hold(Lock.POWERED, study)
     if only_if_due and not is_due(study, model, now):
         return None
-    edition = study.editions.order_by("-number")[0]
-    last_reward = services.last_reward()
+    edition = study.editions.newest()
+    last_reward = inputs.last_reward()
     prompts = sorted(study.prompts.values_list("pk", flat=True))
     config = {
         "credit": "sigmoid of the plain difference of rewards",

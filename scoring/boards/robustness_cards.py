@@ -9,7 +9,7 @@ from django.utils import timezone
 from annotations.models import Ledger
 from annotations.quality import QUALITY_RULES
 from arena.refusals import NotFound
-from scoring import inputs, services
+from scoring import inputs
 from scoring.models import AnchorFit, RewardModel, RobustnessCard
 from scoring.stats import board_method, robustness
 from scoring.workers.locks import Lock, hold
@@ -20,7 +20,7 @@ SETTLED = timedelta(minutes=10)  # how long a card stands before newer anchors m
 def card_is_due(study, now=None):
     """Whether the study's last edition has no card of this method, or one whose reward model or anchors are not those
     of now, and which has stood for a while."""
-    edition = study.editions.order_by("-number").first()
+    edition = study.editions.newest()
     if not edition:
         return False
     card = last_card(edition)
@@ -36,7 +36,7 @@ def last_card(edition):
 def judges(study):
     """(the live model's id, the id of its last anchor fit in the study), None each where there is none."""
     model = RewardModel.live()
-    fit = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first() if model else None
+    fit = study.anchor_fits.newest_of(model)
     return model and model.pk, fit and fit.pk
 
 
@@ -50,13 +50,13 @@ def write_card(study, edition=None, now=None, only_if_due=False):
     hold(Lock.CARD, study)
     if only_if_due and not card_is_due(study, now):
         return None
-    edition = edition or study.editions.order_by("-number").first()
+    edition = edition or study.editions.newest()
     model, fit = judges(study)
     config = {
         "draws": robustness.DRAWS,
         "reward_model": model,
         "anchor_fit": fit,
-        "last_reward": services.last_reward() if model else None,
+        "last_reward": inputs.last_reward() if model else None,
     }
     return RobustnessCard.objects.create(
         edition=edition,

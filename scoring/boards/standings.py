@@ -125,7 +125,7 @@ def _used(records, flagged, config):
 
 def _counted(votes):
     """The COUNTS of a StudyVotes."""
-    ids = dict(System.objects.filter(name__in=votes.systems).values_list("name", "pk"))
+    ids = System.objects.ids_of(votes.systems)
     number = np.array([ids[name] for name in votes.systems], dtype=np.int64)
     return pair_counts.count(number[votes.a], number[votes.b], votes.outcome)
 

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from arena import audio
-from arena.refusals import NotFound
-from scoring.jury import worker as jury
+from scoring.jury import scorers
 from scoring.jury.embedding import MACHINES_FAULT
-from scoring.models import RewardModel
 
 BATCH = 8  # sounds that are scored together
 FILES_FAULT = (audio.AudioRejected, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
@@ -34,22 +32,12 @@ class NoReward:
     reason: str
 
 
-def find_model(name=None):
-    """The reward model of that name, or the live one. Raises NotFound, with the names there are."""
-    model = RewardModel.objects.filter(name=name).first() if name else RewardModel.live()
-    if model:
-        return model
-    known = ", ".join(RewardModel.objects.order_by("pk").values_list("name", flat=True)) or "none yet"
-    missing = f"There is no reward model {name!r}." if name else "No reward model is live."
-    raise NotFound(f"{missing} There are: {known}.")
-
-
 class Judge:
     """A reward model that hears files: the one place here that knows the scorer and the decoder."""
 
     def __init__(self, model):
         self.model = model
-        self.scorer = jury.load_scorer(model.pk)
+        self.scorer = scorers.load_scorer(model.pk)
 
     @property
     def reads_prompts(self):

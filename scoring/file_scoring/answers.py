@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from arena.refusals import BadAudio
 from scoring.registry.calibration import calibration_of, sigmoid
+from scoring.stats.rounding import rounded
 
 from .percentiles import position
 
@@ -19,7 +20,7 @@ def score_json(job, study=None):
         "id": job.pk,
         "filename": item.filename,
         "sha256": item.sha256,
-        "reward": round(item.reward, 6),
+        "reward": rounded(item.reward),
         "reward_model": job.reward_model.name,
         "position": asdict(position(item.reward, job.reward_model)),
         "position_in_study": in_study,
@@ -53,10 +54,10 @@ def _ranked_json(item, ranked, calibration):
     return _file_json(
         item,
         rank=1 + sum(other.reward > item.reward for other in ranked),
-        reward=round(item.reward, 6),
-        margin=round(margin, 6),
+        reward=rounded(item.reward),
+        margin=rounded(margin),
         probability=None if item is best else calibration.probability(margin),
-        sigmoid=None if item is best else round(sigmoid(margin), 6),
+        sigmoid=None if item is best else rounded(sigmoid(margin)),
     )
 
 

@@ -7,17 +7,16 @@ claim runs out, and the next one finds what is left.
 
 import hashlib
 import logging
-import threading
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
 from math import ceil
 from pathlib import PurePath
 from uuid import uuid4
 
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
@@ -25,6 +24,7 @@ from arena.refusals import TooMany, Unavailable
 from arena.services import local_copy
 from scoring.models import RewardModel, ScoreItem, ScoreJob
 from scoring.reward.faults import DeviceFailed
+from scoring.workers.leases import renewed
 
 FOLDER = "uploads"
 LEASE = timedelta(seconds=30)  # renewed while the worker lives
@@ -177,25 +177,10 @@ def _score(job, taken, waiting):
     return [(item, one.reward, one.error) for item, one in zip(taken, scored, strict=True) if is_last or not one.again]
 
 
-@contextmanager
 def _held(job):
     """Keep the job claimed as long as this process lives."""
-    over = threading.Event()
-
-    def renew():
-        try:
-            while not over.wait(LEASE.total_seconds() / 3):
-                ScoreJob.objects.filter(pk=job.pk).update(claimed_until=timezone.now() + LEASE)
-        finally:
-            connection.close()  # this thread's own
-
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    jobs = ScoreJob.objects.filter(pk=job.pk)
+    return renewed(lambda: bool(jobs.update(claimed_until=timezone.now() + LEASE)), LEASE)
 
 
 def _keep(item, reward, error):

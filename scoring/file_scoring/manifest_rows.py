@@ -5,6 +5,7 @@ import math
 from itertools import islice
 
 from scoring.registry.calibration import calibration_of
+from scoring.stats.rounding import rounded
 
 from .score import score_files
 
@@ -91,13 +92,13 @@ class _Judge:
 
     def _results(self, rewards):
         if len(rewards) == 1:
-            return {"reward": round(rewards[0], 6)}
+            return {"reward": rounded(rewards[0])}
         margin = rewards[0] - rewards[1]
         probability = self.calibration.probability(margin)
         return {
-            "reward_a": round(rewards[0], 6),
-            "reward_b": round(rewards[1], 6),
-            "margin": round(margin, 6),
+            "reward_a": rounded(rewards[0]),
+            "reward_b": rounded(rewards[1]),
+            "margin": rounded(margin),
             "probability": "" if probability is None else probability,
         }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from arena import audio
-from scoring.jury import worker as jury
+from scoring.jury import scorers
 from scoring.jury.embedding import MACHINES_FAULT
 from scoring.reward.faults import DeviceFailed, of_the_machine
 
@@ -41,7 +41,7 @@ def score_files(files: Iterable[tuple[str | Path, str]], model) -> Iterator[Scor
 
     Raises what loading the model raises: BadCheckpoint, WeightsMissing, OSError; and DeviceFailed.
     """
-    scorer = jury.load_scorer(model.pk)
+    scorer = scorers.load_scorer(model.pk)
     with ThreadPoolExecutor(DECODERS, "decode") as threads:
         for batch in _batches(_ahead(threads, files)):
             yield from _score_batch(scorer, batch)

@@ -3,7 +3,7 @@
 Everything reads the ledger up to a `seq`, so that the same call later gives the same arrays.
 """
 
-from .rewards import anchor_pairs, clip_rewards, in_columns
+from .rewards import anchor_pairs, clip_rewards, in_columns, last_reward
 from .votes import (
     CREDIT_TO_A,
     NOT_RANKED,
@@ -31,6 +31,7 @@ __all__ = [
     "credits_of",
     "flagged_votes",
     "in_columns",
+    "last_reward",
     "rater_label",
     "reasons_of",
     "study_votes",

@@ -1,10 +1,13 @@
 """What a model says of the clips that were voted on."""
 
 import numpy as np
+from django.db import transaction
+from django.db.models import Max
 
+from scoring.models import Reward
 from scoring.stats.anchor_drift import AnchorPairs
+from scoring.workers.locks import Lock, hold
 
-from ..models import Reward
 from .votes import study_votes
 
 
@@ -16,6 +19,13 @@ def clip_rewards(model, clip_ids, last_reward=None):
     if last_reward is not None:
         rewards = rewards.filter(pk__lte=last_reward)
     return dict(rewards.values_list("clip_id", "value"))
+
+
+@transaction.atomic
+def last_reward():
+    """The id up to which every reward that will ever be there is there; 0 before the first."""
+    hold(Lock.REWARDS)
+    return Reward.objects.aggregate(last=Max("pk"))["last"] or 0
 
 
 def in_columns(rewards, *clips):

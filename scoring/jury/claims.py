@@ -17,12 +17,13 @@ from itertools import groupby, islice
 from operator import itemgetter
 
 import numpy as np
-from django.db import Error, connection
+from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from arena.models import Clip, Status
 from scoring.models import Embedding, Reward
+from scoring.workers.leases import renewed
 
 LEASE = timedelta(seconds=60)  # how long a killed worker's clips wait; a living one renews three times in it
 MAX_ATTEMPTS = 3
@@ -213,16 +214,15 @@ class Lease:
     """Keeps the claims given to it from running out, as long as this process lives and the block is not left."""
 
     def __init__(self):
-        self._rows, self._lock, self._left = set(), threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
+        self._rows, self._lock = set(), threading.Lock()
+        self._renewed = renewed(self._renew, LEASE)
 
     def __enter__(self):
-        self._thread.start()
+        self._renewed.__enter__()
         return self
 
     def __exit__(self, *exc):
-        self._left.set()
-        self._thread.join()
+        return self._renewed.__exit__(*exc)
 
     def hold(self, claims):
         with self._lock:
@@ -247,13 +247,7 @@ class Lease:
         self.drop(claims)
         _extend([row for one in claims for row in one.rows], timezone.now() - timedelta(seconds=1))
 
-    def _keep_renewing(self):
-        while not self._left.wait(LEASE.total_seconds() / 3):
-            with self._lock:
-                rows = list(self._rows)
-            try:
-                _extend(rows, timezone.now() + LEASE)
-            except Error as error:  # at worst a claim runs out, and a clip is embedded twice and stored once
-                logger.warning("claims could not be renewed: %s", error)
-            finally:
-                connection.close()  # this thread's own
+    def _renew(self):
+        with self._lock:
+            rows = list(self._rows)
+        _extend(rows, timezone.now() + LEASE)

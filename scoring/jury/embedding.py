@@ -1,6 +1,7 @@
 """Clips to embeddings, batch after batch: while the device computes one, threads decode and resample the next."""
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from arena import audio
 from arena.services import local_copy
-from scoring.reward.encoders import resample
+from scoring.reward.encoders import get_encoder, resample
 from scoring.reward.faults import DeviceFailed, of_the_machine
 
 from . import claims
@@ -164,3 +165,11 @@ def checked(encoder, vectors, n):
 
 def _reason(failure):
     return f"{type(failure).__name__}: {failure}"
+
+
+def embed_all(blocks):
+    """Embed every clip by every block (key, revision), sharing the work with any running workers."""
+    encoders = [get_encoder(*block) for block in blocks]
+    while any(claims.lacking(blocks)):
+        if not embed_batches(encoders, go_on=lambda: True):
+            time.sleep(0.5)  # another worker has claimed what is left

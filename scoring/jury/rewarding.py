@@ -4,11 +4,11 @@ import numpy as np
 from django.db import transaction
 
 from arena.models import Clip, Status
-from scoring import services
 from scoring.models import RewardModel
 
 from .claims import rewards_of
 from .features import CHUNK, read_features
+from .rewards import lock_rewards, store_rewards
 
 
 def reward_embedded(model, scorer, complain, only=None):
@@ -32,7 +32,7 @@ def reward_embedded(model, scorer, complain, only=None):
 def _reward_chunk(model, scorer, complain, ready):
     """(rewards stored, the last clip looked at, or None at the end). Reads under the lock, so that several workers
     share the clips of a new head instead of each scoring them all."""
-    services.lock_rewards()
+    lock_rewards()
     ids = list(ready.values_list("pk", flat=True)[:CHUNK])
     stored = 0
     if unrewarded := _unrewarded(model, ids):
@@ -57,5 +57,5 @@ def _reward(model, scorer, complain, ids):
         usable = np.isfinite(rewards)
         if not usable.all():
             complain(f"{model} gives no finite reward to clips {clips[~usable].tolist()}")
-        stored = services.store_rewards(model, dict(zip(clips[usable], rewards[usable], strict=True)))
+        stored = store_rewards(model, dict(zip(clips[usable], rewards[usable], strict=True)))
     return stored

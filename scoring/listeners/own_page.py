@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from annotations.checks import MIRRORED
 from annotations.models import Flag, Vote
-from annotations.quality.evidence import wilson
+from annotations.proportions import wilson
 from arena.models import Battle, Consent, Study
 from arena.serving import progress
 

@@ -5,8 +5,8 @@ import shlex
 from django.core.management import CommandError
 
 from arena.refusals import Refusal
-from scoring import services
 from scoring.models import RewardModel
+from scoring.registry import live
 
 
 def check_name(name):
@@ -21,7 +21,7 @@ def check_name(name):
 def make_live(model, by):
     """Activate the candidate. CommandError, where that is refused, says that it is stored all the same."""
     try:
-        services.activate_model(model, by=by)
+        live.activate(model, by)
     except Refusal as refusal:
         raise CommandError(
             f"{refusal} It is stored as a candidate: `python manage.py activate_model {shlex.quote(model.name)}` makes "

@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import binomtest, chi2, kendalltau, rankdata
 
-from annotations.quality.evidence import wilson
+from annotations.proportions import wilson
 
 N_BINS = 10
 LEVEL = 0.95  # of intervals

@@ -8,6 +8,16 @@ from arena.models import Study, System
 from .rewards import RewardModel
 
 
+class AnchorFitQuerySet(models.QuerySet):
+    def newest(self):
+        """The last fit, None before the first."""
+        return self.order_by("-created_at", "-pk").first()
+
+    def newest_of(self, reward_model):
+        """The reward model's last fit; None before the first, and without a model."""
+        return self.filter(reward_model=reward_model).newest() if reward_model else None
+
+
 class AnchorFit(models.Model):
     """One fit of the per-system bias of a reward model to the votes of a study."""
 
@@ -20,6 +30,8 @@ class AnchorFit(models.Model):
     slices = models.JSONField(default=list, help_text="The same by time: each part of the pairs by itself.")
     changes = models.JSONField(default=list, help_text="What the newest part says against those before it.")
     created_at = models.DateTimeField()
+
+    objects = AnchorFitQuerySet.as_manager()
 
     class Meta:
         ordering = ["study", F("created_at").desc()]

@@ -8,6 +8,12 @@ from arena.models import Study, System
 from .rewards import RewardModel
 
 
+class EditionQuerySet(models.QuerySet):
+    def newest(self):
+        """The last edition of a study's, None before the first."""
+        return self.order_by("-number").first()
+
+
 class Edition(models.Model):
     """One immutable, numbered computation of a board."""
 
@@ -22,6 +28,8 @@ class Edition(models.Model):
     excluded = models.JSONField(help_text="Votes not used, by reason.")
     result = models.JSONField(help_text="The canonical result; rebuilding gives the same.")
     created_at = models.DateTimeField()
+
+    objects = EditionQuerySet.as_manager()
 
     class Meta:
         ordering = ["study", "-number"]

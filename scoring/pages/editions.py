@@ -20,7 +20,8 @@ def editions(request, slug):
 def compare(request, slug):
     """Without a choice of two: the last edition and the one before it."""
     study = page_study(request, slug)
-    last = study.editions.order_by("-number").values_list("number", flat=True).first() or 0
+    newest = study.editions.newest()
+    last = newest.number if newest else 0
     to = _number(request, "to") or last
     first = _number(request, "from") or to - 1
     try:

@@ -6,7 +6,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
-from arena.refusals import Conflict
+from arena.refusals import Conflict, NotFound
 from scoring.models import Decision, RewardModel
 from scoring.reward.encoders import get_encoder
 from scoring.workers.locks import Lock, hold
@@ -16,6 +16,17 @@ ANY = object()
 
 class LiveChanged(Conflict):
     """Another act came first: the live model is not the one that this act was to replace."""
+
+
+def find_model(name=None):
+    """The reward model of that name, or the live one. Raises NotFound, with the names there are."""
+    model = RewardModel.objects.filter(name=name).first() if name else RewardModel.live()
+    if model:
+        return model
+    known = ", ".join(RewardModel.objects.order_by("pk").values_list("name", flat=True)) or "none yet"
+    if name:
+        raise NotFound(f"There is no reward model {name!r}. There are: {known}.")
+    raise NotFound(f"No reward model is live. There are: {known}. `manage.py train_reward --activate` makes one.")
 
 
 @transaction.atomic

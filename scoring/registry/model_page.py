@@ -6,8 +6,7 @@ named: who made a model live is for the admin.
 
 from django.db.models import Case, F, Value, When
 
-from annotations.quality.evidence import wilson
-from arena.refusals import NotFound
+from annotations.proportions import wilson
 from scoring.models import Decision, RewardModel
 from scoring.reward.encoders import get_encoder
 
@@ -23,13 +22,6 @@ def all_models():
     place = Case(*(When(status=status, then=Value(n)) for n, status in enumerate(STATUS_ORDER)))
     models = RewardModel.objects.order_by(place, F("activated_at").desc(nulls_last=True), "-pk")
     return [summary(model) for model in models.defer("history", "config")]
-
-
-def find_model(name):
-    model = RewardModel.objects.filter(name=name).first()
-    if not model:
-        raise NotFound(f"There is no reward model {name!r}.")
-    return model
 
 
 def summary(model):

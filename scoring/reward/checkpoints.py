@@ -11,7 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from scoring.reward.head import BadCheckpoint
+
+class BadCheckpoint(ValueError):
+    """A file that holds no usable weights; the message names the file and the tensor."""
 
 
 def read_checkpoint(path: str | os.PathLike, allowed: Sequence = ()) -> Mapping:

@@ -11,7 +11,7 @@ def of_the_machine(error: Exception) -> OSError | MemoryError | None:
     """
     import torch
 
-    from scoring.reward.head import BadCheckpoint
+    from scoring.reward.checkpoints import BadCheckpoint
 
     if isinstance(error, torch.OutOfMemoryError):
         return MemoryError(f"the device ran out of memory: {error}")

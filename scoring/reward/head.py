@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from scoring.reward.checkpoints import BadCheckpoint, named_tensors, read_checkpoint
 from scoring.reward.weights import sha256_of
 
 HIDDEN = (1024, 512, 256, 128)
@@ -23,10 +24,6 @@ DROPOUT = 0.5
 _LINEAR = {"weight", "bias"}
 _NORM = {"weight", "bias", "running_mean", "running_var"}
 _OPTIONAL = {"num_batches_tracked"}
-
-
-class BadCheckpoint(ValueError):
-    """A file that holds no usable head; the message names the file and the tensor."""
 
 
 class RankNetHead(nn.Module):
@@ -114,42 +111,19 @@ def _must_exist(path: Path) -> None:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """The file's tensors by name, all of them finite and, but for counters, floating-point."""
     _must_exist(path)
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except SafetensorError as error:
-            raise BadCheckpoint(f"{path}: not a readable safetensors file ({error})") from error
-    else:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise BadCheckpoint(
-                f"{path}: refused, because it is damaged or holds more than weights; "
-                f"code in a checkpoint is never run ({reason})"
-            ) from error
-    return _state_dict(path, content)
-
-
-def _state_dict(path: Path, content: object) -> dict[str, Tensor]:
-    """Unwrap {'state_dict': ...} and check that what is left are named, finite, floating-point tensors."""
+    content = read_checkpoint(path)
     for wrapper in ("state_dict", "model_state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+        if isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    if not isinstance(content, Mapping) or not content:
-        raise BadCheckpoint(f"{path}: holds no named tensors (found {type(content).__name__})")
-    for name, tensor in content.items():
-        if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            raise BadCheckpoint(f"{path}: entry {name!r} is a {type(tensor).__name__}, not a tensor of a head")
-        if name.rpartition(".")[2] in _OPTIONAL:
-            continue
-        if not tensor.is_floating_point() or tensor.layout is not torch.strided:
-            raise BadCheckpoint(f"{path}: tensor {name} is {tensor.dtype}, {tensor.layout}; expected dense floats")
-        if not torch.isfinite(tensor).all():
-            raise BadCheckpoint(f"{path}: tensor {name} holds NaN or infinite values")
-    return dict(content)
+    if not content:
+        raise BadCheckpoint(f"{path}: holds no named tensors")
+    tensors = named_tensors(path, content)
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() and name.rpartition(".")[2] not in _OPTIONAL:
+            raise BadCheckpoint(f"{path}: tensor {name} is {tensor.dtype}; expected floats")
+    return tensors
 
 
 Layers = list[tuple[str, dict[str, Tensor]]]

@@ -5,8 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from scoring.reward.checkpoints import BadCheckpoint
 from scoring.reward.encoders import KEYS, Encoder, UnknownEncoder, get_encoder
-from scoring.reward.head import BadCheckpoint, read_metadata
+from scoring.reward.head import read_metadata
 
 # TuneJury's blocks in its order, [clap_audio, mert, text], under the names its sidecars exclude them by.
 TUNEJURY = {"clap_audio": ("clap-music", 512), "mert": ("mert-330m", 1024), "text": ("clap-music-text", 512)}

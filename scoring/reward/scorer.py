@@ -11,8 +11,9 @@ from itertools import count
 import numpy as np
 import torch
 
+from scoring.reward.checkpoints import BadCheckpoint
 from scoring.reward.encoders import Encoder, get_encoder, resample, to_mono
-from scoring.reward.head import BadCheckpoint, RankNetHead, load_head, read_metadata
+from scoring.reward.head import RankNetHead, load_head, read_metadata
 
 ROWS = 4096  # embeddings that pass through the head at once
 RESAMPLERS = 4  # threads

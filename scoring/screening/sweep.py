@@ -9,13 +9,12 @@ moments only; the report comes last, and without one the study is due again.
 """
 
 import logging
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -27,6 +26,7 @@ from arena.models import Rater
 from scoring import inputs
 from scoring.models import QualityReport
 from scoring.stats import board_method, bradley_terry
+from scoring.workers.locks import Lock, held_over_transactions
 
 from . import report as quality_report
 from .answers import SILENT, Answers, is_over, is_through, rater_votes, standing, systems_of
@@ -41,7 +41,6 @@ AFTER_OUTAGE = timedelta(minutes=10)
 NOTICEABLE = 0.02  # a skill that moved by less is not written down again
 MOVED = 0.1  # logits; while no rating has moved by more, raters without new votes are not judged again
 AT_ONCE = 500  # raters whose rows are locked together
-LOCK = 0x5C2EE2  # advisory lock; any constant
 IDENTITY = ["rater", "study", "screen", "version"]
 
 
@@ -59,7 +58,7 @@ def screening_is_due(study, now=None):
 def screen_study(study, now=None, only_if_due=False):
     """Judge the raters of the study on their votes so far. Returns the QualityReport; None before there are votes,
     while another worker is at it, or, with `only_if_due`, where another has just done so."""
-    with _alone(study) as alone:
+    with held_over_transactions(Lock.SCREENING, study) as alone:
         if not alone or (only_if_due and not screening_is_due(study, now)):
             return None
         return _screen(study, now or timezone.now())
@@ -83,20 +82,6 @@ def _owed_a_look(study, now):
         return waiting
     lately = Vote.objects.filter(rater=OuterRef("rater"), battle__study=study, received_at__gte=now - SILENT)
     return waiting.filter(~Exists(lately))
-
-
-@contextmanager
-def _alone(study):
-    """Hold the study's lock over several transactions; False where another worker holds it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, study.pk])
-        (held,) = cursor.fetchone()
-    try:
-        yield held
-    finally:
-        if held:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, study.pk])
 
 
 def _screen(study, now):

@@ -124,7 +124,7 @@ def _systems(votes, usable, pooled):
 def _corrected(study, model, rewards, pairs, systems):
     """(float [P], by how much more reward the first clip leads without the biases; [P], half the width of its 95 %
     interval as far as these are unsure, None without anchors). systems: names [P, 2]."""
-    fit = study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
+    fit = study.anchor_fits.newest_of(model)
     biases = list(fit.biases.select_related("system")) if fit else []
 
     def look_up(values):

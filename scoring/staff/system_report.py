@@ -254,7 +254,7 @@ def _reward_summary(study, system, model):
 
 def _bias(study, system, model):
     """Of the live model's last anchor fit, with the interval that it was stored with: None in the oldest fits."""
-    fit = model and study.anchor_fits.filter(reward_model=model).order_by("-created_at").first()
+    fit = study.anchor_fits.newest_of(model)
     bias = fit and fit.biases.filter(system=system).first()
     return bias and {
         "bias": _round(bias.bias),

@@ -31,7 +31,7 @@ FITS = {
 CONFIG = {
     "treatment": HALF_TIE,
     **TREATMENTS[HALF_TIE],
-    "weighting": "none",  # or "uniform_pairs": as if every pair had been as likely as any other; see weighting.py
+    "weighting": "none",  # or "uniform_pairs": as if every pair had been as likely as any other; see pair_weights.py
     "covariates": [],  # estimated beside the ratings, which then are those of votes where all of them are 0
     "l2": 0.05,  # a young board is often not strongly connected; with a ridge every board has an answer
     "level": 0.95,
@@ -188,16 +188,3 @@ def _heaviest_share(votes):
 def canonical_json(result):
     """The one way a result is written down, so that two computations can be compared byte by byte."""
     return json.dumps(result, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def is_due(*, n_counted, n_new_entries, n_votes, oldest_wait_s, since_last_s):
-    """Whether a board should be computed again.
-
-    n_counted: votes in the ledger at the last edition; n_votes: now; n_new_entries: votes, flags and new weights since;
-    oldest_wait_s: age of the oldest uncounted one; since_last_s: age of the edition.
-    """
-    if not n_new_entries:
-        return False
-    if n_votes < 1000 or since_last_s >= 3600:
-        return True
-    return oldest_wait_s >= 30 and n_votes - n_counted >= 0.01 * n_counted

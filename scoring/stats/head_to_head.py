@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from annotations.quality.evidence import wilson
+from annotations.proportions import wilson
 from scoring.stats.bradley_terry import BOTH_BAD
 
 LEVEL = 0.95

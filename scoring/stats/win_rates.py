@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from annotations.quality.evidence import wilson
+from annotations.proportions import wilson
 
 
 @dataclass(frozen=True)

@@ -5,82 +5,18 @@ from datetime import datetime
 
 from babel import Locale
 from django import template
-from django.utils.formats import number_format
-from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import get_language
+
+from scoring.wording import numbers
+from scoring.wording.boards import EFFECTS, EXCLUDED
+from scoring.wording.methods import RULES
+from scoring.wording.numbers import DASH
 
 register = template.Library()
+for written in (numbers.signed, numbers.plus_minus, numbers.percent):
+    register.filter(written)
 
-DASH = "–"  # noqa: RUF001
-MINUS = "−"  # noqa: RUF001
 EDGE = 3  # per cent of the plot kept free at either side
-
-# Why a vote is not on a board: what the vote is, what its listener wants, or what a rule says of its listener.
-EXCLUDED = {
-    "both_bad": gettext_lazy("Both clips were found bad, which is no preference"),
-    "withdrawn": gettext_lazy("Withdrawn by the listener"),
-    "practice": gettext_lazy("For practice"),
-    "gold": gettext_lazy("A check: a clip against a damaged copy of itself"),
-    "trap": gettext_lazy("A check: was the listener attending"),
-    "repeat": gettext_lazy("A check: a pair that the listener had answered before"),
-    "again": gettext_lazy("Served again on purpose, which would tilt the board"),
-    "risk": gettext_lazy("The listener looks like a duplicate or a machine"),
-    "careless": gettext_lazy("The listener did not listen, by all the checks together"),
-    "favours_system": gettext_lazy("The listener favours one system far beyond what others hear"),
-    "against_board": gettext_lazy("The listener contradicts the others more than taste explains"),
-    "failed_golds": gettext_lazy("The listener preferred clips that were audibly damaged"),
-    "inconsistent": gettext_lazy("The listener answered the same pairs differently each time"),
-    "slot_bias": gettext_lazy("The listener chose one side, whatever was playing there"),
-    "straight_lining": gettext_lazy("The listener gave the same answer again and again"),
-    "too_fast": gettext_lazy("The listener answered faster than anyone can decide"),
-    "no_headphones": gettext_lazy("Heard without headphones, where the study asks for them"),
-    "impossible_times": gettext_lazy("The times recorded contradict what is said to have been heard"),
-    "draw_unknown": gettext_lazy("It is not known how likely its pair was to be drawn"),
-    "covariate_unknown": gettext_lazy("What the ratings are adjusted for is not known of it"),
-    "late": gettext_lazy("Arrived late, and counted all the same"),
-    "cleared": gettext_lazy("Looked at by a person, who found nothing wrong"),
-}
-
-# What the configuration of an edition says, in the reader's words.
-RULES = {
-    ("tie", "half a win each way"): gettext_lazy("A tie is half a win for each side."),
-    ("tie", "an answer of its own"): gettext_lazy("A tie is an answer of its own."),
-    ("both_bad", "an answer of its own"): gettext_lazy("“Both bad” is an answer of its own."),
-    ("both_bad", "excluded"): gettext_lazy("A vote “both bad” is left out."),
-    ("cluster", "rater; a vote without rater is a cluster of its own"): gettext_lazy(
-        "Intervals are clustered by listener; a vote without a known listener is a cluster of its own."
-    ),
-}
-
-# What an effect beside the ratings is of.
-EFFECTS = {
-    "slot": gettext_lazy("Standing in slot A"),
-    "first_played": gettext_lazy("Being played first"),
-    "duration": gettext_lazy("10 s more of the clip"),
-    "loudness": gettext_lazy("1 LU louder before levels are matched"),
-    "heard": gettext_lazy("Heard to the end, against not at all"),
-    "lyrics": gettext_lazy("Singing the lyrics asked for, against a system that does not sing"),
-}
-
-
-@register.filter
-def signed(value, digits=2):
-    """1.5 as +1.50, with a true minus sign and the language's decimal mark."""
-    if value is None:
-        return DASH
-    text = f"{abs(value):.{digits}f}"
-    sign = "" if float(text) == 0 else "+" if value > 0 else MINUS
-    return sign + number_format(text)
-
-
-@register.filter
-def plus_minus(stderr, digits=2):
-    """A standard error as "± 0.12"; nothing where there is none to give."""
-    return "" if stderr is None else f"± {number_format(f'{stderr:.{digits}f}')}"
-
-
-@register.filter
-def percent(share):
-    return DASH if share is None else f"{100 * share:.0f} %"
 
 
 @register.filter

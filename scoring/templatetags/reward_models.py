@@ -8,12 +8,13 @@ lie in an inner drawing that is stretched in x alone.
 import math
 
 from django import template
-from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy
 
-from .boards import DASH
+from scoring.wording.numbers import figure, p_value, share
 
 register = template.Library()
+for written in (figure, share, p_value):
+    register.filter(written)
 
 HEIGHT = 200  # px of a plot
 WIDTH = 1000  # units of the inner drawing
@@ -42,23 +43,6 @@ SPLITS = {
     "system": gettext_lazy("by system: no system is on two sides"),
     "time": gettext_lazy("by time: the newest votes test, the oldest train"),
 }
-
-
-@register.filter
-def figure(value, digits=3):
-    """0.0341 as 0.034, in the reader's decimal mark; a dash for what is not known."""
-    return DASH if value is None else number_format(f"{value:.{digits}f}")
-
-
-@register.filter
-def share(value):
-    """0.7086 as 70.9 %."""
-    return DASH if value is None else f"{number_format(f'{100 * value:.1f}')} %"
-
-
-@register.filter
-def p_value(value):
-    return f"< {number_format('0.0001')}" if value < 0.0001 else f"= {number_format(f'{value:.2g}')}"
 
 
 @register.filter

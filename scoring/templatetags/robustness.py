@@ -1,46 +1,16 @@
 """How a robustness card and the difference of two editions are written and drawn."""
 
 from django import template
-from django.utils.translation import gettext_lazy
 
-from .boards import DASH, MINUS
+from scoring.wording.methods import METHODS, SETTINGS
+from scoring.wording.numbers import DASH, MINUS, chance
 
 register = template.Library()
+register.filter(chance)
 
 SHOWN = 15  # systems on the map of ranks; all of them are in the JSON
 SHADES = 10
 SMALLEST = 0.005  # of a probability that is written in its cell
-
-SETTINGS = {
-    "treatment": gettext_lazy("treatment of ties and “both bad”"),
-    "tie": gettext_lazy("what a tie counts"),
-    "both_bad": gettext_lazy("what “both bad” counts"),
-    "covariates": gettext_lazy("what ratings are adjusted for"),
-    "sings_lyrics": gettext_lazy("which systems sing lyrics"),
-    "weighting": gettext_lazy("how pairs that were drawn often weigh"),
-    "l2": gettext_lazy("ridge"),
-    "level": gettext_lazy("level of the intervals"),
-    "excluded_flags": gettext_lazy("flags that leave a vote out"),
-    "cluster": gettext_lazy("clustering"),
-    "reliability": gettext_lazy("votes weighed by listeners’ reliability"),  # noqa: RUF001
-}
-METHODS = {
-    "half_tie": gettext_lazy("ties count half"),
-    "davidson": gettext_lazy("ties as an answer (Davidson)"),
-    "grounded": gettext_lazy("ties and “both bad” as answers (grounded)"),
-}
-
-
-@register.filter
-def chance(p):
-    """A probability: 43 %, and no 0 % or 100 % of what was only never drawn."""
-    if p is None:
-        return DASH
-    if 0 < p < 0.01:
-        return "< 1 %"
-    if 0.99 < p < 1:
-        return "> 99 %"
-    return f"{100 * p:.0f} %"
 
 
 @register.filter

@@ -2,7 +2,8 @@
 
 from django import template
 
-from .boards import DASH, signed
+from scoring.wording.numbers import DASH, signed
+
 from .reward_models import HEIGHT, WIDTH, nice_ticks
 
 register = template.Library()

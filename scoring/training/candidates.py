@@ -8,7 +8,8 @@ from django.core.files.storage import default_storage
 
 from annotations import ledger
 from arena.refusals import Conflict
-from scoring.jury import worker as jury
+from scoring.jury import scorers
+from scoring.jury.embedding import embed_all
 from scoring.jury.features import as_block
 from scoring.models import RewardModel, TrainingMark
 from scoring.reward.encoders import get_encoder
@@ -21,7 +22,7 @@ RECIPE = "RankNet, arXiv 2606.17006"
 def train_candidate(
     studies,
     *,
-    encoder_keys=jury.DEFAULT_ENCODERS,
+    encoder_keys=scorers.DEFAULT_ENCODERS,
     seeds=(0,),
     name=None,
     progress=None,
@@ -48,7 +49,7 @@ def train_candidate(
     if not studies:
         raise Conflict("There is no study yet: nothing to train on.")
     encoders = [get_encoder(key) for key in encoder_keys]
-    jury.embed_all([(encoder.key, encoder.revision) for encoder in encoders])
+    embed_all([(encoder.key, encoder.revision) for encoder in encoders])
     ledger.catch_up()
     began = _noted(checkpoint, up_to_seq, weight_by_reliability) or _now(studies, up_to_seq, weight_by_reliability)
     data = from_ledger.training_set(
@@ -78,7 +79,7 @@ def train_on_export(
     export,
     clips,
     *,
-    encoder_keys=jury.DEFAULT_ENCODERS,
+    encoder_keys=scorers.DEFAULT_ENCODERS,
     keep_flagged=False,
     name=None,
     blocks=None,

@@ -17,7 +17,7 @@ def import_model(path, *, encoder_keys=(), name=None):
     Blocks and their order: see reward.blocks.find_encoders. The encoders' weights must be installed: their revisions
     are part of the model. It saw none of this arena's votes and is not measured on them, so it has no metrics.
 
-    Raises reward.head.BadCheckpoint, UnknownEncoder (both ValueError), FileNotFoundError, weights.WeightsError.
+    Raises reward.checkpoints.BadCheckpoint, UnknownEncoder (both ValueError), FileNotFoundError, weights.WeightsError.
     """
     from scoring.reward.head import load_head
     from scoring.reward.head_inputs import find_encoders

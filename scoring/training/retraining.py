@@ -9,14 +9,13 @@ workers have come to do has one outcome.
 import logging
 import shutil
 import threading
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
@@ -25,11 +24,12 @@ from annotations.alarms import raise_alarm
 from annotations.models import Ledger
 from arena.models import Clip, Status, Study
 from arena.refusals import Conflict
-from scoring import services
-from scoring.jury import claims
-from scoring.jury import worker as jury
+from scoring.anchors.refit import refit_anchors
+from scoring.jury import claims, scorers
+from scoring.jury.embedding import embed_all
 from scoring.models import Decision, Embedding, Retraining, RetrainingRun, RewardModel
 from scoring.registry import live as registry
+from scoring.workers.leases import renewed
 from scoring.workers.locks import Lock, hold
 
 from . import unseen
@@ -243,27 +243,16 @@ class Claim:
         for name, value in fields.items():
             setattr(self.run, name, value)
 
-    @contextmanager
     def kept_alive(self):
         """Renew the claim while the block runs, from a thread that dies with the worker."""
-        over = threading.Event()
+        return renewed(self._renew, LEASE)
 
-        def renew():
-            try:
-                while not over.wait(LEASE.total_seconds() / 4):
-                    self._write(claimed_until=timezone.now() + LEASE)
-            except ClaimLost:
-                pass  # the step will find out when it writes
-            finally:
-                connection.close()
-
-        thread = threading.Thread(target=renew, daemon=True)
-        thread.start()
+    def _renew(self):
         try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+            self._write(claimed_until=timezone.now() + LEASE)
+        except ClaimLost:  # the step will find out when it writes
+            return False
+        return True
 
 
 # ---- the steps ----------------------------------------------------------------------------------------
@@ -315,7 +304,7 @@ def _judge(claim):
     if live == run.candidate:
         claim.advance(Step.RESCORE, found="A person made the candidate live before it was judged.")
         return True
-    jury.embed_all(sorted({*jury.encoders_in_use(run.candidate), *jury.encoders_in_use(live)}))
+    embed_all(sorted({*scorers.encoders_in_use(run.candidate), *scorers.encoders_in_use(live)}))
     verdict, n_unembedded = unseen.judge(run.candidate, live, _studies(run), run.judge_seq)
     figures = {**asdict(verdict), "reasons": list(verdict.reasons), "n_unembedded": n_unembedded}
     promotes = verdict.promote and run.config["promotes"]
@@ -352,7 +341,7 @@ def _rescore(claim):
 def unrewarded(model):
     """Ready clips that all the model's encoders have embedded, without a reward under it."""
     clips = Clip.objects.filter(~Exists(claims.rewards_of(model, clip=OuterRef("pk"))), status=Status.READY)
-    for key, revision in jury.encoders_in_use(model):
+    for key, revision in scorers.encoders_in_use(model):
         of_clip = Embedding.objects.filter(clip=OuterRef("pk"), encoder=key, revision=revision, vector__isnull=False)
         clips = clips.filter(Exists(of_clip))
     return clips
@@ -361,8 +350,8 @@ def unrewarded(model):
 def _anchors(claim):
     live, pairs = RewardModel.live(), {}
     for study in Study.objects.filter(editions__isnull=False).distinct():
-        services.refit_anchors(study, live, only_if_due=True)  # the sweep may have been here before
-        fit = study.anchor_fits.filter(reward_model=live).order_by("-created_at").first()
+        refit_anchors(study, live, only_if_due=True)  # the sweep may have been here before
+        fit = study.anchor_fits.newest_of(live)
         pairs[study.slug] = fit.n_pairs if fit else 0
     claim.advance(Step.DONE, under=live.name, pairs=pairs)
     return True

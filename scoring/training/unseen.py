@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scoring import inputs
-from scoring.jury import worker as jury
+from scoring.jury import scorers
 from scoring.jury.features import read_features
 from scoring.registry.calibration import calibration_of
 from scoring.stats.board_method import excluded_flags
@@ -63,7 +63,7 @@ def judge(candidate, live, studies, up_to):
 def _rewards(model, clips):
     """{clip id: reward} of the clips that the model's encoders have embedded, and that it gives a finite one."""
     found, features = read_features(clips.tolist(), model.encoders, logger.warning)
-    rewards = jury.load_scorer(model.pk).score_embeddings(features)
+    rewards = scorers.load_scorer(model.pk).score_embeddings(features)
     return {clip: reward for clip, reward in zip(found.tolist(), rewards.tolist(), strict=True) if np.isfinite(reward)}
 
 

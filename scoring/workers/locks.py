@@ -1,5 +1,7 @@
-"""One after the other: what two workers must not write at the same time."""
+"""One after the other: what two workers must not do at the same time. Every advisory lock of the project is here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 from django.db import connection
@@ -18,9 +20,29 @@ class Lock(IntEnum):
     RETRAINING = 0x2E72A1
     TRAINING_MARKS = 0x3A2C4D
     RELEASES = 0x5E1EA5E
+    SCREENING = 0x5C2EE2
 
 
-def hold(lock, study=None):
-    """Wait for the lock, of the study's own where one is given, and hold it until the transaction ends."""
+def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
+    """Hold the lock, of the study's own where one is given, until the transaction ends. Waits for it; without `wait`,
+    False at once where another holds it."""
+    function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [int(lock), study.pk if study else 0])
+        cursor.execute(f"SELECT {function}(%s, %s)", [int(lock), study.pk if study else 0])
+        (held,) = cursor.fetchone()
+    return wait or held
+
+
+@contextmanager
+def held_over_transactions(lock: Lock, study) -> Iterator[bool]:
+    """Hold the study's lock until the block is left, over as many transactions as it has. Never waits: False where
+    another holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [int(lock), study.pk])
+        (held,) = cursor.fetchone()
+    try:
+        yield held
+    finally:
+        if held:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [int(lock), study.pk])

@@ -60,20 +60,21 @@ def run() -> list[dict]:
 
 def measure(votes: int) -> dict:
     from annotations import ledger
-    from scoring import inputs, services
+    from scoring import inputs
     from scoring.boards import standings
+    from scoring.boards.refit import refit_board
 
     study = make_study(votes)
     packing = timed(pack, study)[0]
-    edition_s, edition = timed(services.refit_board, study)
+    edition_s, edition = timed(refit_board, study)
     reading = timed(inputs.board_votes, study, ledger.head(), edition.config)[0]
-    again = timed(services.refit_board, study)[0]
+    again = timed(refit_board, study)[0]
     moves = []
     for _ in range(REPEATS):
         lay_down(study, NEW)
         moves.append(timed(standings.move_on, study))
     standing = moves[-1][1]
-    last = services.refit_board(study)
+    last = refit_board(study)
     rated = {row["system"]: row["rating"] for group in last.result["groups"] for row in group}
     return {
         "votes": votes, "systems": SYSTEMS, "raters": votes // VOTES_PER_RATER,

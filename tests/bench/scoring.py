@@ -145,21 +145,21 @@ def matrix_ceiling(device, kind):
 
 
 def rescore():
-    """All of it by jury.score_pending, as the worker does: reads, head, writes; then what a sweep costs when idle."""
+    """All of it by score_pending, as the worker does: reads, head, writes; then what a sweep costs when idle."""
     import torch
 
-    from scoring.jury import worker as jury
-    from scoring.services import activate_model
+    from scoring.jury.worker import score_pending
+    from tests.reward_models import make_live
 
     seed_cached_clips()
     model = new_model("rescoring")
-    activate_model(model)
+    make_live(model)
     before, threads = peak_mib(), torch.get_num_threads()
     torch.set_num_threads(2)
-    seconds, n = timed(lambda: jury.score_pending(seconds=600))
+    seconds, n = timed(lambda: score_pending(seconds=600))
     torch.set_num_threads(threads)
     assert n == model.rewards.count() == CACHED, n
-    idle = [timed(jury.score_pending)[0] for _ in range(5)]
+    idle = [timed(score_pending)[0] for _ in range(5)]
     of = f"{CACHED:,} cached clips, three blocks"
     return [
         row("rescoring under a new head", of, seconds, "s"),
@@ -220,16 +220,17 @@ def seed_cached_clips():
 
 def swap():
     """A worker of its own process that sweeps every SWEEP_EVERY seconds, as beat makes it; CACHED clips wait."""
-    from scoring.services import activate_model
+
+    from tests.reward_models import make_live
 
     models = [new_model(f"swap {number}") for number in range(SWAPS)]
-    code = f"while True:\n    jury.score_pending()\n    time.sleep({SWEEP_EVERY})\n"
+    code = f"while True:\n    score_pending()\n    time.sleep({SWEEP_EVERY})\n"
     with worker("print('ready', flush=True)\n" + code) as process:
         process.stdout.readline()
         waits = []
         for model in models:
             began = time.monotonic()
-            activate_model(model)
+            make_live(model)
             while not model.rewards.exists():
                 time.sleep(0.02)
             waits.append(time.monotonic() - began)
@@ -243,7 +244,7 @@ def swap():
 
 @contextmanager
 def worker(code):
-    start = "import django, time\ndjango.setup()\nfrom scoring.jury import worker as jury\n"
+    start = "import django, time\ndjango.setup()\nfrom scoring.jury.worker import score_pending\n"
     process = subprocess.Popen([sys.executable, "-c", start + code], stdout=subprocess.PIPE, text=True)
     try:
         yield process

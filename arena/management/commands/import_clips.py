@@ -2,7 +2,6 @@
 
 import csv
 import re
-import time
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,7 +10,7 @@ from tqdm import tqdm
 from arena import services
 from arena.models import Clip, Excerpt, Status, Study
 from arena.refusals import NotFound
-from arena.serving.candidates import request_excerpts
+from arena.serving.ingest import ingest
 
 REQUIRED = ("path", "system", "prompt")
 OPTIONAL = ("lyrics", "seed", "tags", "licence", "sings_lyrics")
@@ -119,22 +118,3 @@ def register(manifest, row):
         sings_lyrics=YES_OR_NO[cells["sings_lyrics"].lower()],
     )
     return clip
-
-
-def ingest(clips, study):
-    """Measure the clips and cut the excerpts the study needs, sharing the work with any running workers."""
-    work_off(Clip.objects.filter(pk__in=clips), services.ingest_clip, "ingest")
-    request_excerpts(study)
-    work_off(Excerpt.objects.filter(clip__in=clips, codec=study.codec), services.cut_excerpt, "excerpts")
-
-
-def work_off(items, work, what):
-    """Do what is pending among `items`; wait for what a worker has claimed."""
-    with tqdm(total=items.count(), desc=what, unit="clip") as bar:
-        while pending := items.filter(status=Status.PENDING).count():
-            bar.update(bar.total - pending - bar.n)
-            if (pk := items.claim()) is None:
-                time.sleep(0.2)
-            else:
-                work(pk)
-        bar.update(bar.total - bar.n)

@@ -17,12 +17,13 @@ from django.utils import timezone
 from scipy.stats import t as student
 
 from annotations.models import Flag, Ledger
-from annotations.quality.evidence import wilson
+from annotations.proportions import wilson
 from scoring import inputs
 from scoring.anchors.page import anchors_json
 from scoring.metrics import preference
 from scoring.models import Figure, Rating, RewardModel
 from scoring.stats import win_rates
+from scoring.stats.rounding import rounded
 
 from .. import categories
 from ..page import board_json
@@ -50,7 +51,7 @@ def figures_are_due(study, now=None):
 
 def draw_figures(study, now=None):
     """Gather and draw the figures of the study's last edition, in the place of those before."""
-    basis, edition = _basis(study), study.editions.order_by("-number")[0]
+    basis, edition = _basis(study), study.editions.newest()
     shared = {"study": study, "edition": edition, "basis": basis, "drawn_at": now or timezone.now()}
     rows = [
         Figure(**shared, name=name, data=data, **_drawn(name, data)) for name, data in gather(study, edition).items()
@@ -62,11 +63,11 @@ def draw_figures(study, now=None):
 
 
 def _basis(study):
-    edition, model = study.editions.order_by("-number").first(), RewardModel.live()
+    edition, model = study.editions.newest(), RewardModel.live()
     if not edition:
         return None
-    fit = study.anchor_fits.filter(reward_model=model).order_by("-pk").values_list("pk", flat=True).first()
-    parts = (VERSION, edition.pk, model and model.pk, model and model.rewards.count(), fit)
+    fit = study.anchor_fits.newest_of(model)
+    parts = (VERSION, edition.pk, model and model.pk, model and model.rewards.count(), fit and fit.pk)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -159,8 +160,8 @@ def _wins(systems, counts, order):
         low, high = pair.interval()
         rows.append(
             {
-                "a": systems[a], "b": systems[b], "share": round(pair.share, 6), "low": round(low, 6),
-                "high": round(high, 6), "n": pair.n, "wins": wins, "losses": losses, "ties": ties,
+                "a": systems[a], "b": systems[b], "share": rounded(pair.share), "low": rounded(low),
+                "high": rounded(high), "n": pair.n, "wins": wins, "losses": losses, "ties": ties,
             }
         )  # fmt: skip
     return sorted(rows, key=lambda row: (order.get(row["a"], len(order)), order.get(row["b"], len(order))))
@@ -178,14 +179,14 @@ def _rewards(rated, model, level):
             {
                 **_only(rating, "system", "rating", "low", "high"),
                 "reward": rating["mean_reward"],
-                "reward_low": None if reach is None else round(rating["mean_reward"] - reach, 6),
-                "reward_high": None if reach is None else round(rating["mean_reward"] + reach, 6),
+                "reward_low": None if reach is None else rounded(rating["mean_reward"] - reach),
+                "reward_high": None if reach is None else rounded(rating["mean_reward"] + reach),
                 "n_clips": rating["n_clips"],
             }
         )
     columns = [np.array([row[name] for row in rows], dtype=float) for name in ("rating", "reward")]
     correlation = preference.pearson(*columns) if len(rows) > 2 else None
-    return {"rows": rows, "reward_model": model, "correlation": None if correlation is None else round(correlation, 6)}
+    return {"rows": rows, "reward_model": model, "correlation": None if correlation is None else rounded(correlation)}
 
 
 def _reliability(votes):
@@ -208,7 +209,7 @@ def _reliability(votes):
         "n": int(used.sum()),
         "n_seen": int((on_clips & ~unseen).sum()),
         "n_unscored": int((unseen & ~scored).sum()),
-        "ece": None if error is None else round(error, 6),
+        "ece": None if error is None else rounded(error),
     }
 
 
@@ -218,7 +219,7 @@ def _bin(one):
         "confidence": one.confidence, "accuracy": one.accuracy, "low": low, "high": high,
         "margin_low": one.margin_low, "margin_high": one.margin_high,
     }  # fmt: skip
-    return {**{name: round(value, 6) for name, value in figures.items()}, "n": one.n}
+    return {**{name: rounded(value) for name, value in figures.items()}, "n": one.n}
 
 
 def _biases(study):

@@ -13,8 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from arena.refusals import NotFound
 from scoring.stats.board_method import OVERALL
-from scoring.templatetags.boards import DASH, percent, signed
-from scoring.templatetags.reward_models import figure, share
+from scoring.wording.numbers import DASH, figure, percent, share, signed
 
 from .data import NAMES, of_category
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from annotations.quality.evidence import wilson
+from annotations.proportions import wilson
 from scoring.metrics.preference import kendall, pearson, spearman
 
 from .rows import BOTH, CMI_PREF, DATASETS, MUSIC_ARENA, PAIRS, TASKS, A, B, Row

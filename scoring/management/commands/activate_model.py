@@ -1,7 +1,6 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from arena.refusals import Refusal
-from scoring.models import RewardModel
 from scoring.registry import live as registry
 
 
@@ -13,11 +12,8 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="although its weights or encoders are not here")
 
     def handle(self, name, force, **options):
-        model = RewardModel.objects.filter(name=name).first()
-        if not model:
-            known = ", ".join(RewardModel.objects.order_by("pk").values_list("name", flat=True)) or "none yet"
-            raise CommandError(f"There is no reward model {name!r}. There are: {known}.")
         try:
+            model = registry.find_model(name)
             decision = registry.activate(model, "manage.py activate_model", force=force)
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal

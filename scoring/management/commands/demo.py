@@ -11,12 +11,13 @@ from tqdm import tqdm
 from annotations import ledger
 from arena import services as stage
 from arena import study_file
-from arena.management.commands.import_clips import ingest
 from arena.models import Study, System
-from scoring import demo, services
+from arena.serving.ingest import ingest
+from scoring import demo
 from scoring.demo import raters
 from scoring.demo.synth import PROMPTS, SYSTEMS, generate, write_wav
 from scoring.models import RewardModel
+from scoring.registry import live
 
 CLIP_SECONDS = 10  # enough to judge by, and 48 of them are ingested within a minute
 PANEL = Path(demo.__file__).with_name("panel.yaml")
@@ -104,6 +105,6 @@ class Command(BaseCommand):
 
         with tqdm(desc="train reward model", unit=" epochs") as bar:
             model = train_candidate([study], progress=lambda _: bar.update())
-        services.activate_model(model, by="the demo")
+        live.activate(model, by="the demo")
         test = {name: model.metrics["test"][name] for name in ("n", "n_decided", "accuracy", "ece", "log_loss")}
         self.stdout.write(f"{model.name} is live; on held-out prompts: {test}")

@@ -12,8 +12,9 @@ from tqdm import tqdm
 from arena.audio import AudioUnavailable
 from arena.refusals import Refusal
 from scoring.evaluation import benchmark, probe_report, probing
-from scoring.evaluation.judge import Judge, NoReward, find_model
+from scoring.evaluation.judge import Judge, NoReward
 from scoring.evaluation.rewardbench import report, rows
+from scoring.registry.live import find_model
 
 SAMPLE = 16  # clips of the arena that probes are made of
 SHOWN = 20  # files without a reward that are printed; all are in the JSON

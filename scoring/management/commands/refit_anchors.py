@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from annotations import ledger
-from scoring import services
+from scoring.anchors.refit import refit_anchors
 from scoring.management.studies import live_model, studies_with_edition
 
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         model, studies = live_model(), studies_with_edition(study)
         ledger.catch_up()
         for one in studies:
-            fit = services.refit_anchors(one, model, **self.chosen(one, anchor_system, half_width))
+            fit = refit_anchors(one, model, **self.chosen(one, anchor_system, half_width))
             held = f", {fit.config['anchor_system']} held at 0" if fit.config.get("pinned") else ""
             self.stdout.write(f"{fit}: {fit.n_pairs} pairs, {fit.n_unscored} not scored yet{held}")
 

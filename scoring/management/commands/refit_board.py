@@ -3,7 +3,7 @@ from django.core.management.base import BaseCommand, CommandError
 from annotations import ledger
 from arena.models import Study
 from arena.refusals import Conflict
-from scoring import services
+from scoring.boards.refit import refit_board
 from scoring.inputs.covariates import COVARIATES
 from scoring.management.studies import studies_of
 from scoring.stats import board_method
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         for one in studies:
             if study or one.battles.filter(close_reason="voted").exists():
                 try:
-                    edition = services.refit_board(one, **chosen)
+                    edition = refit_board(one, **chosen)
                 except (ValueError, Conflict) as reason:
                     raise CommandError(f"{one.slug} keeps its board: {str(reason).rstrip('.')}.") from reason
                 self.stdout.write(f"{edition}: {edition.n_votes} votes, excluded {edition.excluded}")

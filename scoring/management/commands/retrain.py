@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from annotations import ledger
 from arena.refusals import Refusal
-from scoring.jury import worker as jury
+from scoring.jury.worker import score_pending
 from scoring.models import RetrainingRun
 from scoring.training import retraining
 from scoring.wording.facts import facts
@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
     def advance(self, run):
         if run.step == RetrainingRun.Step.RESCORE:
-            jury.score_pending()  # beside the gpu workers, or instead of them where none runs
+            score_pending()  # beside the gpu workers, or instead of them where none runs
         with tqdm(desc=run.get_step_display(), unit=" epochs", disable=run.step != RetrainingRun.Step.TRAIN) as bar:
 
             def show(epoch):

@@ -5,11 +5,12 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from arena.refusals import Refusal
 from scoring.file_scoring.manifest import BadManifest, Results, read_manifest
 from scoring.file_scoring.manifest_rows import keep, place, score_rows
 from scoring.file_scoring.percentiles import Ruler
-from scoring.jury import worker as jury
-from scoring.models import RewardModel
+from scoring.jury import scorers
+from scoring.registry.live import find_model
 
 from .export import finite
 
@@ -31,15 +32,15 @@ class Command(BaseCommand):
         parser.add_argument("--min-margin", type=finite, metavar="M", help="pairs: kept is True from this |margin| on")
 
     def handle(self, manifest, output, model, min_reward, top_share, min_margin, **options):
-        model = find_model(model)
         try:
+            model = find_model(model)
             listed = read_manifest(manifest)
             filters = fitting_filters(listed, min_reward=min_reward, top_share=top_share, min_margin=min_margin)
             results = Results(output, listed.columns + listed.results)
-        except (BadManifest, OSError) as error:
+        except (Refusal, BadManifest, OSError) as error:
             raise CommandError(str(error)) from error
         try:
-            jury.load_scorer(model.pk)
+            scorers.load_scorer(model.pk)
         except Exception as failure:  # whatever it is, it says which file or encoder is at fault, and is none of a row
             raise CommandError(f"{model.name} cannot be loaded: {failure}") from failure
         rows = self.score(listed, model, results)
@@ -68,17 +69,6 @@ class Command(BaseCommand):
             shown = "\n".join(f"  {row.get('path') or row.get('path_a')}: {row['error']}" for row in failed[:20])
             more = f"\n  and {len(failed) - 20} more" if len(failed) > 20 else ""
             raise CommandError(f"{len(failed)} rows failed; the column error has the reasons:\n{shown}{more}")
-
-
-def find_model(name):
-    model = RewardModel.objects.filter(name=name).first() if name else RewardModel.live()
-    if not model:
-        known = ", ".join(RewardModel.objects.order_by("pk").values_list("name", flat=True)) or "none yet"
-        raise CommandError(
-            (f"There is no reward model {name!r}." if name else "There is no live reward model.")
-            + f" There are: {known}. `manage.py train_reward --activate` makes one."
-        )
-    return model
 
 
 def fitting_filters(listed, **filters):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from arena.models import Study
 from arena.refusals import Refusal
-from scoring.jury import worker as jury
+from scoring.jury import scorers
 from scoring.management.candidates import check_name, make_live
 from scoring.management.studies import studies_of
 from scoring.reward.splits import SIDES, SPLITS
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         votes.add_argument("--keep-flagged", action="store_true", help="with --from-export: flagged votes too")
         votes.add_argument("--weight-by-reliability", action="store_true", help="a vote weighs its rater's skill")
         head = parser.add_argument_group("head")
-        head.add_argument("--encoders", type=_keys, default=jury.DEFAULT_ENCODERS, help="keys, comma-separated")
+        head.add_argument("--encoders", type=_keys, default=scorers.DEFAULT_ENCODERS, help="keys, comma-separated")
         head.add_argument("--blocks", type=_keys, help="read only these of the encoders, on the same votes")
         head.add_argument("--name")
         training = parser.add_argument_group("training")

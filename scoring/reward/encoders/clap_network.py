@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import ClapConfig, ClapModel, RobertaTokenizer
 
-from scoring.reward.checkpoints import fill, named_tensors, read_checkpoint
+from scoring.reward.checkpoints import BadCheckpoint, fill, named_tensors, read_checkpoint
 from scoring.reward.encoders.network import in_batches
-from scoring.reward.head import BadCheckpoint
 
 CHECKPOINT = "music_audioset_epoch_15_esc_90.14.pt"
 WIDTH = 512

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import HubertConfig, HubertModel
 
-from scoring.reward.checkpoints import fill, named_tensors, read_checkpoint, read_settings
-from scoring.reward.head import BadCheckpoint
+from scoring.reward.checkpoints import BadCheckpoint, fill, named_tensors, read_checkpoint, read_settings
 
 CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
 RATE, WIDTH = 24_000, 1024

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from transformers import BatchEncoding, XLMRobertaConfig, XLMRobertaModel
 from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerEncoder
 
-from scoring.reward.checkpoints import fill, named_tensors, read_checkpoint, read_settings
-from scoring.reward.head import BadCheckpoint
+from scoring.reward.checkpoints import BadCheckpoint, fill, named_tensors, read_checkpoint, read_settings
 
 CHECKPOINTS = ("model.safetensors", "pytorch_model.bin")
 RATE, WIDTH = 24_000, 512

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from annotations.quality.evidence import wilson
+from annotations.proportions import wilson
 from scoring.metrics import preference
 from scoring.stats.rounding import rounded
 

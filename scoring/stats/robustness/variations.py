@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import binomtest
 
-from annotations.quality.evidence import wilson
+from annotations.proportions import wilson
 from scoring.stats.board_method import HALF_TIE
 from scoring.stats.bradley_terry import BOTH_BAD, BadCovariate, NoFiniteEstimate, NotOffered
 from scoring.stats.bradley_terry.pairs import SLOT

@@ -1,28 +1,21 @@
-"""The jury's pages: the front page with its boards, a board of its own, a listener's own page."""
+"""The front page with its boards, a board of its own, and what is drawn and listed beside it."""
 
-from django.http import Http404, JsonResponse
+from django.http import Http404
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from arena.models import Study
-from arena.rater_cookie import read_rater
 from arena.refusals import NotFound
+from scoring.access import kept_private, may_see, page_study
 from scoring.anchors.page import anchors_json
 from scoring.boards.exclusions import exclusions as exclusions_of
 from scoring.boards.figures import data as figures
-from scoring.boards.figures import page as plots_page
+from scoring.boards.figures import page as figures_page
 from scoring.boards.page import board_json, find_edition
 from scoring.boards.prediction_powered import powered_json
 from scoring.boards.robustness_cards import card_json
-from scoring.listeners.own_page import own_page
-from scoring.registry import live as registry
-from scoring.registry import model_page
 from scoring.stats.board_method import OVERALL
-
-from .access import kept_private, may_see, page_study
-
-DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
 
 
 @require_safe
@@ -62,7 +55,7 @@ def _beside_the_board(study, edition):
 def plots(request, slug):
     """The figures of the study's last edition, each as a drawing, in words, and as data."""
     study = page_study(request, slug)
-    return kept_private(render(request, "scoring/plots.html", {"study": study, **plots_page.page(study)}), study)
+    return kept_private(render(request, "scoring/plots.html", {"study": study, **figures_page.page(study)}), study)
 
 
 @require_safe
@@ -71,7 +64,7 @@ def plot_data(request, slug, name, form):
     try:
         number, category = request.GET.get("edition"), request.GET.get("category") or OVERALL
         edition = find_edition(study, int(number) if number else None, category) if category != OVERALL else None
-        return kept_private(plots_page.download(study, name, form, edition, category), study)
+        return kept_private(figures_page.download(study, name, form, edition, category), study)
     except (NotFound, ValueError) as error:
         raise Http404(str(error)) from error
 
@@ -84,40 +77,3 @@ def exclusions(request, slug):
         raise Http404("before is a place in the ledger.")
     shown = {"study": study, "exclusions": exclusions_of(study, int(before) if before else None)}
     return kept_private(render(request, "scoring/exclusions.html", shown), study)
-
-
-@require_safe
-@ensure_csrf_cookie
-def me(request):
-    """The listener's own page: what they said, and how to take it back."""
-    rater = read_rater(request)
-    response = render(request, "scoring/me.html", own_page(rater, request.GET.get("page")) if rater else {})
-    response["Cache-Control"] = "private, no-store"
-    return response
-
-
-@require_safe
-def models(request):
-    """Every reward model, and how each came to be live."""
-    shown = {"models": model_page.all_models(), "decisions": model_page.decisions(registry.history()[:DECISIONS])}
-    return render(request, "scoring/models.html", shown)
-
-
-@require_safe
-def model(request, name):
-    return render(request, "scoring/model.html", {"model": model_page.page(_model(name))})
-
-
-@require_safe
-def model_data(request, name):
-    """The figures and the training history of a reward model as a file."""
-    response = JsonResponse(model_page.data(_model(name)), json_dumps_params={"indent": 1})
-    response["Content-Disposition"] = 'attachment; filename="model.json"'
-    return response
-
-
-def _model(name):
-    try:
-        return model_page.find_model(name)
-    except NotFound as error:
-        raise Http404(str(error)) from error

@@ -1,0 +1,29 @@
+"""Ingest in the foreground, beside whatever workers are running: for commands that wait until clips can be served."""
+
+import time
+
+from tqdm import tqdm
+
+from arena.models import Clip, Excerpt, Status
+from arena.services import cut_excerpt, ingest_clip
+
+from .candidates import request_excerpts
+
+
+def ingest(clips, study):
+    """Measure the clips and cut the excerpts the study needs, sharing the work with any running workers."""
+    _work_off(Clip.objects.filter(pk__in=clips), ingest_clip, "ingest")
+    request_excerpts(study)
+    _work_off(Excerpt.objects.filter(clip__in=clips, codec=study.codec), cut_excerpt, "excerpts")
+
+
+def _work_off(items, work, what):
+    """Do what is pending among `items`; wait for what a worker has claimed."""
+    with tqdm(total=items.count(), desc=what, unit="clip") as bar:
+        while pending := items.filter(status=Status.PENDING).count():
+            bar.update(bar.total - pending - bar.n)
+            if (pk := items.claim()) is None:
+                time.sleep(0.2)
+            else:
+                work(pk)
+        bar.update(bar.total - bar.n)

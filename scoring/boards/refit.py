@@ -1,0 +1,151 @@
+"""Votes in, board out: a study's next edition, from the head of the ledger to the rows that are written."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotations import ledger
+from annotations.models import Ledger
+from arena.models import System
+from arena.refusals import Conflict, NotFound
+from scoring import inputs
+from scoring.inputs.covariates import in_order, known_of_systems
+from scoring.models import Edition, Rating
+from scoring.stats import board_method
+from scoring.stats.bradley_terry import BadCovariate, NotOffered
+from scoring.workers.locks import Lock, hold
+
+from . import pairing_tables, standings
+
+UNKNOWN = ("draw_unknown", "covariate_unknown")  # reasons why a vote is left out that come of what was chosen
+
+
+@transaction.atomic
+def refit_board(study, now=None, only_if_due=False, **chosen):
+    """Compute the study's board at the head of the ledger and write it as the next edition.
+
+    With `only_if_due`, None where there is nothing new to say, or another worker is at it.
+    chosen: `treatment`, `covariates` or `weighting`, from this edition on; see `board_method.config_for`. What is not
+    chosen stays as in the last edition, or goes back to the default where the votes no longer support it. NotOffered,
+    BadCovariate or Conflict where the votes do not support what was chosen.
+    """
+    now = now or timezone.now()
+    if not hold(Lock.BOARD, study, wait=not only_if_due):
+        return None
+    if only_if_due and not board_is_due(study, now):
+        return None
+    head = ledger.head()
+    last = study.editions.newest()
+    config = _configuration(study, _choice(last, chosen))
+    try:
+        votes = _votes(study, head, config)
+        result = board_method.compute(votes, config)
+    except (NotOffered, BadCovariate, Conflict):
+        if chosen:
+            raise
+        config = _configuration(study, {})
+        votes = _votes(study, head, config)
+        result = board_method.compute(votes, config)
+    edition = Edition.objects.create(
+        study=study,
+        number=last.number + 1 if last else 1,
+        method=board_method.METHOD,
+        method_version=board_method.METHOD_VERSION,
+        config=config,
+        ledger_seq=head,
+        input_hash=votes.input_hash,
+        n_votes=result["n_votes"],
+        excluded=result["excluded"],
+        result=result,
+        created_at=now,
+    )
+    _write_ratings(edition)
+    standings.start(edition, votes)
+    pairing_tables.write(edition, votes)
+    return edition
+
+
+def rebuild_edition(edition):
+    """The edition's canonical JSON, computed again from the database."""
+    if edition.method != board_method.METHOD or edition.method_version not in board_method.VERSIONS:
+        raise NotFound(f"{edition}: its method {edition.method} {edition.method_version} is not in this code.")
+    votes = inputs.board_votes(edition.study, edition.ledger_seq, edition.config)
+    return board_method.canonical_json(board_method.compute(votes, edition.config))
+
+
+# ---- the steps, in their order ------------------------------------------------------------------------
+
+
+def board_is_due(study, now=None):
+    """Whether the study's ledger has run far enough ahead of its last edition, the study's settings are not those of
+    that edition, or votes weigh as much as raters are reliable and reliabilities are new."""
+    now = now or timezone.now()
+    entries = Ledger.objects.filter(study=study, seq__isnull=False)
+    last = study.editions.newest()
+    if not last:
+        return entries.filter(vote__isnull=False).exists()
+    config = _configuration(study, _choice(last, {}))
+    if board_method.settings_of(config) != board_method.settings_of(last.config):
+        return True
+    new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
+    oldest, reweighed = new.first(), config != last.config
+    if not oldest and not reweighed:
+        return False
+    came_at = (oldest.vote.received_at if oldest.vote else oldest.flag.created_at) if oldest else now
+    n_counted = last.n_votes + sum(last.excluded.values())
+    return is_worth_an_edition(
+        n_counted=n_counted,
+        n_new_entries=new.count() + reweighed,
+        n_votes=n_counted + new.filter(vote__isnull=False).count(),
+        oldest_wait_s=(now - came_at).total_seconds(),
+        since_last_s=(now - last.created_at).total_seconds(),
+    )
+
+
+def is_worth_an_edition(*, n_counted, n_new_entries, n_votes, oldest_wait_s, since_last_s):
+    """Whether what is new justifies computing the board again.
+
+    n_counted: votes in the ledger at the last edition; n_votes: now; n_new_entries: votes, flags and new weights since;
+    oldest_wait_s: age of the oldest uncounted one; since_last_s: age of the edition.
+    """
+    if not n_new_entries:
+        return False
+    if n_votes < 1000 or since_last_s >= 3600:
+        return True
+    return oldest_wait_s >= 30 and n_votes - n_counted >= 0.01 * n_counted
+
+
+def _choice(last, chosen):
+    """What the board is computed by: what is chosen now, the rest as in the last edition."""
+    if "covariates" in chosen:
+        chosen = {**chosen, "covariates": in_order(chosen["covariates"])}
+    return {**board_method.choice_of(last.config if last else {}), **chosen}
+
+
+def _configuration(study, choice):
+    last_reliability = study.reliabilities.order_by("-pk").values_list("pk", flat=True).first()
+    known = known_of_systems(study, choice.get("covariates", ()))
+    return board_method.config_for(study, last_reliability, **choice, known_of_systems=known)
+
+
+def _votes(study, seq, config):
+    """The votes that the board counts. Conflict where the configuration leaves out every one."""
+    votes = inputs.board_votes(study, seq, config)
+    if not len(votes.outcome) and (unknown := [reason for reason in UNKNOWN if reason in votes.excluded]):
+        raise Conflict(f"Every vote would be left out: {', '.join(unknown)}.", reasons=unknown)
+    return votes
+
+
+def _write_ratings(edition):
+    groups = edition.result["groups"]
+    ids = System.objects.ids_of(rating["system"] for group in groups for rating in group)
+    Rating.objects.bulk_create(
+        Rating(
+            edition=edition,
+            system_id=ids[rating["system"]],
+            group=group_number,
+            value=rating["rating"],
+            **{name: rating[name] for name in ("stderr", "low", "high", "n_votes", "wins", "losses", "ties")},
+        )
+        for group_number, group in enumerate(groups, start=1)
+        for rating in group
+    )

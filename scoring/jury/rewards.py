@@ -1,0 +1,36 @@
+"""Rewards into the database: each (clip, reward model) once, and in the order of their ids."""
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from scoring.models import Reward
+from scoring.workers.locks import Lock, hold
+
+
+@transaction.atomic
+def store_rewards(model, values):
+    """Write {clip id: reward}; a clip already scored under the model keeps its reward. Returns how many are new."""
+    lock_rewards()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO scoring_reward (clip_id, reward_model_id, protocol, value, created_at)
+            SELECT clip_id, %(model)s, %(protocol)s, value, %(now)s
+            FROM unnest(%(clips)s::bigint[], %(values)s::float8[]) AS scored (clip_id, value)
+            ON CONFLICT DO NOTHING
+            """,
+            {
+                "model": model.pk,
+                "protocol": Reward.PROMPT_TEXT,
+                "now": timezone.now(),
+                "clips": [int(clip) for clip in values],
+                "values": [float(value) for value in values.values()],
+            },
+        )
+        return cursor.rowcount
+
+
+def lock_rewards():
+    """Until the transaction ends nobody else writes rewards: so ids become visible in their order, on which
+    `inputs.last_reward` relies, and no two workers score the same clips."""
+    hold(Lock.REWARDS)

@@ -1,0 +1,37 @@
+"""The pages of the reward models."""
+
+from django.http import Http404, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from arena.refusals import NotFound
+from scoring.registry import live, model_page
+
+DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
+
+
+@require_safe
+def models(request):
+    """Every reward model, and how each came to be live."""
+    shown = {"models": model_page.all_models(), "decisions": model_page.decisions(live.history()[:DECISIONS])}
+    return render(request, "scoring/models.html", shown)
+
+
+@require_safe
+def model(request, name):
+    return render(request, "scoring/model.html", {"model": model_page.page(_model(name))})
+
+
+@require_safe
+def model_data(request, name):
+    """The figures and the training history of a reward model as a file."""
+    response = JsonResponse(model_page.data(_model(name)), json_dumps_params={"indent": 1})
+    response["Content-Disposition"] = 'attachment; filename="model.json"'
+    return response
+
+
+def _model(name):
+    try:
+        return live.find_model(name)
+    except NotFound as error:
+        raise Http404(str(error)) from error

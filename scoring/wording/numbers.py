@@ -1,0 +1,49 @@
+"""How numbers are written for readers, in their language. What is not known is a dash, never a zero."""
+
+from django.utils.formats import number_format
+
+DASH = "–"  # noqa: RUF001
+MINUS = "−"  # noqa: RUF001
+
+
+def signed(value, digits=2):
+    """1.5 as +1.50, with a true minus sign and the language's decimal mark."""
+    if value is None:
+        return DASH
+    text = f"{abs(value):.{digits}f}"
+    sign = "" if float(text) == 0 else "+" if value > 0 else MINUS
+    return sign + number_format(text)
+
+
+def plus_minus(stderr, digits=2):
+    """A standard error as "± 0.12"; nothing where there is none to give."""
+    return "" if stderr is None else f"± {number_format(f'{stderr:.{digits}f}')}"
+
+
+def percent(share):
+    return DASH if share is None else f"{100 * share:.0f} %"
+
+
+def figure(value, digits=3):
+    """0.0341 as 0.034, in the reader's decimal mark; a dash for what is not known."""
+    return DASH if value is None else number_format(f"{value:.{digits}f}")
+
+
+def share(value):
+    """0.7086 as 70.9 %."""
+    return DASH if value is None else f"{number_format(f'{100 * value:.1f}')} %"
+
+
+def p_value(value):
+    return f"< {number_format('0.0001')}" if value < 0.0001 else f"= {number_format(f'{value:.2g}')}"
+
+
+def chance(p):
+    """A probability: 43 %, and no 0 % or 100 % of what was only never drawn."""
+    if p is None:
+        return DASH
+    if 0 < p < 0.01:
+        return "< 1 %"
+    if 0.99 < p < 1:
+        return "> 99 %"
+    return f"{100 * p:.0f} %"
