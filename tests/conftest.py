@@ -142,7 +142,7 @@ def time_passes(monkeypatch):
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory):
     """A folder of weights of tiny networks of the published classes."""
-    from . import tiny_networks  # and torch
+    from tests.casts import tiny_networks  # and torch
 
     folder = tmp_path_factory.mktemp("tiny")
     with pytest.MonkeyPatch.context() as patch:

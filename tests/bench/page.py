@@ -58,7 +58,7 @@ def build_stage():
     from django.conf import settings
 
     from arena.models import Study
-    from tests import browser
+    from tests.casts import browser
 
     with tempfile.TemporaryDirectory() as folder:
         browser.build_study(browser.cut_excerpts(Path(folder)), Path(settings.MEDIA_ROOT))
@@ -66,7 +66,7 @@ def build_stage():
 
 
 def measure(address):
-    from tests import browser
+    from tests.casts import browser
 
     waits = []
     with browser.chromium() as chromium:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scoring.stats.bradley_terry import fit
 from scoring.stats.prediction_powered import fit_prediction_powered
-from tests.simulated_rewards import SYSTEMS, USELESS, Arena, arena_of_accuracy, within_pair_correlation
+from tests.casts.simulated_rewards import SYSTEMS, USELESS, Arena, arena_of_accuracy, within_pair_correlation
 
 BOARDS, RATERS, VOTES_EACH, TIMES, L2 = 1000, 60, 15, 10, 0.05
 MANY = 2_000_000

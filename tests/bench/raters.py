@@ -7,7 +7,7 @@ import numpy as np
 from annotations.quality import screen
 from annotations.quality.screening import pooled
 from scoring.stats.bradley_terry import fit
-from tests.rater_simulation import study
+from tests.casts.rater_simulation import study
 
 SEEDS = range(10)
 WAVE_SEEDS = range(5)  # twenty screenings each

@@ -48,7 +48,7 @@ def row(what, of, value, unit):
 @contextmanager
 def installed(full_size):
     """Networks of the published classes with random weights, installed for the block."""
-    from tests import tiny_networks
+    from tests.casts import tiny_networks
 
     before = os.environ.get("WEIGHTS_DIR", "")
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +149,7 @@ def rescore():
     import torch
 
     from scoring.jury.worker import score_pending
-    from tests.reward_models import make_live
+    from tests.casts.reward_models import make_live
 
     seed_cached_clips()
     model = new_model("rescoring")
@@ -170,7 +170,7 @@ def rescore():
 
 def new_model(name):
     from scoring.reward.head import HIDDEN
-    from tests.reward_models import make_model
+    from tests.casts.reward_models import make_model
 
     return make_model(name, hidden=HIDDEN, encoder_keys=ENCODERS)
 
@@ -221,7 +221,7 @@ def seed_cached_clips():
 def swap():
     """A worker of its own process that sweeps every SWEEP_EVERY seconds, as beat makes it; CACHED clips wait."""
 
-    from tests.reward_models import make_live
+    from tests.casts.reward_models import make_live
 
     models = [new_model(f"swap {number}") for number in range(SWAPS)]
     code = f"while True:\n    score_pending()\n    time.sleep({SWEEP_EVERY})\n"

@@ -37,7 +37,7 @@ def measure(threads: int, noise: str) -> dict:
     import torch
 
     from scoring.reward.train import train
-    from tests.planted import planted
+    from tests.casts.planted import planted
 
     lapses = noise == "flips"
     data = planted(PAIRS, WIDTH, flips=lapses)

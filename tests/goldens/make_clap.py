@@ -21,7 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np
 import torch
 
-from tests import tiny_networks
+from tests.casts import tiny_networks
 from tests.goldens.inputs import TEXTS, waveforms
 
 torchvision_operators = torch.library.Library("torchvision", "DEF")

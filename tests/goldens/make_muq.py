@@ -21,7 +21,7 @@ from muq.muq.muq import MuQConfig
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel
 
-from tests.tiny_muq import CONFIG, TEXTS, waveforms, write_muq
+from tests.casts.tiny_muq import CONFIG, TEXTS, waveforms, write_muq
 
 
 def reference(folder):

@@ -1,0 +1,201 @@
+"""From a manifest to clips that can be heard and have a reward."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from arena import services
+from arena.models import Clip, Excerpt, Study, System
+from arena.serving.stock import Stock
+from scoring.demo.synth import write_wav
+from scoring.models import RewardModel
+from tests.casts.reward_models import make_live
+
+RATE = 16_000
+
+
+def tone(pitch, seconds=2.0, level=0.3):
+    """A little two-channel music: a tone with a beat."""
+    t = np.arange(int(RATE * seconds)) / RATE
+    return np.tile((level * np.sin(2 * np.pi * pitch * t) * (1 + np.sin(2 * np.pi * 2 * t)) / 2).astype("f4"), (2, 1))
+
+
+@pytest.fixture
+def manifest(tmp_path, db):
+    """manifest(rows) writes a manifest of rows `file,system,prompt`; wav files of that name are made once."""
+    Study.objects.create(slug="open", name="Open", is_default=True, excerpt_s=2)
+
+    def write(*rows, header="path,system,prompt"):
+        for number, row in enumerate(rows):
+            name = row.split(",")[0]
+            if name.endswith(".wav") and not (tmp_path / name).exists():
+                write_wav(tmp_path / name, tone(220 + 40 * number), RATE)
+        path = tmp_path / "manifest.csv"
+        path.write_text("\n".join([header, *rows]) + "\n")
+        return path
+
+    return write
+
+
+def test_clips_of_a_manifest_can_be_heard_at_once(manifest):
+    call_command("import_clips", manifest("a.wav,alder,a song", "b.wav,birch,a song"))
+    assert set(Clip.objects.values_list("status", flat=True)) == {"ready"}
+    study = Study.objects.get()
+    options = Stock.of(study).candidates(0)
+    assert options[0].length_ms == 2000
+    for excerpt in Excerpt.objects.all():
+        assert excerpt.loudness_lufs == pytest.approx(-23, abs=0.5)
+        assert excerpt.true_peak_dbtp <= -1
+        assert len(excerpt.peaks) == 1000
+    assert len(set(Excerpt.objects.values_list("size", flat=True))) == 1
+
+
+def test_importing_again_adds_nothing(manifest):
+    path = manifest("a.wav,alder,a song", "b.wav,birch,a song")
+    call_command("import_clips", path)
+    call_command("import_clips", path)
+    assert (Clip.objects.count(), Excerpt.objects.count()) == (2, 2)
+
+
+def test_a_bad_file_is_rejected_with_a_sentence_and_the_rest_goes_on(manifest, tmp_path):
+    (tmp_path / "text.mp3").write_text("this is not music")
+    (tmp_path / "empty.flac").write_bytes(b"")
+    write_wav(tmp_path / "silent.wav", np.zeros((2, RATE * 2), "f4"), RATE)
+    path = manifest(
+        "a.wav,alder,a song", "text.mp3,birch,a song", "empty.flac,cedar,a song", "silent.wav,elm,a song",
+        "missing.wav.gone,fir,a song", "a.wav,,a song", "b.wav,gorse,a song",
+    )  # fmt: skip
+    with pytest.raises(CommandError) as failed:
+        call_command("import_clips", path)
+    table = str(failed.value)
+    assert "5 rows failed" in table
+    for name in ("text.mp3", "empty.flac", "silent.wav", "missing.wav.gone"):
+        assert name in table
+    assert "there is no such file" in table
+    assert "system is empty" in table
+    assert Clip.objects.filter(status="ready").count() == 2
+    for clip in Clip.objects.filter(status="rejected"):
+        assert clip.reason.endswith(".")
+
+
+def test_a_manifest_with_a_wrong_column_is_refused_whole(manifest):
+    with pytest.raises(CommandError, match="unknown: promt"):
+        call_command("import_clips", manifest("a.wav,alder,a song", header="path,system,promt"))
+    assert not Clip.objects.exists()
+
+
+def test_work_that_a_dead_worker_had_claimed_is_done_by_the_next(manifest, tmp_path):
+    path = manifest("a.wav,alder,a song")
+    clip, _ = services.register_clip(path.parent / "a.wav", system="alder", prompt="a song")
+    assert Clip.objects.claim() == clip.pk
+    assert Clip.objects.claim() is None
+    Clip.objects.update(claimed_until=timezone.now())  # the claim has run out
+    assert Clip.objects.claim() == clip.pk
+
+
+def test_the_excerpts_name_nothing_and_ranges_are_answered(manifest, client):
+    call_command("import_clips", manifest("a.wav,alder,a song", "b.wav,birch,a song"))
+    from tests.conftest import Listener
+
+    listener = Listener().agree()
+    battle = listener.battle()
+    url = battle["clips"]["A"]["url"]
+    whole = listener.get(url)
+    assert whole.status_code == 200
+    assert whole["Cache-Control"] == "private, no-store"
+    assert not {"ETag", "Last-Modified", "Content-Disposition"} & set(whole.headers)
+    for odd in ("bytes=5-2", "bytes=0-" + "9" * 5000, "lines=1-2"):
+        assert listener.client.get(url, headers={"Range": odd}).status_code == 200
+    part = listener.client.get(url, headers={"Range": "bytes=100-199"})
+    assert (part.status_code, part["Content-Range"]) == (206, f"bytes 100-199/{len(whole.content)}")
+    assert part.content == whole.content[100:200]
+    assert listener.client.get(url, headers={"Range": "bytes=-50"}).content == whole.content[-50:]
+    assert listener.client.get(url, headers={"Range": f"bytes={len(whole.content)}-"}).status_code == 416
+    assert client.get(url).status_code == 404
+    for word in (b"alder", b"birch", b"ID3", b"Lavf"):
+        assert word not in whole.content
+
+
+# ---- the jury ----
+
+
+@pytest.fixture
+def model(manifest):
+    """A live model with an untrained head over the spectral encoder, and four clips without rewards."""
+    call_command("import_clips", manifest(*(f"{name}{n}.wav,{name},song {n}" for name in "ab" for n in (1, 2))))
+    return make_model("first")
+
+
+def make_model(name):
+    from django.core.files.storage import default_storage
+
+    from scoring.reward.encoders import get_encoder
+    from scoring.reward.head import RankNetHead, save_head
+    from scoring.reward.scorer import encoder_metadata
+
+    encoder = get_encoder("spectral")
+    path = default_storage.path(default_storage.save(f"weights/{name}.safetensors", ContentFile(b"")))
+    sha256 = save_head(RankNetHead(encoder.dimension), path, encoder_metadata([encoder]))
+    block = {"key": "spectral", "revision": encoder.revision, "dimension": encoder.dimension}
+    model = RewardModel.objects.create(
+        name=name, encoders=[block], weights=f"weights/{name}.safetensors", sha256=sha256
+    )
+    return make_live(model)
+
+
+def test_a_clip_whose_original_is_gone_is_rejected_and_can_be_tried_again(manifest):
+    path = manifest("a.wav,alder,a song")
+    clip, _ = services.register_clip(path.parent / "a.wav", system="alder", prompt="a song")
+    stored = clip.original.read()
+    clip.original.storage.delete(clip.original.name)
+    assert services.ingest_clip(clip.pk).reason == "The original is not in the storage."
+    clip.original.storage.save(clip.original.name, ContentFile(stored))
+    Clip.objects.all().try_again()
+    assert services.ingest_clip(clip.pk).status == "ready"
+
+
+def test_training_on_votes_gives_a_candidate_with_held_out_metrics(manifest):
+    rows = [f"{name}{n}.wav,{name},song {n}" for name in ("loud", "soft") for n in range(4)]
+    call_command("import_clips", manifest(*rows))
+    from scoring.training.candidates import train_candidate
+    from tests.scoring.boards.test_boards import cast
+
+    study = Study.objects.get()
+    for _ in range(6):
+        cast(study, "ABAB")
+    model = train_candidate([study], seeds=(1,))
+    assert model.status == "candidate"
+    assert model.metrics["test"]["n"] >= 1
+    assert model.metrics["test"].keys() >= {"accuracy", "ece", "log_loss"}
+    split = model.config["split"]["prompts"]
+    assert not set(split["train"]) & set(split["test"])
+    assert System.objects.count() == 2
+
+
+def test_training_without_votes_says_so(manifest):
+    with pytest.raises(CommandError, match="nothing to train on"):
+        call_command("train_reward")
+
+
+def test_an_unknown_model_is_named_with_those_there_are(model):
+    with pytest.raises(CommandError, match="There are: first"):
+        call_command("activate_model", "thrid")
+
+
+def test_a_gpu_worker_that_hangs_ends_itself_to_be_restarted():
+    hang = (
+        "import django, time; django.setup()\n"
+        "from scoring.tasks import watchdog\n"
+        "with watchdog(60): pass\n"
+        "with watchdog(0.2): time.sleep(30)\n"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "arena.settings"}
+    ended = subprocess.run([sys.executable, "-c", hang], env=environment, capture_output=True, text=True, timeout=25)
+    assert ended.returncode == 1
+    assert "scoring hangs" in ended.stderr
