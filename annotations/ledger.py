@@ -5,12 +5,12 @@ import json
 
 from django.db import connection, transaction
 
+from arena.locks import Lock, hold
 from arena.models import Study
 
 from . import vote_blocks
 from .models import Ledger
 
-LOCK = 0x1ED6E2  # any constant: the advisory lock that makes the sweep the only writer of seq
 GENESIS = "0" * 64
 
 
@@ -23,13 +23,8 @@ def catch_up():
 @transaction.atomic
 def extend(limit=5000, wait=False):
     """Number up to `limit` waiting entries. Returns how many; without `wait`, 0 when another sweep is at it."""
-    with connection.cursor() as cursor:
-        if wait:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        else:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
-            if not cursor.fetchone()[0]:
-                return 0
+    if not hold(Lock.LEDGER, wait=wait):
+        return 0
     last = Ledger.objects.filter(seq__isnull=False).order_by("-seq").first()
     seq, digest = (last.seq, last.digest) if last else (0, GENESIS)
     waiting = list(_with_content(Ledger.objects.filter(seq__isnull=True)).order_by("pk")[:limit])

@@ -6,12 +6,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from annotations.alarms import raise_alarm
+from arena.locks import Lock, hold
 from arena.models import System
 from scoring import inputs
 from scoring.models import AnchorBias, AnchorFit
 from scoring.stats import anchor_drift
 from scoring.stats.rounding import rounded_floats
-from scoring.workers.locks import Lock, hold
 
 CONFIG = {
     "l2": anchor_drift.RIDGE,

@@ -21,6 +21,7 @@ from django.db.models.fields.json import KeyTransform
 from django.utils import timezone
 
 from annotations.models import Flag, Ledger
+from arena.locks import Lock, hold
 from arena.models import Participation, Prompt
 from arena.refusals import NotFound
 from scoring import inputs
@@ -28,7 +29,6 @@ from scoring.models import CategoryBoards
 from scoring.stats import category_method
 from scoring.stats.board_method import OVERALL, canonical_json
 from scoring.stats.category_method import GROUP, LANGUAGE, OF_LISTENERS, TAG
-from scoring.workers.locks import Lock, hold
 
 FIRST_LANGUAGE = re.compile(r"\s*([a-z]{2,3})(?![a-z])", re.IGNORECASE)
 

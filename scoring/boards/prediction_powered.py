@@ -13,12 +13,12 @@ from django.db import transaction
 from django.utils import timezone
 from scipy.special import expit
 
+from arena.locks import Lock, hold
 from scoring import inputs
 from scoring.models import PredictionPowered, Reward, RewardModel
 from scoring.stats.board_method import HALF_TIE, canonical_json
 from scoring.stats.prediction_powered import fit_prediction_powered
 from scoring.stats.rounding import rounded
-from scoring.workers.locks import Lock, hold
 
 METHOD_VERSION = 1
 FEWEST_VOTES = 50  # that the model may speak of; fewer are not worth a second board

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from annotations import ledger
 from annotations.models import Ledger
+from arena.locks import Lock, hold
 from arena.models import System
 from arena.refusals import Conflict, NotFound
 from scoring import inputs
@@ -12,7 +13,6 @@ from scoring.inputs.covariates import in_order, known_of_systems
 from scoring.models import Edition, Rating
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BadCovariate, NotOffered
-from scoring.workers.locks import Lock, hold
 
 from . import pairing_tables, standings
 

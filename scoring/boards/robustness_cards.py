@@ -8,11 +8,11 @@ from django.utils import timezone
 
 from annotations.models import Ledger
 from annotations.quality import QUALITY_RULES
+from arena.locks import Lock, hold
 from arena.refusals import NotFound
 from scoring import inputs
 from scoring.models import AnchorFit, RewardModel, RobustnessCard
 from scoring.stats import board_method, robustness
-from scoring.workers.locks import Lock, hold
 
 SETTLED = timedelta(minutes=10)  # how long a card stands before newer anchors make another
 

@@ -4,9 +4,9 @@ import numpy as np
 from django.db import transaction
 from django.db.models import Max
 
+from arena.locks import Lock, hold
 from scoring.models import Reward
 from scoring.stats.anchor_drift import AnchorPairs
-from scoring.workers.locks import Lock, hold
 
 from .votes import study_votes
 

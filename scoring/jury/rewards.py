@@ -3,8 +3,8 @@
 from django.db import connection, transaction
 from django.utils import timezone
 
+from arena.locks import Lock, hold
 from scoring.models import Reward
-from scoring.workers.locks import Lock, hold
 
 
 @transaction.atomic

@@ -6,10 +6,10 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
+from arena.locks import Lock, hold
 from arena.refusals import Conflict, NotFound
 from scoring.models import Decision, RewardModel
 from scoring.reward.encoders import get_encoder
-from scoring.workers.locks import Lock, hold
 
 ANY = object()
 

@@ -12,11 +12,11 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.exports import VOTE_COLUMNS, VOTE_COLUMNS_1, VOTE_COLUMNS_2, vote_rows, write
 from annotations.models import Ledger
+from arena.locks import Lock, hold
 from arena.refusals import Conflict, NotFound, Refusal
 from scoring.inputs import last_reward
 from scoring.models import Release, RewardModel
 from scoring.registry.calibration import calibration_of
-from scoring.workers.locks import Lock, hold
 
 from .pairs import PAIR_COLUMNS, PAIR_COLUMNS_2, PairJury, pair_rows
 

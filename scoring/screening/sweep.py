@@ -22,11 +22,11 @@ from annotations import quality
 from annotations.alarms import raise_alarm
 from annotations.models import Flag, Ledger, Reliability, Screening, Vote
 from annotations.services import flag_votes
+from arena.locks import Lock, held_over_transactions
 from arena.models import Rater
 from scoring import inputs
 from scoring.models import QualityReport
 from scoring.stats import board_method, bradley_terry
-from scoring.workers.locks import Lock, held_over_transactions
 
 from . import report as quality_report
 from .answers import SILENT, Answers, is_over, is_through, rater_votes, standing, systems_of

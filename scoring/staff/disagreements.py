@@ -14,6 +14,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 from scipy.special import expit
 
+from arena.locks import Lock, hold
 from arena.models import Again, Battle, Clip, Study
 from arena.refusals import NotFound, Refusal
 from scoring import inputs
@@ -21,7 +22,6 @@ from scoring.boards.page import find_edition
 from scoring.models import RewardModel, TrainingMark
 from scoring.registry.calibration import calibration_of
 from scoring.stats.head_to_head import Z, pool, surprise
-from scoring.workers.locks import Lock, hold
 
 
 def queue(studies, system=None):

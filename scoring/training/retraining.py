@@ -22,6 +22,7 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.alarms import raise_alarm
 from annotations.models import Ledger
+from arena.locks import Lock, hold
 from arena.models import Clip, Status, Study
 from arena.refusals import Conflict
 from scoring.anchors.refit import refit_anchors
@@ -30,7 +31,6 @@ from scoring.jury.embedding import embed_all
 from scoring.models import Decision, Embedding, Retraining, RetrainingRun, RewardModel
 from scoring.registry import live as registry
 from scoring.workers.leases import renewed
-from scoring.workers.locks import Lock, hold
 
 from . import unseen
 

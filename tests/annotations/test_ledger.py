@@ -7,6 +7,7 @@ from django.utils import timezone
 from annotations import ledger
 from annotations.models import Flag, Ledger, Vote
 from annotations.services import flag
+from arena.locks import Lock, hold
 from arena.serving import serve_battle
 
 
@@ -46,14 +47,14 @@ def test_catching_up_waits_for_a_sweep_that_is_at_it(study, rater):
     cast(study, rater)
     held, go_on = threading.Event(), threading.Event()
 
-    def hold():
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ledger.LOCK])
+    def sweep():
+        with transaction.atomic():
+            hold(Lock.LEDGER)
             held.set()
             go_on.wait(10)
         connection.close()
 
-    holder = threading.Thread(target=hold)
+    holder = threading.Thread(target=sweep)
     holder.start()
     held.wait(10)
     assert ledger.extend() == 0

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import IntEnum, unique
 
 from django.db import connection
 
 
+@unique
 class Lock(IntEnum):
-    """Advisory locks of PostgreSQL; any constants, but no two alike."""
+    """Advisory locks of PostgreSQL, of all the apps: any constants, but no two alike."""
 
+    LEDGER = 0x1ED6E2
     BOARD = 0xB0A2D
     ANCHORS = 0xA2C402
     CARD = 0xCA2D01
