@@ -35,6 +35,20 @@ class Vote(models.Model):
     )
     received_at = models.DateTimeField()
 
+    class Personal:
+        rater = "rater"
+        kept = {
+            "battle, preference, degree, axes, tags": "the answer, in words that the study offers: published editions "
+            "and releases are rebuilt from it, later ones leave it out as withdrawn",
+            "heard, heard_a_ms, heard_b_ms, first_played, switches": "what was heard of the clips, in milliseconds; "
+            "part of what was released, and covariates of old boards",
+            "first_play_ms, opened_ms, decided_ms, pauses, hidden, volume": "counts and times of the player; part of "
+            "what was released",
+            "idempotency_key": "the SHA-256 of a key that the client chooses (the site's own page, at random), so that "
+            "an answer that is sent twice is one vote",
+            "received_at": "when; part of what was released",
+        }
+
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(preference__in=ANSWERS), name="vote_preference"),
@@ -61,6 +75,15 @@ class VoteDetails(models.Model):
     user_agent = models.CharField(max_length=300, blank=True)
     language = models.CharField(max_length=100, blank=True)
 
+    class Personal:
+        rater = "vote__rater"
+        deleted = {
+            "comment": "what the rater wrote",
+            "events": "what they did with the player, step by step",
+            "user_agent, language": "what their browser says of itself, and the languages it asks for",
+        }
+        lifetime = "when the vote is withdrawn, also without the rater"
+
     class Meta:
         verbose_name_plural = "vote details"
 
@@ -83,6 +106,14 @@ class Flag(models.Model):
     detail = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField()
 
+    class Personal:
+        rater = "vote__rater"
+        kept = {
+            "rule, rule_version, created_at": "which rule took a vote out of which editions, and when; a withdrawal is "
+            "one too",
+            "detail": "the rule's figures; of `cleared` the name of the account that cleared the vote",
+        }
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["vote", "rule", "rule_version"], name="flag_once"),
@@ -103,6 +134,13 @@ class Reliability(models.Model):
     stderr = models.FloatField()
     n_votes = models.PositiveIntegerField()
     created_at = models.DateTimeField()
+
+    class Personal:
+        rater = "rater"
+        kept = {
+            "study, ledger_seq, version, created_at, skill, stderr, n_votes": "estimates of the rater's skill by which "
+            "old boards weighted votes: they could not be rebuilt without",
+        }
 
     class Meta:
         verbose_name_plural = "reliabilities"
@@ -135,6 +173,13 @@ class Screening(models.Model):
     looked_at_end = models.BooleanField(default=False, help_text="The one look when the rater had finished is taken.")
     at = models.DateTimeField()
 
+    class Personal:
+        rater = "rater"
+        deleted = {
+            "study, screen, version, result, score, detail, n_votes, looked_at_end, at": "what a screen says of how "
+            "the rater listens, and of who they may be, and when it looked",
+        }
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["rater", "study", "screen", "version"], name="screening_once"),
@@ -153,6 +198,11 @@ class Alarm(models.Model):
     detail = models.JSONField(default=dict, blank=True)
     raised_at = models.DateTimeField()
     seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Personal:
+        not_personal = {
+            "screen, message, detail": "which screen raised it and why, in counts of all raters or an error's words",
+        }
 
     class Meta:
         ordering = ["-raised_at"]
@@ -174,6 +224,10 @@ class Ledger(models.Model):
     flag = models.OneToOneField(Flag, models.PROTECT, null=True, blank=True, related_name="entry")
     seq = models.BigIntegerField(null=True, blank=True, unique=True)
     digest = models.CharField(max_length=64, blank=True)
+
+    class Personal:
+        rater = "vote__rater", "flag__vote__rater"
+        kept = {"study, seq, digest": "the order of votes and flags and a chain of hashes, which shows if one is lost"}
 
     class Meta:
         verbose_name_plural = "ledger"
@@ -205,6 +259,12 @@ class VoteBlock(models.Model):
     first_seq = models.BigIntegerField()
     last_seq = models.BigIntegerField()
     records = models.BinaryField(help_text="`blocks.RECORD`, one for each vote.")
+
+    class Personal:
+        kept = {
+            "records": "a copy of votes that reads faster: the rater's pseudonym, the answer and what was compared, "
+            "and nothing that Vote and Battle do not keep",
+        }
 
     class Meta:
         ordering = ["study", "first_seq"]

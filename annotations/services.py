@@ -7,12 +7,13 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from arena.models import Arrival, Battle, Consent, Participation, Rater, Study, default_questions
+from arena.models import Battle, Participation, Rater, Study, default_questions
+from arena.personal.erasure import erase
 from arena.refusals import Conflict, Gone, NotFound, NotHeard, Refusal
 
 from .events import timeline
 from .listening import clip_intervals, listening_ends
-from .models import Flag, Screening, Vote, VoteDetails
+from .models import Flag, Vote, VoteDetails
 from .quality import QUALITY_RULES
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
@@ -199,32 +200,34 @@ def withdraw_vote(rater, battle_id, now=None):
     if now > vote.received_at + UNDO:
         raise Gone("A vote can be taken back within 10 seconds.", code="too_late_to_undo")
     flag(vote, Flag.WITHDRAWN, WITHDRAWN_VERSION, {"by": "undo"}, now)
-    VoteDetails.objects.filter(vote=vote).delete()
+    erase(Vote.objects.filter(pk=vote.pk))
     return vote
 
 
 @transaction.atomic
 def withdraw_votes(rater, now=None):
     """Withdraw every vote of the rater, who stays. Returns how many were withdrawn now."""
-    now = now or timezone.now()
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
-    standing = rater.votes.exclude(flags__rule=Flag.WITHDRAWN)
-    withdrawn = [flag(vote, Flag.WITHDRAWN, WITHDRAWN_VERSION, {"by": "rater"}, now) for vote in standing]
-    VoteDetails.objects.filter(vote__rater=rater).delete()
-    return len(withdrawn)
+    n_withdrawn = _flag_as_withdrawn(rater, now or timezone.now())
+    erase(rater.votes.all())
+    return n_withdrawn
 
 
 @transaction.atomic
 def withdraw_rater(rater, now=None):
-    """Erase what is personal and withdraw every vote. The rater's row stays, empty, so that clusters and old
-    editions can be rebuilt; later editions and releases leave the votes out, reason `withdrawn`."""
+    """Erase what is personal, as every table declares it (see `arena.personal`), and withdraw every vote. The rater's
+    row stays, empty, so that clusters and old editions can be rebuilt; later editions and releases leave the votes out,
+    reason `withdrawn`."""
     now = now or timezone.now()
-    withdraw_votes(rater, now)
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
-    for personal in (Consent, Participation, Arrival, Screening):
-        personal.objects.filter(rater=rater).delete()
+    _flag_as_withdrawn(rater, now)
     rater.battles.filter(closed_at__isnull=True).update(closed_at=now, close_reason="skipped", skip_reason="withdrawn")
     rater.withdrawn_at = rater.withdrawn_at or now
-    rater.ears_free_at = rater.import_key = None
-    rater.save()
-    return rater
+    rater.save(update_fields=["withdrawn_at"])
+    erase(Rater.objects.filter(pk=rater.pk))
+
+
+def _flag_as_withdrawn(rater, now):
+    """Flag those of the rater's votes that stand. Returns how many."""
+    standing = rater.votes.exclude(flags__rule=Flag.WITHDRAWN).values_list("pk", flat=True)
+    return flag_votes(list(standing), Flag.WITHDRAWN, WITHDRAWN_VERSION, {"by": "rater"}, now)

@@ -25,6 +25,9 @@ class Again(models.Model):
     asked_at = models.DateTimeField()
     stopped_at = models.DateTimeField(null=True, blank=True)
 
+    class Personal:
+        kept = {"by": "the name of the account that asked; it is part of how the votes came about"}
+
     class Meta:
         verbose_name = "clip pair served again"
         verbose_name_plural = "clip pairs served again"

@@ -77,6 +77,19 @@ class Battle(models.Model):
 
     objects = BattleQuerySet.as_manager()
 
+    class Personal:
+        rater = "rater"
+        kept = {
+            "study, kind, prompt, system_a, system_b, clip_a, clip_b": "what was compared: votes mean nothing without",
+            "excerpt_a, excerpt_b, length_ms, codec, expected, repeats": "what was played, and the right answer",
+            "policy, pair_probability, clip_probability, eligible_pairs": "how it was drawn; the weight of the vote "
+            "follows from it",
+            "served_at, reserved_until, expires_at": "when; quotas and the order of battles follow from it",
+            "closed_at, close_reason, skip_reason": "when and how it ended, in words of a closed list. A withdrawal "
+            "closes the open ones, as skipped",
+            "external_id": "what an import calls the battle, so that it comes in once",
+        }
+
     class Meta:
         ordering = ["served_at"]
         constraints = [

@@ -53,6 +53,9 @@ class System(models.Model):
 
     objects = SystemQuerySet.as_manager()
 
+    class Personal:
+        not_personal = {"name, description": "the generator and what it is, as staff or an import writes it"}
+
     class Meta:
         ordering = ["name"]
         constraints = [models.CheckConstraint(condition=~Q(name=""), name="system_has_a_name")]
@@ -68,6 +71,9 @@ class Prompt(models.Model):
     lyrics = models.TextField(blank=True)
     tags = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Personal:
+        not_personal = {"text, lyrics, tags": "what systems were asked for, as staff or an import writes it"}
 
     class Meta:
         constraints = [
@@ -105,6 +111,13 @@ class Clip(models.Model):
     true_peak_dbtp = models.FloatField(null=True, blank=True)
 
     objects = ClaimQuerySet.as_manager()
+
+    class Personal:
+        not_personal = {
+            "sha256, original, codec": "the audio that a system made",
+            "filename, seed, tags, licence": "what the manifest of an import says of it",
+            "reason": "why it was rejected, in the program's words",
+        }
 
     class Meta:
         constraints = [
@@ -153,6 +166,12 @@ class Excerpt(models.Model):
     peaks = models.JSONField(default=list, blank=True)
 
     objects = ClaimQuerySet.as_manager()
+
+    class Personal:
+        not_personal = {
+            "file, peaks": "the audio that is played, and its picture",
+            "reason": "why it cannot be played, in the program's words",
+        }
 
     class Meta:
         constraints = [

@@ -24,6 +24,9 @@ class PairingTable(models.Model):
     config = models.JSONField(default=dict, help_text="How it was computed.")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Personal:
+        not_personal = {"systems, cumulative, config": "how likely each pair of systems is, and how that was computed"}
+
     class Meta:
         ordering = ["study", "-version"]
         constraints = [models.UniqueConstraint(fields=["study", "version"], name="pairing_table_version")]

@@ -28,6 +28,19 @@ class Rater(models.Model):
 
     is_authenticated = True  # what a REST view asks of request.user
 
+    class Personal:
+        rater = "self"
+        blanked = {
+            "import_key": "an HMAC of the label by which an import knew the rater",
+            "ears_free_at": "when their last listening ended",
+        }
+        kept = {
+            "id": "the pseudonym: a random number. Votes of one rater are a cluster, in old editions too",
+            "kind": "whether the rater was a listener, simulated or imported; it says what the votes are",
+            "created_at": "when the row was made; by itself it says nothing of anybody",
+            "withdrawn_at": "that and when they withdrew, or they could vote again",
+        }
+
     def __str__(self):
         return f"rater {str(self.pk)[:8]}"
 
@@ -39,6 +52,10 @@ class Consent(models.Model):
     study = models.ForeignKey(Study, models.CASCADE)
     version = models.PositiveIntegerField()
     given_at = models.DateTimeField(default=timezone.now)
+
+    class Personal:
+        rater = "rater"
+        deleted = {"study, version, given_at": "which consent text of which study the rater agreed to, and when"}
 
     class Meta:
         constraints = [
@@ -72,6 +89,16 @@ class Participation(models.Model):
     outcome = models.CharField(max_length=20, blank=True, help_text="As the rater was told at the end.")
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    class Personal:
+        rater = "rater"
+        deleted = {
+            "participant": "an HMAC, keyed per study, of the id that a platform or an invitation gave the rater",
+            "study, started_at": "which study the rater entered, and when",
+            "volume, headphones, headphone_attempts": "the volume they set and whether they wore headphones",
+            "group": "which of the study's groups they say they belong to",
+            "outcome, finished_at": "how it ended, and when",
+        }
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["rater", "study"], name="participation_once"),
@@ -89,6 +116,11 @@ class Arrival(models.Model):
     rater = models.ForeignKey(Rater, models.CASCADE, related_name="arrivals")
     connection = models.CharField(max_length=64)
     at = models.DateTimeField(default=timezone.now)
+
+    class Personal:
+        rater = "rater"
+        deleted = {"connection, at": "an HMAC, keyed per day, of address and browser, and when the rater came"}
+        lifetime = "after two days (the sweep `arrivals`)"
 
     class Meta:
         indexes = [models.Index(fields=["connection", "at"], name="arrival_by_connection")]

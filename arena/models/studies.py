@@ -139,6 +139,13 @@ class Study(models.Model):
     )  # fmt: skip
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Personal:
+        not_personal = {
+            "slug, name, description, consent_text, completion": "what staff tells listeners",
+            "answers, questions, groups": "what listeners may answer",
+            "platform": "the names of URL parameters; their values are kept nowhere, see Participation",
+        }
+
     class Meta:
         verbose_name_plural = "studies"
         ordering = ["slug"]

@@ -33,6 +33,9 @@ class AnchorFit(models.Model):
 
     objects = AnchorFitQuerySet.as_manager()
 
+    class Personal:
+        not_personal = {"config, slices, changes": "how the biases were fitted, and how they moved"}
+
     class Meta:
         ordering = ["study", F("created_at").desc()]
         indexes = [models.Index(fields=["study", "reward_model", "-created_at"], name="anchor_fit_latest")]

@@ -31,6 +31,12 @@ class Edition(models.Model):
 
     objects = EditionQuerySet.as_manager()
 
+    class Personal:
+        not_personal = {
+            "method, config, input_hash": "how the board was computed",
+            "excluded, result": "counts, and ratings of systems",
+        }
+
     class Meta:
         ordering = ["study", "-number"]
         constraints = [
@@ -77,6 +83,9 @@ class Standing(models.Model):
     ratings = models.JSONField(help_text="By system.")
     moved_at = models.DateTimeField()
 
+    class Personal:
+        not_personal = {"config, counts, ratings": "votes on each pair of systems, counted, and what follows from them"}
+
     def __str__(self):
         return f"standing of {self.study} at {self.ledger_seq}"
 
@@ -91,6 +100,9 @@ class PredictionPowered(models.Model):
     config = models.JSONField()
     result = models.JSONField(help_text="The canonical result; rebuilding gives the same. It may be why there is none.")
     created_at = models.DateTimeField()
+
+    class Personal:
+        not_personal = {"config, result": "ratings of systems, and how they were computed"}
 
     class Meta:
         ordering = ["-pk"]
@@ -110,6 +122,11 @@ class RobustnessCard(models.Model):
     result = models.JSONField(help_text="Canonical; rebuilding gives the same.")
     created_at = models.DateTimeField()
 
+    class Personal:
+        not_personal = {
+            "config, result": "what would change a board's order; of raters only how many, and none by pseudonym",
+        }
+
     class Meta:
         ordering = ["edition", "-pk"]
 
@@ -124,6 +141,9 @@ class EditionChange(models.Model):
     method_version = models.PositiveIntegerField()
     result = models.JSONField(help_text="Canonical; rebuilding gives the same.")
     created_at = models.DateTimeField()
+
+    class Personal:
+        not_personal = {"result": "what moved the ratings of systems, in counts of votes"}
 
     class Meta:
         ordering = ["edition", "-pk"]
@@ -143,6 +163,13 @@ class CategoryBoards(models.Model):
     result = models.JSONField(help_text="Canonical; rebuilding gives the same but for what a withdrawal has erased.")
     summary = models.JSONField(help_text="Which categories `result` has, for lists.")
     created_at = models.DateTimeField()
+
+    class Personal:
+        not_personal = {"method, config": "how they were computed, and which prompts have which tag"}
+        kept = {
+            "result, summary": "boards of tags, and of languages and groups of at least 20 listeners; of who was in "
+            "which only one hash of all, so that a rebuild knows whether somebody has withdrawn",
+        }
 
     class Meta:
         verbose_name_plural = "category boards"
@@ -168,6 +195,11 @@ class Figure(models.Model):
     wide = models.TextField(blank=True, help_text="SVG for a larger screen.")
     drawn_at = models.DateTimeField()
 
+    class Personal:
+        not_personal = {
+            "name, basis, data, narrow, wide": "a drawing of a board, of rewards or of counts, and its data",
+        }
+
     class Meta:
         ordering = ["study", "pk"]
         constraints = [models.UniqueConstraint(fields=["study", "name"], name="figure_once")]
@@ -184,6 +216,9 @@ class QualityReport(models.Model):
     version = models.PositiveIntegerField()
     report = models.JSONField()
     created_at = models.DateTimeField()
+
+    class Personal:
+        not_personal = {"report": "how many raters passed which rule and how well they agree, or an error's words"}
 
     class Meta:
         ordering = ["study", "-ledger_seq", "-pk"]

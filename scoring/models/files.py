@@ -27,6 +27,13 @@ class Release(models.Model):
     file = models.FileField(max_length=200, blank=True)
     created_at = models.DateTimeField()
 
+    class Personal:
+        not_personal = {"format, config, excluded, sha256": "what was exported, and how"}
+        kept = {
+            "file": "votes under pseudonyms as they stood on that day: others have it already, and it is rebuilt to be "
+            "checked. Later releases leave withdrawn votes out",
+        }
+
     class Meta:
         ordering = ["-number"]
 
@@ -53,6 +60,15 @@ class ScoreJob(models.Model):
     created_at = models.DateTimeField()
     done_at = models.DateTimeField(null=True, blank=True)
 
+    class Personal:
+        user = "user"
+        deleted = {
+            "prompt": "what a researcher asked for",
+            "reward_model, claimed_until, attempts, served_at, created_at, done_at": "when and by which model it was "
+            "scored",
+        }
+        lifetime = "a day after it is done (the sweep `erasures`)"
+
     class Meta:
         ordering = ["created_at"]
         indexes = [
@@ -74,6 +90,18 @@ class ScoreItem(models.Model):
     sha256 = models.CharField(max_length=64)
     reward = models.FloatField(null=True, blank=True)
     error = models.TextField(blank=True)
+
+    class Personal:
+        user = "job__user"
+        deleted = {
+            "filename": "what the researcher calls the file",
+            "file, sha256": "the audio that the researcher sent",
+            "position, reward, error": "what came of it",
+        }
+        lifetime = (
+            "the file when it is scored, at the latest a day after its row is gone; the row with its job (the "
+            "sweep `erasures`)"
+        )
 
     class Meta:
         ordering = ["job", "position"]

@@ -26,6 +26,10 @@ class Decision(models.Model):
     reasons = models.JSONField(default=dict)
     created_at = models.DateTimeField()
 
+    class Personal:
+        kept = {"by": "the name of the account that decided; the history of the live model says who"}
+        not_personal = {"reasons": "the figures it was decided on"}
+
     class Meta:
         ordering = ["-pk"]
 
@@ -47,6 +51,9 @@ class Retraining(models.Model):
     )
     seeds = models.PositiveSmallIntegerField(default=3)
     promotes = models.BooleanField(default=True, help_text="The gate may make a candidate live by itself.")
+
+    class Personal:
+        not_personal = {"encoders": "keys of encoders"}
 
     class Meta:
         verbose_name_plural = "retraining"
@@ -98,6 +105,9 @@ class RetrainingRun(models.Model):
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Personal:
+        not_personal = {"config, facts, error": "the settings, what each step found, or an error's words"}
 
     class Meta:
         ordering = ["-pk"]

@@ -21,6 +21,9 @@ class Embedding(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Personal:
+        not_personal = {"encoder, revision, vector, error": "what an encoder makes of a clip, or why it cannot"}
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["clip", "encoder", "revision"], name="embedding_once"),
@@ -55,6 +58,16 @@ class RewardModel(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     activated_at = models.DateTimeField(null=True, blank=True)
 
+    class Personal:
+        not_personal = {
+            "name, encoders, sha256, config, metrics, history": "what it is made of, how it was trained, how well it "
+            "does",
+        }
+        kept = {
+            "weights": "what was learned from many votes, some of them withdrawn since; the next training leaves those "
+            "out",
+        }
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["status"], condition=Q(status="live"), name="reward_model_one_live"),
@@ -78,6 +91,9 @@ class Reward(models.Model):
     protocol = models.CharField(max_length=20, default=PROMPT_TEXT)
     value = models.FloatField()
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Personal:
+        not_personal = {"protocol": "how the prompt was put to the reward model"}
 
     class Meta:
         constraints = [
@@ -104,6 +120,9 @@ class TrainingMark(models.Model):
     weight = models.FloatField(default=WEIGHT)
     by = models.CharField(max_length=150, help_text="The user's name.")
     created_at = models.DateTimeField()
+
+    class Personal:
+        kept = {"by": "the name of the account that set it; training sets follow from it"}
 
     class Meta:
         ordering = ["-pk"]

@@ -1,8 +1,9 @@
 """After "delete me" nothing personal and no free text is left, in any column of any table, in any file or new export;
 and what was published before still rebuilds.
 
-Everything that the rater's browser says of them is a marker. The walk reads the whole database and every file, so
-a table that is added later is walked too; it proves that it sees by finding each marker where it belongs first.
+What is to go and what may stay follows from the tables' own declarations (`arena.personal`). The walk does not trust
+them: everything that the rater's browser says of them is a marker, and it reads the whole database and every file. It
+proves that it sees by finding each marker first, in fields that are declared to go.
 """
 
 import hashlib
@@ -13,14 +14,27 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from annotations import ledger
+from annotations import ledger, vote_blocks
 from annotations.models import Flag, Reliability, Screening, Vote, VoteDetails
-from arena.models import Arrival, Battle, Clip, Consent, Participation, Rater
+from annotations.services import flag, withdraw_rater, withdraw_votes
+from arena.models import Battle, Clip, Consent, Participation, Rater
 from arena.participants import connection_of, participant_of
+from arena.personal.declaration import declarations, stations
+from arena.personal.erasure import rows_of
 from arena.services import headphone_targets
+from scoring import tasks
 from scoring.anchors.refit import refit_anchors
 from scoring.boards.refit import rebuild_edition, refit_board
-from scoring.models import Reward, RewardModel
+from scoring.models import (
+    CategoryBoards,
+    EditionChange,
+    Figure,
+    QualityReport,
+    Reward,
+    RewardModel,
+    RobustnessCard,
+    Standing,
+)
 from scoring.releases.numbered import rebuild, release
 from scoring.stats import board_method
 from tests.arena.test_checks import checked  # noqa: F401 - a fixture
@@ -29,9 +43,10 @@ from tests.scoring.boards.test_boards import cast
 
 PID, STUDY_ID, SESSION_ID = "pidQ7Xk2", "studyQ7Xk2", "sessionQ7Xk2"
 AGENT, LANGUAGE, KEY = "agentQ7Xk2", "languageQ7Xk2", "keyQ7Xk2"
-COMMENT, EVENT, NOTE = "commentQ7Xk2", "eventQ7Xk2", "noteQ7Xk2"
+COMMENT, EVENT, NOTE, GROUP = "commentQ7Xk2", "eventQ7Xk2", "noteQ7Xk2", "groupQ7Xk2"
 ADDRESS, VOLUME = "93.184.215.14", 0.1357924
-MARKERS = {PID, STUDY_ID, SESSION_ID, AGENT, LANGUAGE, KEY, COMMENT, EVENT, NOTE, ADDRESS, str(VOLUME)}
+KEPT_NOWHERE = {PID, STUDY_ID, SESSION_ID, KEY, ADDRESS}  # not even before
+MARKERS = {AGENT, LANGUAGE, COMMENT, EVENT, NOTE, GROUP, str(VOLUME), *KEPT_NOWHERE}
 
 
 # ---- the walk ----
@@ -68,13 +83,46 @@ def walk_files(folder, markers):
     return {name: here for name, here in found.items() if here}
 
 
-def tables_that_refer_to(table):
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT conrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND confrelid = %s::regclass",
-            [table],
+# ---- what the tables declare ----
+
+
+def of_raters():
+    """The declarations of the tables that lead to a rater."""
+    return [declared for declared in declarations() if declared.rater]
+
+
+def declared_columns(*fates):
+    """{"table.column"} of the fields of any table with one of these fates."""
+    return {
+        f"{one.model._meta.db_table}.{one.model._meta.get_field(name).column}"
+        for one in declarations()
+        for name in one.fields(*fates)
+    }
+
+
+def columns_that_name_a_rater_and_stay():
+    """{"table.column"} of the foreign keys to a rater in rows that no withdrawal deletes, and the rater's own id."""
+    return {"arena_rater.id"} | {
+        f"{one.model._meta.db_table}.{one.model._meta.get_field(way).column}"
+        for one in of_raters()
+        for way in one.rater
+        if not one.deleted and len(stations(one.model, way)) == 2
+    }
+
+
+def contents(rater):
+    """{(table, row id): {field: value}} of all rows that belong to the rater, as their tables declare."""
+    return {
+        (one.model._meta.label, row["pk"]): row
+        for one in of_raters()
+        for row in rows_of(one, Rater.objects.filter(pk=rater.pk)).values(
+            *(field.name for field in one.model._meta.concrete_fields), "pk"
         )
-        return {name for (name,) in cursor.fetchall()}
+    }
+
+
+def is_empty(value):
+    return value in (None, "", [], {}, 0)
 
 
 # ---- somebody with a mark on everything ----
@@ -89,14 +137,14 @@ class Somebody:
             "REMOTE_ADDR": ADDRESS, "HTTP_USER_AGENT": AGENT, "HTTP_ACCEPT_LANGUAGE": LANGUAGE,
         }  # fmt: skip
         self.platform = {"PROLIFIC_PID": PID, "STUDY_ID": STUDY_ID, "SESSION_ID": SESSION_ID}
-        answer = self.listener.post("/api/raters/", {"consent_version": 1, "platform": self.platform})
+        answer = self.listener.post("/api/raters/", {"consent_version": 1, "platform": self.platform, "group": GROUP})
         self.rater = Rater.objects.get(pk=answer.json()["id"])
         self.listener.post("/api/studies/open/volume/", {"level": VOLUME})
         self.pass_headphones()
         for number in range(6):
             self.vote(number)
         self.skip()
-        self.listener.post("/api/studies/open/completion/", {"platform": self.platform})
+        self.is_finished()
         self.is_screened()
         self.marks = MARKERS | {self.participant, self.connection}
 
@@ -117,10 +165,17 @@ class Somebody:
         self.listener.post(f"/api/battles/{skipped['id']}/skip/", {"reason": "cannot_play"})
         self.listener.battle()  # and one that is left open
 
+    def is_finished(self):
+        """As if they had, and as if an import had known them too: so that no field is empty."""
+        Participation.objects.filter(rater=self.rater).update(outcome="completed", finished_at=timezone.now())
+        Rater.objects.filter(pk=self.rater.pk).update(import_key="i" * 64)
+
     def is_screened(self):
         now = timezone.now()
         facts = {"rater": self.rater, "study": self.study, "version": 1}
-        Screening.objects.create(screen="golds", result="fail", detail={"note": NOTE}, at=now, **facts)
+        looked = {"score": 0.9, "n_votes": 6, "looked_at_end": True, "at": now}
+        Screening.objects.create(screen="golds", result="fail", detail={"note": NOTE}, **looked, **facts)
+        flag(self.rater.votes.first(), Flag.LATE, 1, {"reserved_until": now.isoformat()}, now)
         Reliability.objects.create(ledger_seq=1, skill=0.5, stderr=0.1, n_votes=6, created_at=now, **facts)
 
     @property
@@ -143,7 +198,7 @@ def published(checked):  # noqa: F811
         Reward.objects.create(clip=clip, reward_model=model, value=clip.pk / 10)
     cast(checked, "ABABBA")
     checked.platform = {"participant": "PROLIFIC_PID", "study": "STUDY_ID", "session": "SESSION_ID"}
-    checked.volume_check, checked.headphones = True, "required"
+    checked.volume_check, checked.headphones, checked.groups = True, "required", [GROUP]
     checked.save()
     return checked
 
@@ -156,6 +211,17 @@ def publish(study):
     return edition, [release("votes"), release("pairs", "csv")]
 
 
+def everything_that_is_computed():
+    """What the sweeps write beside the boards."""
+    tasks.screen_raters()
+    tasks.compute_categories()
+    tasks.write_cards()
+    tasks.explain_editions()
+    tasks.power_boards()
+    tasks.move_standings_on()
+    tasks.draw_figures()
+
+
 @pytest.fixture
 def somebody(published, time_passes):
     return Somebody(published, time_passes)
@@ -164,55 +230,89 @@ def somebody(published, time_passes):
 # ---- delete me ----
 
 
-def test_the_walk_finds_every_mark_where_it_belongs_before_the_withdrawal(published, somebody, settings):
+def test_the_walk_finds_every_mark_in_fields_that_are_to_go_before_the_withdrawal(published, somebody, settings):
     publish(published)
-    found = walk(somebody.marks)
-    assert found == {
-        "annotations_votedetails.comment": {COMMENT},
-        "annotations_votedetails.events": {EVENT},
-        "annotations_votedetails.user_agent": {AGENT},
-        "annotations_votedetails.language": {LANGUAGE},
-        "annotations_screening.detail": {NOTE},
-        "arena_participation.volume": {str(VOLUME)},
-        "arena_participation.participant": {somebody.participant},
-        "arena_arrival.connection": {somebody.connection},
-    }  # and nowhere the participant's own id, the address or the idempotency keys
+    where = walk(somebody.marks)
+    study_setting = where.pop("arena_study.groups")  # what listeners may answer
+    assert study_setting == {GROUP}
+    assert set(where) <= declared_columns("deleted", "blanked")
+    assert set().union(*where.values()) == somebody.marks - KEPT_NOWHERE
     hashed = hashlib.sha256(f"{KEY}0".encode()).hexdigest()
     assert walk({hashed}) == {"annotations_vote.idempotency_key": {hashed}}
     (settings.MEDIA_ROOT / "note.txt").write_text(f"from {COMMENT}")
     assert set(walk_files(settings.MEDIA_ROOT, somebody.marks).popitem()[1]) == {COMMENT}
 
 
-def test_every_table_that_refers_to_a_rater_has_this_ones_rows_before(somebody):
-    """So that a table added later cannot go unwalked for want of rows."""
-    with_rows = {place.split(".")[0] for place in walk({str(somebody.rater.pk)})}
-    assert tables_that_refer_to("arena_rater") <= with_rows
+def test_before_the_withdrawal_there_is_something_in_every_field_that_is_to_go(somebody):
+    """So that a field or table added later cannot go untried for want of rows."""
+    before = contents(somebody.rater)
+    for declared in of_raters():
+        rows = [row for (label, _), row in before.items() if label == declared.model._meta.label]
+        assert rows, f"Somebody has no row of {declared.model._meta.label}; give them one"
+        for name in declared.fields("deleted", "blanked"):
+            assert not all(is_empty(row[name]) for row in rows), f"Somebody has no {declared.model._meta.label} {name}"
 
 
 def test_after_delete_me_nothing_personal_is_left_anywhere(published, somebody, settings):
     publish(published)
     assert somebody.listener.delete("/api/raters/me/").status_code == 204
     publish(published)
-    assert walk(somebody.marks) == {}
+    setting_of_the_study = {"arena_study.groups": {GROUP}}
+    assert walk(somebody.marks) == setting_of_the_study
     assert walk_files(settings.MEDIA_ROOT, somebody.marks) == {}
-    for model in (Consent, Participation, Arrival, Screening):
-        assert not model.objects.filter(rater=somebody.rater).exists()
-    assert not VoteDetails.objects.filter(vote__rater=somebody.rater).exists()
 
 
-def test_what_refers_to_the_rater_afterwards_is_a_tombstone_battles_votes_and_reliability(published, somebody):
+def test_delete_me_does_to_every_field_what_its_table_declares_and_nothing_else(published, somebody):
     publish(published)
+    before = contents(somebody.rater)
+    somebody.listener.delete("/api/raters/me/")
+    changed = set()
+    for declared in of_raters():
+        label = declared.model._meta.label
+        now = {row["pk"]: row for row in declared.model.objects.values("pk", *declared.fields("blanked", "kept"))}
+        for row in [row for (table, _), row in before.items() if table == label]:
+            assert (row["pk"] in now) != bool(declared.deleted), label
+            if not declared.deleted:
+                assert all(is_empty(now[row["pk"]][name]) for name in declared.fields("blanked")), label
+                changed |= {(label, name) for name in declared.fields("kept") if now[row["pk"]][name] != row[name]}
+    assert changed == {
+        ("arena.Rater", "withdrawn_at"),
+        ("arena.Battle", "closed_at"), ("arena.Battle", "close_reason"), ("arena.Battle", "skip_reason"),
+    }  # fmt: skip
+
+
+def test_afterwards_the_pseudonym_stands_only_in_foreign_keys_and_copies_of_votes(published, somebody, monkeypatch):
+    monkeypatch.setattr(vote_blocks, "SIZE", 3)
+    publish(published)
+    everything_that_is_computed()
     somebody.listener.delete("/api/raters/me/")
     publish(published)
-    assert set(walk({str(somebody.rater.pk)})) == {
-        "arena_rater.id", "arena_battle.rater_id", "annotations_vote.rater_id", "annotations_reliability.rater_id",
-    }  # fmt: skip
+    everything_that_is_computed()
+    for written in (QualityReport, CategoryBoards, RobustnessCard, EditionChange, Standing, Figure):
+        assert written.objects.exists(), written
+    places = set(walk({str(somebody.rater.pk), somebody.rater.pk.bytes.hex()}))
+    assert places == {*columns_that_name_a_rater_and_stay(), "annotations_voteblock.records"}
+    assert "annotations_voteblock.records" in declared_columns("kept")
+    assert not Battle.objects.filter(rater=somebody.rater, closed_at=None).exists()
+    assert Flag.objects.filter(rule="withdrawn").count() == 6
+
+
+def test_the_raters_row_stays_as_an_empty_tombstone(somebody):
+    somebody.listener.delete("/api/raters/me/")
     tombstone = Rater.objects.filter(pk=somebody.rater.pk).values().get()
     assert tombstone.pop("withdrawn_at")
     kept = {"id": somebody.rater.pk, "kind": "listener", "created_at": somebody.rater.created_at}
     assert tombstone == {**kept, "import_key": None, "ears_free_at": None}
-    assert not Battle.objects.filter(rater=somebody.rater, closed_at=None).exists()
-    assert Flag.objects.filter(rule="withdrawn").count() == 6
+
+
+def test_a_withdrawal_takes_as_many_queries_for_many_votes_as_for_few(study, django_assert_max_num_queries):
+    for n_votes in (1, 6):
+        rater = cast(study, "A" * n_votes)
+        with django_assert_max_num_queries(14):
+            withdraw_rater(rater)
+        stays = cast(study, "A" * n_votes)
+        with django_assert_max_num_queries(7):
+            assert withdraw_votes(stays) == n_votes
 
 
 def test_what_was_published_before_still_rebuilds_and_what_comes_after_leaves_the_votes_out(published, somebody):

@@ -1,0 +1,19 @@
+"""`manage.py data_map`: what is stored of people, and what becomes of it, as the models declare it."""
+
+from django.core.management.base import BaseCommand
+
+from arena.personal.data_map import PLACE, data_map
+
+
+class Command(BaseCommand):
+    help = "Print the data map: every personal field and what a withdrawal does with it."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--write", action="store_true", help=f"into docs/{PLACE.name} instead")
+
+    def handle(self, write, **options):
+        if not write:
+            self.stdout.write(data_map(), ending="")
+            return
+        PLACE.write_text(data_map(), encoding="utf-8")
+        self.stdout.write(f"Wrote {PLACE}.")

@@ -1,0 +1,119 @@
+"""What a table holds of people, as its model says in an inner class:
+
+    class Personal:
+        rater = "vote__rater"
+        deleted = {"comment, events": "what the rater wrote and did while listening"}
+
+rater: the way from a row to its rater, over foreign keys; SELF on the rater's own table; several, as a tuple, where a
+    row belongs to several. user: the same for an account of a researcher or of staff.
+deleted, blanked, kept: what a withdrawal does to the fields, each {field names, with commas: a sentence}. `deleted`
+    (the row goes, and its files) and `blanked` (the row stays, these fields are emptied) say what the fields hold;
+    `kept` also says why that may stay. With `user` alone, `deleted` means: with the account.
+not_personal: {field names: what they hold} of fields that could hold text about people, but do not.
+lifetime: when the rows go anyway, where they do.
+
+A declaration names every field of a table that leads to a rater or a user, and in any other table those that can hold
+text; see `guard`. For tables of other packages it stands in `third_party`.
+"""
+
+from dataclasses import dataclass, field
+
+from django.apps import apps
+from django.conf import settings
+
+from . import third_party
+
+RATER = "arena.Rater"
+SELF = "self"
+FATES = ("deleted", "blanked", "kept", "not_personal")
+PEOPLE = ("rater", "user")
+
+
+class BadDeclaration(Exception):
+    """A `Personal` class that cannot be understood; the message names the model and says what to write."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The `Personal` class of a model, read: each fate is {field names, with commas: sentence}, as written."""
+
+    model: type
+    rater: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
+    deleted: dict[str, str] = field(default_factory=dict)
+    blanked: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    not_personal: dict[str, str] = field(default_factory=dict)
+    lifetime: str = ""
+
+    def fields(self, *fates):
+        """Names of the fields with these fates, of all if none is named; a name that is written twice comes twice."""
+        return [name for fate in fates or FATES for names in getattr(self, fate) for name in split(names)]
+
+
+def split(names):
+    """["comment", "events"] of "comment, events"."""
+    return [name.strip() for name in names.split(",")]
+
+
+def tables():
+    """The models that have a table of their own, of all apps."""
+    return [model for model in apps.get_models() if not model._meta.proxy]
+
+
+def declarations():
+    """Every Declaration there is, in the order of the apps."""
+    return [declared for model in tables() if (declared := declaration_of(model))]
+
+
+def declaration_of(model):
+    """The model's Declaration; None where it has none. Raises BadDeclaration."""
+    label = model._meta.label
+    written = vars(model).get("Personal") or third_party.DECLARED.get(label)
+    if written is None:
+        return None
+    says = {name: value for name, value in vars(written).items() if not name.startswith("__")}
+    if unknown := sorted(says.keys() - {*PEOPLE, *FATES, "lifetime"}):
+        raise BadDeclaration(
+            f"{label}: its class Personal has {', '.join(unknown)}, which nothing reads. "
+            f"Write {', '.join((*PEOPLE, *FATES))} or lifetime."
+        )
+    for person in says.keys() & set(PEOPLE):
+        says[person] = (says[person],) if isinstance(says[person], str) else tuple(says[person])
+    return Declaration(model, **says)
+
+
+def person_of(person):
+    """The model of "rater" or "user"."""
+    return apps.get_model(RATER if person == "rater" else settings.AUTH_USER_MODEL)
+
+
+def ways_to(model, person, passed=()):
+    """{field name: the shortest way over it, as "vote__rater"} of the fields of `model` that lead to `person`."""
+    ways = {}
+    for relation in (*model._meta.concrete_fields, *model._meta.many_to_many):
+        target = relation.related_model
+        if target is person:
+            ways[relation.name] = relation.name
+        elif isinstance(target, type) and target is not model and target not in passed:
+            further = ways_to(target, person, (*passed, model)).values()
+            if further:
+                ways[relation.name] = f"{relation.name}__{min(further, key=lambda way: way.count('__'))}"
+    return ways
+
+
+def stations(model, way):
+    """[(the way so far, the model it has come to)] of a way, from the model itself on; BadDeclaration where it does
+    not go over foreign keys of the models."""
+    here, steps, found = model, [], [("", model)]
+    for step in [] if way == SELF else way.split("__"):
+        relation = {one.name: one for one in here._meta.concrete_fields}.get(step)
+        if relation is None or relation.related_model is None:
+            raise BadDeclaration(
+                f"{model._meta.label}: its class Personal has the way {way!r}, but {step!r} is no foreign key of "
+                f"{here._meta.label}. Write the names of foreign keys, joined by two underscores."
+            )
+        here = relation.related_model
+        steps.append(step)
+        found.append(("__".join(steps), here))
+    return found

@@ -1,0 +1,68 @@
+"""A withdrawal, as the tables declare it: rows deleted, fields emptied, files removed."""
+
+from functools import reduce
+from graphlib import TopologicalSorter
+from operator import or_
+
+from django.db import transaction
+from django.db.models import FileField, Q
+
+from .declaration import declarations, stations
+
+
+@transaction.atomic(savepoint=False)
+def erase(rows):
+    """Erase what is personal and belongs to these rows: a QuerySet of raters, or of any model on the way from a table
+    to its rater (of votes: what came with each).
+
+    One statement for each table that declares `deleted` or `blanked`, however many rows. Files go last and before the
+    commit: a storage that fails undoes the erasure, so that nobody is told that a file is gone which is not.
+    """
+    erasable = [(declared, mine) for declared in _referring_first() if (mine := rows_of(declared, rows)) is not None]
+    files = [file for declared, mine in erasable for file in _files(declared, mine)]
+    for declared, mine in erasable:
+        if declared.deleted:
+            mine.delete()
+        else:
+            mine.update(**{name: empty(declared.model._meta.get_field(name)) for name in declared.fields("blanked")})
+    for storage, name in files:
+        storage.delete(name)
+
+
+def rows_of(declared, rows):
+    """The rows of a declared table that belong to `rows`, as a QuerySet; None where no way to a rater passes there."""
+    ways = [
+        Q(**{f"{so_far or 'pk'}__in": rows.order_by()})
+        for way in declared.rater
+        for so_far, model in stations(declared.model, way)
+        if model is rows.model
+    ]
+    return declared.model._base_manager.filter(reduce(or_, ways)) if ways else None
+
+
+def empty(field):
+    """What a blanked field holds: NULL if it may, else its default, else the empty text."""
+    if field.null:
+        return None
+    return field.get_default() if field.has_default() else ""
+
+
+def _referring_first():
+    """Declarations with something to erase of a rater, so that no row goes before those that refer to it."""
+    erasing = {one.model: one for one in declarations() if one.rater and (one.deleted or one.blanked)}
+    order = TopologicalSorter({model: set() for model in erasing})
+    for model in erasing:
+        for field in model._meta.concrete_fields:
+            if field.related_model in erasing and field.related_model is not model:
+                order.add(field.related_model, model)
+    return [erasing[model] for model in order.static_order()]
+
+
+def _files(declared, rows):
+    """[(storage, name)] of the files that go with the rows, or with their blanked fields."""
+    fields = [
+        field
+        for field in declared.model._meta.concrete_fields
+        if isinstance(field, FileField) and (declared.deleted or field.name in declared.fields("blanked"))
+    ]
+    return [(field.storage, name) for field in fields for name in rows.values_list(field.name, flat=True) if name]
