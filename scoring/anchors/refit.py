@@ -1,6 +1,7 @@
-"""How a study's next anchor fit comes about: from the decisive votes on scored clips to the rows that are written."""
+"""How a study's next anchor fit comes about: from the decisive votes on scored clips to the rows that are written; and
+how a fit of the past is computed again."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
@@ -11,9 +12,12 @@ from arena.models import System
 from scoring import inputs
 from scoring.models import AnchorBias, AnchorFit
 from scoring.stats import anchor_drift
+from scoring.stats.board_method import canonical_json
+from scoring.stats.rebuilding import CannotBeRebuilt, require_method
 from scoring.stats.rounding import rounded_floats
 
 CONFIG = {
+    "method_version": anchor_drift.METHOD_VERSION,
     "l2": anchor_drift.RIDGE,
     "level": 0.95,
     "ties": "excluded",
@@ -32,8 +36,8 @@ def anchors_are_due(study, model):
     last = study.anchor_fits.newest_of(model)
     if not last or last.ledger_seq < edition.ledger_seq:
         return True
-    if last.config.get("excluded_flags") != edition.config["excluded_flags"] or "half_width" not in last.config:
-        return True  # the second: a fit from before fits had intervals and parts
+    if last.config.get("excluded_flags") != edition.config["excluded_flags"] or not _has_intervals(last):
+        return True
     return last.n_unscored > 0 and model.rewards.count() != last.config["n_rewards"]
 
 
@@ -51,50 +55,140 @@ def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
     if only_if_due and not anchors_are_due(study, model):
         return None
     now = now or timezone.now()
-    n_rewards = model.rewards.count()  # before the rewards are read: one that comes meanwhile is seen as new
     edition = study.editions.newest()
-    excluded_flags = edition.config["excluded_flags"]
-    pairs, n_unscored = inputs.anchor_pairs(study, model, edition.ledger_seq, excluded_flags)
-    of_any, of_model = study.anchor_fits.newest(), study.anchor_fits.newest_of(model)
-    config = {**CONFIG, **_choice_of(of_any), **chosen}
-    fit, parts, changes = None, [], []
-    if len(pairs):
-        fit, l2, pinned = anchor_drift.fit(pairs, config["anchor_system"])
-        config |= {"l2": l2, "pinned": pinned}
-        parts = anchor_drift.parts(pairs)
-        changes = anchor_drift.changes(parts, config["anchor_system"], config["level"])
-    looked_at = of_model.config.get("looked_at", 0) if of_model else 0
-    looks = bool(changes) and len(pairs) >= anchor_drift.LOOK_AFTER * looked_at
-    config |= {
-        "n_rewards": n_rewards,
-        "excluded_flags": excluded_flags,
-        "looked_at": len(pairs) if looks else looked_at,
+    config = {
+        **CONFIG,
+        **_choice_of(study.anchor_fits.newest()),
+        **chosen,
+        "excluded_flags": edition.config["excluded_flags"],
+        "last_reward": inputs.last_reward(),
     }
-    fitted_parts = [(part, anchor_drift.fit(part, config["anchor_system"])[0]) for part in parts]
-    written = AnchorFit.objects.create(
+    computed = compute(study, model, edition.ledger_seq, config, _looked_at(study.anchor_fits.newest_of(model)))
+    fit = AnchorFit.objects.create(
         study=study,
         reward_model=model,
         ledger_seq=edition.ledger_seq,
-        config=config,
-        n_pairs=len(pairs),
-        n_unscored=n_unscored,
-        slices=[_slice(part, fitted, config["level"]) for part, fitted in fitted_parts],
-        changes=[{**rounded_floats(asdict(change)), "moved": change.moved} for change in changes],
+        config=config | computed.config,
+        n_pairs=computed.n_pairs,
+        n_unscored=computed.n_unscored,
+        slices=computed.slices,
+        changes=[_change_json(change) for change in computed.changes],
         created_at=now,
     )
-    if fit:
-        _write_biases(written, fit)
-    moved = [change for change in changes if change.moved]
-    if looks and moved:
+    ids = System.objects.ids_of(computed.biases)
+    AnchorBias.objects.bulk_create(
+        AnchorBias(fit=fit, system_id=ids[system], **figures) for system, figures in computed.biases.items()
+    )
+    moved = [change for change in computed.changes if change.moved]
+    if computed.looks and moved:
         _raise_alarm_of_drift(study, model, moved, now)
-    return written
+    return fit
+
+
+def rebuild_fit(fit):
+    """The fit's canonical JSON, computed again from the database; `stored(fit)` is what it must equal. CannotBeRebuilt
+    where its method is not in this code, or which rewards it was computed from is not known."""
+    version = fit.config.get("method_version", 1)
+    require_method(fit, (anchor_drift.METHOD, version), {(anchor_drift.METHOD, anchor_drift.METHOD_VERSION)})
+    if not _has_intervals(fit):
+        raise CannotBeRebuilt(f"{fit}: it is from before fits had intervals and parts. It stays as published.")
+    is_noted = "last_reward" in fit.config
+    last_reward = fit.config["last_reward"] if is_noted else _last_of_first_rewards(fit)
+    config = {**fit.config, "last_reward": last_reward}
+    before = fit.study.anchor_fits.filter(pk__lt=fit.pk).newest_of(fit.reward_model)
+    computed = compute(fit.study, fit.reward_model, fit.ledger_seq, config, _looked_at(before))
+    if not is_noted and computed.n_pairs != fit.n_pairs:
+        raise CannotBeRebuilt(
+            f"{fit}: it did not note which rewards it was computed from. The first {fit.config['n_rewards']} give"
+            f" {computed.n_pairs} pairs, not {fit.n_pairs}: more rewards came while it was computed, or it was changed."
+        )
+    return canonical_json(
+        {
+            "config": fit.config | computed.config,
+            "n_pairs": computed.n_pairs,
+            "n_unscored": computed.n_unscored,
+            "slices": computed.slices,
+            "changes": [_change_json(change) for change in computed.changes],
+            "biases": {system: rounded_floats(figures) for system, figures in computed.biases.items()},
+        }
+    )
+
+
+def stored(fit):
+    """The canonical JSON of a fit with its biases, as it is in the database."""
+    rows = fit.biases.values("system__name", "bias", "stderr", "low", "high", "n_pairs", "n_needed")
+    biases = {row.pop("system__name"): rounded_floats(row) for row in rows}
+    columns = {name: getattr(fit, name) for name in ("config", "n_pairs", "n_unscored", "slices", "changes")}
+    return canonical_json({**columns, "biases": biases})
 
 
 # ---- the steps, in their order ------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """What an anchor fit says. config: what its configuration learns from the computation. changes: of
+    `anchor_drift.Change`; looks: whether enough pairs are new for an alarm about them. slices: the parts by time, as
+    JSON. biases: {system: its figures, not rounded}."""
+
+    config: dict
+    n_pairs: int
+    n_unscored: int
+    looks: bool = False
+    slices: list = field(default_factory=list)
+    changes: list = field(default_factory=list)
+    biases: dict = field(default_factory=dict)
+
+
+def compute(study, model, seq, config, looked_at):
+    """The anchors of a model from a study's votes up to `seq`, as Computed: the same for the same arguments, whatever
+    came since.
+
+    config: of a fit; its `last_reward` is the id of the last reward that counts. looked_at: how many pairs there were
+    when the model's fits were last looked at for a drift.
+    """
+    pairs, n_unscored = inputs.anchor_pairs(study, model, seq, config["excluded_flags"], config["last_reward"])
+    n_rewards = model.rewards.filter(pk__lte=config["last_reward"]).count()
+    if not len(pairs):
+        return Computed({"n_rewards": n_rewards, "looked_at": looked_at}, 0, n_unscored)
+    anchor_system, level = config["anchor_system"], config["level"]
+    anchors, l2, pinned = anchor_drift.fit(pairs, anchor_system)
+    parts = anchor_drift.parts(pairs)
+    changes = anchor_drift.changes(parts, anchor_system, level)
+    looks = bool(changes) and len(pairs) >= anchor_drift.LOOK_AFTER * looked_at
+    return Computed(
+        config={
+            "n_rewards": n_rewards,
+            "l2": l2,
+            "pinned": pinned,
+            "looked_at": len(pairs) if looks else looked_at,
+        },
+        n_pairs=len(pairs),
+        n_unscored=n_unscored,
+        looks=looks,
+        slices=[_slice(part, anchor_drift.fit(part, anchor_system)[0], level) for part in parts],
+        changes=changes,
+        biases=_biases(anchors, l2, config),
+    )
+
+
+def _has_intervals(fit):
+    return "half_width" in fit.config
+
+
 def _choice_of(last):
     return {name: last.config[name] for name in CHOSEN if name in last.config} if last else {}
+
+
+def _looked_at(last):
+    return last.config.get("looked_at", 0) if last else 0
+
+
+def _last_of_first_rewards(fit):
+    """Of a fit that did not note its last reward: the id of the last of the first `n_rewards` of its model, which were
+    there when it began to read; 0 where none was."""
+    first = fit.reward_model.rewards.order_by("pk").values_list("pk", flat=True)[: fit.config["n_rewards"]]
+    return max(first, default=0)
 
 
 def _slice(pairs, anchors, level):
@@ -115,24 +209,25 @@ def _slice(pairs, anchors, level):
     }
 
 
-def _write_biases(fit, anchors):
-    config = fit.config
+def _change_json(change):
+    return {**rounded_floats(asdict(change)), "moved": change.moved}
+
+
+def _biases(anchors, l2, config):
+    """{system: the figures of its AnchorBias}."""
     intervals = anchors.interval(config["level"])
-    needed = anchor_drift.pairs_needed(anchors, config["half_width"], config["l2"], config["level"])
-    ids = System.objects.ids_of(anchors.bias)
-    AnchorBias.objects.bulk_create(
-        AnchorBias(
-            fit=fit,
-            system_id=ids[name],
-            bias=bias,
-            stderr=anchors.stderr[name],
-            low=intervals[name][0],
-            high=intervals[name][1],
-            n_pairs=anchors.n_pairs[name],
-            n_needed=needed[name],
-        )
-        for name, bias in anchors.bias.items()
-    )
+    needed = anchor_drift.pairs_needed(anchors, config["half_width"], l2, config["level"])
+    return {
+        system: {
+            "bias": bias,
+            "stderr": anchors.stderr[system],
+            "low": intervals[system][0],
+            "high": intervals[system][1],
+            "n_pairs": anchors.n_pairs[system],
+            "n_needed": needed[system],
+        }
+        for system, bias in anchors.bias.items()
+    }
 
 
 def _raise_alarm_of_drift(study, model, moved, now):

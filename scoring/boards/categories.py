@@ -6,9 +6,9 @@ before its turn has none.
 
 What can be rebuilt, of this version of the method: the boards of tags, always, since the row keeps which prompts had
 which tag. Those of languages and groups until one of their listeners withdraws a vote: the withdrawal erases which
-language and group that was, and keeping it for the sake of a rebuild would be keeping what was to be erased. The row
-keeps a hash of who was in which, so that a rebuild knows; it then says how many votes were withdrawn since, and
-rebuilds the rest.
+language and group that was, and keeping it for the sake of a rebuild would be keeping what was to be erased. Those of
+groups also until a listener who had not named a group names one, which no ledger notes. The row keeps a hash of who
+was in which, so that a rebuild knows; it then says how many votes were withdrawn since, and rebuilds the rest.
 """
 
 import re
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.fields.json import KeyTransform
 from django.utils import timezone
 
@@ -29,6 +30,7 @@ from scoring.models import CategoryBoards
 from scoring.stats import category_method
 from scoring.stats.board_method import OVERALL, canonical_json
 from scoring.stats.category_method import GROUP, LANGUAGE, OF_LISTENERS, TAG
+from scoring.stats.rebuilding import require_method
 
 FIRST_LANGUAGE = re.compile(r"\s*([a-z]{2,3})(?![a-z])", re.IGNORECASE)
 
@@ -36,7 +38,7 @@ FIRST_LANGUAGE = re.compile(r"\s*([a-z]{2,3})(?![a-z])", re.IGNORECASE)
 @dataclass(frozen=True)
 class Rebuilt:
     """json: the canonical result, without the kinds in `lost`. lost: {kind: the votes withdrawn since, which took with
-    them what it rested on}."""
+    them what it rested on; 0 for groups where no vote was withdrawn, so that a listener named theirs since}."""
 
     json: str
     lost: dict[str, int]
@@ -71,7 +73,7 @@ def compute_categories(study, now=None):
         method_version=category_method.METHOD_VERSION,
         config=config,
         result=result,
-        summary=_summary(result),
+        summary=summary_of(result),
         created_at=now or timezone.now(),
     )
 
@@ -87,19 +89,21 @@ def config_of(edition_config, tags):
 
 
 def rebuild(row):
-    """A row's result computed again from the database, as Rebuilt; `stored(row, lost)` is what it must equal."""
-    if (row.method, row.method_version) != (category_method.METHOD, category_method.METHOD_VERSION):
-        raise NotFound(
-            f"{row} are by {row.method} {row.method_version}, which is no longer in this code: what it found stays as "
-            "published. To compute it again, check out the code of its time; a later edition's are by "
-            f"{category_method.METHOD} {category_method.METHOD_VERSION}."
-        )
+    """A row's result computed again from the database, as Rebuilt; `stored(row, lost)` is what it must equal.
+    CannotBeRebuilt where its method is not in this code."""
+    require_known(row)
     votes = _votes(row.edition)
     result = category_method.compute(votes, _members(row.edition, votes, row.config["tags"]), row.config)
-    gone = [kind for kind in OF_LISTENERS if result["members"].get(kind) != row.result["members"].get(kind)]
-    return Rebuilt(
-        canonical_json(category_method.without(result, gone)), dict.fromkeys(gone, _withdrawn_since(row.edition))
-    )
+    moved = [kind for kind in OF_LISTENERS if result["members"].get(kind) != row.result["members"].get(kind)]
+    n_withdrawn = _withdrawn_since(row.edition) if moved else 0
+    lost = {kind: n_withdrawn for kind in moved if n_withdrawn or kind == GROUP}
+    return Rebuilt(canonical_json(category_method.without(result, lost)), lost)
+
+
+def require_known(row):
+    """CannotBeRebuilt where the row is by a method that is not in this code."""
+    known = {(category_method.METHOD, category_method.METHOD_VERSION)}
+    require_method(row, (row.method, row.method_version), known)
 
 
 def stored(row, lost=()):
@@ -108,7 +112,9 @@ def stored(row, lost=()):
 
 
 def _withdrawn_since(edition):
-    later = Ledger.objects.filter(study=edition.study, seq__gt=edition.ledger_seq, flag__rule=Flag.WITHDRAWN)
+    """How many of the edition's votes were withdrawn after it, those among them that the ledger has yet to number."""
+    withdrawals = Ledger.objects.filter(study=edition.study, flag__rule=Flag.WITHDRAWN)
+    later = withdrawals.filter(Q(seq__gt=edition.ledger_seq) | Q(seq__isnull=True))
     return later.filter(flag__vote__entry__seq__lte=edition.ledger_seq).count()
 
 
@@ -201,7 +207,8 @@ def list_of(edition):
     return found or []
 
 
-def _summary(result):
+def summary_of(result):
+    """What `list_of` answers, of a row's result."""
     kinds = (TAG, LANGUAGE, GROUP)
     found = [
         {"category": key, **{name: board[name] for name in ("kind", "name", "n_votes", "n_raters")}}

@@ -4,12 +4,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotations.models import Flag, Ledger
-from arena.refusals import NotFound
 from scoring import inputs
 from scoring.models import Edition, EditionChange
 from scoring.stats import board_method, edition_difference
 from scoring.stats.bradley_terry import BadCovariate, NoFiniteEstimate, NotOffered
+from scoring.stats.rebuilding import require_method
 
+METHOD = "explanation"
 PER_SWEEP = 20
 FACTS = ("new_votes", "withdrawn", "flagged", "readmitted")
 
@@ -36,16 +37,19 @@ def explain(edition, now=None):
 
 
 def rebuild_change(change):
-    """Its canonical JSON, computed again from the database."""
-    if change.method_version != edition_difference.METHOD_VERSION:
-        raise NotFound(f"{change}: its method {change.method_version} is not in this code.")
-    return board_method.canonical_json(compute_change(change.edition))
+    """Its canonical JSON, computed again from the database; CannotBeRebuilt where its method, or that of one of its two
+    editions, is not in this code."""
+    edition = change.edition
+    require_method(change, (METHOD, change.method_version), {(METHOD, edition_difference.METHOD_VERSION)})
+    for compared in (_before(edition), edition):
+        board_method.require_known(compared)
+    return board_method.canonical_json(compute_change(edition))
 
 
 def compute_change(edition):
     """The result of an EditionChange. Votes are read only where an old one was excluded or cleared, or the method has
     changed: else the whole move is that of the new votes."""
-    before = edition.study.editions.get(number=edition.number - 1)
+    before = _before(edition)
     settings = edition_difference.changed_settings(before.config, edition.config)
     same_method = before.config == edition.config and method_of(before) == method_of(edition)
     if same_method and not _touched(before, edition):
@@ -62,6 +66,10 @@ def compute_change(edition):
         "leader": [leader_of(before), leader_of(edition)],
         "systems": edition_difference.split(stages),
     }
+
+
+def _before(edition):
+    return edition.study.editions.get(number=edition.number - 1)
 
 
 def method_of(edition):

@@ -16,11 +16,12 @@ from scipy.special import expit
 from arena.locks import Lock, hold
 from scoring import inputs
 from scoring.models import PredictionPowered, Reward, RewardModel
-from scoring.stats.board_method import HALF_TIE, canonical_json
+from scoring.stats.board_method import HALF_TIE, canonical_json, require_known
 from scoring.stats.prediction_powered import fit_prediction_powered
+from scoring.stats.rebuilding import require_method
 from scoring.stats.rounding import rounded
 
-METHOD_VERSION = 1
+METHOD, METHOD_VERSION = "prediction-powered", 1
 FEWEST_VOTES = 50  # that the model may speak of; fewer are not worth a second board
 MOST_UNVOTED = 2_000_000  # clip pairs; beyond, prompts are left out at random, drawn by the edition's number
 AGAIN = timedelta(minutes=2)  # where clips were scored since
@@ -74,7 +75,10 @@ def compute(study, model, now=None, only_if_due=False):
 
 
 def rebuild(row):
-    """The row's canonical JSON, computed again from the database."""
+    """The row's canonical JSON, computed again from the database; CannotBeRebuilt where its method, or that of its
+    edition, is not in this code."""
+    require_method(row, (METHOD, row.method_version), {(METHOD, METHOD_VERSION)})
+    require_known(row.edition)
     return canonical_json(result_of(row.edition, row.reward_model, row.config))
 
 
@@ -230,7 +234,7 @@ def powered_json(study, edition):
         "computed": row
         and {
             "created_at": row.created_at.isoformat(),
-            "method": f"prediction-powered {row.method_version}",
+            "method": f"{METHOD} {row.method_version}",
             "reward_model": row.reward_model.name,
             "config": row.config,
             **row.result,

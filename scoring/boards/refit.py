@@ -7,7 +7,7 @@ from annotations import ledger
 from annotations.models import Ledger
 from arena.locks import Lock, hold
 from arena.models import System
-from arena.refusals import Conflict, NotFound
+from arena.refusals import Conflict
 from scoring import inputs
 from scoring.inputs.covariates import in_order, known_of_systems
 from scoring.models import Edition, Rating
@@ -66,10 +66,15 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
 
 def rebuild_edition(edition):
     """The edition's canonical JSON, computed again from the database."""
-    if edition.method != board_method.METHOD or edition.method_version not in board_method.VERSIONS:
-        raise NotFound(f"{edition}: its method {edition.method} {edition.method_version} is not in this code.")
+    return board_method.canonical_json(rebuilt(edition)["result"])
+
+
+def rebuilt(edition):
+    """{"input_hash", "result"} of the edition, computed again from the database; CannotBeRebuilt where its method is
+    not in this code."""
+    board_method.require_known(edition)
     votes = inputs.board_votes(edition.study, edition.ledger_seq, edition.config)
-    return board_method.canonical_json(board_method.compute(votes, edition.config))
+    return {"input_hash": votes.input_hash, "result": board_method.compute(votes, edition.config)}
 
 
 # ---- the steps, in their order ------------------------------------------------------------------------
@@ -135,17 +140,22 @@ def _votes(study, seq, config):
     return votes
 
 
-def _write_ratings(edition):
-    groups = edition.result["groups"]
-    ids = System.objects.ids_of(rating["system"] for group in groups for rating in group)
-    Rating.objects.bulk_create(
-        Rating(
-            edition=edition,
-            system_id=ids[rating["system"]],
-            group=group_number,
-            value=rating["rating"],
+def ratings_of(result):
+    """{system: its figures} of an edition's result, as they are copied to the rows of Rating."""
+    return {
+        rating["system"]: {
+            "group": group_number,
+            "value": rating["rating"],
             **{name: rating[name] for name in ("stderr", "low", "high", "n_votes", "wins", "losses", "ties")},
-        )
-        for group_number, group in enumerate(groups, start=1)
+        }
+        for group_number, group in enumerate(result["groups"], start=1)
         for rating in group
+    }
+
+
+def _write_ratings(edition):
+    ratings = ratings_of(edition.result)
+    ids = System.objects.ids_of(ratings)
+    Rating.objects.bulk_create(
+        Rating(edition=edition, system_id=ids[system], **figures) for system, figures in ratings.items()
     )

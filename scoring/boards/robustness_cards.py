@@ -9,11 +9,12 @@ from django.utils import timezone
 from annotations.models import Ledger
 from annotations.quality import QUALITY_RULES
 from arena.locks import Lock, hold
-from arena.refusals import NotFound
 from scoring import inputs
 from scoring.models import AnchorFit, RewardModel, RobustnessCard
 from scoring.stats import board_method, robustness
+from scoring.stats.rebuilding import require_method
 
+METHOD = "robustness card"
 SETTLED = timedelta(minutes=10)  # how long a card stands before newer anchors make another
 
 
@@ -68,9 +69,10 @@ def write_card(study, edition=None, now=None, only_if_due=False):
 
 
 def rebuild_card(card):
-    """The card's canonical JSON, computed again from the database."""
-    if card.method_version != robustness.METHOD_VERSION:
-        raise NotFound(f"{card}: its method {card.method_version} is not in this code.")
+    """The card's canonical JSON, computed again from the database; CannotBeRebuilt where its method, or that of its
+    edition, is not in this code."""
+    require_method(card, (METHOD, card.method_version), {(METHOD, robustness.METHOD_VERSION)})
+    board_method.require_known(card.edition)
     return board_method.canonical_json(compute(card.edition, card.config))
 
 

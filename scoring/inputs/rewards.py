@@ -35,10 +35,13 @@ def in_columns(rewards, *clips):
     return [values[np.where(np.isin(column, ids), np.searchsorted(ids, column), len(ids))] for column in clips]
 
 
-def anchor_pairs(study, model, seq, excluded_flags):
-    """(the decisive votes up to `seq` on clips that the model has scored, as AnchorPairs; how many it has not)."""
+def anchor_pairs(study, model, seq, excluded_flags, last_reward):
+    """(the decisive votes up to `seq` on clips that the model has scored, as AnchorPairs; how many it has not).
+
+    last_reward: the id of the last reward that counts.
+    """
     votes = study_votes(study, seq, excluded_flags)
-    rewards = clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b))
+    rewards = clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b), last_reward)
     of_a, of_b = in_columns(rewards, votes.clip_a, votes.clip_b)
     on_clips, names = votes.decisive & (votes.clip_a > 0), np.array(votes.systems, dtype=str)
     used = on_clips & np.isfinite(of_a - of_b)

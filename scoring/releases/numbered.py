@@ -13,14 +13,15 @@ from annotations import ledger
 from annotations.exports import VOTE_COLUMNS, VOTE_COLUMNS_1, VOTE_COLUMNS_2, vote_rows, write
 from annotations.models import Ledger
 from arena.locks import Lock, hold
-from arena.refusals import Conflict, NotFound, Refusal
+from arena.refusals import Conflict, Refusal
 from scoring.inputs import last_reward
 from scoring.models import Release, RewardModel
 from scoring.registry.calibration import calibration_of
+from scoring.stats.rebuilding import require_method
 
 from .pairs import PAIR_COLUMNS, PAIR_COLUMNS_2, PairJury, pair_rows
 
-METHOD_VERSION = 4
+METHOD, METHOD_VERSION = "release", 4
 COLUMNS = {  # what a release of each method version holds: an old one can always be written again
     1: {"votes": VOTE_COLUMNS_1, "pairs": PAIR_COLUMNS_2},
     2: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS_2},
@@ -92,18 +93,25 @@ def release(content, format="jsonl", study=None, filters=None):
 
 def rebuild(made, file):
     """Write the release's bytes again, from the database, to a binary file. Returns their sha256."""
-    if made.method_version not in COLUMNS:
-        raise NotFound(f"{made}: its method version {made.method_version} is not in this code.")
+    return rebuilt(made, file)["sha256"]
+
+
+def rebuilt(made, file):
+    """The same, but returns {"n_rows", "excluded", "sha256"}, as the release has them; CannotBeRebuilt where its method
+    is not in this code."""
+    require_method(made, (METHOD, made.method_version), {(METHOD, version) for version in COLUMNS})
+    excluded = Counter()
     pieces = content_of(
         made.content,
         made.format,
         seq=made.ledger_seq,
         study=made.study,
         config=made.config,
-        excluded=Counter(),
+        excluded=excluded,
         version=made.method_version,
     )
-    return _write_to(file, pieces)[1]
+    n_rows, sha256 = _write_to(file, pieces)
+    return {"n_rows": n_rows, "excluded": dict(excluded), "sha256": sha256}
 
 
 def _write_to(file, pieces):

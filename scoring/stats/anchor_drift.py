@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 from scoring.stats.anchors import Anchors, fit_anchors
 from scoring.stats.bradley_terry import NoFiniteEstimate
 
+METHOD, METHOD_VERSION = "anchor fit", 1
 MOST_PARTS = 6
 FEWEST_PAIRS = 15  # per system and part, on average; fewer show nothing but noise
 RIDGE = 1.0

@@ -11,6 +11,7 @@ import numpy as np
 from annotations.quality import QUALITY_RULES
 
 from . import bradley_terry
+from .rebuilding import require_method
 from .rounding import rounded
 
 METHOD, METHOD_VERSION = "bradley-terry", 2
@@ -76,6 +77,11 @@ def settings_of(config):
 def excluded_flags(study):
     """The rules that exclude a vote from the study's board; one that several flag is counted under the first."""
     return ["withdrawn", *(QUALITY_RULES if study.exclude_flagged else ())]
+
+
+def require_known(edition):
+    """CannotBeRebuilt where the edition is by a method that `compute` does not know."""
+    require_method(edition, (edition.method, edition.method_version), {(METHOD, version) for version in VERSIONS})
 
 
 def compute(votes, config):

@@ -8,7 +8,6 @@ from annotations import ledger
 from annotations.models import Vote, VoteDetails
 from annotations.services import withdraw_rater
 from arena.models import Battle, Participation, Prompt
-from arena.refusals import NotFound
 from arena.services import give_consent
 from scoring import tasks
 from scoring.boards import categories
@@ -17,6 +16,7 @@ from scoring.boards.figures import data as figures
 from scoring.boards.refit import refit_board
 from scoring.models import CategoryBoards
 from scoring.stats import board_method, category_method
+from scoring.stats.rebuilding import CannotBeRebuilt
 from tests.conftest import Listener
 from tests.scoring.boards.test_boards import cast
 
@@ -138,7 +138,7 @@ def test_a_row_of_a_former_method_is_shown_and_says_why_it_is_not_rebuilt(tagged
         row = computed(tagged)
     board = client.get("/api/leaderboard/", {"category": "tag:rock"}).json()
     assert board["about"]["method"] == "pooled-bradley-terry 1" and board["groups"]
-    with pytest.raises(NotFound, match=r"pooled-bradley-terry 1.*no longer in this code.*stays as published"):
+    with pytest.raises(CannotBeRebuilt, match=r"pooled-bradley-terry 1.*not in this code.*stays as published"):
         categories.rebuild(row)
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from annotations.models import Alarm
 from arena.models import Clip, System
-from scoring.anchors.refit import refit_anchors
+from scoring.anchors.refit import rebuild_fit, refit_anchors, stored
 from scoring.boards.refit import refit_board
 from scoring.jury.rewards import store_rewards
 from scoring.models import AnchorFit, RewardModel
@@ -215,6 +215,17 @@ def test_a_drift_rings_once_and_only_after_enough_new_votes(arena):
     assert {"change", "low", "high", "before"} <= alarm.detail["changes"][0].keys()
     refit_anchors(arena, model)
     assert Alarm.objects.count() == 1
+
+
+def test_fits_are_computed_again_with_their_parts_their_changes_and_when_a_drift_was_looked_for(arena):
+    model, other_taste = scored(), {pk: -liking for pk, liking in simulated_arena.taste().items()}
+    for n, seed, chosen in ((300, 0, {}), (10, 1, {}), (200, 2, {"anchor_system": "system 1"})):
+        voted(arena, n, other_taste if seed else None, seed=seed)
+        refit_anchors(arena, model, **chosen)
+    fits = list(AnchorFit.objects.order_by("pk"))
+    assert [fit.config["looked_at"] for fit in fits] == [300, 300, 510]
+    assert all(fit.changes and len(fit.slices) == 6 for fit in fits)
+    assert [rebuild_fit(fit) for fit in fits] == [stored(fit) for fit in fits]
 
 
 def test_readers_see_the_biases_over_time(arena, client):

@@ -1,0 +1,107 @@
+"""What is published and can be computed again, kind by kind: which rows there are, what a row says beside what it gives
+when computed again, and what it repeats beside what it repeats it from."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db.models import Model
+
+from scoring.anchors import refit as anchors
+from scoring.boards import categories, explanations, prediction_powered, refit, robustness_cards
+from scoring.models import AnchorFit, CategoryBoards, Edition, EditionChange, PredictionPowered, Release, RobustnessCard
+from scoring.stats import board_method
+
+from . import release_files
+from .comparison import Sides
+
+
+@dataclass(frozen=True)
+class Kind:
+    """name: as the command names it. study, number: lookups of a row's study and number.
+
+    rebuild(row) -> Sides of what the row says and what computing it again gives. copies(row) -> Sides of what the row,
+    or rows beside it, repeat, and what they repeat it from. CannotBeRebuilt where either cannot be had.
+    """
+
+    name: str
+    model: type[Model]
+    study: str
+    number: str
+    rebuild: Callable[[Model], Sides]
+    copies: Callable[[Model], Sides] | None = None
+
+    def rows(self, studies=(), number=None):
+        """The rows of these studies and of this number; of all where none is named. In a fixed order."""
+        rows = self.model.objects.order_by(self.study, self.number, "pk")
+        if studies:
+            rows = rows.filter(**{f"{self.study}__in": studies})
+        return rows if number is None else rows.filter(**{self.number: number})
+
+
+def _of_results(rebuild):
+    """Sides of a row's result, by a function that returns the canonical JSON of it computed again."""
+    return lambda row: Sides({"result": row.result}, {"result": json.loads(rebuild(row))})
+
+
+def _board(edition):
+    rebuilt = refit.rebuilt(edition)
+    stored = {"input_hash": edition.input_hash, "result": edition.result}
+    if edition.method_version == 1:  # its hash was of the votes as text
+        del stored["input_hash"], rebuilt["input_hash"]
+    return Sides(stored, rebuilt)
+
+
+def _copies_of_board(edition):
+    board_method.require_known(edition)  # else it is not known what its result looks like
+    rows = edition.ratings.values(
+        "system__name", "group", "value", "stderr", "low", "high", "n_votes", "wins", "losses", "ties"
+    )
+    result = edition.result
+    return Sides(
+        {
+            "n_votes": edition.n_votes,
+            "excluded": edition.excluded,
+            "ratings": {row.pop("system__name"): row for row in rows},
+        },
+        {"n_votes": result["n_votes"], "excluded": result["excluded"], "ratings": refit.ratings_of(result)},
+    )
+
+
+def _categories(row):
+    rebuilt = categories.rebuild(row)
+    return Sides(
+        {"result": json.loads(categories.stored(row, rebuilt.lost))},
+        {"result": json.loads(rebuilt.json)},
+        "; ".join(_why_lost(kind, n_withdrawn) for kind, n_withdrawn in rebuilt.lost.items()),
+    )
+
+
+def _why_lost(kind, n_withdrawn):
+    why = f"{n_withdrawn} votes were withdrawn since" if n_withdrawn else "a listener named their group since"
+    return f"the boards by {kind} cannot be computed again: {why}"
+
+
+def _copies_of_categories(row):
+    categories.require_known(row)
+    return Sides({"summary": row.summary}, {"summary": categories.summary_of(row.result)})
+
+
+def _anchors(fit):
+    rebuilt = anchors.rebuild_fit(fit)
+    return Sides(json.loads(anchors.stored(fit)), json.loads(rebuilt))
+
+
+OF_EDITION = {"study": "edition__study", "number": "edition__number"}
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("boards", Edition, "study", "number", _board, _copies_of_board),
+        Kind("changes", EditionChange, **OF_EDITION, rebuild=_of_results(explanations.rebuild_change)),
+        Kind("cards", RobustnessCard, **OF_EDITION, rebuild=_of_results(robustness_cards.rebuild_card)),
+        Kind("categories", CategoryBoards, **OF_EDITION, rebuild=_categories, copies=_copies_of_categories),
+        Kind("prediction-powered", PredictionPowered, **OF_EDITION, rebuild=_of_results(prediction_powered.rebuild)),
+        Kind("anchors", AnchorFit, "study", "pk", _anchors),
+        Kind("releases", Release, "study", "number", release_files.rebuilt, release_files.copies),
+    )
+}
