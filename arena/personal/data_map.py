@@ -42,11 +42,11 @@ data again |
 def data_map():
     """The page, as Markdown."""
     declared = declarations()
-    of_raters = [one for one in declared if one.rater]
-    of_accounts = [one for one in declared if not one.rater]
+    of_raters = [table for table in declared if table.rater]
+    of_accounts = [table for table in declared if not table.rater]
     erased = _rows(of_raters, "deleted", "the row is deleted") + _rows(of_raters, "blanked", "emptied, the row stays")
-    with_account = _rows([one for one in of_accounts if one.user], "deleted", "deleted")
-    with_account += _rows([one for one in of_accounts if not one.user], "deleted", "stays until it runs out")
+    with_account = _rows([table for table in of_accounts if table.user], "deleted", "deleted")
+    with_account += _rows([table for table in of_accounts if not table.user], "deleted", "stays until it runs out")
     return "\n".join(
         [
             INTRODUCTION,
@@ -68,13 +68,13 @@ def _rows(declared, fate, becomes=None):
     """One for each entry of a declaration: [table, fields, what they hold], and for what goes how and when."""
     return [
         [
-            one.model._meta.label,
+            table.model._meta.label,
             ", ".join(f"`{name}`" for name in split(names)),
-            says,
-            *([becomes, one.lifetime] if becomes else []),
+            sentence,
+            *([becomes, table.lifetime] if becomes else []),
         ]
-        for one in declared
-        for names, says in getattr(one, fate).items()
+        for table in declared
+        for names, sentence in getattr(table, fate).items()
     ]
 
 

@@ -16,7 +16,8 @@ A declaration names every field of a table that leads to a rater or a user, and 
 text; see `guard`. For tables of other packages it stands in `third_party`.
 """
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 
 from django.apps import apps
 from django.conf import settings
@@ -40,10 +41,10 @@ class Declaration:
     model: type
     rater: tuple[str, ...] = ()
     user: tuple[str, ...] = ()
-    deleted: dict[str, str] = field(default_factory=dict)
-    blanked: dict[str, str] = field(default_factory=dict)
-    kept: dict[str, str] = field(default_factory=dict)
-    not_personal: dict[str, str] = field(default_factory=dict)
+    deleted: dict[str, str] = dataclasses.field(default_factory=dict)
+    blanked: dict[str, str] = dataclasses.field(default_factory=dict)
+    kept: dict[str, str] = dataclasses.field(default_factory=dict)
+    not_personal: dict[str, str] = dataclasses.field(default_factory=dict)
     lifetime: str = ""
 
     def fields(self, *fates):
@@ -72,15 +73,16 @@ def declaration_of(model):
     written = vars(model).get("Personal") or third_party.DECLARED.get(label)
     if written is None:
         return None
-    says = {name: value for name, value in vars(written).items() if not name.startswith("__")}
-    if unknown := sorted(says.keys() - {*PEOPLE, *FATES, "lifetime"}):
+    attributes = {name: value for name, value in vars(written).items() if not name.startswith("__")}
+    if unknown := sorted(attributes.keys() - {*PEOPLE, *FATES, "lifetime"}):
         raise BadDeclaration(
             f"{label}: its class Personal has {', '.join(unknown)}, which nothing reads. "
             f"Write {', '.join((*PEOPLE, *FATES))} or lifetime."
         )
-    for person in says.keys() & set(PEOPLE):
-        says[person] = (says[person],) if isinstance(says[person], str) else tuple(says[person])
-    return Declaration(model, **says)
+    for person in attributes.keys() & set(PEOPLE):
+        ways = attributes[person]
+        attributes[person] = (ways,) if isinstance(ways, str) else tuple(ways)
+    return Declaration(model, **attributes)
 
 
 def person_of(person):
@@ -105,9 +107,9 @@ def ways_to(model, person, passed=()):
 def stations(model, way):
     """[(the way so far, the model it has come to)] of a way, from the model itself on; BadDeclaration where it does
     not go over foreign keys of the models."""
-    here, steps, found = model, [], [("", model)]
+    here, steps, passed = model, [], [("", model)]
     for step in [] if way == SELF else way.split("__"):
-        relation = {one.name: one for one in here._meta.concrete_fields}.get(step)
+        relation = {field.name: field for field in here._meta.concrete_fields}.get(step)
         if relation is None or relation.related_model is None:
             raise BadDeclaration(
                 f"{model._meta.label}: its class Personal has the way {way!r}, but {step!r} is no foreign key of "
@@ -115,5 +117,5 @@ def stations(model, way):
             )
         here = relation.related_model
         steps.append(step)
-        found.append(("__".join(steps), here))
-    return found
+        passed.append(("__".join(steps), here))
+    return passed

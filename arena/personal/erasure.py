@@ -49,7 +49,11 @@ def empty(field):
 
 def _referring_first():
     """Declarations with something to erase of a rater, so that no row goes before those that refer to it."""
-    erasing = {one.model: one for one in declarations() if one.rater and (one.deleted or one.blanked)}
+    erasing = {
+        declared.model: declared
+        for declared in declarations()
+        if declared.rater and (declared.deleted or declared.blanked)
+    }
     order = TopologicalSorter({model: set() for model in erasing})
     for model in erasing:
         for field in model._meta.concrete_fields:

@@ -14,13 +14,13 @@ ARTICLE = {"rater": "a rater", "user": "a user"}
 
 def problems(of=None):
     """[sentence] about the declarations of these models, or of all; empty where all is well."""
-    found = []
+    sentences = []
     for model in tables() if of is None else of:
         try:
-            found += _problems(model)
+            sentences += _problems(model)
         except BadDeclaration as bad:
-            found.append(str(bad))
-    return found
+            sentences.append(str(bad))
+    return sentences
 
 
 def _problems(model):
@@ -28,8 +28,8 @@ def _problems(model):
     declared = declaration_of(model)
     if declared is None:
         return _undeclared(model, ways)
-    found = [*_ways(declared, ways), *_fates(declared), *_fields(declared, ways)]
-    return [f"{model._meta.label}: {problem}" for problem in found]
+    wrong = [*_ways(declared, ways), *_fates(declared), *_fields(declared, ways)]
+    return [f"{model._meta.label}: {problem}" for problem in wrong]
 
 
 def holds_text(field):
@@ -68,7 +68,7 @@ def _undeclared(model, ways):
     ]
 
 
-# ---- with one -----------------------------------------------------------------------------------------
+# ---- with a declaration -------------------------------------------------------------------------------
 
 
 def _ways(declared, ways):
@@ -103,8 +103,8 @@ def _fates(declared):
     if declared.deleted and not declared.rater:
         yield from _stays_behind(declared)
     for fate in FATES:
-        for names, says in getattr(declared, fate).items():
-            if not says.strip():
+        for names, sentence in getattr(declared, fate).items():
+            if not sentence.strip():
                 yield f"{fate} says nothing about {names}."
     for name in declared.fields("blanked"):
         field = _all_fields(declared.model).get(name)

@@ -94,29 +94,29 @@ def of_raters():
 def declared_columns(*fates):
     """{"table.column"} of the fields of any table with one of these fates."""
     return {
-        f"{one.model._meta.db_table}.{one.model._meta.get_field(name).column}"
-        for one in declarations()
-        for name in one.fields(*fates)
+        f"{declared.model._meta.db_table}.{declared.model._meta.get_field(name).column}"
+        for declared in declarations()
+        for name in declared.fields(*fates)
     }
 
 
 def columns_that_name_a_rater_and_stay():
     """{"table.column"} of the foreign keys to a rater in rows that no withdrawal deletes, and the rater's own id."""
     return {"arena_rater.id"} | {
-        f"{one.model._meta.db_table}.{one.model._meta.get_field(way).column}"
-        for one in of_raters()
-        for way in one.rater
-        if not one.deleted and len(stations(one.model, way)) == 2
+        f"{declared.model._meta.db_table}.{declared.model._meta.get_field(way).column}"
+        for declared in of_raters()
+        for way in declared.rater
+        if not declared.deleted and len(stations(declared.model, way)) == 2
     }
 
 
 def contents(rater):
     """{(table, row id): {field: value}} of all rows that belong to the rater, as their tables declare."""
     return {
-        (one.model._meta.label, row["pk"]): row
-        for one in of_raters()
-        for row in rows_of(one, Rater.objects.filter(pk=rater.pk)).values(
-            *(field.name for field in one.model._meta.concrete_fields), "pk"
+        (declared.model._meta.label, row["pk"]): row
+        for declared in of_raters()
+        for row in rows_of(declared, Rater.objects.filter(pk=rater.pk)).values(
+            *(field.name for field in declared.model._meta.concrete_fields), "pk"
         )
     }
 
