@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from arena.refusals import TooMany, Unavailable
 from arena.services import local_copy
+from scoring.jury import hearing, scorers
 from scoring.models import RewardModel, ScoreItem, ScoreJob
 from scoring.reward.faults import DeviceFailed
 from scoring.workers.leases import renewed
@@ -31,6 +32,7 @@ LEASE = timedelta(seconds=30)  # renewed while the worker lives
 MAX_ATTEMPTS = 3
 BATCH = 8  # files between two looks at who else waits
 KEEP = timedelta(days=1)
+LONGEST_ERROR = 500  # characters
 UNFINISHED_EACH = 100  # jobs of one researcher that may wait at once
 GAVE_UP = f"Scoring this file ended the worker {MAX_ATTEMPTS} times; it is not tried again."
 logger = logging.getLogger(__name__)
@@ -151,7 +153,7 @@ def score_some(job):
         with _held(job):
             outcomes = _score(job, taken, waiting)
     for item, reward, error in outcomes:
-        _keep(item, reward, error)
+        _write(item, reward, error)
     if len(outcomes) == len(waiting):
         ScoreJob.objects.filter(pk=job.pk, done_at=None).update(done_at=timezone.now(), claimed_until=None)
     elif outcomes:
@@ -161,20 +163,25 @@ def score_some(job):
 
 def _score(job, taken, waiting):
     """[(item, reward, error)] of those that have an outcome. The last attempt takes the machine's fault for one."""
-    from .score import score_files
-
     is_last = job.attempts >= MAX_ATTEMPTS
     try:
+        scorer = scorers.load_scorer(job.reward_model.pk)
         with ExitStack() as copies:
             files = [(copies.enter_context(local_copy(item.file)), job.prompt) for item in taken]
-            scored = list(score_files(files, job.reward_model))
+            rewards = list(hearing.rewards_of_files(scorer, files))
     except DeviceFailed:
         raise
     except Exception as failure:  # the model cannot be loaded, or the storage not be read: no file's fault
         logger.exception("%s cannot be scored under %s", job, job.reward_model)
-        reason = f"It could not be scored under {job.reward_model}: {failure}"[:500]
+        reason = f"It could not be scored under {job.reward_model}: {failure}"
         return [(item, None, reason) for item in waiting] if is_last else []
-    return [(item, one.reward, one.error) for item, one in zip(taken, scored, strict=True) if is_last or not one.again]
+    outcomes = []
+    for item, reward in zip(taken, rewards, strict=True):
+        if not isinstance(reward, hearing.NoReward):
+            outcomes.append((item, reward, ""))
+        elif is_last or not reward.machines_fault:
+            outcomes.append((item, None, reward.reason))
+    return outcomes
 
 
 def _held(job):
@@ -183,9 +190,9 @@ def _held(job):
     return renewed(lambda: bool(jobs.update(claimed_until=timezone.now() + LEASE)), LEASE)
 
 
-def _keep(item, reward, error):
+def _write(item, reward, error):
     """Write the outcome down, unless another worker was first, and erase the file."""
-    ScoreItem.objects.filter(pk=item.pk, reward=None, error="").update(reward=reward, error=error)
+    ScoreItem.objects.filter(pk=item.pk, reward=None, error="").update(reward=reward, error=error[:LONGEST_ERROR])
     _erase_file(item)
 
 

@@ -1,13 +1,11 @@
 """The rows of a manifest through the jury: rewards of files, margins of pairs, and which of them are kept."""
 
-import hashlib
 import math
 from itertools import islice
 
+from scoring.jury import hearing, scorers
 from scoring.registry.calibration import calibration_of
 from scoring.stats.rounding import rounded
-
-from .score import score_files
 
 ROWS = 32  # that are scored and written together: what a kill may cost
 
@@ -37,7 +35,8 @@ class _Judge:
     def __init__(self, manifest, model):
         self.manifest, self.model = manifest, model
         self.calibration = calibration_of(model)
-        self.scored = {}  # (content, prompt): Scored
+        self.scorer = scorers.load_scorer(model.pk)
+        self.scored = {}  # (content, prompt): reward or NoReward
         self.hashes = ("sha256_a", "sha256_b") if manifest.is_of_pairs else ("sha256",)
         self.identity = (*manifest.paths, *(["prompt"] if "prompt" in manifest.columns else []), *self.hashes)
 
@@ -53,35 +52,32 @@ class _Judge:
             return prepared | {"error": "The row has not as many cells as the header."}
         errors = []
         for column, name in zip(self.manifest.paths, self.hashes, strict=True):
-            try:
-                prepared[name] = self._hash(cells[column])
-            except OSError as error:
-                errors.append(f"{column}: {error.strerror or error}")
+            sha256 = self._hash(cells[column])
+            if isinstance(sha256, hearing.NoReward):
+                errors.append(f"{column}: {sha256.reason}")
+            else:
+                prepared[name] = sha256
         return prepared | {"error": "; ".join(errors)}
 
     def _hash(self, path):
         if not path:
-            raise FileNotFoundError("The cell is empty.")
-        source = self.manifest.folder / path
-        if not source.is_file():
-            raise FileNotFoundError("There is no such file.")
-        with source.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hearing.NoReward("The cell is empty.")
+        return hearing.sha256_of(self.manifest.folder / path)
 
     def score(self, rows):
         """Put the results into the rows. A file that several rows name with one prompt is scored once a run."""
-        asked = {one: path for row in rows for one, path in self._files(row) if one not in self.scored}
-        files = [(path, prompt) for (_, prompt), path in asked.items()]
-        self.scored.update(zip(asked, score_files(files, self.model), strict=True))
+        unscored = {key: path for row in rows for key, path in self._files(row) if key not in self.scored}
+        files = [(path, prompt) for (_, prompt), path in unscored.items()]
+        self.scored.update(zip(unscored, hearing.rewards_of_files(self.scorer, files), strict=True))
         for row in rows:
-            found = [self.scored[one] for one, _ in self._files(row)]
+            outcomes = [self.scored[key] for key, _ in self._files(row)]
             row["error"] = "; ".join(
-                f"{column}: {one.error}" if len(found) > 1 else one.error
-                for column, one in zip(self.manifest.paths, found, strict=True)
-                if one.error
+                f"{column}: {outcome.reason}" if self.manifest.is_of_pairs else outcome.reason
+                for column, outcome in zip(self.manifest.paths, outcomes, strict=True)
+                if isinstance(outcome, hearing.NoReward)
             )
             if not row["error"]:
-                row.update(self._results([one.reward for one in found]))
+                row.update(self._results(outcomes))
 
     def _files(self, row):
         """[((content, prompt), path)] of the row's files."""

@@ -10,13 +10,12 @@ import numpy as np
 from arena import audio
 from arena.services import local_copy
 from scoring.reward.encoders import get_encoder, resample
-from scoring.reward.faults import DeviceFailed, of_the_machine
+from scoring.reward.faults import MACHINES_FAULT, DeviceFailed, described, of_the_machine
 
 from . import claims
 
 BATCH, BATCH_SECONDS = 32, 320  # clips, and seconds of audio, that are claimed at once; two batches are in memory
 DECODERS = 4  # threads, each with a decoding child
-MACHINES_FAULT = (audio.AudioUnavailable, MemoryError, OSError)  # WeightsError is an OSError
 logger = logging.getLogger(__name__)
 
 
@@ -111,7 +110,7 @@ def _embed(batch, by_block):
                 continue
             logger.warning("clip %s cannot be read: %s", claim.clip.pk, failure)
             for key, revision in claim.blocks:
-                claims.settle(key, revision, {claim.clip.pk: _reason(failure)})
+                claims.settle(key, revision, {claim.clip.pk: described(failure)})
     for block, encoder in by_block.items():
         theirs = [claim for claim in waveforms if block in claim.blocks]
         heard = [
@@ -127,7 +126,7 @@ def _embed(batch, by_block):
             if isinstance(outcome, Exception):
                 logger.error("clip %s cannot be embedded by %s", claim.clip.pk, encoder.key, exc_info=outcome)
         claims.settle(*block, {
-            claim.clip.pk: _reason(outcome) if isinstance(outcome, Exception) else outcome
+            claim.clip.pk: described(outcome) if isinstance(outcome, Exception) else outcome
             for claim, outcome in zip(theirs, outcomes, strict=True)
         })  # fmt: skip
     if faults:
@@ -161,10 +160,6 @@ def checked(encoder, vectors, n):
     if not np.isfinite(vectors).all():
         raise ValueError(f"{encoder.key} makes NaN or infinite values of it")
     return vectors
-
-
-def _reason(failure):
-    return f"{type(failure).__name__}: {failure}"
 
 
 def embed_all(blocks):

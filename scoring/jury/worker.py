@@ -6,11 +6,11 @@ from itertools import count
 
 from scoring.models import RewardModel
 from scoring.reward.encoders import UnknownEncoder, get_encoder
-from scoring.reward.faults import DeviceFailed, of_the_machine
+from scoring.reward.faults import DeviceFailed, described, of_the_machine
 from scoring.reward.weights import WeightsError
 
 from . import scorers
-from .embedding import MACHINES_FAULT, embed_batches
+from .embedding import embed_batches
 from .rewarding import reward_embedded
 
 logger = logging.getLogger(__name__)
@@ -72,10 +72,10 @@ def _sweep(model, deadline, others_wait):
         reward()
         embed_batches(usable_encoders(model), go_on, model=model, scorer=scorer, after_batch=reward)
     except Exception as failure:  # of an encoder, already the machine's; of the head, perhaps
-        fault = failure if isinstance(failure, MACHINES_FAULT) else of_the_machine(failure)
+        fault = of_the_machine(failure)
         if fault is None:
             raise
-        complaints.say(f"scoring stops until a later sweep: {type(fault).__name__}: {fault}")
+        complaints.say(f"scoring stops until a later sweep: {described(fault)}")
         if isinstance(fault, DeviceFailed):
             raise fault from failure
     return rewarded

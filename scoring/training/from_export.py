@@ -21,9 +21,10 @@ from annotations.quality import QUALITY_RULES
 from arena import audio
 from arena.models import ANSWERS, Battle, Clip
 from scoring import inputs
-from scoring.jury.embedding import MACHINES_FAULT, checked, vectors_or_reasons
+from scoring.jury.embedding import checked, vectors_or_reasons
 from scoring.jury.features import as_block, read_all_features
 from scoring.reward.encoders import resample
+from scoring.reward.faults import MACHINES_FAULT, described
 
 from . import from_ledger
 
@@ -260,7 +261,7 @@ def _embed(encoder, clips, export, progress):
             outcomes = _outcomes(encoder, {key: clips[clip] for key, clip in todo[start : start + BATCH]})
             for key, outcome in outcomes.items():
                 if isinstance(outcome, Exception):
-                    reasons[key] = f"{type(outcome).__name__}: {outcome}"
+                    reasons[key] = described(outcome)
                 else:
                     cache.vectors[key] = known[key] = np.asarray(outcome, dtype=np.float32)
             cache.save_now_and_then()
