@@ -114,7 +114,7 @@ def train_on_export(
 def _noted(checkpoint, up_to_seq, weight_by_reliability):
     """What `_now` was for the training that left this checkpoint; None without one. A training on up to whichever place
     the ledger had reached goes on at that place."""
-    from scoring.reward.train import BadTrainingCheckpoint, noted_in
+    from scoring.reward.training_checkpoint import BadTrainingCheckpoint, noted_in
 
     if not (noted := noted_in(checkpoint)):
         return None

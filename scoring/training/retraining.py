@@ -259,7 +259,7 @@ class Claim:
 
 
 def _train(claim, progress=None):
-    from scoring.reward.train import BadTrainingCheckpoint
+    from scoring.reward.training_checkpoint import BadTrainingCheckpoint
 
     from .candidates import train_candidate
 
