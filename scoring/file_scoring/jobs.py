@@ -20,10 +20,11 @@ from django.db import transaction
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from arena.refusals import TooMany, Unavailable
+from arena.refusals import NotFound, TooMany, Unavailable
 from arena.services import local_copy
 from scoring.jury import hearing, scorers
 from scoring.models import RewardModel, ScoreItem, ScoreJob
+from scoring.registry.live import find_model
 from scoring.reward.faults import DeviceFailed
 from scoring.workers.leases import renewed
 
@@ -43,12 +44,10 @@ logger = logging.getLogger(__name__)
 
 def check_open(user):
     """Refuse early what could not be scored, or would fill the disk."""
-    if not RewardModel.live():
-        raise Unavailable(
-            "There is no live reward model. Train one with `manage.py train_reward --activate`, or make one of those "
-            "there live with `manage.py activate_model NAME`.",
-            code="no_live_model",
-        )
+    try:
+        find_model()
+    except NotFound as missing:
+        raise Unavailable(missing.message, code="no_live_model") from missing
     if ScoreJob.objects.filter(user=user, done_at=None).count() >= UNFINISHED_EACH:
         raise TooMany(f"{UNFINISHED_EACH} of your jobs wait already: fetch those first.", retry_after_s=30)
 

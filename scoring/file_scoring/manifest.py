@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from scoring.reward.whole_file import written_whole
+
 RESULTS_OF_FILES = ("reward", "percentile", "error", "sha256", "reward_model", "kept")
 RESULTS_OF_PAIRS = (
     "reward_a", "reward_b", "margin", "probability", "error", "sha256_a", "sha256_b", "reward_model", "kept",
@@ -113,14 +115,12 @@ class Results:
 
     def finish(self, rows):
         """Replace the file by these rows, all of them, in their order."""
-        part = self.path.with_name(f".{self.path.name}.part")
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with written_whole(self.path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, self.path)
 
     def close(self):
         self.file.close()

@@ -18,8 +18,8 @@ class Position:
 
 def position(value, model, study=None):
     """The Position of a reward under `model` among the arena's clips, or those of the study's systems."""
-    found = _rewards(model, study).aggregate(n=Count("pk"), below=Count("pk", filter=Q(value__lt=value)))
-    return Position(round(100 * found["below"] / found["n"], 2) if found["n"] else None, found["n"])
+    counts = _rewards(model, study).aggregate(n=Count("pk"), below=Count("pk", filter=Q(value__lt=value)))
+    return Position(_percentile(**counts), counts["n"])
 
 
 class Ruler:
@@ -30,9 +30,11 @@ class Ruler:
 
     def percentile(self, value):
         """As Position has it."""
-        if not self.values.size:
-            return None
-        return round(100 * int(np.searchsorted(self.values, value, side="left")) / self.values.size, 2)
+        return _percentile(int(np.searchsorted(self.values, value, side="left")), self.values.size)
+
+
+def _percentile(below, n):
+    return round(100 * below / n, 2) if n else None
 
 
 def _rewards(model, study=None):

@@ -3,7 +3,9 @@
 from django.core.management import CommandError
 
 from arena.models import Study
-from scoring.models import Edition, RewardModel
+from arena.refusals import NotFound
+from scoring.models import Edition
+from scoring.registry.live import find_model
 
 
 def studies_of(slugs, otherwise):
@@ -25,6 +27,8 @@ def studies_with_edition(slugs):
 
 
 def live_model():
-    if not (model := RewardModel.live()):
-        raise CommandError("No reward model is live. Make one live with activate_model.")
-    return model
+    """The live reward model; CommandError without one."""
+    try:
+        return find_model()
+    except NotFound as missing:
+        raise CommandError(missing.message) from missing

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scoring.metrics.lapses import log_odds
+from scoring.stats.rounding import rounded
 
 HELD_OUT = "test"  # the part of the votes, in RewardModel.metrics, that neither training nor early stopping saw
 FITTED_ON = "validation"  # the part that calibrates; early stopping saw it, training did not
@@ -63,7 +64,7 @@ def probability(margin, temperature, lapses=None):
     """
     if margin is None or (temperature is None and lapses is None):
         return None
-    return round(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature), 6)
+    return rounded(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature))
 
 
 def sigmoid(margin):
@@ -113,7 +114,7 @@ def calibration_json(model):
         "calibrated_ece": found.calibrated_ece,
         "bins": found.bins,
         "examples": [
-            {"margin": margin, "probability": found.probability(margin), "sigmoid": round(sigmoid(margin), 6)}
+            {"margin": margin, "probability": found.probability(margin), "sigmoid": rounded(sigmoid(margin))}
             for margin in EXAMPLES
         ],
     }

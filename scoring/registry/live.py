@@ -26,7 +26,10 @@ def find_model(name=None):
     known = ", ".join(RewardModel.objects.order_by("pk").values_list("name", flat=True)) or "none yet"
     if name:
         raise NotFound(f"There is no reward model {name!r}. There are: {known}.")
-    raise NotFound(f"No reward model is live. There are: {known}. `manage.py train_reward --activate` makes one.")
+    raise NotFound(
+        f"No reward model is live. There are: {known}. Make one live with `manage.py activate_model NAME`, or train "
+        "one with `manage.py train_reward --activate`."
+    )
 
 
 @transaction.atomic

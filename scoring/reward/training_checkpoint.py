@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from scoring.reward.whole_file import written_whole
+
 
 class BadTrainingCheckpoint(ValueError):
     """A file that this training cannot go on from; the message names the file and what is wrong with it."""
@@ -36,15 +38,9 @@ def write(
 
     runs: of the seeds that are done; winner: the best of them; at: the seed in the middle of its epochs, if any.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        content = {"fingerprint": fingerprint, "note": note, "runs": runs, "winner": winner, "at": at}
-        torch.save(content, unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as unfinished:
+        torch.save({"fingerprint": fingerprint, "note": note, "runs": runs, "winner": winner, "at": at}, unfinished)
 
 
 def read(path: str | os.PathLike, fingerprint: str) -> tuple[list[dict], dict | None, dict | None]:

@@ -21,6 +21,7 @@ from scoring.boards.page import find_edition
 from scoring.models import RewardModel, TrainingMark
 from scoring.registry.calibration import calibration_of
 from scoring.stats.head_to_head import Z, pool, surprise
+from scoring.stats.rounding import rounded
 from scoring.workers.locks import Lock, hold
 
 
@@ -95,7 +96,7 @@ def _of_study(study, model):
     for place in np.flatnonzero(disagree):
         won = int(pooled.low_won[place]), int(pooled.high_won[place])
         sides = [
-            {"clip": clip, "system": system, "votes": n, "reward": round(rewards[clip], 6)}
+            {"clip": clip, "system": system, "votes": n, "reward": rounded(rewards[clip])}
             for clip, system, n in zip(pooled.pairs[place].tolist(), systems[place].tolist(), won, strict=True)
         ]
         winner, loser = sides if low_leads[place] else sides[::-1]
@@ -108,7 +109,7 @@ def _of_study(study, model):
                 "ties": int(pooled.ties[place]),
                 "unseen": int(unseen[place]),
                 **_probability(read, -abs(margin[place]), None if half is None else half[place]),
-                "surprise": round(float(surprise(max(won), min(won), read(-abs(margin[place])))), 6),
+                "surprise": rounded(surprise(max(won), min(won), read(-abs(margin[place])))),
             }
         )
     return rows
@@ -140,7 +141,7 @@ def _probability(read, margin, half):
     """{probability, low, high}; read: a margin's log-odds, which rise with it, so that ends stay ends."""
     ends = (None, None) if half is None else (margin - half, margin + half)
     figures = zip(("probability", "low", "high"), (margin, *ends), strict=True)
-    return {name: None if value is None else round(float(expit(read(value))), 6) for name, value in figures}
+    return {name: None if value is None else rounded(expit(read(value))) for name, value in figures}
 
 
 def find_pair(slug, clips):

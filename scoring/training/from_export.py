@@ -7,7 +7,6 @@ field, and nothing is trained on the rest: an export is whole, or it is another 
 import hashlib
 import json
 import logging
-import os
 import time
 import zipfile
 from collections import Counter
@@ -25,6 +24,7 @@ from scoring.jury.embedding import checked, vectors_or_reasons
 from scoring.jury.features import as_block, read_all_features
 from scoring.reward.encoders import resample
 from scoring.reward.faults import MACHINES_FAULT, described
+from scoring.reward.whole_file import written_whole
 
 from . import from_ledger
 
@@ -324,11 +324,6 @@ class _Cache:
     def save(self):
         if not self.vectors:
             return
-        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with unfinished.open("wb") as file:
-                np.savez(file, sha256=np.array(list(self.vectors)), vectors=np.stack(list(self.vectors.values())))
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(self.path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, sha256=np.array(list(self.vectors)), vectors=np.stack(list(self.vectors.values())))
         self.saved_at = time.monotonic()
