@@ -1,4 +1,4 @@
-"""Score the clips of CMI-RewardBench, each (file, prompt) once, so that a run that was stopped goes on where it was."""
+"""Score the clips of CMI-RewardBench, each (file, prompt) once; a run that was stopped resumes where it ended."""
 
 import json
 from collections import deque
@@ -12,7 +12,7 @@ from scoring.jury.hearing import NoReward, rewards_of_files, sha256_of, unless_m
 class RewardCache:
     """Rewards by content: the file's sha256, the prompt and the model's sha256. JSON lines, appended one by one.
 
-    So a run that was stopped goes on where it was; a line that the stop cut short counts as not there.
+    A run that was stopped resumes from it; a line that was only half written is ignored.
     """
 
     def __init__(self, path, model_sha256):
@@ -52,7 +52,8 @@ Key = tuple[str, str]  # a path below the folder of the benchmark's data, and a 
 
 
 def wanted(rows: Iterable[Row], *, with_prompt: bool) -> list[Key]:
-    """What to score: each path with each of its prompts once, in the order of the rows; "" for a path not given."""
+    """What to score: each path with each of its prompts once, in the order of the rows; "" where a row names no
+    file."""
     return list(dict.fromkeys(key for row in rows for key in keys_of(row, with_prompt=with_prompt)))
 
 

@@ -1,4 +1,4 @@
-"""`evaluate cmi-rewardbench DIR`: a reward model elsewhere; `evaluate probes`: does it know noise from music?"""
+"""`evaluate cmi-rewardbench DIR`: a public benchmark; `evaluate probes`: does the model prefer music to noise?"""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from scoring.jury import scorers
 from scoring.jury.hearing import NoReward
 from scoring.registry.live import find_model
 
-SAMPLE = 16  # clips of the arena that probes are made of
+SAMPLE = 16  # clips of the arena from which probes are made
 SHOWN = 20  # files without a reward that are printed; all are in the JSON
 
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             metavar="FILE",
             type=Path,
             default=settings.ARENA_HOME / "evaluation" / "cmi-rewardbench.jsonl",
-            help="rewards so far, for a run that goes on (default: %(default)s)",
+            help="rewards so far, with which a stopped run resumes (default: %(default)s)",
         )
         probes = kinds.add_parser("probes", help="damaged copies, noise and silence against the original")
         probes.add_argument("clips", metavar="CLIP", nargs="*", help="audio files; default: clips of the arena")
@@ -76,14 +76,16 @@ class Command(BaseCommand):
         data = folder / "data"
         lines = data / "all_test.jsonl"
         if not lines.is_file():
-            raise CommandError(f"{lines} is not there: DIR is the benchmark's folder, which holds data/all_test.jsonl.")
+            raise CommandError(
+                f"{lines} does not exist: DIR is the benchmark's folder, which holds data/all_test.jsonl."
+            )
         benchmark_rows = rows.read(lines, limit=limit)
         keys = benchmark.wanted(benchmark_rows.rows, with_prompt=with_prompt)
         reward_cache = benchmark.RewardCache(cache, facts["sha256"])
         with tqdm(total=len(keys), desc="score", unit="clip") as bar:
             scored = benchmark.score(scorer, data, keys, reward_cache, bar.update)
         rewards = [
-            tuple(known(scored[key]) for key in benchmark.keys_of(row, with_prompt=with_prompt))
+            tuple(reward_or_none(scored[key]) for key in benchmark.keys_of(row, with_prompt=with_prompt))
             for row in benchmark_rows.rows
         ]
         failed = {key: outcome.reason for key, outcome in scored.items() if isinstance(outcome, NoReward)}
@@ -107,15 +109,15 @@ class Command(BaseCommand):
         if json_file:
             write_json(json_file, {**facts, **probe_report.as_json(probed)})
 
-    def say(self, facts, what):
+    def say(self, facts, text):
         prompts = {"with": "with prompts", "empty": "with empty prompts"}[facts["prompt_protocol"]]
         reads = prompts if facts["reads_prompts"] else "which reads no prompts"
-        self.stdout.write(f"{facts['model']} (sha256 {facts['sha256'][:12]}), {reads}: {what}\n")
+        self.stdout.write(f"{facts['model']} (sha256 {facts['sha256'][:12]}), {reads}: {text}\n")
 
     def say_failures(self, failed):
         if not failed:
             return
-        self.stdout.write(f"\n{len(failed)} clips without a reward; their rows are in no figure:")
+        self.stdout.write(f"\n{len(failed)} clips without a reward; their rows are left out of all figures:")
         for (path, _), reason in list(failed.items())[:SHOWN]:
             self.stdout.write(f"  {path or '(no file)'}: {reason}")
         if len(failed) > SHOWN:
@@ -129,8 +131,8 @@ def positive(text):
     return number
 
 
-def known(reward):
-    return None if isinstance(reward, NoReward) else reward
+def reward_or_none(outcome):
+    return None if isinstance(outcome, NoReward) else outcome
 
 
 def write_json(path, content):

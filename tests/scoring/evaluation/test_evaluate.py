@@ -306,7 +306,7 @@ def test_the_tables_come_as_csv_with_the_predictions_for_the_benchmarks_own_scri
 
 
 def test_a_folder_that_is_not_the_benchmarks_and_a_model_that_is_not_there_say_so(model, bench, tmp_path):
-    with pytest.raises(CommandError, match=r"all_test.jsonl is not there: DIR is the benchmark's folder"):
+    with pytest.raises(CommandError, match=r"all_test.jsonl does not exist: DIR is the benchmark's folder"):
         call_command("evaluate", "cmi-rewardbench", str(tmp_path / "nowhere"))
     with pytest.raises(CommandError, match=r"There is no reward model 'secnd'\. There are: first\."):
         bench.run("--model", "secnd")
