@@ -1,4 +1,4 @@
-"""The rows of a manifest through the jury: rewards of files, margins of pairs, and which of them are kept."""
+"""Scoring the rows of a manifest: rewards of files, margins of pairs, and which rows are kept."""
 
 import math
 from itertools import islice
@@ -7,27 +7,27 @@ from scoring.jury import hearing, scorers
 from scoring.registry.calibration import calibration_of
 from scoring.stats.rounding import rounded
 
-ROWS = 32  # that are scored and written together: what a kill may cost
+ROWS = 32  # that are scored and written together: as many may be lost when the process is killed
 
 
 def score_rows(manifest, model, known):
-    """The manifest's rows with their results, in lists of up to ROWS: (rows, whether anything of them is new).
+    """The manifest's rows with their results, in lists of up to ROWS: (rows, those of them that were scored now).
 
-    known: rows of an earlier run. One that had a reward is not scored again if its paths, its prompt, the content of
-    its files and the model are the same. A row that cannot be scored carries the reason.
+    known: rows of an earlier run. A row that has a reward there is not scored again if its paths, its prompt, the
+    content of its files and the model are the same. A row that cannot be scored has the reason in `error`.
     """
     judge = _Judge(manifest, model)
-    known = {judge.key(row): row for row in known if not row["error"]}
+    results = {judge.key(row): row for row in known if not row["error"]}
     rows = iter(manifest.rows)
     while batch := list(islice(rows, ROWS)):
         prepared = [judge.prepared(row) for row in batch]
-        new = [row for row in prepared if not row["error"] and judge.key(row) not in known]
+        new = [row for row in prepared if not row["error"] and judge.key(row) not in results]
         judge.score(new)
-        yield [known.get(judge.key(row), row) | _carried(manifest, row) for row in prepared], new
-        known.update((judge.key(row), row) for row in new if not row["error"])
+        yield [results.get(judge.key(row), row) | _own_columns(manifest, row) for row in prepared], new
+        results.update((judge.key(row), row) for row in new if not row["error"])
 
 
-def _carried(manifest, row):
+def _own_columns(manifest, row):
     return {name: row[name] for name in manifest.columns}
 
 
@@ -41,15 +41,15 @@ class _Judge:
         self.identity = (*manifest.paths, *(["prompt"] if "prompt" in manifest.columns else []), *self.hashes)
 
     def key(self, row):
-        """What makes two rows the same."""
+        """Equal for two rows that have the same results."""
         return (*(row[name] for name in self.identity), row["reward_model"])
 
     def prepared(self, row):
-        """The row with its files' hashes, and an error where it cannot be one."""
+        """The row with its files' hashes, and with an error where it cannot be scored."""
         cells = {name: row.get(name) or "" for name in self.manifest.columns}
         prepared = {**cells, **dict.fromkeys(self.manifest.results, ""), "reward_model": self.model.name}
         if None in row or None in row.values():
-            return prepared | {"error": "The row has not as many cells as the header."}
+            return prepared | {"error": "The row does not have as many cells as the header."}
         errors = []
         for column, name in zip(self.manifest.paths, self.hashes, strict=True):
             sha256 = self._hash(cells[column])
@@ -65,7 +65,7 @@ class _Judge:
         return hearing.sha256_of(self.manifest.folder / path)
 
     def score(self, rows):
-        """Put the results into the rows. A file that several rows name with one prompt is scored once a run."""
+        """Put the results into the rows. A file that several rows name with the same prompt is scored once."""
         unscored = {key: path for row in rows for key, path in self._files(row) if key not in self.scored}
         files = [(path, prompt) for (_, prompt), path in unscored.items()]
         self.scored.update(zip(unscored, hearing.rewards_of_files(self.scorer, files), strict=True))
@@ -99,16 +99,16 @@ class _Judge:
         }
 
 
-def place(rows, ruler):
+def place(rows, percentiles):
     """Give every reward its percentile among the arena's clips."""
     for row in rows:
         if not row["error"]:
-            percentile = ruler.percentile(float(row["reward"]))
+            percentile = percentiles.of(float(row["reward"]))
             row["percentile"] = "" if percentile is None else percentile
 
 
 def keep(rows, *, min_reward=None, top_share=None, min_margin=None):
-    """Say of each row whether it is `kept`: it has a result and passes every filter that is set.
+    """Set `kept` of each row: whether it has a result and passes every filter that is set.
 
     min_reward: its reward is at least this. top_share: it is among this share of the rewards, the largest, rounded up
     to a whole file, equal ones with it. min_margin: its |margin| is at least this.

@@ -1,4 +1,4 @@
-"""Where a reward stands among those of the arena's clips, under the same model."""
+"""The percentile of a reward among those of the arena's clips under the same model."""
 
 from dataclasses import dataclass
 
@@ -22,14 +22,14 @@ def position(value, model, study=None):
     return Position(_percentile(**counts), counts["n"])
 
 
-class Ruler:
-    """The rewards of the arena's clips under a model, read once: for those who have many to place among them."""
+class Percentiles:
+    """The rewards of the arena's clips under a model, read once, to look up many percentiles."""
 
     def __init__(self, model):
         self.values = np.sort(np.fromiter(_rewards(model).values_list("value", flat=True).iterator(), dtype=float))
 
-    def percentile(self, value):
-        """As Position has it."""
+    def of(self, value):
+        """The percentile of a reward, as in Position."""
         return _percentile(int(np.searchsorted(self.values, value, side="left")), self.values.size)
 
 
