@@ -1,4 +1,4 @@
-"""One after the other: what two workers must not do at the same time. Every advisory lock of the project is here."""
+"""What two workers must not do at the same time: every advisory lock of the project."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from django.db import connection
 
 @unique
 class Lock(IntEnum):
-    """Advisory locks of PostgreSQL, of all the apps: any constants, but no two alike."""
+    """Advisory locks of PostgreSQL, of all the apps: arbitrary numbers, all different."""
 
     LEDGER = 0x1ED6E2
     BOARD = 0xB0A2D
@@ -26,25 +26,25 @@ class Lock(IntEnum):
 
 
 def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
-    """Hold the lock, of the study's own where one is given, until the transaction ends. Waits for it; without `wait`,
-    False at once where another holds it."""
+    """Hold the lock until the transaction ends; with a study, that study's own lock. Waits for it, or, without `wait`,
+    returns False at once where another worker holds it."""
     function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {function}(%s, %s)", [int(lock), study.pk if study else 0])
-        (held,) = cursor.fetchone()
-    return wait or held
+        (is_ours,) = cursor.fetchone()
+    return wait or is_ours
 
 
 @contextmanager
 def held_over_transactions(lock: Lock, study) -> Iterator[bool]:
-    """Hold the study's lock until the block is left, over as many transactions as it has. Never waits: False where
-    another holds it."""
+    """Hold the study's lock until the block is left, over any number of transactions. Never waits: gives False where
+    another worker holds it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [int(lock), study.pk])
-        (held,) = cursor.fetchone()
+        (is_ours,) = cursor.fetchone()
     try:
-        yield held
+        yield is_ours
     finally:
-        if held:
+        if is_ours:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [int(lock), study.pk])

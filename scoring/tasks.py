@@ -1,4 +1,4 @@
-"""Sweeps over the jury's work. Thin: what to do is in the rooms; what is left to do is in the database."""
+"""The sweeps of scoring. They are thin: the rooms know how the work is done, the database knows what is left to do."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(time_limit=300)
 def refit_boards():
-    """A new edition for every board that the ledger has run ahead of."""
+    """A new edition of every board that is behind the ledger."""
     from .boards import refit
 
     for study in Study.objects.all():
@@ -28,7 +28,7 @@ def refit_boards():
 
 @shared_task(time_limit=60)
 def move_standings_on():
-    """Count the votes that came since the last editions."""
+    """Count the votes since the last editions."""
     from scoring.boards import standings
 
     for standing in Standing.objects.defer("counts").select_related("study"):
@@ -38,7 +38,7 @@ def move_standings_on():
 
 @shared_task(time_limit=1800)
 def compute_categories():
-    """The boards of the categories of every last edition that has none."""
+    """Compute the boards of the categories for every last edition that has none."""
     from scoring.boards import categories
 
     for study in Study.objects.all():
@@ -48,7 +48,7 @@ def compute_categories():
 
 @shared_task(time_limit=600)
 def draw_figures():
-    """The figures of every study whose edition or rewards have moved since they were drawn."""
+    """Draw the figures of every study whose edition or rewards have changed since they were drawn."""
     from scoring.boards.figures import data as figures
 
     for study in Study.objects.all():
@@ -58,7 +58,7 @@ def draw_figures():
 
 @shared_task(time_limit=300)
 def refit_anchors():
-    """A new anchor fit for every board that moved since the last one, under the live model."""
+    """A new anchor fit, under the live model, for every board that has changed since the last one."""
     from .anchors import refit
 
     model = RewardModel.live()
@@ -68,7 +68,7 @@ def refit_anchors():
 
 @shared_task(time_limit=600)
 def power_boards():
-    """Ratings of votes and rewards beside every edition that has none yet under the live model."""
+    """Compute prediction-powered ratings for every edition that has none yet under the live model."""
     from scoring.boards import prediction_powered
 
     for study in Study.objects.all():
@@ -87,7 +87,7 @@ def write_cards():
 
 @shared_task(time_limit=600)
 def explain_editions():
-    """What moved each edition away from the one before it."""
+    """Explain how each edition differs from the one before it."""
     from scoring.boards import explanations
 
     for edition in explanations.unexplained()[: explanations.PER_SWEEP]:
@@ -96,14 +96,14 @@ def explain_editions():
 
 @shared_task(time_limit=600)
 def screen_raters():
-    """Judge the raters of every study where there is something new, and flag what does not look like listening."""
+    """Screen the raters of every study with something new, and flag votes that do not look like listening."""
     from scoring.screening import sweep as screening
 
     for study in Study.objects.all():
         try:
             if screening.screening_is_due(study):
                 screening.screen_study(study, only_if_due=True)
-        except Exception as error:  # whatever breaks in one study must ring, and must not stop the others
+        except Exception as error:  # a failure in one study must raise an alarm, and must not stop the others
             logger.exception("the raters of %s cannot be screened", study.slug)
             message = f"The raters cannot be screened: {error}"
             raise_alarm(study, screening.SCREEN, message, {}, timezone.now())
@@ -121,8 +121,8 @@ def score_clips():
 
 @shared_task
 def work_off_score_jobs():
-    """Score files that researchers sent. Then it is the clips' turn, whose own messages run out behind files that keep
-    coming. Runs on the gpu queue."""
+    """Score files that researchers sent, then one round of clips: while files keep coming, the clips' own messages
+    would expire in the queue. Runs on the gpu queue."""
     from scoring.file_scoring import jobs as score_jobs
 
     with watchdog(seconds=600):
@@ -133,7 +133,7 @@ def work_off_score_jobs():
 
 @shared_task(time_limit=300)
 def erase_scored_files():
-    """Forget what researchers sent, a day after it was scored."""
+    """Erase files and results a day after they were scored."""
     from scoring.file_scoring import jobs as score_jobs
 
     score_jobs.erase()
@@ -141,9 +141,9 @@ def erase_scored_files():
 
 @contextmanager
 def watchdog(seconds):
-    """End this process if the block takes longer, for a solo worker knows no time limit, or if its device has failed
-    it: the supervisor starts another."""
-    timer = threading.Timer(seconds, _end_process, [f"scoring hangs for {seconds} s"])
+    """End this process if the block takes longer, because a solo worker has no time limit, or if its device has failed;
+    the supervisor starts another."""
+    timer = threading.Timer(seconds, _end_process, [f"scoring has not ended within {seconds} s"])
     timer.daemon = True
     timer.start()
     try:
@@ -161,7 +161,7 @@ def _end_process(why):
 
 @shared_task(time_limit=600)
 def release_pairs():
-    """A new release of training pairs, if there are votes that the last one did not have."""
+    """A new release of training pairs, if there are votes since the last one."""
     from scoring.releases import numbered as releases
 
     releases.release_new_pairs()
@@ -169,7 +169,7 @@ def release_pairs():
 
 @shared_task(time_limit=6 * 3600)
 def retrain():
-    """The next step of retraining, if the loop is on and something is due. Training takes minutes to hours."""
+    """The next step of retraining, if the loop is switched on and a step is due. Training takes minutes to hours."""
     from scoring.training import retraining
 
     retraining.turn()

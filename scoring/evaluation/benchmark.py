@@ -1,20 +1,18 @@
-"""Score the clips of CMI-RewardBench, each (file, prompt) once, so that a run that was stopped goes on where it was."""
+"""Score the clips of CMI-RewardBench, each (file, prompt) once; a run that was stopped resumes where it ended."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from scoring.evaluation.rewardbench.rows import Row
-
-from .judge import BATCH, FILES_FAULT, Judge, NoReward, Sound, sentence
+from scoring.jury.hearing import NoReward, rewards_of_files, sha256_of, unless_machines_fault
 
 
 class RewardCache:
     """Rewards by content: the file's sha256, the prompt and the model's sha256. JSON lines, appended one by one.
 
-    So a run that was stopped goes on where it was; a line that the stop cut short counts as not there.
+    A run that was stopped resumes from it; a line that was only half written is ignored.
     """
 
     def __init__(self, path, model_sha256):
@@ -54,7 +52,8 @@ Key = tuple[str, str]  # a path below the folder of the benchmark's data, and a 
 
 
 def wanted(rows: Iterable[Row], *, with_prompt: bool) -> list[Key]:
-    """What to score: each path with each of its prompts once, in the order of the rows; "" for a path not given."""
+    """What to score: each path with each of its prompts once, in the order of the rows; "" where a row names no
+    file."""
     return list(dict.fromkeys(key for row in rows for key in keys_of(row, with_prompt=with_prompt)))
 
 
@@ -63,59 +62,42 @@ def keys_of(row: Row, *, with_prompt: bool) -> list[Key]:
 
 
 def score(
-    judge: Judge, folder, keys: Sequence[Key], cache: RewardCache, progress: Callable[[int], object]
+    scorer, folder, keys: Sequence[Key], cache: RewardCache, progress: Callable[[int], object]
 ) -> dict[Key, float | NoReward]:
-    """The reward of each key, or why it has none; `progress` is told how many more are done.
+    """The reward of each key, or why it has none; `progress` is called with how many more are done.
 
-    Files are read ahead on a thread while the model computes. Rewards are kept in `cache` as they come.
+    Rewards go into `cache` as they come. Raises what is this machine's fault and no file's.
     """
-    found, sha256s = {}, {}
+    outcomes, sha256s = {}, {}
+    being_scored = deque()
 
-    def prepare(batch):
-        return [(key, *_prepared(judge, folder, key, cache, sha256s)) for key in batch]
+    def files_to_score():
+        for path, prompt in keys:
+            if path not in sha256s:
+                sha256s[path] = unless_machines_fault(_sha256_below(folder, path))
+            sha256 = sha256s[path]
+            known = sha256 if isinstance(sha256, NoReward) else cache.get(sha256, prompt)
+            if known is None:
+                being_scored.append((path, prompt))
+                yield Path(folder, path), prompt
+            else:
+                outcomes[path, prompt] = known
+                progress(1)
 
-    for batch in _ahead(prepare, [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]):
-        heard = [(key, sha256, ready) for key, sha256, ready in batch if isinstance(ready, Sound)]
-        found |= {key: ready for key, _, ready in batch if not isinstance(ready, Sound)}
-        given = judge.rewards([sound for *_, sound in heard], [prompt for (_, prompt), *_ in heard]) if heard else []
-        for (key, sha256, _), reward in zip(heard, given, strict=True):
-            found[key] = reward
-            if not isinstance(reward, NoReward):
-                cache.add(sha256, key[1], reward)
-        progress(len(batch))
-    return found
-
-
-def _prepared(judge, folder, key, cache, sha256s):
-    """(sha256, the reward known, or the sound to score, or why there is none)."""
-    path, prompt = key
-    try:
-        file = _below(folder, path)
-        if path not in sha256s:
-            with file.open("rb") as source:
-                sha256s[path] = hashlib.file_digest(source, "sha256").hexdigest()
-    except (*FILES_FAULT, ValueError) as failure:
-        return None, NoReward(sentence(failure))
-    known = cache.get(sha256s[path], prompt)
-    return sha256s[path], judge.hear(file) if known is None else known
+    for outcome in rewards_of_files(scorer, files_to_score()):
+        path, prompt = being_scored.popleft()
+        outcomes[path, prompt] = unless_machines_fault(outcome)
+        if not isinstance(outcome, NoReward):
+            cache.add(sha256s[path], prompt, outcome)
+        progress(1)
+    return {key: outcomes[key] for key in keys}
 
 
-def _below(folder, path):
+def _sha256_below(folder, path):
+    """The SHA-256 of the file at the path below the folder, or why it cannot have a reward."""
     parts = PurePosixPath(path).parts
     if not parts:
-        raise ValueError("The row names no file.")
+        return NoReward("The row names no file.")
     if PurePosixPath(path).is_absolute() or ".." in parts:
-        raise ValueError("The path leads out of the benchmark's folder.")
-    return Path(folder, *parts)
-
-
-def _ahead(prepare, batches) -> Iterator:
-    """prepare(batch) for each batch, the next one made on a thread while the caller has the last."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = None
-        for batch in batches:
-            ready, coming = coming, thread.submit(prepare, batch)
-            if ready:
-                yield ready.result()
-        if coming:
-            yield coming.result()
+        return NoReward("The path leads out of the benchmark's folder.")
+    return sha256_of(Path(folder, *parts))

@@ -1,4 +1,4 @@
-"""What the probes found, as text and JSON: where an expectation failed and where damage is preferred comes to light."""
+"""The results of the probes as text and JSON: which expectations failed, and where damaged audio is preferred."""
 
 from dataclasses import asdict
 from typing import Any
@@ -104,19 +104,20 @@ def _expected(outcome: Outcome) -> str:
 
 
 def _preferred(probing: Probing) -> str:
-    """Where the larger reward is that of something worse than its original."""
-    found = [o for o in probing.outcomes if o.probe.expect == LOWER and o.preferred]
-    if not found:
+    """Where the probe, which should be worse than its original, has the larger reward."""
+    preferred = [outcome for outcome in probing.outcomes if outcome.probe.expect == LOWER and outcome.preferred]
+    if not preferred:
         return "The model prefers nothing that should be worse to its original."
     return "\n".join(
-        ["Where the model prefers what should be worse to its original:"] + [_who(o, probing) for o in found]
+        ["Where the model prefers what should be worse to its original:"]
+        + [_who(outcome, probing) for outcome in preferred]
     )
 
 
 def _who(outcome: Outcome, probing: Probing) -> str:
-    shown = [f"{probing.names[place]} {signed(gain)}" for place, gain in outcome.preferred[:SHOWN]]
-    more = len(outcome.preferred) - len(shown)
-    names = ", ".join(shown) + (f" and {more} more" if more else "")
+    originals = [f"{probing.names[place]} {signed(gain)}" for place, gain in outcome.preferred[:SHOWN]]
+    more = len(outcome.preferred) - len(originals)
+    names = ", ".join(originals) + (f" and {more} more" if more else "")
     return f"  {outcome.probe.name}: {len(outcome.preferred)} of {outcome.n}: {names}"
 
 

@@ -1,6 +1,6 @@
-"""Sanity probes: does a reward model know damaged music, noise and silence from the music it came from?
+"""Sanity probes: does a reward model prefer music to damaged copies of it, to noise and to silence?
 
-A probe makes an input from a clip; the model scores both, and the difference tells. The checks are those of
+A probe makes an input from a clip; the model scores both, and the rewards are compared. The checks are those of
 TuneJury's appendix B (arXiv 2606.17006, eval/sanity.py of its repository, commit ec1f438), with filters, levels and
 shuffled time added. Two things differ: clipped and noisy copies keep the clip's scale, where theirs are brought to
 full scale, and noise is drawn anew for each clip. NumPy and SciPy only.
@@ -202,18 +202,18 @@ SNR = {40: -0.36, 20: -0.72, 10: -1.25, 5: -1.79, 0: -2.62}
 PROBES = (
     Probe("silence", LOWER, "there is nothing to hear", silence, (MUSIC, -1.05)),
     *(
-        Probe(f"white noise {dbfs} dBFS", LOWER, "noise is not music", partial(white_noise, dbfs=dbfs), (MUSIC, found))
-        for dbfs, found in NOISE.items()
+        Probe(f"white noise {dbfs} dBFS", LOWER, "noise is not music", partial(white_noise, dbfs=dbfs), (MUSIC, reward))
+        for dbfs, reward in NOISE.items()
     ),
     Probe("pink noise -20 dBFS", LOWER, "noise is not music", partial(pink_noise, dbfs=-20)),
     *(Probe(f"sine {hz} Hz", LOWER, "one tone is not music", partial(sine, hz=hz)) for hz in (110, 440, 1760)),
     *(
-        Probe(f"clipped at {ratio:g} of peak", LOWER, "it is distorted", partial(clipped, ratio=ratio), (CLEAN, found))
-        for ratio, found in CLIPPED.items()
+        Probe(f"clipped at {ratio:g} of peak", LOWER, "it is distorted", partial(clipped, ratio=ratio), (CLEAN, reward))
+        for ratio, reward in CLIPPED.items()
     ),
     *(
-        Probe(f"noise at {snr} dB SNR", LOWER, "it is noisy", partial(with_noise, snr_db=snr), (CLEAN, found))
-        for snr, found in SNR.items()
+        Probe(f"noise at {snr} dB SNR", LOWER, "it is noisy", partial(with_noise, snr_db=snr), (CLEAN, reward))
+        for snr, reward in SNR.items()
     ),
     *(Probe(f"low-passed at {hz} Hz", LOWER, "it is dull", partial(low_passed, hz=hz)) for hz in (4000, 1000)),
     Probe("reversed", LOWER, "attacks and phrases run backwards", reversed_in_time, (CLEAN, -0.74)),

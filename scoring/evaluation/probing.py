@@ -8,8 +8,7 @@ from arena.models import Clip, Status
 from arena.refusals import Conflict
 from arena.services import local_copy
 from scoring.evaluation import probes
-
-from .judge import BATCH, NoReward, Sound
+from scoring.jury.hearing import NoReward, Sound, hear, rewards, unless_machines_fault
 
 SECONDS = 30  # of each clip; as much as CMI-RewardBench's runner hears
 
@@ -35,27 +34,28 @@ class Probing:
     failures: dict[str, dict[str, str]]
 
 
-def files(judge, paths) -> Iterator[Original]:
+def files(paths) -> Iterator[Original]:
     """Called by their names where these differ, else by their paths; nobody knows their prompts."""
     names = [Path(path).name for path in paths]
     for path, name in zip(paths, names, strict=True):
-        yield Original(name if len(set(names)) == len(names) else str(path), "", judge.hear(path))
+        yield Original(name if len(set(names)) == len(names) else str(path), "", unless_machines_fault(hear(path)))
 
 
-def sample_clips(judge, count, *, with_prompt) -> Iterator[Original]:
+def sample_clips(count, *, with_prompt) -> Iterator[Original]:
     """Of the arena's ready clips always the same ones while there are no new clips: the first by their sha256."""
     clips = Clip.objects.filter(status=Status.READY).select_related("system", "prompt").order_by("sha256", "pk")[:count]
     if not clips:
         raise Conflict("The arena has no ready clip to make probes of: name files.")
     for clip in clips:
         with local_copy(clip.original) as path:
-            heard = judge.hear(path)
-        yield Original(f"clip {clip.pk} ({clip.system})", clip.prompt.text if with_prompt else "", heard)
+            sound = unless_machines_fault(hear(path))
+        yield Original(f"clip {clip.pk} ({clip.system})", clip.prompt.text if with_prompt else "", sound)
 
 
-def probe(judge, originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
-    """Score the originals, at most their first SECONDS, and every probe of each."""
-    columns: dict[str, list[float | None]] = {"original": [], **{one.name: [] for one in probes.PROBES}}
+def probe(scorer, originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
+    """Score the originals, at most their first SECONDS, and every probe of each. Raises what is this machine's fault
+    and no file's."""
+    columns: dict[str, list[float | None]] = {"original": [], **{probe.name: [] for probe in probes.PROBES}}
     failures: dict[str, dict[str, str]] = {}
     names, prompts = [], []
     for place, original in enumerate(originals):
@@ -63,32 +63,29 @@ def probe(judge, originals: Iterable[Original], progress: Callable[[], object]) 
         prompts.append(original.prompt)
         if isinstance(original.sound, NoReward):
             failures.setdefault("original", {})[original.name] = original.sound.reason
-        for name, reward in _probe_one(judge, place, original).items():
-            known = not isinstance(reward, NoReward)
-            columns[name].append(reward if known else None)
-            if not known and reward is not original.sound:
-                failures.setdefault(name, {})[original.name] = reward.reason
+        for name, outcome in _score_probes(scorer, place, original).items():
+            has_reward = not isinstance(outcome, NoReward)
+            columns[name].append(outcome if has_reward else None)
+            if not has_reward and outcome is not original.sound:
+                failures.setdefault(name, {})[original.name] = outcome.reason
         progress()
-    rewards = columns.pop("original")
-    outcomes = [probes.compare(one, rewards, columns[one.name]) for one in probes.PROBES]
-    return Probing(names, prompts, rewards, [one for one in outcomes if one], columns, failures)
+    of_originals = columns.pop("original")
+    outcomes = [probes.compare(probe, of_originals, columns[probe.name]) for probe in probes.PROBES]
+    return Probing(names, prompts, of_originals, [outcome for outcome in outcomes if outcome], columns, failures)
 
 
-def _probe_one(judge, place, original) -> dict[str, float | NoReward]:
-    names = ["original", *(one.name for one in probes.PROBES)]
+def _score_probes(scorer, place, original) -> dict[str, float | NoReward]:
+    """{"original", or a probe's name: reward, or why there is none}."""
     if isinstance(original.sound, NoReward):
-        return dict.fromkeys(names, original.sound)
+        return dict.fromkeys(["original", *(probe.name for probe in probes.PROBES)], original.sound)
     rate = original.sound.sample_rate
     waveform = original.sound.waveform[: SECONDS * rate]
-    given: dict[str, float | NoReward] = {}
-    made = {"original": Sound(waveform, rate)}
-    for one in probes.PROBES:
+    sounds = {"original": Sound(waveform, rate)}
+    not_made: dict[str, float | NoReward] = {}
+    for probe in probes.PROBES:
         try:
-            made[one.name] = Sound(one.apply(waveform, rate, place), rate)
+            sounds[probe.name] = Sound(probe.apply(waveform, rate, place), rate)
         except ValueError as failure:
-            given[one.name] = NoReward(str(failure))
-    names, sounds = list(made), list(made.values())
-    for start in range(0, len(sounds), BATCH):
-        batch = sounds[start : start + BATCH]
-        given |= zip(names[start : start + BATCH], judge.rewards(batch, [original.prompt] * len(batch)), strict=True)
-    return given
+            not_made[probe.name] = NoReward(str(failure))
+    scored = rewards(scorer, list(sounds.values()), [original.prompt] * len(sounds))
+    return not_made | dict(zip(sounds, map(unless_machines_fault, scored), strict=True))

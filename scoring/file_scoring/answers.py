@@ -1,4 +1,4 @@
-"""A job that is done, as its researcher reads it: one reward with its position, or files ranked by reward."""
+"""The JSON of a job that is done: one reward with its position, or files ranked by reward."""
 
 from dataclasses import asdict
 

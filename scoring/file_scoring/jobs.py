@@ -1,8 +1,8 @@
-"""Files that researchers send to be scored: into the database, through a gpu worker, and away again.
+"""Files that researchers send to be scored: they are stored, scored by a gpu worker, and erased.
 
 The web process stores them and never decodes. The database says what is left to do: a worker claims a job, scores a
-batch of its files, and lets go. Then it is the turn of the researcher who was served longest ago. A killed worker's
-claim runs out, and the next one finds what is left.
+batch of its files, and releases the claim. The next turn goes to the researcher who was served longest ago. The claim
+of a killed worker expires, and another worker scores the rest.
 """
 
 import hashlib
@@ -20,39 +20,43 @@ from django.db import transaction
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from arena.refusals import TooMany, Unavailable
+from arena.refusals import NotFound, TooMany, Unavailable
 from arena.services import local_copy
+from scoring.jury import hearing, scorers
 from scoring.models import RewardModel, ScoreItem, ScoreJob
+from scoring.registry.live import find_model
 from scoring.reward.faults import DeviceFailed
 from scoring.workers.leases import renewed
 
 FOLDER = "uploads"
 LEASE = timedelta(seconds=30)  # renewed while the worker lives
 MAX_ATTEMPTS = 3
-BATCH = 8  # files between two looks at who else waits
+BATCH = 8  # files that are scored in one turn
 KEEP = timedelta(days=1)
-UNFINISHED_EACH = 100  # jobs of one researcher that may wait at once
+LONGEST_ERROR = 500  # characters
+UNFINISHED_EACH = 100  # jobs that one researcher may have waiting
 GAVE_UP = f"Scoring this file ended the worker {MAX_ATTEMPTS} times; it is not tried again."
 logger = logging.getLogger(__name__)
 
 
-# ---- in -----------------------------------------------------------------------------------------------
+# ---- storing ------------------------------------------------------------------------------------------
 
 
 def check_open(user):
-    """Refuse early what could not be scored, or would fill the disk."""
-    if not RewardModel.live():
-        raise Unavailable(
-            "There is no live reward model. Train one with `manage.py train_reward --activate`, or make one of those "
-            "there live with `manage.py activate_model NAME`.",
-            code="no_live_model",
-        )
+    """Refuse a job that could not be scored, or would fill the disk, before its files are stored. Raises Unavailable
+    and TooMany."""
+    try:
+        find_model()
+    except NotFound as missing:
+        raise Unavailable(missing.message, code="no_live_model") from missing
     if ScoreJob.objects.filter(user=user, done_at=None).count() >= UNFINISHED_EACH:
-        raise TooMany(f"{UNFINISHED_EACH} of your jobs wait already: fetch those first.", retry_after_s=30)
+        raise TooMany(
+            f"You already have {UNFINISHED_EACH} jobs waiting: wait until some of them are done.", retry_after_s=30
+        )
 
 
 def submit(user, prompt, uploads):
-    """Store the uploaded files as a job. A file whose row never comes is erased later."""
+    """Store the uploaded files as a job. A file that is stored although its job could not be is erased later."""
     items = [
         ScoreItem(position=number, filename=upload.name[:255], sha256=_sha256(upload), file=_store(upload))
         for number, upload in enumerate(uploads)
@@ -77,28 +81,28 @@ def _store(upload):
 
 
 def ahead_of(job):
-    """How many turns, of BATCH files of one job each, are taken before the one that ends this job, at most: those that
-    its owner's older jobs and itself still need, and as many of everybody else's, if they need so many. A job that is
-    scored now counts. Not foreseen are attempts that come to nothing, and researchers who are yet to send something.
+    """An upper limit for the number of turns, of BATCH files of one job each, before the turn that completes this job:
+    the turns that its owner's older jobs and itself still need, and at most as many for each other researcher. A job
+    that is being scored counts. Failed attempts, and jobs that are sent later, are not foreseen.
     """
     waiting = Count("items", Q(items__reward=None, items__error=""))
     jobs = ScoreJob.objects.filter(done_at=None).order_by().annotate(n=waiting)
-    mine, theirs = 0, Counter()
+    owner_turns, other_turns = 0, Counter()
     for pk, user, created_at, n in jobs.values_list("pk", "user", "created_at", "n"):
         turns = max(1, ceil(n / BATCH))
         if user != job.user_id:
-            theirs[user] += turns
+            other_turns[user] += turns
         elif pk == job.pk or created_at < job.created_at:
-            mine += turns
-    return max(mine - 1, 0) + sum(min(turns, mine) for turns in theirs.values())
+            owner_turns += turns
+    return max(owner_turns - 1, 0) + sum(min(turns, owner_turns) for turns in other_turns.values())
 
 
-# ---- through ------------------------------------------------------------------------------------------
+# ---- scoring ------------------------------------------------------------------------------------------
 
 
 def work_off(seconds=20):
-    """Score what waits, in turns, for about `seconds`. Returns how many files have an outcome now. Raises
-    DeviceFailed: this process can score no more; the claim on the job runs out, and counts as an attempt."""
+    """Score waiting files, in turns, for about `seconds`. Returns how many files got an outcome. Raises DeviceFailed:
+    this process can score no more; the claim on the job expires, and counts as an attempt."""
     deadline, n = time.monotonic() + seconds, 0
     while time.monotonic() < deadline and (job := claim()):
         n += score_some(job)
@@ -106,9 +110,9 @@ def work_off(seconds=20):
 
 
 def claim():
-    """A job that waits and is free, ours until the lease runs out, with the model that is to score all of its files;
-    None where there is none. Of the researchers with such a job the one served longest ago has the turn, with the
-    oldest of theirs. Nobody waits on a lock.
+    """Claim a waiting job until the lease expires, and set the model that is to score all of its files. None where no
+    job is free. Among the researchers with a free job, it is the turn of the one served longest ago, and of their
+    oldest job. Never waits for a lock.
     """
     live, now = RewardModel.live(), timezone.now()
     if not live:
@@ -129,7 +133,7 @@ def _in_turn(jobs):
 
 
 def are_waiting():
-    """Whether a worker could claim a job now: somebody waits, so work that can wait should make room."""
+    """Whether a worker could claim a job now. Work that is less urgent should then make room."""
     return RewardModel.live() is not None and _free(timezone.now()).exists()
 
 
@@ -138,20 +142,20 @@ def _free(now):
 
 
 def score_some(job):
-    """Score a batch of a claimed job's files and let go of it. Returns how many have an outcome now.
+    """Score a batch of a claimed job's files and release the claim. Returns how many files got an outcome.
 
-    After an attempt that came to nothing the files are taken one by one, so that one that ends its worker takes no
-    other along. Where nothing could be done the claim stays until it runs out: a pause before the next attempt.
+    After an attempt without any outcome the files are scored one by one, so that a file that ends its worker affects no
+    other. Where no file got an outcome the claim stays until it expires: a pause before the next attempt.
     """
     waiting = list(job.items.filter(reward=None, error=""))
-    taken = waiting[: 1 if job.attempts > 1 else BATCH]
+    batch = waiting[: 1 if job.attempts > 1 else BATCH]
     if job.attempts > MAX_ATTEMPTS:
-        outcomes = [(taken[0], None, GAVE_UP)] if taken else []
+        outcomes = [(batch[0], None, GAVE_UP)] if batch else []
     else:
-        with _held(job):
-            outcomes = _score(job, taken, waiting)
+        with _claim_renewed(job):
+            outcomes = _score(job, batch, waiting)
     for item, reward, error in outcomes:
-        _keep(item, reward, error)
+        _write(item, reward, error)
     if len(outcomes) == len(waiting):
         ScoreJob.objects.filter(pk=job.pk, done_at=None).update(done_at=timezone.now(), claimed_until=None)
     elif outcomes:
@@ -159,37 +163,42 @@ def score_some(job):
     return len(outcomes)
 
 
-def _score(job, taken, waiting):
-    """[(item, reward, error)] of those that have an outcome. The last attempt takes the machine's fault for one."""
-    from .score import score_files
-
+def _score(job, batch, waiting):
+    """[(item, reward, error)] of the items that get an outcome. In the last attempt the machine's fault is one, too."""
     is_last = job.attempts >= MAX_ATTEMPTS
     try:
+        scorer = scorers.load_scorer(job.reward_model.pk)
         with ExitStack() as copies:
-            files = [(copies.enter_context(local_copy(item.file)), job.prompt) for item in taken]
-            scored = list(score_files(files, job.reward_model))
+            files = [(copies.enter_context(local_copy(item.file)), job.prompt) for item in batch]
+            rewards = list(hearing.rewards_of_files(scorer, files))
     except DeviceFailed:
         raise
-    except Exception as failure:  # the model cannot be loaded, or the storage not be read: no file's fault
+    except Exception as failure:  # the model cannot be loaded, or the storage cannot be read: no file is at fault
         logger.exception("%s cannot be scored under %s", job, job.reward_model)
-        reason = f"It could not be scored under {job.reward_model}: {failure}"[:500]
+        reason = f"It could not be scored under {job.reward_model}: {failure}"
         return [(item, None, reason) for item in waiting] if is_last else []
-    return [(item, one.reward, one.error) for item, one in zip(taken, scored, strict=True) if is_last or not one.again]
+    outcomes = []
+    for item, reward in zip(batch, rewards, strict=True):
+        if not isinstance(reward, hearing.NoReward):
+            outcomes.append((item, reward, ""))
+        elif is_last or not reward.machines_fault:
+            outcomes.append((item, None, reward.reason))
+    return outcomes
 
 
-def _held(job):
-    """Keep the job claimed as long as this process lives."""
+def _claim_renewed(job):
+    """Keep the job claimed as long as the block runs and this process lives."""
     jobs = ScoreJob.objects.filter(pk=job.pk)
     return renewed(lambda: bool(jobs.update(claimed_until=timezone.now() + LEASE)), LEASE)
 
 
-def _keep(item, reward, error):
-    """Write the outcome down, unless another worker was first, and erase the file."""
-    ScoreItem.objects.filter(pk=item.pk, reward=None, error="").update(reward=reward, error=error)
+def _write(item, reward, error):
+    """Store the outcome, unless another worker was first, and erase the file."""
+    ScoreItem.objects.filter(pk=item.pk, reward=None, error="").update(reward=reward, error=error[:LONGEST_ERROR])
     _erase_file(item)
 
 
-# ---- away ---------------------------------------------------------------------------------------------
+# ---- erasing ------------------------------------------------------------------------------------------
 
 
 def erase(now=None):
@@ -204,7 +213,7 @@ def erase(now=None):
 
 
 def _erase_orphans(now):
-    """Files of requests that ended before their job was written down, or of researchers who are gone."""
+    """Erase files whose request failed before its job was stored, and those of deleted users."""
     for name in default_storage.listdir(FOLDER)[1]:
         path = f"{FOLDER}/{name}"
         is_old = default_storage.get_modified_time(path) < now - KEEP

@@ -1,4 +1,4 @@
-"""A manifest of files to score, and the CSV of what became of them, which grows batch by batch and is gone on with."""
+"""A manifest of files to score, and the CSV of results, which grows batch by batch and which a later run continues."""
 
 import csv
 import fcntl
@@ -6,6 +6,8 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from scoring.reward.whole_file import written_whole
 
 RESULTS_OF_FILES = ("reward", "percentile", "error", "sha256", "reward_model", "kept")
 RESULTS_OF_PAIRS = (
@@ -15,13 +17,13 @@ csv.field_size_limit(10_000_000)  # a prompt with lyrics is longer than the modu
 
 
 class BadManifest(ValueError):
-    """The file as a whole cannot be worked with; the sentence says why."""
+    """The manifest or the file of results cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """rows: {column: cell}, those of a row that does not fit its header under the key None; paths are relative to
-    the folder."""
+    """rows: {column: cell}; surplus cells, beyond the header's columns, are under the key None. Paths in the cells are
+    relative to the folder."""
 
     folder: Path
     columns: tuple[str, ...]
@@ -43,7 +45,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Raises BadManifest for a file that is no CSV, or whose header does not fit."""
+    """Raises BadManifest for a file that is no CSV, or whose header lacks or repeats columns."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -55,21 +57,21 @@ def read_manifest(path: Path) -> Manifest:
     if is_file == is_pair:
         raise BadManifest(
             f"{path}: its columns are {', '.join(header) or 'none'}. It needs either path, or path_a and path_b for "
-            "pairs; prompt is optional, and any other columns are carried through."
+            "pairs; prompt is optional, and all other columns are copied to the results."
         )
     manifest = Manifest(path.parent, header, rows)
-    if taken := [name for name in header if name in manifest.results]:
-        raise BadManifest(f"{path}: the columns {', '.join(taken)} are written by scoring: rename or drop them.")
+    if reserved := [name for name in header if name in manifest.results]:
+        raise BadManifest(f"{path}: the columns {', '.join(reserved)} are written by scoring: rename or drop them.")
     if len(set(header)) < len(header):
         raise BadManifest(f"{path}: a column is named twice.")
     return manifest
 
 
 class Results:
-    """The CSV that results go into: appended to while scoring, written whole and in order at its end.
+    """The CSV of the results: rows are appended while scoring, and all are rewritten in order at the end.
 
-    What an interrupted run has left is read first (`known`), less a last row that was cut off.
-    Raises BadManifest where the file is something else, or another run is writing it.
+    Rows that an interrupted run has left are read first (`known`), without a last row that was cut off.
+    Raises BadManifest where the file has other columns, or another run is writing it.
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...]):
@@ -85,23 +87,23 @@ class Results:
         self.file.seek(0)
         lines = list(io.StringIO(self.file.read(), newline=""))
         reader = csv.reader(lines)
-        known, good = [], 0
+        known, n_complete = [], 0
         for number, cells in enumerate(reader):
-            is_whole = len(cells) == len(self.columns) and lines[reader.line_num - 1].endswith("\n")
+            is_complete = len(cells) == len(self.columns) and lines[reader.line_num - 1].endswith("\n")
             if number == 0 and tuple(cells) != self.columns and lines[0].endswith("\n"):
-                raise BadManifest(f"{self.path}: it is there already, with other columns; name another file.")
-            if not is_whole:
+                raise BadManifest(f"{self.path}: it exists already, with other columns; name another file.")
+            if not is_complete:
                 break
-            good = reader.line_num
+            n_complete = reader.line_num
             if number > 0:
                 known.append(dict(zip(self.columns, cells, strict=True)))
-        self.file.truncate(len("".join(lines[:good]).encode()))
-        if not good:
+        self.file.truncate(len("".join(lines[:n_complete]).encode()))
+        if not n_complete:
             self._append([dict(zip(self.columns, self.columns, strict=True))])
         return known
 
     def append(self, rows):
-        """Rows that will be there whatever happens next."""
+        """Write rows so that they survive a kill of this process."""
         self._append(rows)
 
     def _append(self, rows):
@@ -113,14 +115,12 @@ class Results:
 
     def finish(self, rows):
         """Replace the file by these rows, all of them, in their order."""
-        part = self.path.with_name(f".{self.path.name}.part")
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with written_whole(self.path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, self.path)
 
     def close(self):
         self.file.close()

@@ -1,35 +1,33 @@
-"""The rows of a manifest through the jury: rewards of files, margins of pairs, and which of them are kept."""
+"""Scoring the rows of a manifest: rewards of files, margins of pairs, and which rows are kept."""
 
-import hashlib
 import math
 from itertools import islice
 
+from scoring.jury import hearing, scorers
 from scoring.registry.calibration import calibration_of
 from scoring.stats.rounding import rounded
 
-from .score import score_files
-
-ROWS = 32  # that are scored and written together: what a kill may cost
+ROWS = 32  # that are scored and written together: as many may be lost when the process is killed
 
 
 def score_rows(manifest, model, known):
-    """The manifest's rows with their results, in lists of up to ROWS: (rows, whether anything of them is new).
+    """The manifest's rows with their results, in lists of up to ROWS: (rows, those of them that were scored now).
 
-    known: rows of an earlier run. One that had a reward is not scored again if its paths, its prompt, the content of
-    its files and the model are the same. A row that cannot be scored carries the reason.
+    known: rows of an earlier run. A row that has a reward there is not scored again if its paths, its prompt, the
+    content of its files and the model are the same. A row that cannot be scored has the reason in `error`.
     """
     judge = _Judge(manifest, model)
-    known = {judge.key(row): row for row in known if not row["error"]}
+    results = {judge.key(row): row for row in known if not row["error"]}
     rows = iter(manifest.rows)
     while batch := list(islice(rows, ROWS)):
         prepared = [judge.prepared(row) for row in batch]
-        new = [row for row in prepared if not row["error"] and judge.key(row) not in known]
+        new = [row for row in prepared if not row["error"] and judge.key(row) not in results]
         judge.score(new)
-        yield [known.get(judge.key(row), row) | _carried(manifest, row) for row in prepared], new
-        known.update((judge.key(row), row) for row in new if not row["error"])
+        yield [results.get(judge.key(row), row) | _own_columns(manifest, row) for row in prepared], new
+        results.update((judge.key(row), row) for row in new if not row["error"])
 
 
-def _carried(manifest, row):
+def _own_columns(manifest, row):
     return {name: row[name] for name in manifest.columns}
 
 
@@ -37,51 +35,49 @@ class _Judge:
     def __init__(self, manifest, model):
         self.manifest, self.model = manifest, model
         self.calibration = calibration_of(model)
-        self.scored = {}  # (content, prompt): Scored
+        self.scorer = scorers.load_scorer(model.pk)
+        self.scored = {}  # (content, prompt): reward or NoReward
         self.hashes = ("sha256_a", "sha256_b") if manifest.is_of_pairs else ("sha256",)
         self.identity = (*manifest.paths, *(["prompt"] if "prompt" in manifest.columns else []), *self.hashes)
 
     def key(self, row):
-        """What makes two rows the same."""
+        """Equal for two rows that have the same results."""
         return (*(row[name] for name in self.identity), row["reward_model"])
 
     def prepared(self, row):
-        """The row with its files' hashes, and an error where it cannot be one."""
+        """The row with its files' hashes, and with an error where it cannot be scored."""
         cells = {name: row.get(name) or "" for name in self.manifest.columns}
         prepared = {**cells, **dict.fromkeys(self.manifest.results, ""), "reward_model": self.model.name}
         if None in row or None in row.values():
-            return prepared | {"error": "The row has not as many cells as the header."}
+            return prepared | {"error": "The row does not have as many cells as the header."}
         errors = []
         for column, name in zip(self.manifest.paths, self.hashes, strict=True):
-            try:
-                prepared[name] = self._hash(cells[column])
-            except OSError as error:
-                errors.append(f"{column}: {error.strerror or error}")
+            sha256 = self._hash(cells[column])
+            if isinstance(sha256, hearing.NoReward):
+                errors.append(f"{column}: {sha256.reason}")
+            else:
+                prepared[name] = sha256
         return prepared | {"error": "; ".join(errors)}
 
     def _hash(self, path):
         if not path:
-            raise FileNotFoundError("The cell is empty.")
-        source = self.manifest.folder / path
-        if not source.is_file():
-            raise FileNotFoundError("There is no such file.")
-        with source.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hearing.NoReward("The cell is empty.")
+        return hearing.sha256_of(self.manifest.folder / path)
 
     def score(self, rows):
-        """Put the results into the rows. A file that several rows name with one prompt is scored once a run."""
-        asked = {one: path for row in rows for one, path in self._files(row) if one not in self.scored}
-        files = [(path, prompt) for (_, prompt), path in asked.items()]
-        self.scored.update(zip(asked, score_files(files, self.model), strict=True))
+        """Put the results into the rows. A file that several rows name with the same prompt is scored once."""
+        unscored = {key: path for row in rows for key, path in self._files(row) if key not in self.scored}
+        files = [(path, prompt) for (_, prompt), path in unscored.items()]
+        self.scored.update(zip(unscored, hearing.rewards_of_files(self.scorer, files), strict=True))
         for row in rows:
-            found = [self.scored[one] for one, _ in self._files(row)]
+            outcomes = [self.scored[key] for key, _ in self._files(row)]
             row["error"] = "; ".join(
-                f"{column}: {one.error}" if len(found) > 1 else one.error
-                for column, one in zip(self.manifest.paths, found, strict=True)
-                if one.error
+                f"{column}: {outcome.reason}" if self.manifest.is_of_pairs else outcome.reason
+                for column, outcome in zip(self.manifest.paths, outcomes, strict=True)
+                if isinstance(outcome, hearing.NoReward)
             )
             if not row["error"]:
-                row.update(self._results([one.reward for one in found]))
+                row.update(self._results(outcomes))
 
     def _files(self, row):
         """[((content, prompt), path)] of the row's files."""
@@ -103,16 +99,16 @@ class _Judge:
         }
 
 
-def place(rows, ruler):
+def place(rows, percentiles):
     """Give every reward its percentile among the arena's clips."""
     for row in rows:
         if not row["error"]:
-            percentile = ruler.percentile(float(row["reward"]))
+            percentile = percentiles.of(float(row["reward"]))
             row["percentile"] = "" if percentile is None else percentile
 
 
 def keep(rows, *, min_reward=None, top_share=None, min_margin=None):
-    """Say of each row whether it is `kept`: it has a result and passes every filter that is set.
+    """Set `kept` of each row: whether it has a result and passes every filter that is set.
 
     min_reward: its reward is at least this. top_share: it is among this share of the rewards, the largest, rounded up
     to a whole file, equal ones with it. min_margin: its |margin| is at least this.

@@ -1,4 +1,4 @@
-"""Where a reward stands among those of the arena's clips, under the same model."""
+"""The percentile of a reward among those of the arena's clips under the same model."""
 
 from dataclasses import dataclass
 
@@ -18,21 +18,23 @@ class Position:
 
 def position(value, model, study=None):
     """The Position of a reward under `model` among the arena's clips, or those of the study's systems."""
-    found = _rewards(model, study).aggregate(n=Count("pk"), below=Count("pk", filter=Q(value__lt=value)))
-    return Position(round(100 * found["below"] / found["n"], 2) if found["n"] else None, found["n"])
+    counts = _rewards(model, study).aggregate(n=Count("pk"), below=Count("pk", filter=Q(value__lt=value)))
+    return Position(_percentile(**counts), counts["n"])
 
 
-class Ruler:
-    """The rewards of the arena's clips under a model, read once: for those who have many to place among them."""
+class Percentiles:
+    """The rewards of the arena's clips under a model, read once, to look up many percentiles."""
 
     def __init__(self, model):
         self.values = np.sort(np.fromiter(_rewards(model).values_list("value", flat=True).iterator(), dtype=float))
 
-    def percentile(self, value):
-        """As Position has it."""
-        if not self.values.size:
-            return None
-        return round(100 * int(np.searchsorted(self.values, value, side="left")) / self.values.size, 2)
+    def of(self, value):
+        """The percentile of a reward, as in Position."""
+        return _percentile(int(np.searchsorted(self.values, value, side="left")), self.values.size)
+
+
+def _percentile(below, n):
+    return round(100 * below / n, 2) if n else None
 
 
 def _rewards(model, study=None):

@@ -1,11 +1,11 @@
-"""Who embeds which clip: claims on the work, kept alive while it goes on, and its outcomes.
+"""Which worker embeds which clip: claims on clips, renewed during the work, and the outcomes.
 
-A claim is an Embedding row with neither vector nor error: a lease, which a worker that dies loses when it runs out.
-The row's outcome is written once; whoever comes later finds it written.
+A claim is an Embedding row with neither vector nor error: a lease, which expires when its worker dies. The outcome of a
+row is written once; a later one is ignored.
 
-Each claim counts as an attempt, until a worker that goes on lets go of it. A clip with attempts and no outcome has
-seen a worker end, killed or failed by its device: it is a suspect, which is embedded with nothing beside it, so that it
-takes no other clip along and no other is blamed for it, and which is given up after MAX_ATTEMPTS.
+Each claim counts as an attempt, unless its worker survives and releases it. A clip with attempts but no outcome was
+claimed by a worker that ended: it was killed, or its device failed. Such a clip is a suspect. It is embedded alone, so
+that it affects no other clip and no other is blamed for it, and it is given up after MAX_ATTEMPTS.
 """
 
 import logging
@@ -25,23 +25,23 @@ from arena.models import Clip, Status
 from scoring.models import Embedding, Reward
 from scoring.workers.leases import renewed
 
-LEASE = timedelta(seconds=60)  # how long a killed worker's clips wait; a living one renews three times in it
+LEASE = timedelta(seconds=60)  # so long the clips of a killed worker wait; a running one renews it in time
 MAX_ATTEMPTS = 3
 GAVE_UP = (
-    "Three workers in a row ended while embedding it, killed or failed by their device; it is not tried again unless "
-    "an admin says so."
+    "Three workers in a row ended while embedding it: they were killed, or their device failed. It is not tried again "
+    "unless an admin says so."
 )
-PAGE = 2000  # clips that are looked at together
+PAGE = 2000  # clips per query
 HAS_OUTCOME = Q(vector__isnull=False) | ~Q(error="")
 logger = logging.getLogger(__name__)
 
 
 def lacking(blocks, *, after=0, model=None, free_at=None):
-    """(clip id, the set of its blocks (key, revision) without an outcome) of ready clips with ids over `after`, in
-    their order; with `free_at`, only blocks that nobody has claimed at that time.
+    """(clip id, the set of its blocks (key, revision) without an outcome) of ready clips with ids above `after`, in
+    order of their ids; with `free_at`, only blocks that nobody has claimed at that time.
 
-    With a `model`, of those that it has not rewarded: a clip with a reward lacks none of the model's blocks, and one
-    question about rewards is cheaper than one for each block where there is nothing left to do.
+    With a `model`, only clips without a reward under it: a clip with a reward lacks none of the model's blocks, and
+    where there is nothing left to do one query for rewards is cheaper than one for each block.
     """
     if not blocks:
         return
@@ -65,7 +65,7 @@ def _missing(clips, blocks, free_at):
             WHERE NOT EXISTS (
                 SELECT FROM scoring_embedding there
                 WHERE there.clip_id = clip.id AND there.encoder = block.encoder AND there.revision = block.revision
-                    AND there.clip_id BETWEEN %(first)s AND %(last)s  -- else the plan may read the table for each page
+                    AND there.clip_id BETWEEN %(first)s AND %(last)s  -- or the plan may read the table for each page
                     AND (vector IS NOT NULL OR error <> '' OR claimed_until >= %(free_at)s::timestamptz)
             )
             ORDER BY clip.id
@@ -88,20 +88,20 @@ def rewards_of(model, **which):
 
 @dataclass(eq=False)
 class Claim:
-    """One clip and the blocks that this worker is to embed it by."""
+    """One clip and the encoder blocks by which this worker is to embed it."""
 
     clip: Clip
     blocks: set = field(default_factory=set)  # of (key, revision)
     rows: list = field(default_factory=list)  # ids of the embeddings
-    is_suspect: bool = False  # a worker has ended while it had the clip
+    is_suspect: bool = False  # a worker ended while it had claimed the clip
 
 
 def claim(blocks, *, limit, max_seconds, after=0, model=None, is_idle=True):
-    """Claims on up to `limit` clips with ids over `after`, of `max_seconds` of audio together (but at least one clip);
-    a suspect is claimed alone, and only by a worker that is idle: that has no other clips meanwhile.
+    """Claim up to `limit` clips with ids above `after`, with at most `max_seconds` of audio in total (but at least one
+    clip). A suspect is claimed alone, and only by an idle worker: one that has no other clips meanwhile.
 
-    Returns (claims, id of the last clip looked at); the id is None where nothing is free that this worker may have.
-    There may be no claims and yet an id, where other workers were faster, or clips were given up.
+    Returns (claims, id of the last clip looked at); the id is None where no clip is free for this worker. There can be
+    an id without claims, where other workers were faster, or clips were given up.
     """
     now = timezone.now()
     free = lacking(blocks, after=after, model=model, free_at=now)
@@ -121,11 +121,11 @@ def claim(blocks, *, limit, max_seconds, after=0, model=None, is_idle=True):
     for row, clip, key, revision in _take([(pk, *block) for pk in claims for block in sorted(missing[pk])], now):
         claims[clip].blocks.add((key, revision))
         claims[clip].rows.append(row)
-    return [one for one in claims.values() if one.rows], max(claims)
+    return [claim for claim in claims.values() if claim.rows], max(claims)
 
 
 def _suspects(clip_ids, now):
-    """Ids of those of the clips with a claim that a worker has left behind. Gives up what is out of attempts."""
+    """Ids of the clips with an expired claim, left by a worker that ended. Gives up those without further attempts."""
     left_behind = Embedding.objects.filter(~HAS_OUTCOME, clip_id__in=clip_ids, claimed_until__lt=now, attempts__gt=0)
     rows = list(left_behind)
     if exhausted := [row for row in rows if row.attempts >= MAX_ATTEMPTS]:
@@ -134,10 +134,10 @@ def _suspects(clip_ids, now):
     return {row.clip_id for row in rows if row.attempts < MAX_ATTEMPTS}
 
 
-def _take(wanted, now):
-    """Those of the wanted (clip id, encoder, revision) that are now ours, after the id of their row. They are wanted in
-    one order by all workers, so that of two who want the same clip one gets all its blocks."""
-    clip_ids, keys, revisions = zip(*wanted, strict=True)
+def _take(free, now):
+    """Claim blocks (clip id, encoder, revision). Returns (row id, clip id, encoder, revision) of those that could be
+    claimed. All workers claim in the same order, so that of two that compete for a clip one gets all its blocks."""
+    clip_ids, keys, revisions = zip(*free, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -145,7 +145,7 @@ def _take(wanted, now):
                 (clip_id, encoder, revision, error, claimed_until, attempts, created_at)
             SELECT clip_id, encoder, revision, '', %(until)s, 1, %(now)s
             FROM unnest(%(clips)s::bigint[], %(keys)s::text[], %(revisions)s::text[])
-                AS wanted (clip_id, encoder, revision)
+                AS free (clip_id, encoder, revision)
             ON CONFLICT (clip_id, encoder, revision)
                 DO UPDATE SET claimed_until = EXCLUDED.claimed_until, attempts = held.attempts + 1
                 WHERE held.vector IS NULL AND held.error = '' AND held.claimed_until < %(now)s
@@ -163,7 +163,7 @@ def _take(wanted, now):
 
 
 def settle(key, revision, outcomes):
-    """Write {clip id: vector, or the reason (a string) why there is none}. The first outcome of a claim stands."""
+    """Store {clip id: vector, or the reason (a string) why there is none}. The first outcome of a claim is kept."""
     if not outcomes:
         return
     columns = defaultdict(list)
@@ -175,9 +175,10 @@ def settle(key, revision, outcomes):
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE scoring_embedding held SET vector = found.vector, error = found.error, claimed_until = NULL
-            FROM unnest(%(clips)s::bigint[], %(vectors)s::bytea[], %(errors)s::text[]) AS found (clip_id, vector, error)
-            WHERE held.clip_id = found.clip_id AND held.encoder = %(key)s AND held.revision = %(revision)s
+            UPDATE scoring_embedding held SET vector = outcome.vector, error = outcome.error, claimed_until = NULL
+            FROM unnest(%(clips)s::bigint[], %(vectors)s::bytea[], %(errors)s::text[])
+                AS outcome (clip_id, vector, error)
+            WHERE held.clip_id = outcome.clip_id AND held.encoder = %(key)s AND held.revision = %(revision)s
                 AND held.vector IS NULL AND held.error = ''
             """,
             {**columns, "key": key, "revision": revision},
@@ -185,8 +186,8 @@ def settle(key, revision, outcomes):
 
 
 def condemn(key, revision, clips, reason):
-    """Stored vectors {clip id: bytes} that no model can use become the reason why their clips have none. One that is
-    another by now stays. An admin can have the clips tried again.
+    """Replace stored vectors {clip id: bytes} that no model can use by the reason why. A vector that has changed
+    meanwhile is kept. An admin can have the clips tried again.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -211,7 +212,7 @@ def _extend(rows, until):
 
 
 class Lease:
-    """Keeps the claims given to it from running out, as long as this process lives and the block is not left."""
+    """Renews claims until the block is left; they expire when this process dies."""
 
     def __init__(self):
         self._rows, self._lock = set(), threading.Lock()
@@ -226,26 +227,26 @@ class Lease:
 
     def hold(self, claims):
         with self._lock:
-            self._rows.update(row for one in claims for row in one.rows)
+            self._rows.update(row for claim in claims for row in claim.rows)
 
     def drop(self, claims):
-        """Renew these no longer: they have their outcomes, or are left to run out and be tried again. That this worker
-        lived to say so speaks for them: the attempt does not count."""
+        """Stop renewing these: they have their outcomes, or are to expire and be tried again. The attempt does not
+        count: this worker survived it."""
         dropped = self.leave_behind(claims)
         Embedding.objects.filter(~HAS_OUTCOME, pk__in=dropped, attempts__gt=0).update(attempts=F("attempts") - 1)
 
     def leave_behind(self, claims):
-        """Renew these no longer, and let the attempt count: they may be why this worker ends. Returns the ids of their
-        rows that were held."""
+        """Stop renewing these, and let the attempt count: one of them may be why this worker ends. Returns the ids of
+        the rows that were renewed until now."""
         with self._lock:
-            left = self._rows.intersection(row for one in claims for row in one.rows)
-            self._rows -= left
-        return left
+            dropped = self._rows.intersection(row for claim in claims for row in claim.rows)
+            self._rows -= dropped
+        return dropped
 
     def give_back(self, claims):
-        """Others may have them at once."""
+        """Release these: other workers can claim them at once."""
         self.drop(claims)
-        _extend([row for one in claims for row in one.rows], timezone.now() - timedelta(seconds=1))
+        _extend([row for claim in claims for row in claim.rows], timezone.now() - timedelta(seconds=1))
 
     def _renew(self):
         with self._lock:

@@ -1,4 +1,4 @@
-"""Clips to embeddings, batch after batch: while the device computes one, threads decode and resample the next."""
+"""From clips to embeddings, in batches: while the device computes one, threads decode and resample the next."""
 
 import logging
 import time
@@ -10,24 +10,24 @@ import numpy as np
 from arena import audio
 from arena.services import local_copy
 from scoring.reward.encoders import get_encoder, resample
-from scoring.reward.faults import DeviceFailed, of_the_machine
+from scoring.reward.faults import MACHINES_FAULT, DeviceFailed, described, of_the_machine
 
 from . import claims
 
-BATCH, BATCH_SECONDS = 32, 320  # clips, and seconds of audio, that are claimed at once; two batches are in memory
+BATCH, BATCH_SECONDS = 32, 320  # clips, and seconds of audio, per batch; two batches are in memory
 DECODERS = 4  # threads, each with a decoding child
-MACHINES_FAULT = (audio.AudioUnavailable, MemoryError, OSError)  # WeightsError is an OSError
 logger = logging.getLogger(__name__)
 
 
 def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambda clip_ids: None):
-    """Claim, decode, embed and store, while there are free clips that lack one of the encoders' blocks and `go_on()`.
+    """Claim, decode, embed and store clips that lack one of the encoders' blocks, as long as some are free and
+    `go_on()`.
 
-    A clip that cannot be read or embedded carries the reason. What is this machine's fault is raised, but only after
-    all that could be done for the rest of the batch; the clips it has hit are free again when their claims run out.
-    While there is a suspect at work (see claims) nothing else is. After DeviceFailed, which ends the worker, the batch
-    is left behind as a killed worker's would be: one of its clips may have broken the device.
-    With a `model`, only clips that it has not rewarded. `scorer`: whose arithmetic to use. Returns how many clips.
+    For a clip that cannot be read or embedded the reason is stored. A fault of this machine is raised, but only after
+    the rest of the batch was embedded; the clips concerned are free again when their claims expire. A suspect (see
+    claims) is embedded alone. After DeviceFailed, which ends the worker, the attempt counts for the whole batch, as if
+    the worker had been killed: one of its clips may have broken the device.
+    With a `model`, only clips without a reward under it. `scorer`: whose arithmetic to use. Returns how many clips.
     """
     by_block = {(encoder.key, encoder.revision): encoder for encoder in encoders}
     arithmetic = scorer.arithmetic if scorer else nullcontext
@@ -36,7 +36,7 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
 
         def start_next(beside=()):
             nonlocal after
-            while go_on() and not any(one.is_suspect for one in beside):
+            while go_on() and not any(claim.is_suspect for claim in beside):
                 batch, last = claims.claim(
                     by_block, limit=BATCH, max_seconds=BATCH_SECONDS, after=after, model=model, is_idle=not beside
                 )
@@ -45,7 +45,7 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
                 after = last
                 lease.hold(batch)
                 if batch:  # else other workers were faster
-                    return {one: threads.submit(_read, one, by_block) for one in batch}
+                    return {claim: threads.submit(_read, claim, by_block) for claim in batch}
             return {}
 
         ahead = start_next()
@@ -57,7 +57,7 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
                         _embed_or_leave_behind(batch, by_block, lease)
                 finally:
                     lease.drop(batch)
-                    after_batch([one.clip.pk for one in batch])
+                    after_batch([claim.clip.pk for claim in batch])
                 done += len(batch)
                 if not go_on():
                     break
@@ -70,18 +70,18 @@ def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambd
 
 
 def _read(claim, by_block):
-    """{sample rate: float32 [n]}: the clip at the rate of each encoder that is to hear it, decoded once."""
+    """{sample rate: float32 [n]}: the clip at the rate of each audio encoder that needs it, decoded once."""
     rates = {encoder.sample_rate for block in claim.blocks if (encoder := by_block[block]).kind == "audio"}
     if not rates:
         return {}
     with local_copy(claim.clip.original) as path:
         samples, rate = audio.decode_once(path)
-    return {wanted: resample(samples, rate, wanted) for wanted in rates}
+    return {encoder_rate: resample(samples, rate, encoder_rate) for encoder_rate in rates}
 
 
 def _embed_or_leave_behind(batch, by_block, lease):
-    """A suspect is blamed for a device that fails only if the same process has just embedded something harmless on it:
-    a broken device would have every clip given up."""
+    """Embed the batch; for a suspect, embed something harmless first. A suspect is thus blamed for a failing device
+    only where the device worked just before; otherwise a broken device would make every clip be given up."""
     if any(claim.is_suspect for claim in batch):
         for encoder in by_block.values():
             vectors_or_reasons(encoder, [harmless(encoder)])
@@ -93,82 +93,80 @@ def _embed_or_leave_behind(batch, by_block, lease):
 
 
 def harmless(encoder):
-    """What every encoder can embed: a second of noise, or a word."""
+    """An input that every encoder can embed: a second of noise, or a word."""
     if encoder.kind == "text":
         return "music"
     return np.random.default_rng(0).uniform(-0.1, 0.1, encoder.sample_rate).astype("f4")
 
 
 def _embed(batch, by_block):
-    """Settle every claim of {claim: future of its waveforms}; see embed_batches for what is raised."""
+    """Store the outcome of every claim of {claim: future of its waveforms}; see embed_batches for what is raised."""
     waveforms, faults = {}, []
     for claim, reading in batch.items():
         try:
             waveforms[claim] = reading.result()
-        except Exception as failure:  # whatever a file provokes is its clip's story, not that of the batch
+        except Exception as failure:  # whatever a file provokes concerns its clip, not the batch
             if isinstance(failure, MACHINES_FAULT) and not isinstance(failure, FileNotFoundError):
                 faults.append(failure)
                 continue
             logger.warning("clip %s cannot be read: %s", claim.clip.pk, failure)
             for key, revision in claim.blocks:
-                claims.settle(key, revision, {claim.clip.pk: _reason(failure)})
+                claims.settle(key, revision, {claim.clip.pk: described(failure)})
     for block, encoder in by_block.items():
-        theirs = [claim for claim in waveforms if block in claim.blocks]
-        heard = [
+        lacking = [claim for claim in waveforms if block in claim.blocks]
+        inputs = [
             claim.clip.prompt.text if encoder.kind == "text" else waveforms[claim][encoder.sample_rate]
-            for claim in theirs
+            for claim in lacking
         ]
         try:
-            outcomes = vectors_or_reasons(encoder, heard)
+            outcomes = vectors_or_reasons(encoder, inputs)
         except MACHINES_FAULT as fault:
             faults.append(fault)
             continue
-        for claim, outcome in zip(theirs, outcomes, strict=True):
+        for claim, outcome in zip(lacking, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 logger.error("clip %s cannot be embedded by %s", claim.clip.pk, encoder.key, exc_info=outcome)
         claims.settle(*block, {
-            claim.clip.pk: _reason(outcome) if isinstance(outcome, Exception) else outcome
-            for claim, outcome in zip(theirs, outcomes, strict=True)
+            claim.clip.pk: described(outcome) if isinstance(outcome, Exception) else outcome
+            for claim, outcome in zip(lacking, outcomes, strict=True)
         })  # fmt: skip
     if faults:
         raise next((fault for fault in faults if isinstance(fault, DeviceFailed)), faults[0])
 
 
-def vectors_or_reasons(encoder, heard):
-    """A vector, or the exception that says why there is none, for each; one that fails is found by halving the batch.
+def vectors_or_reasons(encoder, inputs):
+    """For each input its vector, or the exception that says why there is none. Where a batch fails it is halved until
+    the input at fault is found.
 
-    Raises what is the machine's fault, as an OSError or a MemoryError.
+    Raises one of MACHINES_FAULT where the machine is at fault.
     """
-    if not heard:
+    if not inputs:
         return []
     try:
-        return list(checked(encoder, encoder.embed(heard), len(heard)))
+        return list(checked(encoder, encoder.embed(inputs), len(inputs)))
     except MACHINES_FAULT:
         raise
-    except Exception as failure:  # whatever an encoder raises is some clip's story
+    except Exception as failure:  # whatever an encoder raises, one of the inputs may have provoked it
         if cause := of_the_machine(failure):
             raise cause from failure
-        if len(heard) == 1:
+        if len(inputs) == 1:
             return [failure]
-    half = len(heard) // 2
-    return vectors_or_reasons(encoder, heard[:half]) + vectors_or_reasons(encoder, heard[half:])
+    half = len(inputs) // 2
+    return vectors_or_reasons(encoder, inputs[:half]) + vectors_or_reasons(encoder, inputs[half:])
 
 
 def checked(encoder, vectors, n):
-    """What is stored is read by every model to come: nothing that is not n finite vectors gets there."""
+    """The vectors, if they are n finite ones of the encoder's dimension, else ValueError: every later model reads what
+    is stored."""
     if vectors.shape != (n, encoder.dimension):
         raise ValueError(f"{encoder.key} gave {list(vectors.shape)}, not {[n, encoder.dimension]}")
     if not np.isfinite(vectors).all():
-        raise ValueError(f"{encoder.key} makes NaN or infinite values of it")
+        raise ValueError(f"{encoder.key} gives NaN or infinite values for it")
     return vectors
 
 
-def _reason(failure):
-    return f"{type(failure).__name__}: {failure}"
-
-
 def embed_all(blocks):
-    """Embed every clip by every block (key, revision), sharing the work with any running workers."""
+    """Embed every clip by every block (key, revision), sharing the work with running workers."""
     encoders = [get_encoder(*block) for block in blocks]
     while any(claims.lacking(blocks)):
         if not embed_batches(encoders, go_on=lambda: True):

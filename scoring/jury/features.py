@@ -1,4 +1,4 @@
-"""Stored embeddings as features: checked, whoever reads them, to reward clips or to train on them."""
+"""Stored embeddings as features, to reward clips or to train on them; they are checked whenever they are read."""
 
 import numpy as np
 import psycopg
@@ -10,29 +10,29 @@ CHUNK = 4096  # clips; their features are 32 MB at 2,048 dimensions
 
 
 def as_block(encoder):
-    """How a reward model names an encoder."""
+    """The encoder as reward models store it."""
     return {"key": encoder.key, "revision": encoder.revision, "dimension": encoder.dimension}
 
 
 def read_all_features(clip_ids, encoders, complain):
-    """The same as read_features, of any number of clips, with hardly a vector in memory twice."""
+    """As read_features, for any number of clips: they are read in chunks, so that few vectors are in memory twice."""
     clip_ids = np.unique(np.array(clip_ids, dtype=np.int64))
     clips = np.empty(len(clip_ids), dtype=np.int64)
     features = np.empty((len(clip_ids), sum(encoder["dimension"] for encoder in encoders)), dtype=np.float32)
     n = 0
     for start in range(0, len(clip_ids), CHUNK):
-        found, rows = read_features(clip_ids[start : start + CHUNK].tolist(), encoders, complain)
-        clips[n : n + len(found)], features[n : n + len(found)] = found, rows
-        n += len(found)
+        embedded, rows = read_features(clip_ids[start : start + CHUNK].tolist(), encoders, complain)
+        clips[n : n + len(embedded)], features[n : n + len(embedded)] = embedded, rows
+        n += len(embedded)
     return clips[:n], features[:n]
 
 
 def read_features(clip_ids, encoders, complain):
-    """(clips int64 [C], features float32 [C, D]) of those of the clips that all blocks [{"key", "revision",
-    "dimension"}] have embedded, in the order of their ids; blocks side by side, in the encoders' order.
+    """(clips int64 [C], features float32 [C, D]) of the clips that all encoders [{"key", "revision", "dimension"}] have
+    embedded, in the order of their ids; the encoders' blocks side by side, in their order.
 
-    A stored embedding that is not of its encoder's dimension, or not finite, is complained of and gives way to that
-    reason: its clip is left out, here and wherever clips without an embedding are.
+    A stored embedding that has another dimension than its encoder, or is not finite, is reported by `complain` and
+    replaced by that reason: its clip then counts as one that cannot be embedded.
     """
     blocks = [_read_block(clip_ids, encoder, complain) for encoder in encoders]
     common = sorted(set.intersection(*map(set, blocks)))
@@ -47,7 +47,7 @@ def read_features(clip_ids, encoders, complain):
 
 
 def _read_block(clip_ids, encoder, complain):
-    """{clip id: bytes}, past Django's cursors, to which PostgreSQL sends bytes as hexadecimal."""
+    """{clip id: bytes}, by a binary cursor: to Django's, PostgreSQL sends bytes as hexadecimal text."""
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(
@@ -67,10 +67,10 @@ def _read_block(clip_ids, encoder, complain):
     return vectors
 
 
-def _leave_out(vectors, damaged, encoder, what, complain):
+def _leave_out(vectors, damaged, encoder, damage, complain):
     if not damaged:
         return
-    claims.condemn(encoder["key"], encoder["revision"], damaged, f"The stored embedding was {what}.")
-    complain(f"the embeddings of clips {sorted(damaged)} by {encoder['key']} are {what}")
+    claims.condemn(encoder["key"], encoder["revision"], damaged, f"The stored embedding was {damage}.")
+    complain(f"the embeddings of clips {sorted(damaged)} by {encoder['key']} are {damage}")
     for clip in damaged:
         del vectors[clip]

@@ -1,4 +1,4 @@
-"""Rewards from embeddings that are there: all that a new head needs of the clips, without audio or networks."""
+"""Rewards from stored embeddings: a new head needs neither audio nor networks to reward all clips."""
 
 import numpy as np
 from django.db import transaction
@@ -12,11 +12,11 @@ from .rewards import lock_rewards, store_rewards
 
 
 def reward_embedded(model, scorer, complain, only=None):
-    """Reward the ready clips that the model's encoders have embedded and it has not rewarded: all, or `only` those of
-    these ids. Returns how many.
+    """Reward the ready clips that have embeddings by the model's encoders and no reward under it: all, or `only` those
+    with these ids. Returns how many.
 
-    Stops between chunks when the model is no longer the live one. `complain` is told of clips that have embeddings but
-    can have no reward.
+    Stops between chunks when the model is no longer the live one. `complain` is called with a sentence about clips that
+    have embeddings but can have no reward.
     """
     clips = Clip.objects.filter(status=Status.READY)
     if only is not None:
@@ -30,8 +30,8 @@ def reward_embedded(model, scorer, complain, only=None):
 
 @transaction.atomic
 def _reward_chunk(model, scorer, complain, ready):
-    """(rewards stored, the last clip looked at, or None at the end). Reads under the lock, so that several workers
-    share the clips of a new head instead of each scoring them all."""
+    """(number of rewards stored, id of the last clip looked at, None at the end). Reads under the lock, so that several
+    workers share the clips of a new head instead of each scoring all of them."""
     lock_rewards()
     ids = list(ready.values_list("pk", flat=True)[:CHUNK])
     stored = 0
@@ -41,8 +41,8 @@ def _reward_chunk(model, scorer, complain, ready):
 
 
 def _unrewarded(model, ids):
-    """Those of these ascending ids without a reward. Two plain questions: of one with an anti-join the plan follows
-    statistics that a new model's rewards outrun, and each chunk may read all clips."""
+    """The ids without a reward, of these ascending ones. Two plain queries: PostgreSQL plans a single one, with an
+    anti-join, by statistics that a new model's rewards outrun, and may then read all clips for each chunk."""
     if not ids:
         return []
     rewarded = set(rewards_of(model, clip__gte=ids[0], clip__lte=ids[-1]).values_list("clip_id", flat=True))

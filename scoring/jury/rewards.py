@@ -1,4 +1,4 @@
-"""Rewards into the database: each (clip, reward model) once, and in the order of their ids."""
+"""Storing rewards: one for each (clip, reward model), visible in the order of their ids."""
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -9,7 +9,7 @@ from scoring.models import Reward
 
 @transaction.atomic
 def store_rewards(model, values):
-    """Write {clip id: reward}; a clip already scored under the model keeps its reward. Returns how many are new."""
+    """Store {clip id: reward}; a clip that has a reward under the model keeps it. Returns how many are new."""
     lock_rewards()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -31,6 +31,6 @@ def store_rewards(model, values):
 
 
 def lock_rewards():
-    """Until the transaction ends nobody else writes rewards: so ids become visible in their order, on which
+    """Until the transaction ends nobody else stores rewards. Ids thus become visible in their order, on which
     `inputs.last_reward` relies, and no two workers score the same clips."""
     hold(Lock.REWARDS)

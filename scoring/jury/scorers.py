@@ -1,7 +1,6 @@
-"""The scorer of a reward model, and which encoders it rests on.
+"""The scorer of a reward model, and the encoders in use.
 
-Torch is imported only inside, when a scorer or a network is first needed: the web process reads this module's names,
-never torch.
+Torch is imported when a scorer is first loaded, not with this module: the web process imports it, and never torch.
 """
 
 from functools import lru_cache
@@ -22,7 +21,7 @@ def encoders_in_use(model):
 
 @lru_cache(maxsize=2)
 def load_scorer(model_id):
-    """The model's scorer; a model's weights never change, so its id is enough to remember it by."""
+    """The model's scorer, cached by the model's id: its weights never change."""
     from scoring.reward.scorer import Scorer
 
     model = RewardModel.objects.get(pk=model_id)

@@ -1,4 +1,4 @@
-"""What the gpu worker does: embed the clips that lack an embedding, and reward those that lack a reward."""
+"""The work of the gpu worker: embed the clips that lack an embedding, and reward those that lack a reward."""
 
 import logging
 import time
@@ -6,18 +6,18 @@ from itertools import count
 
 from scoring.models import RewardModel
 from scoring.reward.encoders import UnknownEncoder, get_encoder
-from scoring.reward.faults import DeviceFailed, of_the_machine
+from scoring.reward.faults import DeviceFailed, described, of_the_machine
 from scoring.reward.weights import WeightsError
 
 from . import scorers
-from .embedding import MACHINES_FAULT, embed_batches
+from .embedding import embed_batches
 from .rewarding import reward_embedded
 
 logger = logging.getLogger(__name__)
 
 
 class Complaints:
-    """What is wrong is logged when it begins, not again every few seconds for as long as it lasts."""
+    """Logs a problem when it begins, and not again every few seconds as long as it lasts."""
 
     def __init__(self):
         self._last_time, self._this_time = set(), set()
@@ -35,13 +35,13 @@ complaints = Complaints()
 
 
 def score_pending(seconds=20, others_wait=lambda: False):
-    """Embed and reward what lacks it under the live model, for about `seconds`. Returns the number of rewards.
+    """Embed and reward clips that lack it under the live model, for about `seconds`. Returns the number of rewards.
 
-    When another model goes live meanwhile, goes on with that one. A machine in trouble (no memory, no disk, no
-    weights) says so once and leaves the work to a later sweep; it blames no clip. Raises DeviceFailed where that sweep
-    needs another process.
+    When another model goes live meanwhile, continues with that one. A fault of the machine (no memory, no disk, no
+    weights) is logged once, blamed on no clip, and leaves the work to a later sweep. Raises DeviceFailed where that
+    sweep needs another process.
 
-    others_wait: asked between batches. Where it says True, this ends after one batch and makes room.
+    others_wait: called between batches. Where it returns True, this ends after one batch.
     """
     deadline, rewarded = time.monotonic() + seconds, 0
     complaints.begin_sweep()
@@ -53,14 +53,16 @@ def score_pending(seconds=20, others_wait=lambda: False):
 
 
 def _sweep(model, deadline, others_wait):
-    """First what needs no audio, then batch after batch of clips that do. Ends early when `model` is not live, or,
-    after one batch, when others wait: many of them slow the clips down, and never stop them.
+    """First the clips with embeddings, then batches of clips without. Ends early when `model` is no longer live, or
+    when others wait, but not before one batch: however many others there are, clips are slowed down, never stopped.
     """
-    scorer, rewarded, asked = None, 0, count()
+    scorer, rewarded, calls = None, 0, count()
 
     def go_on():
-        may_wait = next(asked) > 0
-        return time.monotonic() < deadline and RewardModel.live() == model and not (may_wait and others_wait())
+        is_after_a_batch = next(calls) > 0
+        if time.monotonic() >= deadline or RewardModel.live() != model:
+            return False
+        return not (is_after_a_batch and others_wait())
 
     def reward(only=None):
         nonlocal rewarded
@@ -71,18 +73,18 @@ def _sweep(model, deadline, others_wait):
         scorer = usable_scorer(model) if model else None
         reward()
         embed_batches(usable_encoders(model), go_on, model=model, scorer=scorer, after_batch=reward)
-    except Exception as failure:  # of an encoder, already the machine's; of the head, perhaps
-        fault = failure if isinstance(failure, MACHINES_FAULT) else of_the_machine(failure)
+    except Exception as failure:  # an encoder raises only the machine's faults; the head may raise others
+        fault = of_the_machine(failure)
         if fault is None:
             raise
-        complaints.say(f"scoring stops until a later sweep: {type(fault).__name__}: {fault}")
+        complaints.say(f"scoring stops until a later sweep: {described(fault)}")
         if isinstance(fault, DeviceFailed):
             raise fault from failure
     return rewarded
 
 
 def usable_encoders(model):
-    """Those of the encoders in use that are here, at the revision the model wants; complains of the others."""
+    """The encoders in use that are installed here at the revision that the model needs; the others are logged."""
     usable = []
     for key, revision in scorers.encoders_in_use(model):
         try:
@@ -93,7 +95,7 @@ def usable_encoders(model):
 
 
 def usable_scorer(model):
-    """The model's scorer; None, with a complaint, where it cannot score here."""
+    """The model's scorer; None, and a log line, where it cannot score here."""
     try:
         return scorers.load_scorer(model.pk)
     except (ValueError, FileNotFoundError, WeightsError) as error:  # BadCheckpoint, UnknownEncoder

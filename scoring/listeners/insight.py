@@ -1,4 +1,5 @@
-"""What a listener learns after a vote: the model's opinion, the crowd's share, and how often they agree with both."""
+"""What a listener sees after a vote: the model's opinion, the share of the others, and how often they agree with
+both."""
 
 from collections import defaultdict
 
@@ -15,22 +16,23 @@ from scoring.stats.anchors import Anchors
 
 
 def insight(rater, battle_id):
-    """{"model", "crowd", "agreement"} for a battle the rater has answered; null where not yet known, and all null
-    where the study does not reveal."""
+    """{"model", "crowd", "agreement"} for a battle the rater has answered; None where not yet known, and all None where
+    the study does not reveal systems."""
     vote = Vote.objects.filter(battle_id=battle_id, rater=rater).select_related("battle__study").first()
     if not vote:
         raise NotFound("You have no vote on such a battle.")
-    mine = list(comparable_votes(rater).filter(battle__study=vote.battle.study))
-    opinions = Opinions(rater, [vote, *mine])
+    votes = list(comparable_votes(rater).filter(battle__study=vote.battle.study))
+    opinions = Opinions(rater, [vote, *votes])
     return {
         "model": opinions.of_model(vote.battle),
         "crowd": opinions.of_crowd(vote.battle),
-        "agreement": {"with_model": opinions.with_model(mine), "with_crowd": opinions.with_crowd(mine)},
+        "agreement": {"with_model": opinions.with_model(votes), "with_crowd": opinions.with_crowd(votes)},
     }
 
 
 def comparable_votes(rater):
-    """The rater's votes that may be compared with what others say: ordinary, standing, and in studies that reveal."""
+    """The rater's votes that may be compared with others': ordinary and standing ones, in studies that reveal
+    systems."""
     return (
         Vote.objects.filter(rater=rater, battle__study__reveal=True, battle__kind=Battle.Kind.RANKED)
         .exclude(flags__rule=Flag.WITHDRAWN)
@@ -39,13 +41,14 @@ def comparable_votes(rater):
 
 
 class Opinions:
-    """What the live model and the other raters think of the battles of some votes, of whatever studies.
+    """The opinions of the live model and of the other raters on the battles of some votes, in any studies.
 
-    A fixed number of queries. Of a clip against itself, and where the study does not reveal, they think nothing.
+    Takes a fixed number of queries. There is no opinion on a clip against itself, or where the study does not reveal
+    systems.
     """
 
     def __init__(self, rater, votes):
-        battles = [vote.battle for vote in votes if _may_be_told(vote.battle)]
+        battles = [vote.battle for vote in votes if _is_revealed(vote.battle)]
         studies = {battle.study_id for battle in battles}
         self.model = _Model.of_battles(battles, studies)
         self.crowd = _crowd(studies, rater)
@@ -62,42 +65,42 @@ class Opinions:
         }
 
     def of_crowd(self, battle):
-        """{"share_a", "n_votes"} of the others between these two systems, or None."""
-        if not _may_be_told(battle):
+        """{"share_a", "n_votes"} of the others' votes between these two systems, or None."""
+        if not _is_revealed(battle):
             return None
         credit, n = self.crowd.get((battle.study_id, battle.system_a_id, battle.system_b_id), (0.0, 0))
         return {"share_a": round(credit / n, 4), "n_votes": n} if n else None
 
     def with_model(self, votes):
-        """How many of the decisive votes went where the model leans: {"agreed", "of"}, None where nothing to say."""
+        """How many of the decisive votes agree with the model: {"agreed", "of"}, or None where there are none."""
         return _count(agrees(vote, self._probability(vote.battle)) for vote in votes)
 
     def with_crowd(self, votes):
         return _count(agrees(vote, (self.of_crowd(vote.battle) or {}).get("share_a")) for vote in votes)
 
     def _probability(self, battle):
-        return self.model.probability(battle) if self.model and _may_be_told(battle) else None
+        return self.model.probability(battle) if self.model and _is_revealed(battle) else None
 
 
 def agrees(vote, probability_a):
-    """Whether a vote went where the other side leans; None where one of them does not lean."""
+    """Whether a vote agrees with the other opinion; None where one of them prefers neither."""
     if vote.preference not in ("A", "B") or probability_a in (None, 0.5):
         return None
     return (probability_a > 0.5) == (vote.preference == "A")
 
 
 def _count(agreements):
-    known = [agreement for agreement in agreements if agreement is not None]
-    return {"agreed": sum(known), "of": len(known)} if known else None
+    comparable = [agreement for agreement in agreements if agreement is not None]
+    return {"agreed": sum(comparable), "of": len(comparable)} if comparable else None
 
 
-def _may_be_told(battle):
+def _is_revealed(battle):
     return battle.study.reveal and battle.kind not in Battle.ONE_CLIP
 
 
 class _Model:
-    """The live model's view of some battles, corrected by its per-system bias in each study, and read with lapses where
-    the model has them; no temperature is applied where it has none."""
+    """The live model's opinion on some battles, corrected by its per-system bias in each study. Lapses are applied
+    where the model has them; without them, no temperature is applied."""
 
     def __init__(self, model, rewards, anchors):
         self.name, self.rewards, self.anchors = model.name, rewards, anchors

@@ -1,6 +1,6 @@
-"""A listener's own history: what they heard and said, who was who, and how that compares with model and crowd.
+"""A listener's own history: what they heard and answered, whose clips they were, and what model and crowd say.
 
-One vote is one entry, the same on the page and in the download. However many votes there are, the queries are as many.
+One vote is one entry, the same on the page and in the download. The number of queries does not depend on the votes.
 """
 
 from django.core.paginator import Paginator
@@ -20,15 +20,15 @@ LISTENING = ("first_played", "switches", "first_play_ms", "opened_ms", "decided_
 
 
 def own_page(rater, number=1):
-    """What /me/ shows: {"page" of django.core.paginator, "entries" on it, "n_votes", "n_withdrawn", "agreement",
-    "studies"}. A page number that cannot be is the nearest that can."""
+    """The content of /me/: {"page" of django.core.paginator, "entries" on it, "n_votes", "n_withdrawn", "agreement",
+    "studies"}. An impossible page number means the nearest possible one."""
     page = Paginator(votes_of(rater), PER_PAGE).get_page(number)
     n_votes, n_withdrawn = page.paginator.count, votes_of(rater).filter(is_withdrawn=True).count()
-    comparable, shown = list(comparable_votes(rater)), list(page)
-    opinions = Opinions(rater, comparable + shown)
+    comparable, votes = list(comparable_votes(rater)), list(page)
+    opinions = Opinions(rater, comparable + votes)
     return {
         "page": page,
-        "entries": entries(shown, opinions),
+        "entries": entries(votes, opinions),
         "n_votes": n_votes,
         "n_withdrawn": n_withdrawn,
         "n_standing": n_votes - n_withdrawn,
@@ -38,13 +38,13 @@ def own_page(rater, number=1):
 
 
 def download(rater):
-    """All that is kept of a listener and theirs to know, as JSON. What the rules found of them is theirs once it can
-    no longer tell a check from an ordinary battle: where the study reveals, or has ended."""
+    """Everything stored about a listener that they may know, as JSON. The results of the quality rules are included
+    once they can no longer give away which battles are checks: where the study reveals systems, or has ended."""
     votes = list(votes_of(rater).prefetch_related("flags"))
     comparable = list(comparable_votes(rater))
     opinions = Opinions(rater, comparable + votes)
     consents = Prefetch("consent_set", Consent.objects.filter(rater=rater).order_by("version"), to_attr="agreed")
-    participations = {taken.study_id: taken for taken in rater.participations.all()}
+    participations = {participation.study_id: participation for participation in rater.participations.all()}
     return {
         "rater": rater.pk,
         "written_at": timezone.now(),
@@ -53,19 +53,21 @@ def download(rater):
             _study(study, participations.get(study.pk)) for study in studies_of(rater).prefetch_related(consents)
         ],
         "screenings": [
-            _screening(screening) for screening in rater.screenings.select_related("study") if _told(screening.study)
+            _screening(screening)
+            for screening in rater.screenings.select_related("study")
+            if _results_are_open(screening.study)
         ],
         "votes": [{**entry, **_listening(vote)} for entry, vote in zip(entries(votes, opinions), votes, strict=True)],
     }
 
 
 def _listening(vote):
-    """How it was listened to and what the rules found of it; the page has no use for these."""
+    """How the clips were played, and the vote's flags; only in the download, not on the page."""
     details = getattr(vote, "details", None)
     flags = [
         {"rule": flag.rule, "version": flag.rule_version, "at": flag.created_at}
         for flag in vote.flags.all()
-        if flag.rule == Flag.WITHDRAWN or _told(vote.battle.study)
+        if flag.rule == Flag.WITHDRAWN or _results_are_open(vote.battle.study)
     ]
     return {
         "device": details.user_agent if details else "",
@@ -77,14 +79,14 @@ def _listening(vote):
     }
 
 
-def _told(study):
+def _results_are_open(study):
     return study.reveal or not study.accepts_battles
 
 
 def _screening(screening):
-    """Without its `detail`, which may name other listeners or tell the checks."""
-    found = ("screen", "version", "result", "score", "n_votes", "at")
-    return {"study": screening.study.slug, **{name: getattr(screening, name) for name in found}}
+    """Without its `detail`, which may name other listeners or give away checks."""
+    fields = ("screen", "version", "result", "score", "n_votes", "at")
+    return {"study": screening.study.slug, **{name: getattr(screening, name) for name in fields}}
 
 
 def votes_of(rater):
@@ -130,8 +132,8 @@ def _with_interval(counts):
 
 
 def entries(votes, opinions):
-    """One dict per vote, JSON but for its times. Where the study does not reveal, an entry says no more of systems,
-    checks and opinions than the page said after the vote."""
+    """One dict per vote, JSON except for its times. Where the study does not reveal systems, an entry says no more
+    about systems, checks and opinions than the page said after the vote."""
     repeated = {vote.battle.repeats_id for vote in votes} - {None}
     standing = Vote.objects.filter(battle__in=repeated).exclude(flags__rule=Flag.WITHDRAWN)
     first = dict(standing.values_list("battle_id", "preference"))
@@ -140,7 +142,7 @@ def entries(votes, opinions):
 
 def _entry(vote, opinions, first):
     battle, details = vote.battle, getattr(vote, "details", None)
-    told = battle.study.reveal
+    reveals = battle.study.reveal
     return {
         "battle": battle.pk,
         "study": battle.study.slug,
@@ -154,16 +156,16 @@ def _entry(vote, opinions, first):
         "comment": details.comment if details else "",
         "heard_ms": {"A": vote.heard_a_ms, "B": vote.heard_b_ms},
         "withdrawn": vote.is_withdrawn,
-        "systems": {"A": battle.system_a.name, "B": battle.system_b.name} if told else None,
-        "check": _check(vote, first) if told or battle.kind == Battle.Kind.PRACTICE else None,
+        "systems": {"A": battle.system_a.name, "B": battle.system_b.name} if reveals else None,
+        "check": _check(vote, first) if reveals or battle.kind == Battle.Kind.PRACTICE else None,
         "model": _model(vote, opinions),
         "crowd": _crowd(vote, opinions),
     }
 
 
 def _check(vote, first):
-    """{"kind", "expected", "passed"}; None for an ordinary battle. A repeat is held against the first answer, if that
-    stands."""
+    """{"kind", "expected", "passed"}; None for an ordinary battle. A repeat is compared with the first answer, if that
+    still stands."""
     battle = vote.battle
     if battle.kind in (Battle.Kind.RANKED, Battle.Kind.IMPORTED):
         return None

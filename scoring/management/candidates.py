@@ -1,4 +1,4 @@
-"""What commands share that store a candidate and may make it live at once."""
+"""Shared by the commands that store a candidate and may make it live at once."""
 
 import shlex
 
@@ -10,7 +10,7 @@ from scoring.registry import live
 
 
 def check_name(name):
-    """CommandError for a --name that no candidate can have: to be told before the work, not after it."""
+    """CommandError for a --name that no candidate can have; called before the work, not after it."""
     longest = RewardModel._meta.get_field("name").max_length
     if len(name) > longest:
         raise CommandError(f"--name has {len(name)} characters; the name of a reward model has {longest} at most.")
@@ -19,7 +19,8 @@ def check_name(name):
 
 
 def make_live(model, by):
-    """Activate the candidate. CommandError, where that is refused, says that it is stored all the same."""
+    """Activate the candidate. Where that is refused, the CommandError says that the candidate is stored all the
+    same."""
     try:
         live.activate(model, by)
     except Refusal as refusal:

@@ -1,30 +1,34 @@
-"""What commands share that work on the boards of studies: those named, or all."""
+"""Shared by the commands that work on the boards of studies: those named, or all."""
 
 from django.core.management import CommandError
 
 from arena.models import Study
-from scoring.models import Edition, RewardModel
+from arena.refusals import NotFound
+from scoring.models import Edition
+from scoring.registry.live import find_model
 
 
 def studies_of(slugs, otherwise):
-    """The studies of these slugs; where none are given, those of the queryset `otherwise`. CommandError names unknown
+    """The studies with these slugs; without slugs, those of the queryset `otherwise`. CommandError names unknown
     ones."""
     studies = list(Study.objects.filter(slug__in=slugs) if slugs else otherwise)
-    if missing := set(slugs) - {one.slug for one in studies}:
+    if missing := set(slugs) - {study.slug for study in studies}:
         raise CommandError(f"There is no study {', '.join(sorted(missing))}.")
     return studies
 
 
 def studies_with_edition(slugs):
-    """The studies of these slugs, or all that have an edition; CommandError for one without."""
-    have_one = Study.objects.filter(pk__in=Edition.objects.values("study"))
-    studies = studies_of(slugs, otherwise=have_one)
-    if without := [one.slug for one in studies if one not in have_one]:
+    """The studies with these slugs, or all that have an edition; CommandError names those without."""
+    with_edition = Study.objects.filter(pk__in=Edition.objects.values("study"))
+    studies = studies_of(slugs, otherwise=with_edition)
+    if without := [study.slug for study in studies if study not in with_edition]:
         raise CommandError(f"{', '.join(without)}: no edition of the board yet. Make one with refit_board.")
     return studies
 
 
 def live_model():
-    if not (model := RewardModel.live()):
-        raise CommandError("No reward model is live. Make one live with activate_model.")
-    return model
+    """The live reward model; CommandError without one."""
+    try:
+        return find_model()
+    except NotFound as missing:
+        raise CommandError(missing.message) from missing

@@ -1,12 +1,10 @@
 """The front page with its boards, a board of its own, and what is drawn and listed beside it."""
 
-from django.http import Http404
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from arena.models import Study
-from arena.refusals import NotFound
 from scoring.access import kept_private, may_see, page_study
 from scoring.anchors.page import anchors_json
 from scoring.boards.exclusions import exclusions as exclusions_of
@@ -16,6 +14,8 @@ from scoring.boards.page import board_json, find_edition
 from scoring.boards.prediction_powered import powered_json
 from scoring.boards.robustness_cards import card_json
 from scoring.stats.board_method import OVERALL
+
+from .not_found import not_found_is_404, whole_number
 
 
 @require_safe
@@ -30,16 +30,14 @@ def index(request):
 @require_safe
 def board(request, slug):
     study = page_study(request, slug)
-    number, category = request.GET.get("edition"), request.GET.get("category") or OVERALL
-    try:
-        edition = find_edition(study, int(number) if number else None, category)
+    category = request.GET.get("category") or OVERALL
+    with not_found_is_404():
+        edition = find_edition(study, whole_number(request, "edition"), category)
         shown = {"study": study, "board": board_json(study, edition, category)}
         if category == OVERALL:
             shown |= _beside_the_board(study, edition)
         else:
             shown["heat"] = figures.of_category(edition, category)["wins"]
-    except (NotFound, ValueError) as error:
-        raise Http404(str(error)) from error
     return kept_private(render(request, "scoring/board.html", shown), study)
 
 
@@ -61,19 +59,15 @@ def plots(request, slug):
 @require_safe
 def plot_data(request, slug, name, form):
     study = page_study(request, slug)
-    try:
-        number, category = request.GET.get("edition"), request.GET.get("category") or OVERALL
-        edition = find_edition(study, int(number) if number else None, category) if category != OVERALL else None
+    category = request.GET.get("category") or OVERALL
+    with not_found_is_404():
+        number = whole_number(request, "edition")
+        edition = find_edition(study, number, category) if category != OVERALL else None
         return kept_private(figures_page.download(study, name, form, edition, category), study)
-    except (NotFound, ValueError) as error:
-        raise Http404(str(error)) from error
 
 
 @require_safe
 def exclusions(request, slug):
     study = page_study(request, slug)
-    before = request.GET.get("before", "")
-    if before and not before.isdecimal():
-        raise Http404("before is a place in the ledger.")
-    shown = {"study": study, "exclusions": exclusions_of(study, int(before) if before else None)}
+    shown = {"study": study, "exclusions": exclusions_of(study, whole_number(request, "before"))}
     return kept_private(render(request, "scoring/exclusions.html", shown), study)

@@ -1,11 +1,12 @@
 """The pages of the reward models."""
 
-from django.http import Http404, JsonResponse
+from django.http import JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from arena.refusals import NotFound
 from scoring.registry import live, model_page
+
+from .not_found import not_found_is_404
 
 DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
 
@@ -31,7 +32,5 @@ def model_data(request, name):
 
 
 def _model(name):
-    try:
+    with not_found_is_404():
         return live.find_model(name)
-    except NotFound as error:
-        raise Http404(str(error)) from error

@@ -17,13 +17,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from annotations.exports import write
 from arena.models import Again, Study, System
-from arena.refusals import NotFound, Refusal
+from arena.refusals import Refusal
 from arena.serving import ask_again
 from scoring.boards.method_form import MethodForm
 from scoring.boards.page import find_edition
 from scoring.models import TrainingMark
 from scoring.staff import disagreements, system_report
 from scoring.stats import board_method
+
+from .not_found import not_found_is_404
 
 PER_PAGE = 20
 MOST_ROWS = 25  # of a table on the page of a system; the download has all
@@ -88,11 +90,9 @@ def system_data(request, slug, name, format):
 
 def _report(request, slug, name):
     study = get_object_or_404(Study, slug=slug)
-    try:
-        found = system_report.find_system(study, name)
-    except NotFound as error:
-        raise Http404(str(error)) from error
-    return study, system_report.report(study, found, request.user.has_perm("annotations.view_votedetails"))
+    with not_found_is_404():
+        system = system_report.find_system(study, name)
+    return study, system_report.report(study, system, request.user.has_perm("annotations.view_votedetails"))
 
 
 # ---- how a board is computed ------------------------------------------------------------------------------

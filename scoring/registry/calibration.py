@@ -1,11 +1,11 @@
-"""What a margin means as a probability, as far as held-out votes have shown.
+"""What a margin means as a probability, measured on held-out votes.
 
-A margin is a difference of two rewards of one model, in logits: the model's own word for the probability is
-sigmoid(margin). Votes that its training did not see say how far that is to be believed; one number T, the temperature,
-corrects it: sigmoid(margin / T) (Guo et al. 2017, section 4.2). Where votes show that some of them follow no margin,
-however large, two numbers do (see reward.lapses). Both are fitted with the other metrics of a model, on the validation
-side of its votes, and measured on the test side. Models from before lapses, and those for which nothing fits the
-validation side, have a temperature that was fitted on the test side, and no measurement of it.
+A margin is a difference of two rewards of one model, in logits: uncalibrated, the probability is sigmoid(margin). Votes
+that training did not see show how good that is, and one number T, the temperature, corrects it: sigmoid(margin / T)
+(Guo et al. 2017, section 4.2). Where votes show that a share of them follows no margin, however large, two numbers
+correct it (see metrics.lapses). Both are fitted when a model is trained, on the validation side of its votes, and
+measured on the test side. Models trained before lapses were introduced, and those for which nothing fits the validation
+side, have a temperature that was fitted on the test side, and no measurement of it.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scoring.metrics.lapses import log_odds
+from scoring.stats.rounding import rounded
 
 HELD_OUT = "test"  # the part of the votes, in RewardModel.metrics, that neither training nor early stopping saw
 FITTED_ON = "validation"  # the part that calibrates; early stopping saw it, training did not
@@ -22,10 +23,11 @@ EXAMPLES = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 @dataclass(frozen=True)
 class Calibration:
     """temperature {value, low, high, n}, or None with the reason. low and high: the 95 % interval; high is None where
-    there is no end; n: the decided votes it was fitted on, which are of the side fitted_on, "validation" or "test".
-    lapses {rate, temperature}: fitted on the same votes, what to believe instead; None where these show no lapses.
+    it has no upper end; n: the decided votes of the side fitted_on, "validation" or "test", on which it was fitted.
+    lapses {rate, temperature}: fitted on the same votes, to be used instead; None where these show no lapses.
     n_decided: votes of the test side, on which the rest was measured: bins of the reliability diagram, each with its
-    n, under the plain sigmoid; ece of those bins; calibrated_ece of `probability`, None where it was fitted there too.
+    n, under the plain sigmoid; ece of those bins; calibrated_ece of `probability`, None where that was fitted on the
+    test side, too.
     """
 
     temperature: dict | None
@@ -38,21 +40,22 @@ class Calibration:
     fitted_on: str | None = None
 
     def probability(self, margin):
-        """P(the one with `margin` more reward is preferred); None where the model was not measured."""
+        """P(the clip whose reward is larger by `margin` is preferred); None where the model was not measured."""
         return probability(margin, self.temperature and self.temperature["value"], self.lapses)
 
     def log_odds(self, margin):
-        """The log-odds, float64 [N], of `probability` for margins [N]: these themselves where the model was not
-        measured. Their signs are those of the margins.
+        """The log-odds, float64 [N], of `probability` for margins [N]: the margins themselves where the model was not
+        measured. The signs do not change.
         """
         if self.lapses:
             return log_odds(margin, **self.lapses)
         return log_odds(margin, 0.0, self.temperature["value"] if self.temperature else 1.0)
 
     def log_odds_of_corrected(self, margin):
-        """The log-odds, float64 [N], of margins [N] from which an anchor fit has taken its biases: with lapses where
-        votes show them, else the margins themselves. No temperature without lapses: the biases were fitted for the
-        plain sigmoid of what is left. With lapses they were too; what is read so is no fit of its own.
+        """The log-odds, float64 [N], of margins [N] that an anchor fit's biases have corrected: with lapses where votes
+        show them, else the margins themselves. No temperature without lapses, because the biases were fitted to the
+        plain sigmoid of the corrected margins. That holds with lapses, too: these are then applied without a fit of
+        their own.
         """
         return log_odds(margin, **self.lapses) if self.lapses else np.asarray(margin, dtype=np.float64)
 
@@ -63,7 +66,7 @@ def probability(margin, temperature, lapses=None):
     """
     if margin is None or (temperature is None and lapses is None):
         return None
-    return round(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature), 6)
+    return rounded(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature))
 
 
 def sigmoid(margin):
@@ -100,20 +103,22 @@ def calibration_of(model):
 
 
 def calibration_json(model):
-    """What GET /api/models/live/calibration/ answers."""
-    found = calibration_of(model)
+    """The response of GET /api/models/live/calibration/."""
+    calibration = calibration_of(model)
     return {
         "reward_model": model.name,
-        "temperature": found.temperature,
-        "reason": found.reason,
-        "lapses": found.lapses,
-        "fitted_on": {"votes": found.fitted_on, "n": found.temperature["n"]} if found.temperature else None,
-        "measured_on": {"votes": HELD_OUT, "n_decided": found.n_decided} if found.n_decided else None,
-        "ece": found.ece,
-        "calibrated_ece": found.calibrated_ece,
-        "bins": found.bins,
+        "temperature": calibration.temperature,
+        "reason": calibration.reason,
+        "lapses": calibration.lapses,
+        "fitted_on": {"votes": calibration.fitted_on, "n": calibration.temperature["n"]}
+        if calibration.temperature
+        else None,
+        "measured_on": {"votes": HELD_OUT, "n_decided": calibration.n_decided} if calibration.n_decided else None,
+        "ece": calibration.ece,
+        "calibrated_ece": calibration.calibrated_ece,
+        "bins": calibration.bins,
         "examples": [
-            {"margin": margin, "probability": found.probability(margin), "sigmoid": round(sigmoid(margin), 6)}
+            {"margin": margin, "probability": calibration.probability(margin), "sigmoid": rounded(sigmoid(margin))}
             for margin in EXAMPLES
         ],
     }

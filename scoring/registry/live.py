@@ -1,5 +1,5 @@
-"""The live model: one act makes a reward model live, every act is written down with its reasons, and the way back is
-one command. Workers see the change when they next look; rewards under the model before stay.
+"""The live model: which reward model is live, how one becomes live, and how to go back. Every decision is stored with
+its reasons. Workers notice a change at their next sweep; rewards under the earlier model are kept.
 """
 
 from django.core.files.storage import default_storage
@@ -15,27 +15,31 @@ ANY = object()
 
 
 class LiveChanged(Conflict):
-    """Another act came first: the live model is not the one that this act was to replace."""
+    """Another decision came first: the live model is no longer the one that was to be replaced."""
 
 
 def find_model(name=None):
-    """The reward model of that name, or the live one. Raises NotFound, with the names there are."""
+    """The reward model of that name, or the live one. Raises NotFound, which lists the existing names."""
     model = RewardModel.objects.filter(name=name).first() if name else RewardModel.live()
     if model:
         return model
     known = ", ".join(RewardModel.objects.order_by("pk").values_list("name", flat=True)) or "none yet"
     if name:
         raise NotFound(f"There is no reward model {name!r}. There are: {known}.")
-    raise NotFound(f"No reward model is live. There are: {known}. `manage.py train_reward --activate` makes one.")
+    raise NotFound(
+        f"No reward model is live. There are: {known}. Make one live with `manage.py activate_model NAME`, or train "
+        "one with `manage.py train_reward --activate`."
+    )
 
 
 @transaction.atomic
 def activate(model, by, act=Decision.Act.ACTIVATED, reasons=None, *, over=ANY, force=False):
-    """Make a reward model the live one; the one before retires. Returns the Decision, None where it was live already.
+    """Make a reward model the live one; the earlier one is retired. Returns the Decision, None where it was live
+    already.
 
     by: a user's name, a command, or the gate. reasons: JSON, its "reasons" sentences for people.
-    over: the model that must be live until now, or None for no model; LiveChanged where another is.
-    force: go live although `problems(model)` finds some, which the Decision then keeps; Conflict otherwise.
+    over: the model that must be live until now, or None for no model; LiveChanged where another one is.
+    force: go live although `problems(model)` finds some, which the Decision then records; Conflict otherwise.
     """
     hold(Lock.LIVE_MODEL)
     live = RewardModel.live()
@@ -48,8 +52,8 @@ def activate(model, by, act=Decision.Act.ACTIVATED, reasons=None, *, over=ANY, f
 
 @transaction.atomic
 def roll_back(by, *, force=False):
-    """Make that model live again which the live one had replaced; the next roll back goes one further back, not forth.
-    Returns the Decision. Conflict where there is no way back, or `problems` are found and it is not forced.
+    """Make the model live again that the live one replaced; another roll back goes one model further back. Returns the
+    Decision. Conflict where there is no earlier model, or where it has `problems` and is not forced.
     """
     hold(Lock.LIVE_MODEL)
     live = RewardModel.live()
@@ -62,7 +66,7 @@ def roll_back(by, *, force=False):
 
 
 def keep(candidate, live, by, reasons):
-    """Write down that a candidate was judged and does not replace the live model. Returns the Decision."""
+    """Record that a candidate was judged and does not replace the live model. Returns the Decision."""
     return Decision.objects.create(
         model=candidate, act=Decision.Act.KEPT, replaced=live, by=by, reasons=reasons, created_at=timezone.now()
     )
@@ -75,30 +79,30 @@ def history():
 
 def problems(model):
     """Why workers could not score with the model, as sentences; none where they can. Loads no weights and no torch."""
-    found = []
+    sentences = []
     if not model.weights or not default_storage.exists(model.weights.name):
-        found.append(f"Its file of weights, {model.weights.name or 'without a name'}, is not in the storage.")
+        sentences.append(f"Its file of weights, {model.weights.name or 'without a name'}, is not in the storage.")
     if not model.encoders:
-        found.append("It names no encoder blocks.")
+        sentences.append("It names no encoder blocks.")
     for block in model.encoders:
         try:
             get_encoder(block["key"], block["revision"])
         except (ValueError, OSError) as error:  # no such encoder or revision here; no weights for it, or bad ones
-            found.append(f"{str(error)[:1].upper()}{str(error)[1:]}.")
-    return found
+            sentences.append(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+    return sentences
 
 
 def _go_live(model, live, by, act, reasons, force):
-    """The change itself, under the lock."""
+    """Make the model live, under the lock."""
     reasons = dict(reasons or {})
-    if found := problems(model):
+    if sentences := problems(model):
         if not force:
             raise Conflict(
-                f"{model} cannot go live here: {' '.join(found)} Where only the gpu workers have what is missing, "
+                f"{model} cannot go live here: {' '.join(sentences)} Where only the gpu workers have what is missing, "
                 "--force makes it live all the same.",
-                problems=found,
+                problems=sentences,
             )
-        reasons["forced_over"] = found
+        reasons["forced_over"] = sentences
     now = timezone.now()
     if live:
         live.status = RewardModel.Status.RETIRED
@@ -109,7 +113,7 @@ def _go_live(model, live, by, act, reasons, force):
 
 
 def _trail():
-    """Ids of the models from the first to the live one, each replaced by the next; a roll back takes the last off."""
+    """Ids of the models from the first to the live one, each replaced by the next; a roll back removes the last one."""
     trail = []
     for act, model, replaced in (
         Decision.objects.exclude(act=Decision.Act.KEPT).order_by("pk").values_list("act", "model_id", "replaced_id")
@@ -117,7 +121,7 @@ def _trail():
         if act == Decision.Act.ROLLED_BACK:
             trail.pop()
         else:
-            if replaced and trail[-1:] != [replaced]:  # live before decisions were written down
+            if replaced and trail[-1:] != [replaced]:  # it became live before decisions were stored
                 trail.append(replaced)
             trail.append(model)
     return trail

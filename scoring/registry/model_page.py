@@ -1,7 +1,7 @@
-"""A reward model as its readers see it: what it is, how good it was on votes it had not seen, how it came to be live.
+"""The page of a reward model: what it is, how good it was on votes it had not seen, and how it became live.
 
-What a model was stored with depends on when and how it came: what is not known is None, never a guess. No person is
-named: who made a model live is for the admin.
+How much is stored of a model depends on when and how it was made: what is not known is None. No person is named: only
+the admin shows who made a model live.
 """
 
 from django.db.models import Case, F, Value, When
@@ -25,7 +25,7 @@ def all_models():
 
 
 def summary(model):
-    """What a list says of a model."""
+    """A model's entry in a list."""
     return {
         "name": model.name,
         "status": model.status,
@@ -39,16 +39,16 @@ def summary(model):
 
 def held_out(model, side):
     """{n, n_decided, accuracy, low, high, ece, log_loss, temperature, calibrated} on that side of its split; None
-    without one. calibrated: as `reward.train.Trained` has it; None where it was not measured."""
-    found = model.metrics.get(side)
-    if not found:
+    without one. calibrated: as in `reward.train.Trained`; None where it was not measured."""
+    metrics = model.metrics.get(side)
+    if not metrics:
         return None
-    accuracy, decided = found.get("accuracy"), found.get("n_decided", 0)
+    accuracy, decided = metrics.get("accuracy"), metrics.get("n_decided", 0)
     low, high = (wilson(accuracy * decided, decided) if accuracy is not None else None) or (None, None)
     return {
-        **{name: found.get(name) for name in ("n", "accuracy", "ece", "log_loss")},
-        "calibrated": found.get("calibrated"),
-        "temperature": found.get("temperature") or dict.fromkeys(("value", "low", "high")),
+        **{name: metrics.get(name) for name in ("n", "accuracy", "ece", "log_loss")},
+        "calibrated": metrics.get("calibrated"),
+        "temperature": metrics.get("temperature") or dict.fromkeys(("value", "low", "high")),
         "n_decided": decided,
         "low": low,
         "high": high,
@@ -56,7 +56,7 @@ def held_out(model, side):
 
 
 def page(model):
-    """What the model's own page shows."""
+    """The content of the model's own page."""
     test = model.metrics.get("test") or {}
     split = model.config.get("split") or {}
     return {
@@ -69,7 +69,7 @@ def page(model):
         "pairs": [(side, split["pairs"][side]) for side in ("train", *SIDES) if side in split.get("pairs", {})],
         "sides": [(side, figures) for side in SIDES if (figures := held_out(model, side))],
         "over_seeds": _over_seeds(model),
-        "reliability": [_with_interval(one) for one in test.get("reliability") or []],
+        "reliability": [_with_interval(row) for row in test.get("reliability") or []],
         "groups": [
             (kind, sorted(test[f"by_{kind}"].items())) for kind in ("system", "source") if test.get(f"by_{kind}")
         ],
@@ -80,11 +80,11 @@ def page(model):
 
 
 def _over_seeds(model):
-    """[(side, {mean, sd})] of the accuracies of several seeds, with their number; empty for one."""
+    """{n: number of seeds, sides: [(side, {mean, sd} of their accuracies)]}; None for a single seed."""
     spread = model.metrics.get("over_seeds") or {}
     accuracies = [(side, spread[side]["accuracy"]) for side in SIDES if spread.get(side, {}).get("accuracy")]
-    known = [(side, found) for side, found in accuracies if found.get("sd") is not None]
-    return {"n": len(model.config.get("seeds") or []), "sides": known} if known else None
+    sides = [(side, accuracy) for side, accuracy in accuracies if accuracy.get("sd") is not None]
+    return {"n": len(model.config.get("seeds") or []), "sides": sides} if sides else None
 
 
 def data(model):
@@ -102,23 +102,23 @@ def data(model):
     }
 
 
-def decisions(acts):
-    """Each act with its reasons, without the name of a person."""
+def decisions(history):
+    """Each decision with its reasons, without the name of a person."""
     return [
         {
-            "act": one.act,
-            "model": one.model.name,
-            "replaced": one.replaced.name if one.replaced else None,
-            "at": one.created_at,
-            "judged": one.reasons if one.act in (Decision.Act.PROMOTED, Decision.Act.KEPT) else None,
-            "forced": "forced_over" in one.reasons,
+            "act": decision.act,
+            "model": decision.model.name,
+            "replaced": decision.replaced.name if decision.replaced else None,
+            "at": decision.created_at,
+            "judged": decision.reasons if decision.act in (Decision.Act.PROMOTED, Decision.Act.KEPT) else None,
+            "forced": "forced_over" in decision.reasons,
         }
-        for one in acts
+        for decision in history
     ]
 
 
 def _block(block):
-    """An encoder block with what its encoder declares, where this host knows the encoder."""
+    """An encoder block with what its encoder declares; None where this code has no such encoder."""
     try:
         encoder = get_encoder(block["key"])
     except (ValueError, OSError):  # not in this code
@@ -126,6 +126,6 @@ def _block(block):
     return {**block, "licence": encoder.licence, "windows": encoder.windows, "kind": encoder.kind}
 
 
-def _with_interval(one):
-    low, high = wilson(one["accuracy"] * one["n"], one["n"])
-    return {**one, "low": low, "high": high}
+def _with_interval(row):
+    low, high = wilson(row["accuracy"] * row["n"], row["n"])
+    return {**row, "low": low, "high": high}

@@ -1,4 +1,4 @@
-"""Numbered, immutable exports: the file, its hash, and all it takes to make the same bytes again."""
+"""Numbered, immutable exports: the file, its hash, and everything needed to rebuild the same bytes."""
 
 import hashlib
 import tempfile
@@ -22,13 +22,13 @@ from scoring.stats.rebuilding import require_method
 from .pairs import PAIR_COLUMNS, PAIR_COLUMNS_2, PairJury, pair_rows
 
 METHOD, METHOD_VERSION = "release", 4
-COLUMNS = {  # what a release of each method version holds: an old one can always be written again
+COLUMNS = {  # by method version, so that an old release can always be rebuilt
     1: {"votes": VOTE_COLUMNS_1, "pairs": PAIR_COLUMNS_2},
     2: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS_2},
     3: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS},
     4: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
 }
-FILTERS = ("min_margin", "min_reward")  # in the config of a release only where they are set; see exports.PairJury
+FILTERS = ("min_margin", "min_reward")  # in the config of a release only where they are set; see pairs.PairJury
 
 
 def content_of(content, format, *, seq, study, config, excluded, version=METHOD_VERSION):
@@ -48,11 +48,11 @@ def content_of(content, format, *, seq, study, config, excluded, version=METHOD_
 
 
 def current_config(content, filters=None):
-    """What else than votes an export of this moment depends on. filters: {name of FILTERS: number or None}."""
+    """What an export made now depends on besides votes. filters: {name of FILTERS: number or None}."""
     filters = {name: value for name, value in (filters or {}).items() if value is not None}
     if content == "votes":
         if filters:
-            raise Refusal(f"{', '.join(filters)}: only pairs are filtered by what the model made of them, not votes.")
+            raise Refusal(f"{', '.join(filters)}: only pairs can be filtered by the model's rewards, not votes.")
         return {}
     model = RewardModel.live()
     if filters and not model:
@@ -69,8 +69,8 @@ def current_config(content, filters=None):
 
 
 def release(content, format="jsonl", study=None, filters=None):
-    """Write the votes or pairs of the whole ledger, or of one study, as the next release; of pairs perhaps only
-    those that pass the filters (see exports.PairJury)."""
+    """Write the votes or pairs of the whole ledger, or of one study, as the next release. Pairs may be limited to those
+    that pass the filters (see pairs.PairJury)."""
     ledger.catch_up()
     seq, config, excluded = ledger.head(), current_config(content, filters), Counter()
     with tempfile.NamedTemporaryFile() as file:
@@ -124,7 +124,7 @@ def _write_to(file, pieces):
 
 
 def release_new_pairs():
-    """The next release of all pairs, if decisive votes came since the last one; None otherwise."""
+    """The next release of all pairs, if there are decisive votes since the last one; None otherwise."""
     unfiltered = {f"config__{name}__isnull": True for name in FILTERS}
     last = Release.objects.filter(content="pairs", study=None, **unfiltered).order_by("-number").first()
     newer = Ledger.objects.filter(

@@ -1,4 +1,4 @@
-"""Training pairs as rows: the decisive votes on clips, with what the reward model made of them."""
+"""Training pairs as rows: the decisive votes on clips, with the reward model's margins and rewards."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ PAIR_COLUMNS = (*PAIR_COLUMNS_2, "probability", "chosen_reward", "rejected_rewar
 
 @dataclass(frozen=True)
 class PairJury:
-    """What the pairs of an export are judged by, and which of them are left out.
+    """The model that judges the pairs of an export, and the filters that leave pairs out.
 
     model: a RewardModel or None. last_reward: the id of the last reward that counts. temperature: of the model, None
-    where it was not measured; lapses {rate, temperature}: what holds in its stead, if anything. min_margin: a pair
-    whose margin, chosen minus rejected, is smaller is left out; 0 drops the pairs whose vote the model would not have
-    cast, less than 0 only the implausible ones, more also the close ones. min_reward: a pair whose chosen clip has a
-    smaller reward is left out.
+    where it was not measured; lapses {rate, temperature}: used instead of it, if there are any. min_margin: pairs whose
+    margin, chosen minus rejected, is smaller are left out: 0 leaves out the pairs for whose winner the model would not
+    have voted, a negative number only the implausible ones, a positive one also the close ones. min_reward: pairs whose
+    chosen clip has a smaller reward are left out.
     """
 
     model: object = None
@@ -37,7 +37,7 @@ class PairJury:
     min_reward: float | None = None
 
     def why_not(self, chosen_reward, margin):
-        """Why a pair of these is left out; None where it stays. A filter takes no pair that it cannot judge."""
+        """Why a pair with these is left out; None where it is not. A filter leaves out every pair it cannot judge."""
         for name, least, value in (
             ("min_margin", self.min_margin, margin),
             ("min_reward", self.min_reward, chosen_reward),
@@ -53,8 +53,8 @@ def pair_rows(seq, study=None, jury=None, excluded=None):
     """One row per decisive vote on clips, up to `seq`: {prompt, chosen, rejected, margin, ...} in ledger order.
 
     jury: a PairJury. margin: reward of the chosen minus that of the rejected clip; None where either has none.
-    probability: that the chosen is preferred, by the margin and held-out votes; None where that is not known.
-    excluded: a Counter that is filled with the votes left out, by reason.
+    probability: that the chosen clip is preferred, calibrated on held-out votes; None where that is not known.
+    excluded: a Counter, to which the votes left out are added, by reason.
     """
     jury = jury or PairJury()
     excluded = Counter() if excluded is None else excluded
@@ -87,9 +87,11 @@ def _with_clips(rows, jury, excluded):
         won, lost = ("a", "b") if row["preference"] == "A" else ("b", "a")
         chosen, rejected = clips[row[f"clip_{won}"]], clips[row[f"clip_{lost}"]]
         scores = rewards.get(chosen.pk), rewards.get(rejected.pk)
+        # Not `rounded`, which has no -0.0: old releases may have it, and are rebuilt to the same bytes.
         margin = None if None in scores else round(scores[0] - scores[1], 6)
         chosen_reward, rejected_reward = (None if score is None else round(score, 6) for score in scores)
-        if reason := jury.why_not(chosen_reward, margin):  # what is written decides: a reader filters to the same rows
+        # By the rounded numbers, so that a reader who filters gets the same rows.
+        if reason := jury.why_not(chosen_reward, margin):
             excluded[reason] += 1
             continue
         yield {

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from scoring.reward.checkpoints import BadCheckpoint, named_tensors, read_checkpoint
 from scoring.reward.weights import sha256_of
+from scoring.reward.whole_file import written_whole
 
 HIDDEN = (1024, 512, 256, 128)
 DROPOUT = 0.5
@@ -80,16 +81,10 @@ def load_head(path: str | os.PathLike) -> RankNetHead:
 
 def save_head(head: RankNetHead, path: str | os.PathLike, metadata: dict[str, str]) -> str:
     """Write weights and metadata as safetensors, all or nothing, and return the file's SHA-256 in hex."""
-    path = Path(path)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with written_whole(path) as unfinished:
         save_file(tensors, unfinished, metadata=metadata)
-        digest = sha256_of(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return digest
+        return sha256_of(unfinished)
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:

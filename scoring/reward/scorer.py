@@ -89,6 +89,11 @@ class Scorer:
         return np.concatenate(blocks, axis=1)
 
     @property
+    def reads_prompts(self) -> bool:
+        """Whether a prompt can change a reward."""
+        return any(encoder.kind == "text" for encoder in self.encoders)
+
+    @property
     def device(self) -> torch.device:
         """Where the head is; encoders choose for themselves, cuda where there is one."""
         return next(self.head.parameters()).device

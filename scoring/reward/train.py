@@ -6,8 +6,6 @@ sides that share nothing a split keeps apart (see splits), so that what is repor
 met. Not published: the loss for raters who sometimes toss a coin (see loss.LapsingRankNet), which is a choice.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ from torch import Tensor
 
 from scoring.metrics import preference
 from scoring.metrics.lapses import Lapses, calibrate, calibrated_loss, log_odds
-from scoring.reward import splits
+from scoring.reward import splits, training_checkpoint
 from scoring.reward.head import DROPOUT, HIDDEN, RankNetHead
 from scoring.reward.loss import STEP, LapsingRankNet, ranknet_loss
 from scoring.reward.splits import SIDES, Labels
@@ -29,10 +27,6 @@ from scoring.reward.splits import SIDES, Labels
 LEARNING_RATE, WITH_LAPSES = 1e-4, 3e-5  # as published; smaller steps make a smoother reward
 ROWS = 4096  # clips that are rewarded at once
 COMPARED = ("accuracy", "ece", "log_loss")  # over seeds
-
-
-class BadTrainingCheckpoint(ValueError):
-    """A file that this training cannot go on from; the message names the file and what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +111,8 @@ def train(
     progress: called with each epoch's entry of the history, those of a checkpoint included
 
     The same input, seeds and threads give the same head. Raises ValueError for no pairs, for labels that the split
-    needs and does not have, indices out of range, or numbers that are not finite; BadTrainingCheckpoint for a
-    checkpoint of other data or settings.
+    needs and does not have, indices out of range, or numbers that are not finite;
+    training_checkpoint.BadTrainingCheckpoint for a checkpoint of other data or settings.
     """
     x, a, b, t, w, prompt = _checked(features, pairs_a, pairs_b, target, prompt, weight)
     x = _used_blocks(x, blocks, use)
@@ -141,9 +135,9 @@ def train(
     if checkpoint is not None:
         settings = [seeds, list(hidden), dropout, learning_rate, weight_decay, batch_size, lapses, patience, min_delta]
         settings.append(threads)
-        fingerprint = _fingerprint([x.numpy(), a, b, t, w, side], settings)
+        fingerprint = training_checkpoint.fingerprint_of([x.numpy(), a, b, t, w, side], settings)
         if Path(checkpoint).exists():
-            runs, winner, at = _read_checkpoint(checkpoint, fingerprint)
+            runs, winner, at = training_checkpoint.read(checkpoint, fingerprint)
             if progress:
                 for run in [*runs, at] if at else runs:
                     for entry in run["history"]:
@@ -218,7 +212,7 @@ def train(
                         "best_epoch": best_epoch,
                         "best_state": best_state,
                     }
-                    _write_checkpoint(checkpoint, fingerprint, note, runs, winner, at_this_epoch)
+                    training_checkpoint.write(checkpoint, fingerprint, note, runs, winner, at_this_epoch)
                 if progress:
                     progress(entry)
 
@@ -238,7 +232,7 @@ def train(
             if winner is None or best_loss < winner["best_loss"]:
                 winner = {"seed": seed, "best_epoch": best_epoch, "best_loss": best_loss, "best_state": best_state}
             if checkpoint is not None:
-                _write_checkpoint(checkpoint, fingerprint, note, runs, winner, None)
+                training_checkpoint.write(checkpoint, fingerprint, note, runs, winner, None)
 
         head = RankNetHead(x.shape[1], hidden, dropout)
         head.load_state_dict(winner["best_state"])
@@ -321,57 +315,6 @@ def _mean_and_sd(values: list[float | None]) -> dict[str, float | None]:
     if None in values:
         return {"mean": None, "sd": None}
     return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
-
-
-# ---- checkpoints --------------------------------------------------------------------------------------
-
-
-def _fingerprint(arrays: list[np.ndarray], settings: list) -> str:
-    """One hash over all that the head depends on."""
-    digest = hashlib.sha256(json.dumps([settings, torch.__version__]).encode())
-    for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
-    return digest.hexdigest()
-
-
-def noted_in(checkpoint: str | os.PathLike | None) -> dict | None:
-    """The note that the training of this checkpoint was called with; None where there is no such file (yet)."""
-    if checkpoint is None or not Path(checkpoint).exists():
-        return None
-    return _load_checkpoint(checkpoint)["note"]
-
-
-def _write_checkpoint(path, fingerprint, note, runs, winner, at) -> None:
-    """All or nothing: a process killed while it writes leaves the checkpoint of the epoch before."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        content = {"fingerprint": fingerprint, "note": note, "runs": runs, "winner": winner, "at": at}
-        torch.save(content, unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _read_checkpoint(path, fingerprint) -> tuple[list[dict], dict | None, dict | None]:
-    saved = _load_checkpoint(path)
-    if saved["fingerprint"] != fingerprint:
-        raise BadTrainingCheckpoint(
-            f"{path}: of a training on other votes, features or settings; start with the same ones, or delete it"
-        )
-    return saved["runs"], saved["winner"], saved["at"]
-
-
-def _load_checkpoint(path) -> dict:
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
-        raise BadTrainingCheckpoint(f"{path}: not a checkpoint of a training ({type(error).__name__})") from error
-    if not isinstance(saved, dict) or saved.keys() != {"fingerprint", "note", "runs", "winner", "at"}:
-        raise BadTrainingCheckpoint(f"{path}: not a checkpoint of a training")
-    return saved
 
 
 # ---- the input ----------------------------------------------------------------------------------------

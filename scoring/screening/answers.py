@@ -1,4 +1,4 @@
-"""What each rater of a study has answered and not taken back, for the screen to judge."""
+"""The standing votes of each rater of a study, for the screening."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +10,7 @@ from annotations.models import Flag, Vote
 from arena.models import Battle
 from arena.serving import progress
 
-SILENT = timedelta(days=1)  # who has answered nothing for so long has finished
+SILENT = timedelta(days=1)  # a rater who has not answered for so long counts as finished
 
 
 @dataclass
@@ -45,7 +45,7 @@ def standing(study, seq):
 
 
 def systems_of(raters):
-    """The ids of the systems that these raters voted on, sorted."""
+    """The sorted ids of the systems that these raters voted on."""
     battles = [vote.battle for answers in raters for vote in answers.ranked]
     return sorted({pk for battle in battles for pk in (battle.system_a_id, battle.system_b_id)})
 
@@ -53,7 +53,7 @@ def systems_of(raters):
 def rater_votes(answers, systems):
     """The Answers as arrays; a system's index is its place in `systems`."""
     index = {pk: position for position, pk in enumerate(systems)}
-    ranked, attention = answers.ranked, answers.of(Battle.Kind.GOLD, Battle.Kind.TRAP)
+    ranked, checks = answers.ranked, answers.of(Battle.Kind.GOLD, Battle.Kind.TRAP)
     repeats = repeats_of(answers)
     times = [
         np.nan if None in (vote.opened_ms, vote.decided_ms) else vote.decided_ms - vote.opened_ms for vote in ranked
@@ -62,15 +62,15 @@ def rater_votes(answers, systems):
         a=np.array([index[vote.battle.system_a_id] for vote in ranked], dtype=int),
         b=np.array([index[vote.battle.system_b_id] for vote in ranked], dtype=int),
         preference=np.array([vote.preference for vote in ranked], dtype=str),
-        gold_passed=np.array([vote.preference == vote.battle.expected for vote in attention]) if attention else None,
-        repeat_first=np.array([before for before, _ in repeats]) if repeats else None,
-        repeat_second=np.array([again for _, again in repeats]) if repeats else None,
+        gold_passed=np.array([vote.preference == vote.battle.expected for vote in checks]) if checks else None,
+        repeat_first=np.array([first for first, _ in repeats]) if repeats else None,
+        repeat_second=np.array([second for _, second in repeats]) if repeats else None,
         decision_ms=np.array(times, dtype=float) if np.isfinite(times).any() else None,
     )
 
 
 def repeats_of(answers):
-    """(first answer, second answer) of every repeat whose first hearing stands."""
+    """(first answer, second answer) of every repeat whose first answer still stands."""
     first = {vote.battle_id: vote.preference for vote in answers.ranked}
     return [
         (first[vote.battle.repeats_id], vote.preference)
@@ -80,12 +80,12 @@ def repeats_of(answers):
 
 
 def is_over(answers, study, now):
-    """The study has ended, or the rater has long been silent."""
+    """Whether the study has ended, or the rater has not answered for SILENT."""
     return not study.accepts_battles or answers.votes[-1].received_at < now - SILENT
 
 
 def is_through(answers, study):
-    """The rater has done all there is for them, checks included; `progress` is asked only near the end."""
+    """Whether the rater has answered everything, checks included; `progress` is computed only near the end."""
     ends = [study.battles_per_rater, study.blocks and study.blocks * study.block_length]
     if not any(end and len(answers.ranked) >= end for end in ends):
         return False

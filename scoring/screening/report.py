@@ -1,4 +1,5 @@
-"""The report on a study's raters: how many passed which rule, how well they agree with each other and themselves."""
+"""The report on a study's raters: how many were flagged by which rule, and how well they agree with each other and with
+themselves."""
 
 from django.db.models import Count
 
@@ -10,7 +11,7 @@ from .answers import repeats_of
 
 
 def findings(study, raters, screen, version):
-    """How many raters have which result, and how many have been flagged by which rule."""
+    """The number of raters with each result, and of those flagged by each rule."""
     results = Screening.objects.filter(
         study=study, screen=screen, version=version, rater__in=[answers.rater.pk for answers in raters]
     )
@@ -33,22 +34,22 @@ def agreement(raters):
         [number for number, _ in ranked],
     )
     repeats = [(*pair, number) for number, answers in enumerate(raters) for pair in repeats_of(answers)]
-    before, again, by = zip(*repeats, strict=True) if repeats else ([], [], [])
+    first, second, rater = zip(*repeats, strict=True) if repeats else ([], [], [])
     return {
         "krippendorff_alpha": _consensus(quality.krippendorff(*heard)),
         "inter_rater": _consensus(quality.inter_rater(*heard)),
-        "intra_rater": _consensus(quality.intra_rater(before, again, by)),
+        "intra_rater": _consensus(quality.intra_rater(first, second, rater)),
     }
 
 
 def no_agreement(reason):
-    """What `agreement` gives where it cannot be computed."""
+    """The result of `agreement` where it cannot be computed."""
     unknown = _consensus(quality.Consensus(None, None, 0, 0, reason))
     return dict.fromkeys(("krippendorff_alpha", "inter_rater", "intra_rater"), unknown)
 
 
-def _consensus(found):
-    low, high = found.interval or (None, None)
-    figures = {"value": found.value, "low": low, "high": high}
+def _consensus(consensus):
+    low, high = consensus.interval or (None, None)
+    figures = {"value": consensus.value, "low": low, "high": high}
     rounded = {name: None if figure is None else round(figure, 4) for name, figure in figures.items()}
-    return {**rounded, "n": found.n, "n_raters": found.n_raters, "reason": found.reason}
+    return {**rounded, "n": consensus.n, "n_raters": consensus.n_raters, "reason": consensus.reason}

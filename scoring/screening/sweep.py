@@ -1,11 +1,12 @@
-"""Judge the raters of a study against its board: rows to `annotations.quality`, and what it finds to flags.
+"""Screen the raters of a study against its board: their votes are judged by `annotations.quality`, and its verdicts
+become flags.
 
-Nothing is deleted. A rule that has once fired on a rater goes on holding for what they answer later, and keeps them out
-of the board that others are judged by, unless a person has cleared them; whom a person has cleared is judged no more.
-A rule that cannot be computed finds `unknown`, and excludes nobody.
+Nothing is deleted. A rule that has once fired on a rater also holds for their later answers, and keeps them out of the
+board that others are judged by, unless a person has cleared them; a cleared rater is not judged again. A rule that
+cannot be computed gives `unknown`, and excludes nobody.
 
-One worker at a time screens a study. What it finds is written for some raters at a time, so that votes wait for
-moments only; the report comes last, and without one the study is due again.
+One worker at a time screens a study. The verdicts are stored for some raters at a time, so that votes wait only for
+moments; the report is stored last, and without one the study is due again.
 """
 
 import logging
@@ -34,30 +35,30 @@ from .answers import SILENT, Answers, is_over, is_through, rater_votes, standing
 logger = logging.getLogger(__name__)
 
 VERSION = 1
-SCREEN, AGREEMENT = "quality", "agreement"  # what rings if it does not run
+SCREEN, AGREEMENT = "quality", "agreement"  # names of the alarms
 EVERY = timedelta(seconds=60)
-COST = 20  # a screening that takes a minute runs every twenty
+COST = 20  # a screening that takes a minute runs every 20 minutes
 AFTER_OUTAGE = timedelta(minutes=10)
-NOTICEABLE = 0.02  # a skill that moved by less is not written down again
-MOVED = 0.1  # logits; while no rating has moved by more, raters without new votes are not judged again
+NOTICEABLE = 0.02  # a skill that changed by less is not stored again
+MOVED = 0.1  # logits; unless a rating has moved by more, raters without new votes are not judged again
 AT_ONCE = 500  # raters whose rows are locked together
 IDENTITY = ["rater", "study", "screen", "version"]
 
 
 def screening_is_due(study, now=None):
-    """Whether there is something new to judge, and enough time has gone by since the last report."""
+    """Whether there is something new to judge, and enough time has passed since the last report."""
     now = now or timezone.now()
     last = study.quality_reports.order_by("-pk").first()
     if last and now - last.created_at < _pause(last):
         return False
     judged = _last_judged(study)
     votes = Ledger.objects.filter(study=study, seq__isnull=False, vote__rater__isnull=False)
-    return votes.filter(seq__gt=judged.ledger_seq if judged else 0).exists() or _owed_a_look(study, now).exists()
+    return votes.filter(seq__gt=judged.ledger_seq if judged else 0).exists() or _to_judge_at_end(study, now).exists()
 
 
 def screen_study(study, now=None, only_if_due=False):
     """Judge the raters of the study on their votes so far. Returns the QualityReport; None before there are votes,
-    while another worker is at it, or, with `only_if_due`, where another has just done so."""
+    while another worker screens the study, or, with `only_if_due`, where another has just done so."""
     with held_over_transactions(Lock.SCREENING, study) as alone:
         if not alone or (only_if_due and not screening_is_due(study, now)):
             return None
@@ -75,8 +76,8 @@ def _last_judged(study):
     return study.quality_reports.exclude(report__has_key="outage").order_by("-pk").first()
 
 
-def _owed_a_look(study, now):
-    """The screenings of raters who have finished without a vote to tell, and had no look at the end."""
+def _to_judge_at_end(study, now):
+    """The screenings of raters who have finished, which no new vote shows, and who were not yet judged at the end."""
     waiting = _screenings(study).filter(result=Screening.Result.PASS, looked_at_end=False)
     if not study.accepts_battles:
         return waiting
@@ -92,7 +93,7 @@ def _screen(study, now):
     raters = standing(study, seq)
     try:
         board = _judge_and_write(study, seq, raters, now)
-    except Exception as error:  # whatever breaks: a study must not look as if nothing had been found in it
+    except Exception as error:  # any failure: the study must not look as if its raters had passed
         logger.exception("the screen %s does not run", SCREEN)
         return _outage(study, seq, raters, error, now)
     report = {
@@ -107,18 +108,18 @@ def _screen(study, now):
 def _agreement(study, raters, now):
     try:
         return quality_report.agreement(raters)
-    except Exception as error:  # whatever breaks: the verdicts stand, and what is missing has a reason
+    except Exception as error:  # any failure: the verdicts stand, and the report says what is missing
         logger.exception("the agreement of %s cannot be computed", study.slug)
         raise_alarm(study, AGREEMENT, f"The agreement of raters cannot be computed: {error}", {}, now)
         return quality_report.no_agreement(str(error))
 
 
 def _outage(study, seq, raters, error, now):
-    """The rules do not run: everybody's result is `unknown`, nobody is flagged, and an alarm rings. What was known
-    (how many votes had been looked at, whether the look at the end was taken) stays."""
+    """The rules do not run: everybody's result becomes `unknown`, nobody is flagged, and an alarm is raised. The number
+    of votes judged before, and whether a rater was judged at the end, are kept."""
     raise_alarm(study, SCREEN, f"The screen does not run: {error}", {}, now)
     unknown = [
-        _Found(answers, _row(study, answers, Screening.Result.UNKNOWN, now, {"reason": str(error)}))
+        _Outcome(answers, _row(study, answers, Screening.Result.UNKNOWN, now, {"reason": str(error)}))
         for answers in raters
     ]
     _write(study, unknown, now, ["result", "detail", "at"])
@@ -129,8 +130,8 @@ def _outage(study, seq, raters, error, now):
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A rater's new Screening, and the (rule, version): detail that hold for all their votes."""
+class _Outcome:
+    """A rater's new Screening, and the flags {(rule, version): detail} for all their votes."""
 
     answers: Answers
     row: Screening
@@ -138,42 +139,42 @@ class _Found:
 
 
 def _judge_and_write(study, seq, raters, now):
-    """Judge those of whom there is something new to say. Returns {system id: rating}, the board by which all have been
-    judged; empty where there is none to judge by."""
+    """Judge the raters about whom something is new. Returns {system id: rating}, the board by which all have been
+    judged; empty where there is none yet."""
     systems = systems_of(raters)
     evidence = [rater_votes(answers, systems) for answers in raters]
     if not any(preference in inputs.CREDIT_TO_A for votes in evidence for preference in votes.preference):
         return {}
     rows = {row.rater_id: row for row in _screenings(study)}
     cleared, flags = _cleared(study), _standing_flags(study)
-    before = _last_judged(study)
-    before = before.report["board"] if before else {}
+    last = _last_judged(study)
+    last_board = last.report["board"] if last else {}
     flagged = np.array([answers.rater.pk in flags for answers in raters])
-    free = np.array([answers.rater.pk in cleared for answers in raters])
-    moved = _has_moved(before, systems, _board(evidence, len(systems), flagged))
+    is_cleared = np.array([answers.rater.pk in cleared for answers in raters])
+    moved = _has_moved(last_board, systems, _board(evidence, len(systems), flagged))
     changed = [
-        _is_new(rows.get(answers.rater.pk), answers, caught, pardoned)
-        for answers, caught, pardoned in zip(raters, flagged, free, strict=True)
+        _is_new(rows.get(answers.rater.pk), answers, is_flagged, pardoned)
+        for answers, is_flagged, pardoned in zip(raters, flagged, is_cleared, strict=True)
     ]
     finished = np.array(
         [_has_just_finished(rows, answers, study, new, now) for answers, new in zip(raters, changed, strict=True)]
     )
-    judged = ~free & ~flagged & (np.array(changed) | finished | moved)
+    judged = ~is_cleared & ~flagged & (np.array(changed) | finished | moved)
     screened = quality.screen(
         evidence, len(systems), _fit, l2=board_method.CONFIG["l2"], finished=finished, flagged=flagged, judged=judged
     )
-    found = [
-        _found(study, answers, verdict, rows.get(answers.rater.pk), flags.get(answers.rater.pk, {}), done, now)
+    outcomes = [
+        _outcome(study, answers, verdict, rows.get(answers.rater.pk), flags.get(answers.rater.pk, {}), done, now)
         for answers, verdict, done, new in zip(raters, screened.verdicts, finished, changed, strict=True)
         if new or (verdict and verdict is not quality.FLAGGED_BEFORE)
     ]
-    _write(study, found, now, ["result", "detail", "at", "n_votes", "looked_at_end"])
+    _write(study, outcomes, now, ["result", "detail", "at", "n_votes", "looked_at_end"])
     _screenings(study).exclude(rater__in=[answers.rater.pk for answers in raters]).update(
         result=Screening.Result.UNKNOWN, at=now
     )
     _write_reliability(study, seq, raters, evidence, screened.own, now)
     ratings = dict(zip(map(str, systems), np.round(screened.theta, 3).tolist(), strict=True))
-    return ratings if moved else before
+    return ratings if moved else last_board
 
 
 def _screenings(study):
@@ -186,7 +187,7 @@ def _cleared(study):
 
 
 def _standing_flags(study):
-    """{rater: {(rule, version): detail}} of those whom a quality rule has flagged and no person cleared."""
+    """{rater: {(rule, version): detail}} of the raters whom a quality rule has flagged and nobody has cleared."""
     flags = Flag.objects.filter(vote__battle__study=study, rule__in=board_method.QUALITY_RULES)
     one_each = flags.order_by("vote__rater", "rule", "rule_version", "pk").distinct(
         "vote__rater", "rule", "rule_version"
@@ -199,7 +200,7 @@ def _standing_flags(study):
 
 
 def _is_new(row, answers, flagged, cleared):
-    """Whether the rater's votes, or what is known of them, are not those of the last time."""
+    """Whether the rater's votes, or what is known of the rater, have changed since the last screening."""
     if not row or row.n_votes != len(answers.votes) or row.result == Screening.Result.UNKNOWN:
         return True
     if cleared:
@@ -208,18 +209,19 @@ def _is_new(row, answers, flagged, cleared):
 
 
 def _has_just_finished(rows, answers, study, new, now):
-    """Whether the rules may take their one look at the end. It is one look, or its chance of error is not one."""
+    """Whether the rules that judge a rater once, at the end, may do so now. They judge only once, or they would err
+    more often than they promise."""
     row = rows.get(answers.rater.pk)
     if row and row.looked_at_end:
         return False
     return is_over(answers, study, now) or (new and is_through(answers, study))
 
 
-def _has_moved(before, systems, theta):
-    """Whether the board is not the one by which everybody was last judged."""
-    if before.keys() != set(map(str, systems)):
+def _has_moved(last_board, systems, theta):
+    """Whether the board has moved since everybody was last judged by it."""
+    if last_board.keys() != set(map(str, systems)):
         return True
-    return bool(np.abs(theta - [before[str(pk)] for pk in systems]).max() > MOVED)
+    return bool(np.abs(theta - [last_board[str(pk)] for pk in systems]).max() > MOVED)
 
 
 def _board(evidence, n_systems, flagged):
@@ -232,23 +234,23 @@ def _fit(a, b, outcome, n_systems):
     return bradley_terry.fit(a, b, outcome, n_systems, l2=board_method.CONFIG["l2"]).theta
 
 
-def _found(study, answers, verdict, row, flags, finished, now):
+def _outcome(study, answers, verdict, row, flags, finished, now):
     looked = bool(row and row.looked_at_end)
-    if verdict is None:  # a person has cleared them: there is no look left to take
+    if verdict is None:  # a person has cleared them: they are not judged again
         reason = {"reason": "cleared by a person"}
-        return _Found(answers, _row(study, answers, Screening.Result.PASS, now, reason, looked=True))
+        return _Outcome(answers, _row(study, answers, Screening.Result.PASS, now, reason, looked=True))
     if verdict is quality.FLAGGED_BEFORE:
         detail = row.detail if row and row.result == Screening.Result.FAIL else {"reason": verdict.reason}
-        return _Found(answers, _row(study, answers, verdict.result, now, detail, looked), flags)
+        return _Outcome(answers, _row(study, answers, verdict.result, now, detail, looked), flags)
     detail = {
         "reason": verdict.reason,
-        "log_e": {rule: round(found.log_e, 3) for rule, found in verdict.evidence.items()},
+        "log_e": {rule: round(evidence.log_e, 3) for rule, evidence in verdict.evidence.items()},
     }
     rules = {
         (fired.rule, fired.version): {"e": round(fired.e, 3), "p": fired.p, **fired.detail} for fired in verdict.rules
     }
     looked = looked or bool(finished and verdict.result != Screening.Result.UNKNOWN)
-    return _Found(answers, _row(study, answers, verdict.result, now, detail, looked), rules)
+    return _Outcome(answers, _row(study, answers, verdict.result, now, detail, looked), rules)
 
 
 def _row(study, answers, result, now, detail, looked=False):
@@ -261,33 +263,33 @@ def _row(study, answers, result, now, detail, looked=False):
 # ---- writing ------------------------------------------------------------------------------------------
 
 
-def _write(study, found, now, fields):
-    """Write screenings and flags, some raters at a time."""
-    for start in range(0, len(found), AT_ONCE):
-        _write_some(study, found[start : start + AT_ONCE], now, fields)
+def _write(study, outcomes, now, fields):
+    """Store screenings and flags, some raters at a time."""
+    for start in range(0, len(outcomes), AT_ONCE):
+        _write_some(study, outcomes[start : start + AT_ONCE], now, fields)
 
 
 @transaction.atomic
-def _write_some(study, found, now, fields):
-    """Their rows are locked, so that a withdrawal or a person's word comes before, and counts, or after."""
+def _write_some(study, outcomes, now, fields):
+    """The raters' rows are locked: a withdrawal, or a person's clearing, comes either before, and counts, or after."""
     raters = Rater.objects.select_for_update(no_key=True).filter(
-        pk__in=[one.row.rater_id for one in found], withdrawn_at__isnull=True
+        pk__in=[outcome.row.rater_id for outcome in outcomes], withdrawn_at__isnull=True
     )
-    here = set(raters.order_by("pk").values_list("pk", flat=True))
+    locked = set(raters.order_by("pk").values_list("pk", flat=True))
     cleared = _cleared(study)
-    found = [one for one in found if one.row.rater_id in here]
+    outcomes = [outcome for outcome in outcomes if outcome.row.rater_id in locked]
     Screening.objects.bulk_create(
-        [one.row for one in found], update_conflicts=True, unique_fields=IDENTITY, update_fields=fields
+        [outcome.row for outcome in outcomes], update_conflicts=True, unique_fields=IDENTITY, update_fields=fields
     )
-    for one in found:
-        if one.rules and one.row.rater_id not in cleared:
-            votes = [vote.pk for vote in one.answers.votes]
-            for (rule, version), detail in one.rules.items():
+    for outcome in outcomes:
+        if outcome.rules and outcome.row.rater_id not in cleared:
+            votes = [vote.pk for vote in outcome.answers.votes]
+            for (rule, version), detail in outcome.rules.items():
                 flag_votes(votes, rule, version, detail, now)
 
 
 def _write_reliability(study, seq, raters, evidence, own, now):
-    """Write down every rater's skill, by the board without them, that is new or has moved noticeably."""
+    """Store the skill of every rater, measured by the board without them, where it is new or has changed noticeably."""
     skills = quality.reliability(
         *(np.concatenate([getattr(votes, name) for votes in evidence]) for name in ("a", "b", "preference")),
         np.repeat(np.arange(len(raters)), [len(votes.preference) for votes in evidence]),

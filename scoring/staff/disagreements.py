@@ -1,9 +1,9 @@
-"""Where people and the live model disagree most, and what staff does about it.
+"""Where people and the live model disagree most, and what staff can do about it.
 
-All decisive votes on the same two clips of a study are one row. The model's probability is calibrated: of rewards
-without the biases of its last anchor fit there, and read with lapses where the model has them; no temperature is
-applied where it has none. The votes are those of the last edition, and beside them those on clip pairs that were served
-again, which are on no board.
+All decisive votes on the same two clips of a study make one row. The model's probability is calibrated: its rewards are
+corrected by the biases of its last anchor fit in the study, and lapses are applied where the model has them; without
+them, no temperature is applied. The votes are those of the last edition and those on clip pairs that were served again,
+which are on no board.
 """
 
 from collections import Counter
@@ -22,14 +22,16 @@ from scoring.boards.page import find_edition
 from scoring.models import RewardModel, TrainingMark
 from scoring.registry.calibration import calibration_of
 from scoring.stats.head_to_head import Z, pool, surprise
+from scoring.stats.rounding import rounded
 
 
 def queue(studies, system=None):
     """[row], the most surprising first, of the clip pairs whose winner the live model gave less than an even chance;
-    system: a name, of pairs that it is in. Without a live model there is none.
+    system: only pairs with the system of that name. Empty without a live model.
 
-    The order is that of `head_to_head.surprise`: for one vote that of the winner's probability, lowest first; votes
-    that agree add up, split ones cancel, and a pair on which listeners are evenly split has no winner and no row.
+    The order is that of `head_to_head.surprise`: with one vote per pair, by the winner's probability, the lowest first.
+    Votes that agree add up, opposite votes cancel, and a pair on which listeners are evenly split has no winner and no
+    row.
     """
     model = RewardModel.live()
     rows = [row for study in studies for row in (_of_study(study, model) if model else [])]
@@ -39,7 +41,7 @@ def queue(studies, system=None):
 
 
 def with_clips(rows):
-    """The rows with their prompt, and what was asked for and marked: for those that are shown."""
+    """The rows that are shown, each with its prompt, its requests to be served again and its mark."""
     prompts = Clip.objects.select_related("prompt").in_bulk({pk for row in rows for pk in row["clips"]})
     studies = {row["study"] for row in rows}
     clips = {pk for row in rows for pk in row["clips"]}
@@ -63,16 +65,16 @@ def with_clips(rows):
 
 
 def _again(studies, clips):
-    """{(study, low, high): {wanted, left, served, answered}}: all that was ever asked for on these clips."""
-    found = {}
-    for one in Again.objects.filter(study__slug__in=studies, clip_low__in=clips).select_related("study"):
-        row = found.setdefault((one.study.slug, one.clip_low_id, one.clip_high_id), Counter())
-        row.update(wanted=one.wanted, left=one.left)
+    """{(study, low, high): {wanted, left, served, answered}}: the sums over all requests to serve these clips again."""
+    sums = {}
+    for request in Again.objects.filter(study__slug__in=studies, clip_low__in=clips).select_related("study"):
+        row = sums.setdefault((request.study.slug, request.clip_low_id, request.clip_high_id), Counter())
+        row.update(wanted=request.wanted, left=request.left)
     battles = Battle.objects.filter(policy=Battle.AGAIN, study__slug__in=studies, clip_a__in=clips, clip_b__in=clips)
     counts = battles.order_by().values_list("study__slug", "clip_a", "clip_b")
     for study, a, b, served, answered in counts.annotate(n=Count("pk"), voted=Count("pk", Q(close_reason="voted"))):
-        found.setdefault((study, *sorted((a, b))), Counter()).update(served=served, answered=answered)
-    return {key: {name: row[name] for name in ("wanted", "left", "served", "answered")} for key, row in found.items()}
+        sums.setdefault((study, *sorted((a, b))), Counter()).update(served=served, answered=answered)
+    return {key: {name: row[name] for name in ("wanted", "left", "served", "answered")} for key, row in sums.items()}
 
 
 def _of_study(study, model):
@@ -88,14 +90,14 @@ def _of_study(study, model):
     unseen = np.bincount(pooled.of[is_unseen[usable]], minlength=len(pooled.pairs))
     systems = _systems(votes, usable, pooled)
     margin, half = _corrected(study, model, rewards, pooled.pairs, systems)
-    read = calibration_of(model).log_odds_of_corrected
+    log_odds = calibration_of(model).log_odds_of_corrected
     low_leads = pooled.low_won > pooled.high_won
     disagree = (pooled.low_won != pooled.high_won) & (np.where(low_leads, margin, -margin) < 0)
     rows = []
     for place in np.flatnonzero(disagree):
         won = int(pooled.low_won[place]), int(pooled.high_won[place])
         sides = [
-            {"clip": clip, "system": system, "votes": n, "reward": round(rewards[clip], 6)}
+            {"clip": clip, "system": system, "votes": n, "reward": rounded(rewards[clip])}
             for clip, system, n in zip(pooled.pairs[place].tolist(), systems[place].tolist(), won, strict=True)
         ]
         winner, loser = sides if low_leads[place] else sides[::-1]
@@ -107,8 +109,8 @@ def _of_study(study, model):
                 "loser": loser,
                 "ties": int(pooled.ties[place]),
                 "unseen": int(unseen[place]),
-                **_probability(read, -abs(margin[place]), None if half is None else half[place]),
-                "surprise": round(float(surprise(max(won), min(won), read(-abs(margin[place])))), 6),
+                **_probability(log_odds, -abs(margin[place]), None if half is None else half[place]),
+                "surprise": rounded(surprise(max(won), min(won), log_odds(-abs(margin[place])))),
             }
         )
     return rows
@@ -122,8 +124,8 @@ def _systems(votes, usable, pooled):
 
 
 def _corrected(study, model, rewards, pairs, systems):
-    """(float [P], by how much more reward the first clip leads without the biases; [P], half the width of its 95 %
-    interval as far as these are unsure, None without anchors). systems: names [P, 2]."""
+    """(float [P], margins of the first clips, corrected by the biases; [P], half the widths of their 95 % intervals,
+    which come from the biases' standard errors; None without an anchor fit). systems: names [P, 2]."""
     fit = study.anchor_fits.newest_of(model)
     biases = list(fit.biases.select_related("system")) if fit else []
 
@@ -136,27 +138,29 @@ def _corrected(study, model, rewards, pairs, systems):
     return score[:, 0] - score[:, 1], Z * np.hypot(stderr[:, 0], stderr[:, 1]) if fit else None
 
 
-def _probability(read, margin, half):
-    """{probability, low, high}; read: a margin's log-odds, which rise with it, so that ends stay ends."""
+def _probability(log_odds, margin, half):
+    """{probability, low, high}; log_odds: a function of the margin that rises with it, so that the ends of the interval
+    stay its ends."""
     ends = (None, None) if half is None else (margin - half, margin + half)
     figures = zip(("probability", "low", "high"), (margin, *ends), strict=True)
-    return {name: None if value is None else round(float(expit(read(value))), 6) for name, value in figures}
+    return {name: None if value is None else rounded(expit(log_odds(value))) for name, value in figures}
 
 
 def find_pair(slug, clips):
-    """(study, (low, high)) of what a form names; clips: two ids. NotFound where they cannot meet."""
+    """(study, (low, high)) named by a form; clips: two ids. NotFound unless they share a prompt and are of two systems
+    of the study."""
     study = Study.objects.filter(slug=slug).first()
-    found = Clip.objects.filter(pk__in=clips, system__studies=study).values_list("pk", "prompt", "system")
-    if not study or len({prompt for _, prompt, _ in found}) != 1 or len({system for *_, system in found}) != 2:
+    rows = Clip.objects.filter(pk__in=clips, system__studies=study).values_list("pk", "prompt", "system")
+    if not study or len({prompt for _, prompt, _ in rows}) != 1 or len({system for *_, system in rows}) != 2:
         raise NotFound(f"{slug} has no such pair of clips.")
     return study, tuple(sorted(clips))
 
 
 @transaction.atomic
 def mark(study, clips, by, weight=TrainingMark.WEIGHT, now=None):
-    """Let the votes on two clips weigh so many times as much in every training set from now on; 1 takes it back."""
+    """Multiply the weight of votes on two clips by `weight` in every later training set; 1 takes a mark back."""
     if not 0 < weight <= 10:
-        raise Refusal(f"weight is {weight}; it is above 0 and at most 10.")
+        raise Refusal(f"weight is {weight}; it must be above 0 and at most 10.")
     hold(Lock.TRAINING_MARKS)  # so that ids become visible in their order: a training names the last it saw
     low, high = sorted(clips)
     return TrainingMark.objects.create(

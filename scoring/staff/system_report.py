@@ -1,7 +1,7 @@
-"""A system as its makers would ask for it, for staff alone: its rating and how it came, whom it beat and on what, what
-listeners said of its clips, and what the live model makes of them.
+"""The report on a system, for staff alone: its rating and its history, its results against each opponent and on each
+prompt, what listeners said about its clips, and their rewards under the live model.
 
-Votes are those of the study's last edition, up to its place in the ledger. Of listeners there is what they said, never
+Votes are those of the study's last edition, up to its place in the ledger. The report holds what listeners said, never
 who they are.
 """
 
@@ -24,10 +24,10 @@ from scoring.stats.bradley_terry.results import reach
 from scoring.stats.head_to_head import PRIOR_VOTES, Tally, excess, histogram, tallies, votes_to_separate
 from scoring.stats.rounding import rounded
 
-MOST_EDITIONS = 200  # of the history, evenly spread, the first and the last among them
+MOST_EDITIONS = 200  # of the history, evenly spread, with the first and the last
 OUTCOMES = {1.0: "won", 0.0: "lost", 0.5: "tied", BOTH_BAD: "both_bad"}
 COUNTS = ("n", "wins", "losses", "ties", "both_bad", "share", "low", "high")
-TABLES = {  # and their columns
+TABLES = {  # with their columns
     "history": ("edition", "created_at", "rating", "low", "high", "group", "n"),
     "neighbours": ("place", "system", "difference", "low", "high", "n", "still_needed"),
     "opponents": ("opponent", *COUNTS, "expected"),
@@ -41,53 +41,55 @@ TABLES = {  # and their columns
 
 def find_system(study, name):
     """The system of that name, if it is or was in the study."""
-    known = Q(studies=study) | Q(ratings__edition__study=study)
-    system = System.objects.filter(known, name=name).distinct().first()
+    in_study = Q(studies=study) | Q(ratings__edition__study=study)
+    system = System.objects.filter(in_study, name=name).distinct().first()
     if not system:
         raise NotFound(f"{study.slug} has no system {name!r}.")
     return system
 
 
 def report(study, system, with_comments):
-    """Everything, as plain JSON: single figures, and TABLES, each a list of rows with the same columns.
+    """The report as plain JSON: single figures, and TABLES, each a list of rows with the same columns.
 
-    with_comments: whether listeners' own words are in it; else `comments` is None. What is not known is None.
+    with_comments: include listeners' own words; else `comments` is None. What is not known is None.
     """
     edition = find_edition(study)
     model = RewardModel.live()
-    mine = _Mine(study, system, edition)
+    results = _Results(study, system, edition)
     rewards = _rewards(study, system, model)
-    said = _votes_said(study, system, edition)
+    votes = _votes_with_words(study, system, edition)
     return {
         "study": study.slug,
         "system": system.name,
         "edition": _edition(edition),
-        "rating": mine.rating(),
-        "total": _figures(Tally.of(mine.credit)),
+        "rating": results.rating(),
+        "total": _figures(Tally.of(results.credit)),
         "history": _history(study, system),
-        "opponents": mine.opponents(),
+        "opponents": results.opponents(),
         "prior_votes": PRIOR_VOTES,
-        "prompts": mine.prompts(),
-        "clips": mine.clips(rewards),
+        "prompts": results.prompts(),
+        "clips": results.clips(rewards),
         "reward_model": model.name if model else None,
         "rewards": _reward_summary(study, system, model),
         "reward_bins": [
             {"low": _round(low), "high": _round(high), "n": n} for low, high, n in histogram(list(rewards.values()))
         ],
         "bias": _bias(study, system, model),
-        "neighbours": mine.neighbours(),
-        "tags": _tags(said, system),
-        "comments": _comments(said, system) if with_comments else None,
+        "neighbours": results.neighbours(),
+        "tags": _tags(votes, system),
+        "comments": _comments(votes, system) if with_comments else None,
     }
 
 
-class _Mine:
-    """The edition's votes that the system took part in, from its own side."""
+class _Results:
+    """The edition's votes on the system, from its side: credit [N] to it, and the opponent, prompt and clip of each."""
 
     def __init__(self, study, system, edition):
         self.study, self.system, self.edition = study, system, edition
         self.votes, self.index, self.fit = None, None, None
-        self.credit, self.theirs, self.prompt, self.clip = (np.array([], dtype=kind) for kind in (float, int, int, int))
+        self.credit, self.opponent, self.prompt, self.clip = (
+            np.array([], dtype=kind) for kind in (float, int, int, int)
+        )
         if not edition:
             return
         self.votes = votes = inputs.board_votes(study, edition.ledger_seq, edition.config)
@@ -99,17 +101,17 @@ class _Mine:
         took_part = is_a | (votes.b == index)
         decided = votes.outcome != BOTH_BAD
         self.credit = np.where(is_a | ~decided, votes.outcome, 1 - votes.outcome)[took_part]
-        self.theirs = np.where(is_a, votes.b, votes.a)[took_part]
+        self.opponent = np.where(is_a, votes.b, votes.a)[took_part]
         self.prompt = votes.prompt[took_part]
         self.clip = np.where(is_a, votes.clip_a, votes.clip_b)[took_part]
 
-    def expected(self, theirs):
-        """float: the share the edition's model expects against each, of the answers that say who was better or that
-        neither was. Covariates are left aside."""
+    def expected(self, opponents):
+        """float: the share of wins that the edition's model expects against each opponent, of the answers that name a
+        winner or a tie. Covariates are ignored."""
         if isinstance(self.fit, OutcomeFit):
-            p = self.fit.probabilities(np.full(len(theirs), self.index), theirs)
+            p = self.fit.probabilities(np.full(len(opponents), self.index), opponents)
             return (p["a"] + p["tie"] / 2) / (1 - p.get("both_bad", 0.0))
-        return expit(self.fit.theta[self.index] - self.fit.theta[theirs])
+        return expit(self.fit.theta[self.index] - self.fit.theta[opponents])
 
     def rating(self):
         """The row of the edition; None where it has none."""
@@ -121,8 +123,8 @@ class _Mine:
         return None
 
     def opponents(self):
-        """Whom it met, the one it did worst against first."""
-        by = tallies(self.theirs, self.credit)
+        """Its opponents, the one against which it did worst first."""
+        by = tallies(self.opponent, self.credit)
         expected = dict(zip(by, self.expected(np.array(list(by))).tolist(), strict=True)) if by else {}
         rows = [
             {"opponent": self.votes.systems[other], **_figures(tally), "expected": _round(expected[other])}
@@ -131,22 +133,22 @@ class _Mine:
         return sorted(rows, key=lambda row: (row["share"] is None, row["share"], row["opponent"]))
 
     def prompts(self):
-        """What it was asked for, the worst first: by what it won beyond what its opponents there let expect, shrunk."""
-        known = self.prompt > 0
-        by = tallies(self.prompt[known], self.credit[known])
-        counted = known & (self.credit != BOTH_BAD)
+        """Its prompts, the worst first: by its wins beyond what is expected against its opponents there, shrunk."""
+        has_prompt = self.prompt > 0
+        by = tallies(self.prompt[has_prompt], self.credit[has_prompt])
+        counted = has_prompt & (self.credit != BOTH_BAD)
         shrunk = {}
         if counted.any():
-            shrunk = excess(self.prompt[counted], self.credit[counted], self.expected(self.theirs[counted]))
-        words = {prompt.pk: str(prompt) for prompt in Prompt.objects.filter(pk__in=list(by))}
+            shrunk = excess(self.prompt[counted], self.credit[counted], self.expected(self.opponent[counted]))
+        texts = {prompt.pk: str(prompt) for prompt in Prompt.objects.filter(pk__in=list(by))}
         rows = [
-            {"prompt_id": pk, "prompt": words[pk], **_figures(tally), **_excess(shrunk.get(pk))}
+            {"prompt_id": pk, "prompt": texts[pk], **_figures(tally), **_excess(shrunk.get(pk))}
             for pk, tally in by.items()
         ]
         return sorted(rows, key=lambda row: (row["excess"] is None, row["excess"], row["prompt_id"]))
 
     def clips(self, rewards):
-        """Its clips that can be played, those of the prompt with the least excess first, each with its votes."""
+        """Its clips that can be played, those of the prompt with the least excess first, each with its results."""
         by = tallies(self.clip, self.credit)
         place = {row["prompt_id"]: number for number, row in enumerate(self.prompts())}
         clips = self.system.clips.filter(status=Status.READY).select_related("prompt")
@@ -166,7 +168,7 @@ class _Mine:
         return sorted(rows, key=lambda row: (place.get(row["prompt_id"], len(place)), row["clip"]))
 
     def neighbours(self):
-        """Who stands next to it on the edition, and the votes still needed to tell the two apart."""
+        """The systems next to it on the board, and the votes still needed to tell them apart."""
         if self.fit is None:
             return []
         theta, covariance = self.fit.theta, self.fit.covariance
@@ -191,7 +193,7 @@ class _Mine:
                     "difference": _round(difference),
                     "low": _round(difference - half),
                     "high": _round(difference + half),
-                    "n": int((self.theirs == other).sum()),
+                    "n": int((self.opponent == other).sum()),
                     "still_needed": votes_to_separate(difference, half, stderr),
                 }
             )
@@ -240,12 +242,12 @@ def _scored(study, system, model):
 def _reward_summary(study, system, model):
     if not model:
         return None
-    found = _scored(study, system, model).aggregate(
+    summary = _scored(study, system, model).aggregate(
         mean=Avg("value"), deviation=StdDev("value", sample=True), n=Count("pk")
     )
-    n, deviation = found["n"], found["deviation"]
+    n, deviation = summary["n"], summary["deviation"]
     return {
-        "mean": _round(found["mean"]),
+        "mean": _round(summary["mean"]),
         "stderr": None if deviation is None else _round(deviation / n**0.5),
         "deviation": _round(deviation),
         "n": n,
@@ -253,7 +255,7 @@ def _reward_summary(study, system, model):
 
 
 def _bias(study, system, model):
-    """Of the live model's last anchor fit, with the interval that it was stored with: None in the oldest fits."""
+    """The system's bias in the live model's last anchor fit; the interval is None in the oldest fits."""
     fit = study.anchor_fits.newest_of(model)
     bias = fit and fit.biases.filter(system=system).first()
     return bias and {
@@ -266,9 +268,9 @@ def _bias(study, system, model):
     }
 
 
-def _votes_said(study, system, edition):
-    """The votes on the system's clips in which listeners said more than an answer: up to the edition, not of a check,
-    and neither withdrawn nor flagged for the board, until now."""
+def _votes_with_words(study, system, edition):
+    """The votes on the system's clips whose tags and comments are reported: up to the edition, not of a check, and
+    until now neither withdrawn nor excluded from the board by a flag."""
     if not edition:
         return Vote.objects.none()
     flags = Flag.objects.filter(vote=OuterRef("pk"))
@@ -285,19 +287,19 @@ def _votes_said(study, system, edition):
     )
 
 
-def _tags(said, system):
-    """How often each reason was given, by how the system had fared."""
-    found = {}
-    for preference, tags, is_a in said.exclude(tags=[]).values_list("preference", "tags", _is_a(system)):
+def _tags(votes, system):
+    """How often each reason was given, by the outcome for the system."""
+    credits = {}
+    for preference, tags, is_a in votes.exclude(tags=[]).values_list("preference", "tags", _is_a(system)):
         for tag in tags:
-            found.setdefault(tag, []).append(_credit(preference, is_a))
-    rows = [{"tag": tag, "said": len(credit), **asdict(Tally.of(credit))} for tag, credit in found.items()]
+            credits.setdefault(tag, []).append(_credit(preference, is_a))
+    rows = [{"tag": tag, "said": len(credit), **asdict(Tally.of(credit))} for tag, credit in credits.items()]
     return sorted(rows, key=lambda row: (-row["said"], row["tag"]))
 
 
-def _comments(said, system):
-    """What was written about its battles, in an order that says nothing of who wrote when."""
-    comments = VoteDetails.objects.filter(vote__in=said).exclude(comment="").select_related("vote__battle__prompt")
+def _comments(votes, system):
+    """The comments on its battles, in an order that does not reveal who wrote them when."""
+    comments = VoteDetails.objects.filter(vote__in=votes).exclude(comment="").select_related("vote__battle__prompt")
     rows = []
     for details in comments:
         battle = details.vote.battle
@@ -333,14 +335,14 @@ def _figures(tally):
     }  # fmt: skip
 
 
-def _excess(found):
-    if not found:
+def _excess(shrunk):
+    if not shrunk:
         return dict.fromkeys(("expected", "excess", "excess_low", "excess_high"))
     return {
-        "expected": _round(found.expected),
-        "excess": _round(found.value),
-        "excess_low": _round(found.low),
-        "excess_high": _round(found.high),
+        "expected": _round(shrunk.expected),
+        "excess": _round(shrunk.value),
+        "excess_low": _round(shrunk.low),
+        "excess_high": _round(shrunk.high),
     }
 
 

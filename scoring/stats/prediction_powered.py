@@ -94,36 +94,25 @@ def fit_prediction_powered(
     A vote whose system pair has fewer than 2 unvoted clip pairs counts without the model. Raises ValueError for input
     that cannot be meant. Never NaN or inf.
     """
-    if not (np.isfinite(l2) and l2 > 0):
-        raise ValueError(f"l2 is a finite number above 0 here, not {l2}")
-    if power is not None and not 0 <= power <= 1:
-        raise ValueError(f"power is a number between 0 and 1, not {power}")
-    size = len(outcome)
-    weight = np.ones(size) if weight is None else floats("weight", weight, size, 0)
+    _check_settings(l2, power)
+    weight = np.ones(len(outcome)) if weight is None else floats("weight", weight, len(outcome), 0)
     rated = np.asarray(outcome) != BOTH_BAD
     outcome = np.where(rated, outcome, 0.5)
     alone = fit(a, b, outcome, n_systems, weight=weight * rated, cluster=cluster, l2=l2)
-    told = np.ones(size, dtype=bool) if has_prediction is None else np.asarray(has_prediction, dtype=bool)
-    if told.shape != (size,):
-        raise ValueError(f"has_prediction has shape {told.shape}, but there are {size} outcomes")
-    credit = floats("predicted", np.where(told, predicted, 0.5), size, 0, 1)
+    credit, has_credit = _credits(predicted, has_prediction, len(outcome))
     votes, counts = check(a, b, outcome, n_systems, weight, cluster), weight > 0
-    credit, told, rated = credit[counts], told[counts], rated[counts]
+    credit, has_credit, human = credit[counts], has_credit[counts], votes.weight * rated[counts]
     unvoted = _unvoted(unvoted_a, unvoted_b, unvoted_predicted, n_systems, unvoted_cluster)
-    human = votes.weight * rated
-    model = _Correction.of(votes, human, credit, told, unvoted)
+    model = _Correction.of(votes, human, credit, has_credit, unvoted)
 
     gauge = groups.Gauge.of(_labels(alone.groups, n_systems), None)
     if power is None:
         power = _tuned(votes, human, model, alone.theta, l2, gauge)
     objective = _Objective.of(votes, human, power * model.deviation, l2)
     theta, converged = newton.minimise(objective, alone.theta, gauge)
-    score = human * _residual(votes, theta) - power * votes.weight * model.deviation
-    meat, _ = sums.meat(votes.a, votes.b, n_systems, [score, -score], votes.weight, votes.cluster)
-    covariance = newton.sandwich(objective, theta, gauge, meat + power**2 * model.meat, np.ones(n_systems))
     return PoweredFit(
         theta,
-        covariance,
+        _covariance(objective, theta, gauge, votes, human, model, power),
         alone.n_votes,
         converged,
         alone.g_eff,
@@ -134,6 +123,21 @@ def fit_prediction_powered(
         model.n_unvoted,
         _correlation(votes, human, credit, model.used),
     )
+
+
+def _check_settings(l2: float, power: float | None) -> None:
+    if not (np.isfinite(l2) and l2 > 0):
+        raise ValueError(f"l2 is a finite number above 0 here, not {l2}")
+    if power is not None and not 0 <= power <= 1:
+        raise ValueError(f"power is a number between 0 and 1, not {power}")
+
+
+def _credits(predicted, has_prediction, size: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """[V] the model's credit of each vote's clips, a half where it has none, and [V] whether it has one."""
+    has = np.ones(size, dtype=bool) if has_prediction is None else np.asarray(has_prediction, dtype=bool)
+    if has.shape != (size,):
+        raise ValueError(f"has_prediction has shape {has.shape}, but there are {size} outcomes")
+    return floats("predicted", np.where(has, predicted, 0.5), size, 0, 1), has
 
 
 def _labels(members: tuple[tuple[int, ...], ...], n: int) -> Ints:
@@ -227,6 +231,13 @@ def _tuned(votes: Votes, human: Floats, model: _Correction, theta: Floats, l2: f
 def _between(gauge: groups.Gauge, curvature: Floats, meat: Floats, l2: float) -> Floats:
     """P A^-1 meat A^-1 P."""
     return gauge.solve(curvature, gauge.solve(curvature, meat, l2).T, l2)
+
+
+def _covariance(objective, theta: Floats, gauge: groups.Gauge, votes: Votes, human: Floats, model, power) -> Floats:
+    """[n, n] the sandwich of the votes' scores, clustered, and of the unvoted pairs'."""
+    score = human * _residual(votes, theta) - power * votes.weight * model.deviation
+    meat, _ = sums.meat(votes.a, votes.b, votes.n, [score, -score], votes.weight, votes.cluster)
+    return newton.sandwich(objective, theta, gauge, meat + power**2 * model.meat, np.ones(votes.n))
 
 
 def _correlation(votes: Votes, human: Floats, credit: Floats, used) -> float | None:

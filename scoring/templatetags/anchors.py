@@ -1,10 +1,9 @@
 """How a reward model's biases are drawn over time: a row per system, all on one scale. x is the place in the ledger, in
-per cent; y in pixels. Coordinates are text, as in `reward_models`."""
+per cent; y in pixels, see `coordinates`."""
 
 from django import template
 
-from .boards import EDGE
-from .reward_models import WIDTH, nice_ticks
+from .coordinates import EDGE, WIDTH, between_edges, nice_ticks, path, pixels
 
 register = template.Library()
 
@@ -21,33 +20,40 @@ def bias_plot(anchors):
     low, high = min(*values, -0.5), max(*values, 0.5)
     ticks = [tick for tick in nice_ticks(low, high) if low <= tick <= high]
     first = min([part["from_seq"] for part in fit["slices"]], default=0)
-    first = min([first, *(one["ledger_seq"] for one in anchors["history"])])
+    first = min([first, *(earlier["ledger_seq"] for earlier in anchors["history"])])
     span = max(fit["ledger_seq"] - first, 1)
 
     def x(seq):
         return (seq - first) / span
 
     def y(value):
-        return f"{HEIGHT * (high - value) / (high - low):.1f}"
+        return HEIGHT * (high - value) / (high - low)
 
     def row(system):
+        name = system["system"]
         parts = [
-            {"x": f"{EDGE + (100 - 2 * EDGE) * x((part['from_seq'] + part['to_seq']) / 2):.2f}%",
-             "y": y(one["bias"]), "y_low": y(one["low"]), "y_high": y(one["high"])}
-            for part in fit["slices"] for one in part["biases"] if one["system"] == system["system"]
-        ]  # fmt: skip
-        line = [
-            f"{WIDTH * (EDGE / 100 + (1 - EDGE / 50) * x(one['ledger_seq'])):.1f},{y(one['biases'][system['system']])}"
-            for one in anchors["history"]
-            if system["system"] in one["biases"]
+            {
+                "x": between_edges(x((part["from_seq"] + part["to_seq"]) / 2)),
+                "y": pixels(y(bias["bias"])),
+                "y_low": pixels(y(bias["low"])),
+                "y_high": pixels(y(bias["high"])),
+            }
+            for part in fit["slices"]
+            for bias in part["biases"]
+            if bias["system"] == name
         ]
-        changed = next((one for one in fit["changes"] if one["system"] == system["system"]), None)
-        return {**system, "parts": parts, "d": "M" + "L".join(line) if len(line) > 1 else "", "change": changed}
+        line = [
+            (WIDTH * (EDGE / 100 + (1 - EDGE / 50) * x(earlier["ledger_seq"])), y(earlier["biases"][name]))
+            for earlier in anchors["history"]
+            if name in earlier["biases"]
+        ]
+        change = next((change for change in fit["changes"] if change["system"] == name), None)
+        return {**system, "parts": parts, "d": path(line) if len(line) > 1 else "", "change": change}
 
     return {
         "rows": [row(system) for system in fit["biases"]],
-        "zero": y(0),
-        "ends": [{"y": y(ticks[0]), "value": ticks[0]}, {"y": y(ticks[-1]), "value": ticks[-1]}],
+        "zero": pixels(y(0)),
+        "ends": [{"y": pixels(y(tick)), "value": tick} for tick in (ticks[0], ticks[-1])],
         "height": HEIGHT,
         "width": WIDTH,
         "n_parts": len(fit["slices"]),

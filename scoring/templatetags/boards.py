@@ -12,11 +12,11 @@ from scoring.wording.boards import EFFECTS, EXCLUDED
 from scoring.wording.methods import RULES
 from scoring.wording.numbers import DASH
 
+from .coordinates import between_edges
+
 register = template.Library()
 for written in (numbers.signed, numbers.plus_minus, numbers.percent):
     register.filter(written)
-
-EDGE = 3  # per cent of the plot kept free at either side
 
 
 @register.filter
@@ -65,14 +65,13 @@ def rule(config, name):
 
 @register.inclusion_tag("scoring/_plot.html")
 def interval_plot(group):
-    """Every rating of a group with its interval, on one scale, as x positions in per cent. Positions are text:
-    as numbers a template would write them with the decimal mark of the reader's language."""
+    """Every rating of a group with its interval, on one scale."""
     low = math.floor(2 * min(0, *(r["low"] for r in group))) / 2
     high = math.ceil(2 * max(0, *(r["high"] for r in group))) / 2
     span = max(high - low, 1)
 
     def x(value):
-        return f"{EDGE + (100 - 2 * EDGE) * (value - low) / span:.2f}%"
+        return between_edges((value - low) / span)
 
     step = max(1, math.ceil(span / 5))
     return {

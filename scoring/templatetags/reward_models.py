@@ -1,9 +1,4 @@
-"""How a reward model's figures are written and drawn. Coordinates are text: as numbers a template would write them with
-the decimal mark of the reader's language.
-
-x is in per cent of the width and y in pixels, so that a plot is as wide as the page and its words stay readable. Lines
-lie in an inner drawing that is stretched in x alone.
-"""
+"""How a reward model's figures are written and drawn."""
 
 import math
 
@@ -12,13 +7,12 @@ from django.utils.translation import gettext_lazy
 
 from scoring.wording.numbers import figure, p_value, share
 
+from .coordinates import HEIGHT, WIDTH, between_edges, frame, nice_ticks, path, percent, pixels, y_ticks
+
 register = template.Library()
 for written in (figure, share, p_value):
     register.filter(written)
 
-HEIGHT = 200  # px of a plot
-WIDTH = 1000  # units of the inner drawing
-EDGE = 3  # per cent of the reliability diagram kept free at either side
 MOST_POINTS = 300  # of a line
 
 ACTS = {
@@ -97,20 +91,17 @@ def curves_plot(history, what):
             for entries in seeds.values()
         ],
         "x_ticks": [
-            {"x": f"{100 * x(epoch):.2f}%", "value": epoch, "anchor": anchor}
+            {"x": percent(100 * x(epoch)), "value": epoch, "anchor": anchor}
             for epoch, anchor in ((1, "start"), ((1 + last) // 2, "middle"), (last, "end"))
             if last > 2 or epoch in (1, last)
         ],
-        "y_ticks": [{"y": f"{y(value):.1f}", "label_y": f"{y(value) + 4:.1f}", "value": value} for value in ticks],
+        "y_ticks": y_ticks(ticks, y),
         "digits": 0 if what == "accuracy" else max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9)),
-        "height": HEIGHT,
-        "width": WIDTH,
-        "below": HEIGHT + 18,
-        "all": HEIGHT + 26,
+        **frame(),
         "best": best,
         "best_value": best.get(f"validation_{what}"),
-        "best_x": f"{100 * x(best['epoch']):.2f}%",
-        "best_y": f"{y(best[columns[1]]):.1f}" if best.get(columns[1]) is not None else None,
+        "best_x": percent(100 * x(best["epoch"])),
+        "best_y": pixels(y(best[columns[1]])) if best.get(columns[1]) is not None else None,
         "n_seeds": len(seeds),
         "n_epochs": last,
     }
@@ -120,16 +111,7 @@ def _path(entries, name, x, y):
     known = [entry for entry in entries if entry.get(name) is not None]
     step = max(1, math.ceil(len(known) / MOST_POINTS))
     points = known[::step] + (known[-1:] if (len(known) - 1) % step else [])
-    return "M" + "L".join(f"{WIDTH * x(entry['epoch']):.1f},{y(entry[name]):.1f}" for entry in points)
-
-
-def nice_ticks(low, high):
-    """Two to seven round numbers that enclose `low` and `high`, the ends within a step of them."""
-    span = max(high - low, 1e-3)
-    step = 10 ** math.floor(math.log10(span / 3))
-    step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= 5)
-    first = math.floor(low / step)
-    return [round(n * step, 10) for n in range(first, max(math.ceil(high / step), first + 1) + 1)]
+    return path((WIDTH * x(entry["epoch"]), y(entry[name])) for entry in points)
 
 
 @register.inclusion_tag("scoring/_reliability.html")
@@ -140,23 +122,25 @@ def reliability_plot(bins):
     """
 
     def x(confidence):
-        return f"{EDGE + (100 - 2 * EDGE) * (2 * confidence - 1):.2f}%"
+        return between_edges(2 * confidence - 1)
 
     def y(accuracy):
-        return f"{HEIGHT * (1 - accuracy):.1f}"
+        return HEIGHT * (1 - accuracy)
 
     return {
         "bins": bins,
         "points": [
-            {"x": x(one["confidence"]), "y": y(one["accuracy"]), "y_low": y(one["low"]), "y_high": y(one["high"])}
-            for one in bins
+            {
+                "x": x(group["confidence"]),
+                "y": pixels(y(group["accuracy"])),
+                "y_low": pixels(y(group["low"])),
+                "y_high": pixels(y(group["high"])),
+            }
+            for group in bins
         ],
-        "diagonal": {"x1": x(0.5), "y1": y(0.5), "x2": x(1), "y2": y(1)},
+        "diagonal": {"x1": x(0.5), "y1": pixels(y(0.5)), "x2": x(1), "y2": pixels(y(1))},
         "x_ticks": [{"x": x(value), "value": value} for value in (0.5, 0.6, 0.7, 0.8, 0.9, 1)],
-        "y_ticks": [
-            {"y": y(value), "label_y": f"{HEIGHT * (1 - value) + 4:.1f}", "value": value} for value in (0, 0.5, 1)
-        ],
-        "below": HEIGHT + 18,
-        "all": HEIGHT + 26,
-        "n": sum(one["n"] for one in bins),
+        "y_ticks": y_ticks((0, 0.5, 1), y),
+        **frame(),
+        "n": sum(group["n"] for group in bins),
     }

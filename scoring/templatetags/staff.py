@@ -1,10 +1,10 @@
-"""Small plots of a system's page. Coordinates are text, as in `reward_models`."""
+"""Small plots of a system's page."""
 
 from django import template
 
 from scoring.wording.numbers import DASH, signed
 
-from .reward_models import HEIGHT, WIDTH, nice_ticks
+from .coordinates import HEIGHT, WIDTH, frame, nice_ticks, path, percent, pixels, y_ticks
 
 register = template.Library()
 
@@ -23,7 +23,7 @@ def reward_plot(bins, rewards):
     """How many clips have which reward: a bar per bin, with its count above; a line at the mean."""
     if not bins:
         return {"bins": []}
-    low, high, most = bins[0]["low"], bins[-1]["high"], max(one["n"] for one in bins)
+    low, high, most = bins[0]["low"], bins[-1]["high"], max(group["n"] for group in bins)
     span = (high - low) or 1.0
     if high == low:  # one bar in the middle
         low -= 0.5
@@ -32,24 +32,29 @@ def reward_plot(bins, rewards):
         return 100 * (value - low) / span
 
     bars = []
-    for one in bins:
-        left, right = (x(one["low"]), x(one["high"])) if one["high"] > one["low"] else (40, 60)
-        height = (LOW - 20) * one["n"] / most
+    for group in bins:
+        left, right = (x(group["low"]), x(group["high"])) if group["high"] > group["low"] else (40, 60)
+        height = (LOW - 20) * group["n"] / most
         bars.append(
             {
-                "x": f"{left + GAP:.2f}%",
-                "width": f"{right - left - 2 * GAP:.2f}%",
-                "middle": f"{(left + right) / 2:.2f}%",
-                "y": f"{LOW - height:.1f}",
-                "height": f"{height:.1f}",
-                "label_y": f"{LOW - height - 5:.1f}",
-                "n": one["n"],
+                "x": percent(left + GAP),
+                "width": percent(right - left - 2 * GAP),
+                "middle": percent((left + right) / 2),
+                "y": pixels(LOW - height),
+                "height": pixels(height),
+                "label_y": pixels(LOW - height - 5),
+                "n": group["n"],
             }
         )
     return {
-        "bins": bins, "bars": bars, "rewards": rewards, "low": bins[0]["low"], "high": bins[-1]["high"],
-        "mean_x": f"{x(rewards['mean']):.2f}%", "height": LOW, "below": LOW + 18, "all": LOW + 24,
-    }  # fmt: skip
+        "bins": bins,
+        "bars": bars,
+        "rewards": rewards,
+        "low": bins[0]["low"],
+        "high": bins[-1]["high"],
+        "mean_x": percent(x(rewards["mean"])),
+        **frame(LOW),
+    }
 
 
 @register.inclusion_tag("scoring/_rating_history.html")
@@ -65,17 +70,14 @@ def rating_history_plot(history):
         return HEIGHT * (high - value) / (high - low)
 
     def points(name):
-        return [f"{number * step:.1f},{y(row[name]):.1f}" for number, row in enumerate(history)]
+        return [(number * step, y(row[name])) for number, row in enumerate(history)]
 
     return {
         "history": history,
         "first": history[0],
         "last": history[-1],
-        "line": "M" + "L".join(points("rating")),
-        "band": "M" + "L".join(points("low") + points("high")[::-1]) + "Z",
-        "y_ticks": [{"y": f"{y(value):.1f}", "label_y": f"{y(value) + 4:.1f}", "value": value} for value in ticks],
-        "height": HEIGHT,
-        "width": WIDTH,
-        "below": HEIGHT + 18,
-        "all": HEIGHT + 26,
+        "line": path(points("rating")),
+        "band": path(points("low") + points("high")[::-1]) + "Z",
+        "y_ticks": y_ticks(ticks, y),
+        **frame(),
     }

@@ -1,4 +1,4 @@
-"""From votes, in the ledger or in an exported file, to a candidate reward model with its held-out metrics."""
+"""Training a candidate reward model, with held-out metrics, on votes in the ledger or in an exported file."""
 
 import tempfile
 from pathlib import Path
@@ -37,23 +37,23 @@ def train_candidate(
     """Train heads on the studies' votes up to `up_to_seq` (default: the head of the ledger) and store the best as a
     candidate.
 
-    Clips that lack an embedding get one first. Votes on clips that cannot be embedded are left out and counted.
-    blocks: keys of the encoders that the head is to read, of those whose embeddings a vote needs to be used: so that
-    all ablations see the same votes. leave_out: slug of the study that only tests. weight_by_reliability: a vote weighs
-    as much as its rater's skill, as last estimated at that place of the ledger. Votes on clips with a `TrainingMark`
-    weigh as it says; the model's configuration names the last mark that was there.
-    checkpoint: a path; where a training was killed, the next call with the same arguments goes on, on the same votes.
-    BadTrainingCheckpoint where they are others. The caller deletes it. The rest is as for `reward.train.train`;
-    options: lapses and threads.
+    Clips that lack an embedding are embedded first. Votes on clips that cannot be embedded are left out and counted.
+    blocks: keys of the encoders whose blocks the head reads. A vote is used only if all of encoder_keys have embedded
+    its clips, so that all ablations see the same votes. leave_out: slug of a study that is only tested on.
+    weight_by_reliability: a vote weighs as much as its rater's skill, as last estimated at that place of the ledger. A
+    `TrainingMark` changes the weight of votes on its clips; the model's configuration names the last mark used.
+    checkpoint: a path; where a training was killed, the next call with the same arguments continues it on the same
+    votes. BadTrainingCheckpoint where the arguments differ. The caller deletes the file. The rest is as for
+    `reward.train.train`; options: lapses and threads.
     """
     if not studies:
         raise Conflict("There is no study yet: nothing to train on.")
     encoders = [get_encoder(key) for key in encoder_keys]
     embed_all([(encoder.key, encoder.revision) for encoder in encoders])
     ledger.catch_up()
-    began = _noted(checkpoint, up_to_seq, weight_by_reliability) or _now(studies, up_to_seq, weight_by_reliability)
+    start = _start_of(checkpoint, up_to_seq, weight_by_reliability) or _now(studies, up_to_seq, weight_by_reliability)
     data = from_ledger.training_set(
-        studies, began["ledger_seq"], list(map(as_block, encoders)), began["reliability"], began.get("last_mark")
+        studies, start["ledger_seq"], list(map(as_block, encoders)), start["reliability"], start.get("last_mark")
     )
     slugs = [study.slug for study in studies]
     if not len(data.target):
@@ -62,14 +62,14 @@ def train_candidate(
         data,
         encoders,
         name,
-        ledger_seq=began["ledger_seq"],
-        facts={"studies": slugs, **{name: began.get(name) for name in ("reliability", "last_mark")}},
+        ledger_seq=start["ledger_seq"],
+        facts={"studies": slugs, **{name: start.get(name) for name in ("reliability", "last_mark")}},
         blocks=blocks,
         seeds=seeds,
         split=split,
         leave_out=leave_out,
         checkpoint=checkpoint,
-        note=began,
+        note=start,
         progress=progress,
         **options,
     )
@@ -86,24 +86,24 @@ def train_on_export(
     embedded=None,
     **options,
 ):
-    """The same from the rows of an `export` of votes or pairs and the folder of clips beside it, whether they are of
-    this arena or not. Raises training_files.BadExport; a clip that cannot be embedded is recorded with its reason.
+    """As train_candidate, on the rows of an `export` of votes or pairs and its folder of clips, of this arena or of
+    another. Raises from_export.BadExport; a clip that cannot be embedded is recorded with the reason.
 
     keep_flagged: also the votes that quality rules flag. embedded: called with the number of clips embedded. options:
     seeds, split, leave_out, lapses, checkpoint, threads and progress, as for train_candidate.
     """
     encoders = [get_encoder(key) for key in encoder_keys]
-    data, read, failed = from_export.training_set(export, clips, encoders, keep_flagged=keep_flagged, progress=embedded)
+    data, rows, failed = from_export.training_set(export, clips, encoders, keep_flagged=keep_flagged, progress=embedded)
     if not len(data.target):
         raise Conflict(f"{export}: no usable votes on clips that can be embedded (left out: {data.excluded}).")
     return _train_and_store(
         data,
         encoders,
         name,
-        ledger_seq=read.ledger_seq(),
+        ledger_seq=rows.ledger_seq(),
         facts={
             "studies": sorted(set(data.source.tolist())),
-            "export": {"file": Path(export).name, "sha256": read.sha256, "keep_flagged": keep_flagged},
+            "export": {"file": Path(export).name, "sha256": rows.sha256, "keep_flagged": keep_flagged},
             "not_embedded": failed,
         },
         blocks=blocks,
@@ -111,29 +111,27 @@ def train_on_export(
     )
 
 
-def _noted(checkpoint, up_to_seq, weight_by_reliability):
-    """What `_now` was for the training that left this checkpoint; None without one. A training on up to whichever place
-    the ledger had reached goes on at that place."""
-    from scoring.reward.train import BadTrainingCheckpoint, noted_in
+def _start_of(checkpoint, up_to_seq, weight_by_reliability):
+    """The result of `_now` in the training that left this checkpoint; None without one. Where no up_to_seq is asked
+    for, the place that the ledger had reached then holds on."""
+    from scoring.reward.training_checkpoint import BadTrainingCheckpoint, noted_in
 
     if not (noted := noted_in(checkpoint)):
         return None
-    was = {"up_to_seq": noted["ledger_seq"], "weight_by_reliability": bool(noted["reliability"])}
-    asked = {
-        "up_to_seq": noted["ledger_seq"] if up_to_seq is None else up_to_seq,
-        "weight_by_reliability": weight_by_reliability,
+    choices = {
+        "up_to_seq": (noted["ledger_seq"], noted["ledger_seq"] if up_to_seq is None else up_to_seq),
+        "weight_by_reliability": (bool(noted["reliability"]), weight_by_reliability),
     }
-    for choice, before in was.items():
-        if asked[choice] != before:
+    for choice, (then, now) in choices.items():
+        if then != now:
             raise BadTrainingCheckpoint(
-                f"{checkpoint}: of a training with {choice} {before}, not {asked[choice]}; start with the same, or "
-                "delete it"
+                f"{checkpoint}: of a training with {choice} {then}, not {now}; start with the same, or delete it"
             )
     return noted
 
 
 def _now(studies, up_to_seq, weight_by_reliability):
-    """What of the database a training depends on that may move while it runs."""
+    """The state of the database that a training depends on and that may change while it runs."""
     seq = ledger.head() if up_to_seq is None else up_to_seq
     last = {
         study.slug: study.reliabilities.filter(ledger_seq__lte=seq).order_by("-pk").values_list("pk", flat=True).first()
@@ -160,17 +158,17 @@ def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **optio
         use=blocks,
         **options,
     )
-    read = [encoder for encoder in encoders if blocks is None or encoder.key in blocks]
+    used = [encoder for encoder in encoders if blocks is None or encoder.key in blocks]
     return store_model(
         trained.head,
-        read,
-        name or _next_name(encoder.key for encoder in read),
+        used,
+        name or _next_name(encoder.key for encoder in used),
         ledger_seq=ledger_seq,
         config={
             "recipe": f"{RECIPE}, with lapses" if options.get("lapses") else RECIPE,
             **facts,
             "encoders": [encoder.key for encoder in encoders],
-            "blocks": [encoder.key for encoder in read],
+            "blocks": [encoder.key for encoder in used],
             "left_out": options.get("leave_out"),
             "split": trained.split,
             "excluded": data.excluded,
@@ -187,9 +185,9 @@ def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **optio
 
 
 def store_model(head, encoders, name, *, ledger_seq=0, config=None, metrics=None, history=None):
-    """Keep a head, which reads the encoders' blocks in their order, as a candidate reward model with its file.
+    """Store a head, which reads the encoders' blocks in their order, as a candidate reward model with its file.
 
-    ledger_seq: the place up to which votes may have been seen; 0 for a head that saw none of this arena's.
+    ledger_seq: the place up to which it may have seen votes; 0 for a head that saw none of this arena's.
     """
     from scoring.reward.head import save_head
     from scoring.reward.scorer import encoder_metadata
@@ -212,7 +210,7 @@ def store_model(head, encoders, name, *, ledger_seq=0, config=None, metrics=None
 
 
 def _next_name(encoder_keys):
-    """The first of these names that is free."""
+    """A name that no reward model has: the encoders' keys and a number."""
     stem, number = "+".join(encoder_keys), RewardModel.objects.count() + 1
     while RewardModel.objects.filter(name=f"{stem}-{number}").exists():
         number += 1

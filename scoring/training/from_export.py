@@ -1,13 +1,12 @@
 """A training set from files alone: the rows that `export` wrote, and the folder of clips that `export --clips` made.
 
-`votes` have the ties, `pairs` only what was decided. Rows are JSON lines. What does not fit is said with its line and
-field, and nothing is trained on the rest: an export is whole, or it is another file.
+`votes` include ties, `pairs` only decided votes. Rows are JSON lines. A row that cannot be used is reported with its
+line and field, and nothing is trained on the others: an export is used whole or not at all.
 """
 
 import hashlib
 import json
 import logging
-import os
 import time
 import zipfile
 from collections import Counter
@@ -21,15 +20,17 @@ from annotations.quality import QUALITY_RULES
 from arena import audio
 from arena.models import ANSWERS, Battle, Clip
 from scoring import inputs
-from scoring.jury.embedding import MACHINES_FAULT, checked, vectors_or_reasons
+from scoring.jury.embedding import checked, vectors_or_reasons
 from scoring.jury.features import as_block, read_all_features
 from scoring.reward.encoders import resample
+from scoring.reward.faults import MACHINES_FAULT, described
+from scoring.reward.whole_file import written_whole
 
 from . import from_ledger
 
 SHOWN = 10  # mistakes in one message
-BATCH = 16  # files that are embedded, and then kept, at once
-SAVE_EVERY_S = 30  # of what is embedded, at most this much is lost with a killed process
+BATCH = 16  # files that are embedded, and then cached, together
+SAVE_EVERY_S = 30  # seconds of embedding that are lost, at most, when the process is killed
 logger = logging.getLogger(__name__)
 
 
@@ -39,7 +40,7 @@ class BadExport(ValueError):
 
 @dataclass
 class Export:
-    """The votes of an export that may be used, column by column, and its clips."""
+    """The usable votes of an export, column by column, and its clips."""
 
     columns: dict[str, np.ndarray]
     excluded: Counter
@@ -48,7 +49,7 @@ class Export:
     last: dict | None  # {seq, battle} of the last row
 
     def ledger_seq(self):
-        """The place in this arena's ledger up to which it may have seen votes; 0 if it is another arena's export."""
+        """The place in this arena's ledger up to which it has votes; 0 if it is another arena's export."""
         if not self.last:
             return 0
         entry = Ledger.objects.filter(seq=self.last["seq"], vote__isnull=False).select_related("vote__battle").first()
@@ -69,16 +70,16 @@ def training_set(export, clips, encoders, *, keep_flagged=False, progress=None):
     """(TrainingSet, Export, {file name: why it could not be embedded}) of an export's votes.
 
     Votes that a quality rule flags are left out, as on a board, unless `keep_flagged`. An embedding comes from the
-    database where the clip has one here that is not damaged, else from `EXPORT.ENCODER-REVISION.npz`, which fills as
-    files are embedded.
-    progress: called with the number of clips embedded, again and again.
+    database where the clip has an undamaged one, else from the cache `EXPORT.ENCODER-REVISION.npz`, into which files
+    are embedded.
+    progress: called repeatedly with the number of clips embedded since the last call.
     """
-    read = read_export(export, clips, keep_flagged=keep_flagged)
+    rows = read_export(export, clips, keep_flagged=keep_flagged)
     blocks, failed = [], {}
     for encoder in encoders:
-        vectors, reasons = _embed(encoder, read.clips, Path(export), progress or (lambda n: None))
+        vectors, reasons = _embed(encoder, rows.clips, Path(export), progress or (lambda n: None))
         blocks.append(vectors)
-        failed |= {read.clips[clip].path.name: reason for clip, reason in reasons.items()}
+        failed |= {rows.clips[clip].path.name: reason for clip, reason in reasons.items()}
     ids = sorted(set.intersection(*(set(block) for block in blocks)))
     features = np.empty((len(ids), sum(encoder.dimension for encoder in encoders)), dtype=np.float32)
     start = 0
@@ -86,7 +87,7 @@ def training_set(export, clips, encoders, *, keep_flagged=False, progress=None):
         for row, clip in enumerate(ids):
             features[row, start : start + encoder.dimension] = block[clip]
         start += encoder.dimension
-    return from_ledger.assemble(read.columns, np.array(ids, dtype=np.int64), features, read.excluded), read, failed
+    return from_ledger.assemble(rows.columns, np.array(ids, dtype=np.int64), features, rows.excluded), rows, failed
 
 
 # ---- rows ---------------------------------------------------------------------------------------------
@@ -121,7 +122,7 @@ def read_export(path, clips, *, keep_flagged=False):
 
 
 class _Folder:
-    """Clip files by the id that their names begin with, hashed once."""
+    """Clip files by the clip's id, which is the stem of their names; each is hashed once."""
 
     def __init__(self, path):
         if not path.is_dir():
@@ -154,7 +155,7 @@ class _Reader:
     last: dict | None = None
 
     def take(self, text, folder):
-        """One line. Raises ValueError that begins with the field's name."""
+        """Read one line. Raises ValueError that begins with the field's name."""
         try:
             record = json.loads(text)
         except ValueError as error:
@@ -180,8 +181,8 @@ class _Reader:
         row["prompt"] = _get(record, "prompt_id", int)
         prompt = _get(record, "prompt", str)
         for side, (name, clip, sha256) in zip("ab", sides, strict=True):
-            file, found = folder.find(name, clip, sha256)
-            self.clips[clip] = ExportedClip(file, found, prompt)
+            file, sha256 = folder.find(name, clip, sha256)
+            self.clips[clip] = ExportedClip(file, sha256, prompt)
             row[f"clip_{side}"] = clip
         if row["clip_a"] == row["clip_b"]:
             raise ValueError(f"{sides[1][0]}: both clips are {row['clip_a']}")
@@ -202,7 +203,7 @@ def _vote(record):
 
 
 def _pair(record):
-    """The same of a line of `export pairs`: the chosen clip is a."""
+    """As _vote, of a line of `export pairs`: the chosen clip is a."""
     sides, systems = [], []
     for name in ("chosen", "rejected"):
         clip = _get(record, name, dict)
@@ -233,10 +234,10 @@ def _get(record, name, kind, *, null=False, of=None):
     value = record[name]
     if value is None and null:
         return None
-    right = isinstance(value, kind) and not isinstance(value, bool)
-    if not right or (of and not all(isinstance(one, of) for one in value)):
-        called = {int: "a whole number", str: "text", list: "a list of texts", dict: "an object"}[kind]
-        raise ValueError(f"{name}: it is {json.dumps(value)[:80]}, not {called}{' or null' * null}")
+    fits = isinstance(value, kind) and not isinstance(value, bool)
+    if not fits or (of and not all(isinstance(item, of) for item in value)):
+        expected = {int: "a whole number", str: "text", list: "a list of texts", dict: "an object"}[kind]
+        raise ValueError(f"{name}: it is {json.dumps(value)[:80]}, not {expected}{' or null' * null}")
     return value
 
 
@@ -245,7 +246,7 @@ def _get(record, name, kind, *, null=False, of=None):
 
 def _embed(encoder, clips, export, progress):
     """({clip: float32 [D]}, {clip: why there is none}) by the encoder."""
-    key_of = {clip: _key(encoder, one) for clip, one in clips.items()}
+    key_of = {clip: _key(encoder, exported) for clip, exported in clips.items()}
     cache = _Cache(export.with_name(f"{export.name}.{encoder.key}-{encoder.revision}.npz"), encoder)
     known = {key: cache.vectors[key] for key in set(key_of.values()) & cache.vectors.keys()}
     if encoder.kind == "audio":
@@ -260,7 +261,7 @@ def _embed(encoder, clips, export, progress):
             outcomes = _outcomes(encoder, {key: clips[clip] for key, clip in todo[start : start + BATCH]})
             for key, outcome in outcomes.items():
                 if isinstance(outcome, Exception):
-                    reasons[key] = f"{type(outcome).__name__}: {outcome}"
+                    reasons[key] = described(outcome)
                 else:
                     cache.vectors[key] = known[key] = np.asarray(outcome, dtype=np.float32)
             cache.save_now_and_then()
@@ -278,15 +279,15 @@ def _embed(encoder, clips, export, progress):
 
 def _outcomes(encoder, batch):
     """{key: vector, or the exception that says why there is none} of {key: clip}."""
-    heard, outcomes = {}, {}
+    readable, outcomes = {}, {}
     for key, clip in batch.items():
         try:
-            heard[key] = _input(encoder, clip)
+            readable[key] = _input(encoder, clip)
         except MACHINES_FAULT:
             raise
-        except Exception as failure:  # whatever a file provokes is its own story, not that of the export
+        except Exception as failure:  # whatever a file provokes concerns that clip, not the export
             outcomes[key] = failure
-    return outcomes | dict(zip(heard, vectors_or_reasons(encoder, list(heard.values())), strict=True))
+    return outcomes | dict(zip(readable, vectors_or_reasons(encoder, list(readable.values())), strict=True))
 
 
 def _key(encoder, clip):
@@ -308,12 +309,12 @@ class _Cache:
         if not path.exists():
             return
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                vectors = checked(encoder, kept["vectors"].astype(np.float32), len(kept["sha256"]))
-                self.vectors = dict(zip(kept["sha256"].tolist(), vectors, strict=True))
+            with np.load(path, allow_pickle=False) as stored:
+                vectors = checked(encoder, stored["vectors"].astype(np.float32), len(stored["sha256"]))
+                self.vectors = dict(zip(stored["sha256"].tolist(), vectors, strict=True))
         except (ValueError, KeyError, zipfile.BadZipFile) as error:
             raise BadExport(
-                f"{path}: not the embeddings of an export; delete it, and they are made anew ({error})"
+                f"{path}: not the embeddings of an export; delete it, and they are computed again ({error})"
             ) from error
 
     def save_now_and_then(self):
@@ -323,11 +324,6 @@ class _Cache:
     def save(self):
         if not self.vectors:
             return
-        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with unfinished.open("wb") as file:
-                np.savez(file, sha256=np.array(list(self.vectors)), vectors=np.stack(list(self.vectors.values())))
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(self.path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, sha256=np.array(list(self.vectors)), vectors=np.stack(list(self.vectors.values())))
         self.saved_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""The votes on clips as `reward.train` takes them."""
+"""A training set from the ledger: the votes on clips in the form that `reward.train` takes."""
 
 import logging
 from collections import Counter
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Votes on clips, in ledger order, as `reward.train` takes them.
+    """Votes on clips, in ledger order, in the form that `reward.train` takes.
 
     features: float32 [C, D], a row per clip, by clip id; the encoders' blocks beside each other. a, b: int [N], rows of
     it. target: float [N], credit to a, 0.5 for a tie. weight: float [N]. prompt: int [N]; rater, system_a, system_b:
@@ -37,7 +37,7 @@ class TrainingSet:
     excluded: dict[str, int]
 
     def as_arguments(self):
-        """(positional, by name): what `train` is called with."""
+        """(positional, keyword) arguments for `train`."""
         return (self.features, self.a, self.b, self.target, self.prompt), {
             "rater": self.rater,
             "systems": (self.system_a, self.system_b),
@@ -49,11 +49,11 @@ class TrainingSet:
 
 def training_set(studies, seq, encoders, reliability=None, last_mark=None):
     """The usable votes of the studies up to `seq` on clips that all encoders have embedded, {"key", "revision",
-    "dimension"} each. A clip whose stored embedding is damaged is not: see features.read_features.
+    "dimension"} each. A clip whose stored embedding is damaged counts as not embedded: see features.read_features.
 
     reliability: {study's slug: a `Reliability` id}; the votes of these studies weigh as much as their raters' skill.
-    last_mark: id up to which `TrainingMark`s are honoured: votes on marked clips weigh so many times as much.
-    Votes on clip pairs that were served again are used, too: here what people find hard is not to be averaged away.
+    last_mark: id up to which `TrainingMark`s count: they multiply the weight of votes on their clips.
+    Votes on clip pairs that were served again are used, too: a model should learn from the pairs that are hard.
     """
     columns, excluded = {}, Counter()
     for study in studies:
@@ -79,8 +79,8 @@ def training_set(studies, seq, encoders, reliability=None, last_mark=None):
 
 
 def mark_weights(study, votes, last_mark):
-    """float [V]: how many times as much a vote of the study weighs by the marks up to that id; 1 without one."""
-    marks = {  # of several on the same clips the last stays
+    """float [V]: by how much each vote's weight is multiplied by the study's marks up to that id; 1 without one."""
+    marks = {  # the last one counts where several are on the same clips
         (low, high): weight
         for low, high, weight in study.training_marks.filter(pk__lte=last_mark or 0)
         .order_by("pk")

@@ -1,4 +1,4 @@
-"""From a published head to a candidate reward model."""
+"""Importing a published head as a candidate reward model."""
 
 from pathlib import Path
 
@@ -14,8 +14,9 @@ UNKNOWN_LICENCE = "not known; see who published it"
 def import_model(path, *, encoder_keys=(), name=None):
     """Store the head in `path` (.safetensors, or a .pt of weights only) as a candidate over the encoders it reads.
 
-    Blocks and their order: see reward.blocks.find_encoders. The encoders' weights must be installed: their revisions
-    are part of the model. It saw none of this arena's votes and is not measured on them, so it has no metrics.
+    Blocks and their order: see reward.head_inputs.find_encoders. The encoders' weights must be installed: their
+    revisions are part of the model. It has seen none of this arena's votes and is not measured on them: it has no
+    metrics.
 
     Raises reward.checkpoints.BadCheckpoint, UnknownEncoder (both ValueError), FileNotFoundError, weights.WeightsError.
     """
@@ -34,20 +35,20 @@ def import_model(path, *, encoder_keys=(), name=None):
 
 
 def _origin(path):
-    """Where the file is from and its licence, as far as the manifest of a fetched set says so."""
-    for each in weights.SETS:
+    """Where the file is from and its licence, if it belongs to a fetched set of weights, whose manifest says so."""
+    for name in weights.SETS:
         try:
-            here = weights.installed(each)
+            installed = weights.installed(name)
         except weights.WeightsError:
             continue
-        place = here.files.get(path.name)
-        if place and path.resolve() == (here.path / path.name).resolve():
-            origin = {key: place[key] for key in ("repository", "commit", "from") if key in place}
-            return {"weights": each, **origin, "licence": place["licence"]}
+        file = installed.files.get(path.name)
+        if file and path.resolve() == (installed.path / path.name).resolve():
+            origin = {key: file[key] for key in ("repository", "commit", "from") if key in file}
+            return {"weights": name, **origin, "licence": file["licence"]}
     return {"from": str(path.resolve()), "licence": UNKNOWN_LICENCE}
 
 
 def _free_name(stem):
-    taken = set(RewardModel.objects.filter(name__startswith=stem).values_list("name", flat=True))
-    names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
-    return next(name for name in names if name not in taken)
+    in_use = set(RewardModel.objects.filter(name__startswith=stem).values_list("name", flat=True))
+    names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(in_use) + 2))
+    return next(name for name in names if name not in in_use)

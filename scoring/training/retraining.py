@@ -1,9 +1,9 @@
-"""The loop that keeps the reward model up with the votes: train a candidate, judge it, promote it or not, rescore,
-refit the anchors. One run at a time, one step at a time.
+"""The loop that keeps the reward model up to date with the votes: train a candidate, judge it, promote it or not,
+rescore, refit the anchors. One run at a time, one step at a time.
 
-What is left to do stands in the run's row, so whoever comes next goes on. A worker holds a step for as long as it
-renews its claim; a killed one's claim runs out. An outcome counts only while the claim is held, so a step that two
-workers have come to do has one outcome.
+The run's row says what is left to do, so that any worker can continue it. A worker has a step as long as it renews its
+claim; the claim of a killed worker expires. An outcome counts only while the claim is held, so that a step has one
+outcome even where two workers do it.
 """
 
 import logging
@@ -35,23 +35,23 @@ from scoring.workers.leases import renewed
 from . import unseen
 
 LEASE = timedelta(minutes=3)
-PATIENCE = timedelta(hours=1)  # with clips that no worker rewards: none runs, or none has what the model needs
+PATIENCE = timedelta(hours=1)  # with clips that get no reward: no worker runs, or none has the model's encoders
 SCREEN, GATE = "retraining", "the gate"
 Step = RetrainingRun.Step
 logger = logging.getLogger(__name__)
 
 
 class NotDue(Conflict):
-    """There is no reason to train a candidate; the message says what is waited for."""
+    """There is no reason to train a candidate yet; the message says what is missing."""
 
 
 class ClaimLost(Exception):
-    """Another worker has taken the step over: what this one found out counts for nothing."""
+    """Another worker has taken over the step: this one's outcome does not count."""
 
 
 def turn():
-    """What the scheduler asks for: begin a run that is due, or do the next step of the one there is. Nothing while the
-    loop is off."""
+    """Called by the scheduler: begin a run that is due, or do the next step of the unfinished one. Does nothing while
+    the loop is switched off."""
     if not Retraining.load().is_on:
         return
     try:
@@ -71,7 +71,7 @@ def unfinished():
 
 @dataclass(frozen=True)
 class Plan:
-    """Which votes a run will use: those up to train_seq train, those after it up to judge_seq judge."""
+    """Which votes a run will use: those up to train_seq to train, the later ones up to judge_seq to judge."""
 
     live: RewardModel
     studies: list[Study]
@@ -84,9 +84,9 @@ class Plan:
 
 @transaction.atomic
 def begin(*, anyway=False):
-    """Write down a new run, to be trained next; NotDue where there is no reason for one.
+    """Create a run, whose first step is to train; NotDue where there is no reason for one.
 
-    anyway: as soon as there are votes at all that the live model has not seen, however few and old.
+    anyway: also with few and old votes, if there are any that the live model has not seen.
     """
     hold(Lock.RETRAINING)
     if run := unfinished():
@@ -104,7 +104,7 @@ def begin(*, anyway=False):
             "min_new_votes": row.min_new_votes,
             "judge_share": row.judge_share,
             "seeds": row.seeds,
-            "lapses": plan.live.config.get("lapses", False),  # whoever chose them chose them for what comes after too
+            "lapses": plan.live.config.get("lapses", False),  # a choice for the live model holds for its successors
             "promotes": row.promotes,
         },
         facts={
@@ -123,8 +123,8 @@ def make_plan(row, *, anyway=False):
     """The Plan of a run that begins now under these settings; NotDue says what is missing.
 
     New votes are the decisive ones since the live model's place in the ledger, or since the last run's where that is
-    later, so that a run that failed or promoted nobody waits for new ones too. What a candidate may learn from, and be
-    judged on, are all that the live model has not seen.
+    later: after a run that failed or promoted no candidate, the next one waits for new votes, too. The candidate learns
+    from, and is judged on, all votes that the live model has not seen.
     """
     live = RewardModel.live()
     if not live:
@@ -134,15 +134,15 @@ def make_plan(row, *, anyway=False):
         raise NotDue("There is no study whose votes could be used: none is chosen, and all are simulated.")
     last = RetrainingRun.objects.first()
     since = live.ledger_seq if anyway or not last else max(live.ledger_seq, last.judge_seq)
-    wanted = 2 if anyway else max(2, row.min_new_votes)
+    n_needed = 2 if anyway else max(2, row.min_new_votes)
     head = ledger.head()
     in_ledger = Ledger.objects.filter(study__in=studies, vote__isnull=False, seq__gt=since, seq__lte=head).count()
-    if in_ledger < wanted:  # the cheap question first
-        raise NotDue(f"There are {in_ledger} new votes; {wanted} decisive ones are waited for.")
+    if in_ledger < n_needed:  # the cheap query first
+        raise NotDue(f"There are {in_ledger} new votes; {n_needed} decisive ones are needed.")
     decisive = unseen.votes_between(studies, live.ledger_seq, head).decisive
     n_new = int((decisive > since).sum())
-    if n_new < wanted:
-        raise NotDue(f"There are {n_new} new decisive votes that count; {wanted} are waited for.")
+    if n_new < n_needed:
+        raise NotDue(f"There are {n_new} new decisive votes that count; {n_needed} are needed.")
     n_judge = min(max(1, round(row.judge_share * len(decisive))), len(decisive) - 1)
     return Plan(live, studies, int(decisive[-n_judge - 1]), head, n_new, len(decisive), n_judge)
 
@@ -151,8 +151,8 @@ def make_plan(row, *, anyway=False):
 
 
 def do_step(run, progress=None):
-    """Do the run's next step. True where that moved it on; False where something is waited for, or another worker is
-    at it. A step that breaks ends the run, with the reason, and rings.
+    """Do the run's next step. True where the run advanced or failed; False where the step has to wait, or another
+    worker does it. A step that fails ends the run, with the reason, and raises an alarm.
 
     progress: called with each epoch's entry of the history.
     """
@@ -166,7 +166,7 @@ def do_step(run, progress=None):
     except ClaimLost:
         logger.warning("%s: another worker has taken over to %s", run, run.get_step_display())
         return False
-    except Exception as error:  # whatever breaks in a run must ring, and must not come again every few seconds
+    except Exception as error:  # any failure must raise an alarm, and must not repeat every few seconds
         logger.exception("%s cannot %s", run, run.get_step_display())
         claim.fail(f"{type(error).__name__}: {error}"[:2000])
         shutil.rmtree(_checkpoints(run), ignore_errors=True)
@@ -176,7 +176,7 @@ def do_step(run, progress=None):
 
 
 class Claim:
-    """A worker's hold on the next step of a run."""
+    """A worker's claim on the next step of a run."""
 
     def __init__(self, run, until):
         self.run, self.step, self.until = run, run.step, until
@@ -184,7 +184,7 @@ class Claim:
 
     @classmethod
     def take(cls, run):
-        """A claim on the step that `run` says is next; None where it is done already, or another worker is at it."""
+        """Claim the step that is next according to `run`; None where it is done already, or another worker has it."""
         now = timezone.now()
         free = RetrainingRun.objects.filter(pk=run.pk, step=run.step, ended_at=None).filter(
             Q(claimed_until=None) | Q(claimed_until__lt=now)
@@ -197,15 +197,15 @@ class Claim:
         return claim
 
     def note(self, **facts):
-        """Write down what the step has found so far."""
+        """Store facts about the step so far."""
         self._write(facts=self._facts(facts))
 
     def wait(self, **facts):
-        """The step cannot be done yet: let go of it."""
+        """The step cannot be done yet: release the claim."""
         self._write(facts=self._facts(facts), claimed_until=None)
 
     def advance(self, step, *, candidate=None, skipped=None, **facts):
-        """The step is done, with these facts; `step` is next. skipped: {step: why} of those left out between."""
+        """The step is done, with these facts; `step` is next. skipped: {step: why} of the steps left out between."""
         now = timezone.now()
         left_out = {name: {"skipped": why} for name, why in (skipped or {}).items()}
         self._write(
@@ -217,7 +217,7 @@ class Claim:
         )
 
     def fail(self, error):
-        """The run ends here. Rings in its studies. Nothing, where another worker has taken over."""
+        """End the run and raise an alarm in its studies; nothing where another worker has taken over."""
         now = timezone.now()
         message = f"{self.run} failed to {Step(self.step).label}: {error}"
         facts = self._facts({"failed_at": _iso(now)})
@@ -229,13 +229,13 @@ class Claim:
         except ClaimLost:
             logger.warning("%s goes on: another worker has taken over", self.run)
 
-    def _facts(self, found):
-        return {**self.run.facts, self.step: {**self.run.facts.get(self.step, {}), **found}}
+    def _facts(self, new):
+        return {**self.run.facts, self.step: {**self.run.facts.get(self.step, {}), **new}}
 
     def _write(self, **fields):
-        """Once per transaction: the thread that renews the claim may be waiting for the row, with the lock."""
+        """Only once per transaction: the thread that renews the claim may hold the lock and wait for the row."""
         with self.lock:
-            if self.until is None:  # let go of: who renews it now would take what is nobody's, or another's
+            if self.until is None:  # released: renewing it now would claim a step that is free, or another worker's
                 raise ClaimLost(str(self.run))
             if not RetrainingRun.objects.filter(pk=self.run.pk, claimed_until=self.until).update(**fields):
                 raise ClaimLost(str(self.run))
@@ -250,7 +250,7 @@ class Claim:
     def _renew(self):
         try:
             self._write(claimed_until=timezone.now() + LEASE)
-        except ClaimLost:  # the step will find out when it writes
+        except ClaimLost:  # the step will notice when it writes
             return False
         return True
 
@@ -259,13 +259,13 @@ class Claim:
 
 
 def _train(claim, progress=None):
-    from scoring.reward.train import BadTrainingCheckpoint
+    from scoring.reward.training_checkpoint import BadTrainingCheckpoint
 
     from .candidates import train_candidate
 
     run = claim.run
     name = f"{'+'.join(run.config['encoders'])}-run-{run.pk}"
-    candidate = RewardModel.objects.filter(name=name, created_at__gte=run.started_at).first()  # a killed one's
+    candidate = RewardModel.objects.filter(name=name, created_at__gte=run.started_at).first()  # of a killed worker
     if not candidate:
         checkpoint = _checkpoints(run) / "training"
         train = partial(
@@ -281,7 +281,7 @@ def _train(claim, progress=None):
         )
         try:
             candidate = train()
-        except BadTrainingCheckpoint as error:  # an upgrade came between, or the file is damaged: nobody's to repair
+        except BadTrainingCheckpoint as error:  # after an upgrade, or the file is damaged: there is nothing to repair
             logger.warning("%s trains from the start: %s", run, error)
             checkpoint.unlink(missing_ok=True)
             candidate = train()
@@ -291,7 +291,7 @@ def _train(claim, progress=None):
 
 
 def _show(claim, progress, entry):
-    """An epoch is over: let the admin see it now and then, and notice a lost claim."""
+    """After an epoch: now and then store it for the admin to see, which also notices a lost claim."""
     if entry["epoch"] % 10 == 1:
         claim.note(epoch=entry["epoch"], seed=entry.get("seed"), validation_loss=entry["validation_loss"])
     if progress:
@@ -299,7 +299,8 @@ def _show(claim, progress, entry):
 
 
 def _judge(claim):
-    """The gate's verdict becomes a Decision in one transaction with the step: a killed worker decides nothing twice."""
+    """The gate's verdict is stored as a Decision in one transaction with the step: it is never decided twice, even if
+    the worker is killed."""
     run, live = claim.run, RewardModel.live()
     if live == run.candidate:
         claim.advance(Step.RESCORE, found="A person made the candidate live before it was judged.")
@@ -326,20 +327,19 @@ def _judge(claim):
 
 
 def _rescore(claim):
-    """The gpu workers score; this waits until no clip that can be scored lacks a reward, or none has come for long."""
+    """Wait until the gpu workers have scored every clip that can be scored, or no reward has come for PATIENCE."""
     live, now = RewardModel.live(), timezone.now()
-    left, before = unrewarded(live).count(), claim.run.facts[Step.RESCORE]
-    since = before["since"] if before.get("left") == left else _iso(now)
-    patient = datetime.fromisoformat(since) > now - PATIENCE
-    if left and patient:
-        claim.wait(left=left, since=since, under=live.name)
+    n_left, facts = unrewarded(live).count(), claim.run.facts[Step.RESCORE]
+    since = facts["since"] if facts.get("left") == n_left else _iso(now)
+    if n_left and datetime.fromisoformat(since) > now - PATIENCE:
+        claim.wait(left=n_left, since=since, under=live.name)
         return False
-    claim.advance(Step.ANCHORS, left=left, under=live.name, rewards=live.rewards.count())
+    claim.advance(Step.ANCHORS, left=n_left, under=live.name, rewards=live.rewards.count())
     return True
 
 
 def unrewarded(model):
-    """Ready clips that all the model's encoders have embedded, without a reward under it."""
+    """Ready clips that all of the model's encoders have embedded, and that have no reward under it."""
     clips = Clip.objects.filter(~Exists(claims.rewards_of(model, clip=OuterRef("pk"))), status=Status.READY)
     for key, revision in scorers.encoders_in_use(model):
         of_clip = Embedding.objects.filter(clip=OuterRef("pk"), encoder=key, revision=revision, vector__isnull=False)
@@ -350,7 +350,7 @@ def unrewarded(model):
 def _anchors(claim):
     live, pairs = RewardModel.live(), {}
     for study in Study.objects.filter(editions__isnull=False).distinct():
-        refit_anchors(study, live, only_if_due=True)  # the sweep may have been here before
+        refit_anchors(study, live, only_if_due=True)  # a sweep may have done it already
         fit = study.anchor_fits.newest_of(live)
         pairs[study.slug] = fit.n_pairs if fit else 0
     claim.advance(Step.DONE, under=live.name, pairs=pairs)
@@ -370,7 +370,7 @@ def _figures(model):
 
 
 def _checkpoints(run):
-    """The folder in which the training is kept from epoch to epoch, in the storage that the workers share."""
+    """The folder of the training's checkpoint, in the storage that the workers share."""
     return Path(settings.MEDIA_ROOT) / "training" / f"run-{run.pk}"
 
 

@@ -1,7 +1,7 @@
-"""Votes that reward models have not seen, and what the gate makes of two models on them.
+"""Votes that reward models have not seen, and the gate's verdict on two models by them.
 
-A model has seen every vote up to its place in the ledger, those that validated and tested it included; an imported one
-has seen none of ours.
+A model has seen every vote up to its place in the ledger, including those that validated and tested it; an imported one
+has seen none of this arena's.
 """
 
 import logging
@@ -39,7 +39,8 @@ def votes_between(studies, after, up_to):
     """The votes on clips that the studies' boards count, with after < seq <= up_to."""
     votes = [inputs.study_votes(study, up_to, excluded_flags(study)) for study in studies]
     seq, a, b, target = (
-        np.concatenate([getattr(one, name) for one in votes]) for name in ("seq", "clip_a", "clip_b", "outcome")
+        np.concatenate([getattr(of_study, name) for of_study in votes])
+        for name in ("seq", "clip_a", "clip_b", "outcome")
     )
     order = np.argsort(seq)
     order = order[(seq[order] > after) & (a[order] > 0) & (b[order] > 0)]
@@ -47,28 +48,35 @@ def votes_between(studies, after, up_to):
 
 
 def judge(candidate, live, studies, up_to):
-    """(the gate's Verdict on votes up to that seq that neither model has seen, how many of those it could not use
-    because a clip of theirs is not embedded for both models).
+    """(the gate's Verdict by the votes up to that seq that neither model has seen, how many of them it could not use
+    because one of their clips is not embedded for both models).
 
-    Each model's margins are read by its own calibration, so that ECE and log loss are those of the probabilities that
-    the arena would state; who wins stays as it was. A model that was not measured is taken at its word.
+    Each model's margins are calibrated by its own calibration, so that ECE and log loss are those of the probabilities
+    that the arena would state; predicted winners do not change. The margins of a model that was not measured are used
+    as they are.
     """
     votes = votes_between(studies, max(candidate.ledger_seq, live.ledger_seq), up_to)
-    mine, its = _margins(candidate, votes), _margins(live, votes)
-    usable = np.isfinite(mine) & np.isfinite(its)
-    margins = (calibration_of(model).log_odds(own[usable]) for model, own in ((candidate, mine), (live, its)))
-    return gate.judge(*margins, votes.target[usable]), int((~usable).sum())
+    of_candidate, of_live = _margins(candidate, votes), _margins(live, votes)
+    usable = np.isfinite(of_candidate) & np.isfinite(of_live)
+    verdict = gate.judge(
+        calibration_of(candidate).log_odds(of_candidate[usable]),
+        calibration_of(live).log_odds(of_live[usable]),
+        votes.target[usable],
+    )
+    return verdict, int((~usable).sum())
 
 
 def _rewards(model, clips):
-    """{clip id: reward} of the clips that the model's encoders have embedded, and that it gives a finite one."""
-    found, features = read_features(clips.tolist(), model.encoders, logger.warning)
+    """{clip id: reward} of the clips that the model's encoders have embedded and that get a finite reward."""
+    embedded, features = read_features(clips.tolist(), model.encoders, logger.warning)
     rewards = scorers.load_scorer(model.pk).score_embeddings(features)
-    return {clip: reward for clip, reward in zip(found.tolist(), rewards.tolist(), strict=True) if np.isfinite(reward)}
+    return {
+        clip: reward for clip, reward in zip(embedded.tolist(), rewards.tolist(), strict=True) if np.isfinite(reward)
+    }
 
 
 def _margins(model, votes):
-    """float [N], NaN where the model gives a clip no reward."""
+    """float [N], NaN where a clip has no reward."""
     rewards = _rewards(model, np.union1d(votes.clip_a, votes.clip_b))
     of_a, of_b = inputs.in_columns(rewards, votes.clip_a, votes.clip_b)
     return of_a - of_b

@@ -1,4 +1,4 @@
-"""Leases: how a worker keeps what it has claimed for as long as it lives, and loses it when it is killed."""
+"""Leases: a worker keeps what it has claimed as long as it runs, and loses it when it is killed."""
 
 import logging
 import threading
@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 @contextmanager
 def renewed(renew: Callable[[], bool | None], lease: timedelta) -> Iterator[None]:
     """Call `renew` three times in each `lease`, from a thread that dies with this process, until the block is left or
-    `renew` returns False: the claim is another's by now.
+    `renew` returns False: another worker has the claim by now.
 
-    A database that does not answer is logged and asked again. At worst the lease runs out and another worker does the
-    same work; what is written is written once all the same.
+    Where the database does not answer, this is logged and tried again. At worst the lease expires and another worker
+    does the same work; its outcome is stored only once.
     """
     is_left = threading.Event()
 

@@ -19,9 +19,9 @@ TIE_NOTE = (
     'CMI-Pref. A truth of "both" or "neither" counts half.'
 )
 SILENCE_NOTE = (
-    "A clip that is missing or cannot be read has no reward here, and its rows are left out and counted; the "
-    "benchmark's own runner scores a second of silence in its place. Whole clips were heard, up to 10 minutes; its "
-    "runner's default is 30 s."
+    "A clip that is missing, cannot be read, is silent or lasts less than 1 s has no reward here, and its rows are "
+    "left out and counted; the benchmark's own runner scores a second of silence in place of a missing one. Whole "
+    "clips were scored, up to 10 minutes; the runner's default is 30 s."
 )
 INTERVAL_NOTE = (
     "Intervals are at 95 %: Wilson's for accuracies; for correlations, from 10 clips on, the percentiles of 1,000 "
@@ -88,7 +88,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "summary": [asdict(figure) for figure in report.summary],
         "detail": [asdict(figure) for figure in report.detail],
         "composites": report.composites,
-        "rows": [asdict(one) for one in report.coverage],
+        "rows": [asdict(row) for row in report.coverage],
         "left_out": report.left_out,
         "published": published_rows(),
     }
@@ -107,17 +107,17 @@ def published_rows() -> list[dict[str, Any]]:
 def results(rows: Sequence[Row], rewards: Sequence[Rewards]) -> list[dict[str, Any]]:
     """The benchmark's own results.jsonl, which its evaluate_results.py reads: each line of it with our predictions."""
     return [
-        {**row.raw, "benchmark_dataset": row.dataset, **_predictions(given)}
-        for row, given in zip(rows, rewards, strict=True)
+        {**row.raw, "benchmark_dataset": row.dataset, **_predictions(of_sides)}
+        for row, of_sides in zip(rows, rewards, strict=True)
     ]
 
 
-def _predictions(given: Rewards) -> dict[str, Any]:
-    keys = {"predicted_musicality": given[0], "predicted_text-music alignment": given[0]}
-    if len(given) == 2:
-        keys |= {f"{key}_b": given[1] for key in list(keys)}
-        if None not in given:
-            label = {A: "model_a", B: "model_b"}[predicted(given, tie=B)]
+def _predictions(rewards: Rewards) -> dict[str, Any]:
+    keys = {"predicted_musicality": rewards[0], "predicted_text-music alignment": rewards[0]}
+    if len(rewards) == 2:
+        keys |= {f"{key}_b": rewards[1] for key in list(keys)}
+        if None not in rewards:
+            label = {A: "model_a", B: "model_b"}[predicted(rewards, tie=B)]
             names = ("predicted_preference", "predicted_preference-musicality", "predicted_preference-alignment")
             keys |= dict.fromkeys(names, label)
     return {key: value for key, value in keys.items() if value is not None}
@@ -129,15 +129,15 @@ def _predictions(given: Rewards) -> dict[str, Any]:
 def _beside(report: Report, columns: dict[str, Column]) -> str:
     """Our row with its interval and count, then each published row that has one of the columns."""
     ours = {_column(figure): figure for figure in report.summary + report.detail}
-    found = [ours.get(column) for column in columns.values()]
+    figures = [ours.get(column) for column in columns.values()]
     rows = [
         [
             report.name,
-            *(_shown(figure and figure.figure, column) for figure, column in _pairs(found, columns)),
+            *(_shown(figure and figure.figure, column) for figure, column in _pairs(figures, columns)),
             "this run",
         ],
-        ["  95 % interval", *(_interval(figure, column) for figure, column in _pairs(found, columns)), ""],
-        ["  n", *(str(figure.n) if figure else NOTHING for figure in found), ""],
+        ["  95 % interval", *(_interval(figure, column) for figure, column in _pairs(figures, columns)), ""],
+        ["  n", *(str(figure.n) if figure else NOTHING for figure in figures), ""],
     ]
     rows += [
         [row.name, *(_shown(row.figures.get(column), column) for column in columns.values()), row.source.label]
@@ -147,8 +147,8 @@ def _beside(report: Report, columns: dict[str, Column]) -> str:
     return aligned(["", *columns, "source"], rows)
 
 
-def _pairs(found: Sequence[Figure | None], columns: dict[str, Column]):
-    return zip(found, columns.values(), strict=True)
+def _pairs(figures: Sequence[Figure | None], columns: dict[str, Column]):
+    return zip(figures, columns.values(), strict=True)
 
 
 def _column(figure: Figure) -> Column:
@@ -202,8 +202,8 @@ def _parts(figures: Sequence[Figure]) -> str:
 def _coverage(report: Report) -> str:
     header = ["", "rows", "used", "without truth", "without reward"]
     rows = [
-        [f"{one.dataset} {one.task}", *map(str, (one.rows, one.used, one.without_truth, one.without_reward))]
-        for one in report.coverage
+        [f"{part.dataset} {part.task}", *map(str, (part.rows, part.used, part.without_truth, part.without_reward))]
+        for part in report.coverage
     ]
     left_out = [f"  lines left out: {n} ({reason})" for reason, n in report.left_out.items()]
     return "\n".join([aligned(header, rows), *left_out])

@@ -1,4 +1,4 @@
-"""CMI-RewardBench's test file, data/all_test.jsonl, as rows that mean something.
+"""CMI-RewardBench's test file, data/all_test.jsonl, as checked rows.
 
 Names and rules are those of inference_benchmark.py and evaluate_results.py (github.com/Haiwen-Xia/CMI-RewardBench,
 commit 142cb19), but what they drop without a word is an error that names its line and key, or is counted: a label
@@ -75,13 +75,13 @@ def read(path: str | PathLike, *, split: str = "test", limit: int | None = None)
     """
     with Path(path).open(encoding="utf-8") as lines:
         try:
-            found = select(_objects(lines), split=split, limit=limit)
+            benchmark = select(_objects(lines), split=split, limit=limit)
         except UnicodeDecodeError as error:
             raise BadRow(f"{path}: this is not a text in UTF-8 ({error})") from error
-    if not found.rows:
-        reasons = "; ".join(f"{n} of {reason}" for reason, n in found.left_out.items()) or "the file is empty"
+    if not benchmark.rows:
+        reasons = "; ".join(f"{n} of {reason}" for reason, n in benchmark.left_out.items()) or "the file is empty"
         raise BadRow(f"{path}: no row to evaluate ({reasons})")
-    return found
+    return benchmark
 
 
 def select(objects: Iterable[tuple[int, dict]], *, split: str = "test", limit: int | None = None) -> Benchmark:
@@ -124,7 +124,7 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict]]:
         except json.JSONDecodeError as error:
             raise BadRow(f"line {number}: not JSON: {error}") from error
         if not isinstance(row, dict):
-            raise BadRow(f"line {number}: a JSON object is wanted, not {type(row).__name__}")
+            raise BadRow(f"line {number}: a JSON object is expected, not {type(row).__name__}")
         yield number, row
 
 

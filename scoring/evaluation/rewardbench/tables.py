@@ -32,7 +32,7 @@ MIN_BOOTSTRAPPED = 10  # clips; samples of two clips are all alike, and their in
 NO_REF, REF = ("text", "text+lyrics"), ("text+ref", "text+lyrics+ref")
 INSTRU, VOCAL = ("text", "text+ref"), ("text+lyrics", "text+lyrics+ref")
 
-# What a row's clips were given: (reward of a, reward of b), of one clip (reward,); None where it has none.
+# The rewards of a row's clips: (reward of a, reward of b), or (reward,) of one clip; None where there is none.
 Rewards = tuple[float | None, ...]
 
 
@@ -75,13 +75,13 @@ def summary(rows: Sequence[Row], rewards: Sequence[Rewards]) -> list[Figure]:
     """The figures of whole datasets, those of datasets without rows left out; rewards[i] is of rows[i]."""
     figures = []
     for dataset, task in _tasks():
-        own = _of(dataset, rows, rewards)
-        if not own:
+        scored = _of(dataset, rows, rewards)
+        if not scored:
             continue
         if dataset in PAIRS:
-            figures.append(_accuracy(own, dataset, task, tie=A if dataset == MUSIC_ARENA else B))
+            figures.append(_accuracy(scored, dataset, task, tie=A if dataset == MUSIC_ARENA else B))
         else:
-            figures += _correlations(own, dataset, task)
+            figures += _correlations(scored, dataset, task)
     return figures
 
 
@@ -91,38 +91,38 @@ def detail(rows: Sequence[Row], rewards: Sequence[Rewards]) -> list[Figure]:
     for dataset, task in _tasks():
         if dataset not in PAIRS:
             continue
-        own = _of(dataset, rows, rewards)
-        parts = _months(own) if dataset == MUSIC_ARENA else _cmi_parts(own, task)
+        scored = _of(dataset, rows, rewards)
+        parts = _months(scored) if dataset == MUSIC_ARENA else _cmi_parts(scored, task)
         figures += [_accuracy(part, dataset, task, tie=B, **names) for names, part in parts if part]
     return figures
 
 
 def coverage(rows: Sequence[Row], rewards: Sequence[Rewards]) -> list[Coverage]:
     """For each task of each dataset that has rows."""
-    found = []
+    coverages = []
     for dataset, task in _tasks():
-        own = _of(dataset, rows, rewards)
-        told = [pair for pair in own if pair[0].truth[task] is not None]
-        used = len(_usable(own, task))
-        if own:
-            found.append(Coverage(dataset, task, len(own), used, len(own) - len(told), len(told) - used))
-    return found
+        scored = _of(dataset, rows, rewards)
+        n, n_with_truth = len(scored), sum(row.truth[task] is not None for row, _ in scored)
+        used = len(_usable(scored, task))
+        if n:
+            coverages.append(Coverage(dataset, task, n, used, n - n_with_truth, n_with_truth - used))
+    return coverages
 
 
 def composites(figures: Sequence[Figure]) -> dict[str, float | None]:
     """The means that the paper's tables hold: each of the figures that are there, None where none is."""
-    found = {(f.dataset, f.task, f.metric, f.group, f.value): f.figure for f in figures}
-    pam = [found.get(("PAM", task, "SRCC", ALL, "")) for task in ("musicality", "alignment")]
-    cmi = [found.get((CMI_PREF, task, ACC, ALL, "")) for task in ("musicality", "alignment")]
-    modality = {
-        name: [found.get((CMI_PREF, "alignment", ACC, "modality", one)) for one in names]
-        for name, names in (("without_ref", NO_REF), ("with_ref", REF))
+    values = {(f.dataset, f.task, f.metric, f.group, f.value): f.figure for f in figures}
+    pam = [values.get(("PAM", task, "SRCC", ALL, "")) for task in ("musicality", "alignment")]
+    cmi = [values.get((CMI_PREF, task, ACC, ALL, "")) for task in ("musicality", "alignment")]
+    alignment = {
+        name: [values.get((CMI_PREF, "alignment", ACC, "modality", modality)) for modality in modalities]
+        for name, modalities in (("without_ref", NO_REF), ("with_ref", REF))
     }
     return {
         "PAM mean SRCC": _mean(pam),
         "CMI-Pref mean ACC": _mean(cmi),
-        "CMI-Pref alignment without reference audio": _mean(modality["without_ref"]),
-        "CMI-Pref alignment with reference audio": _mean(modality["with_ref"]),
+        "CMI-Pref alignment without reference audio": _mean(alignment["without_ref"]),
+        "CMI-Pref alignment with reference audio": _mean(alignment["with_ref"]),
     }
 
 
@@ -132,7 +132,7 @@ def predicted(rewards: Rewards, tie: str) -> str:
     return tie if a == b else A if a > b else B
 
 
-# ---- which rows ----------------------------------------------------------------------------------------
+# ---- which rows ---------------------------------------------------------------------------------------
 
 Scored = tuple[Row, Rewards]
 
@@ -142,26 +142,28 @@ def _tasks() -> Iterator[tuple[str, str]]:
 
 
 def _of(dataset: str, rows: Sequence[Row], rewards: Sequence[Rewards]) -> list[Scored]:
-    return [(row, given) for row, given in zip(rows, rewards, strict=True) if row.dataset == dataset]
+    return [(row, of_sides) for row, of_sides in zip(rows, rewards, strict=True) if row.dataset == dataset]
 
 
 def _usable(scored: Sequence[Scored], task: str) -> list[Scored]:
-    return [(row, given) for row, given in scored if row.truth[task] is not None and None not in given]
+    return [(row, rewards) for row, rewards in scored if row.truth[task] is not None and None not in rewards]
 
 
-def _months(own: Sequence[Scored]) -> list[tuple[dict, list[Scored]]]:
-    months = sorted({row.month for row, _ in own})
-    return [({"group": "month", "value": month}, [pair for pair in own if pair[0].month == month]) for month in months]
+def _months(scored: Sequence[Scored]) -> list[tuple[dict, list[Scored]]]:
+    months = sorted({row.month for row, _ in scored})
+    return [
+        ({"group": "month", "value": month}, [pair for pair in scored if pair[0].month == month]) for month in months
+    ]
 
 
-def _cmi_parts(own: Sequence[Scored], task: str) -> Iterator[tuple[dict, list[Scored]]]:
+def _cmi_parts(scored: Sequence[Scored], task: str) -> Iterator[tuple[dict, list[Scored]]]:
     def of_modality(names: Sequence[str]) -> list[Scored]:
-        return [pair for pair in own if pair[0].modality in names]
+        return [pair for pair in scored if pair[0].modality in names]
 
-    for modality in sorted({row.modality for row, _ in own}):
+    for modality in sorted({row.modality for row, _ in scored}):
         yield {"group": "modality", "value": modality}, of_modality([modality])
     for name in ("<3", "=3", ">3"):
-        sure = [pair for pair in own if _confidence(pair[0].confidence[task]) == name]
+        sure = [pair for pair in scored if _confidence(pair[0].confidence[task]) == name]
         with_ref = [pair for pair in sure if pair[0].modality in REF]
         without = [pair for pair in sure if pair[0].modality not in REF]
         for category, part in (("no_ref", without), ("ref", with_ref), (ALL, sure)):
@@ -178,12 +180,12 @@ def _confidence(value: float | None) -> str | None:
     return "<3" if value < 3 else ">3" if value > 3 else "=3"
 
 
-# ---- what they come to ---------------------------------------------------------------------------------
+# ---- the figures --------------------------------------------------------------------------------------
 
 
 def _accuracy(scored: Sequence[Scored], dataset: str, task: str, *, tie: str, **names: str) -> Figure:
     used = _usable(scored, task)
-    credit = sum(_credit(row.truth[task], predicted(given, tie)) for row, given in used)
+    credit = sum(_credit(row.truth[task], predicted(rewards, tie)) for row, rewards in used)
     low, high = wilson(credit, len(used), LEVEL) or (None, None)
     return Figure(
         dataset=dataset,
@@ -205,13 +207,15 @@ def _credit(truth: float | str | None, prediction: str) -> float:
 def _correlations(scored: Sequence[Scored], dataset: str, task: str) -> list[Figure]:
     used = _usable(scored, task)
     truth = np.array([row.truth[task] for row, _ in used], dtype=np.float64)
-    given = np.array([reward for _, (reward,) in used], dtype=np.float64)
+    rewards = np.array([reward for _, (reward,) in used], dtype=np.float64)
     samples = BOOTSTRAPS if len(used) >= MIN_BOOTSTRAPPED else 0
     resamples = np.random.default_rng(SEED).integers(max(len(used), 1), size=(samples, len(used)))
     figures = []
     for metric, correlate in CORRELATIONS.items():
-        figure = correlate(truth, given)
-        low, high = (None, None) if figure is None else _percentiles([correlate(truth[i], given[i]) for i in resamples])
+        figure = correlate(truth, rewards)
+        low, high = (
+            (None, None) if figure is None else _percentiles([correlate(truth[i], rewards[i]) for i in resamples])
+        )
         figures.append(Figure(dataset, task, metric, len(used), figure, low, high))
     return figures
 
@@ -226,5 +230,5 @@ def _percentiles(values: Sequence[float | None]) -> tuple[float | None, float | 
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return sum(there) / len(there) if there else None
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None

@@ -9,7 +9,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("name")
-        parser.add_argument("--force", action="store_true", help="although its weights or encoders are not here")
+        parser.add_argument(
+            "--force", action="store_true", help="even if its weights or encoders are not installed here"
+        )
 
     def handle(self, name, force, **options):
         try:

@@ -42,7 +42,7 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser):
-        parser.add_argument("--if-empty", action="store_true", help="do nothing where there is anything already")
+        parser.add_argument("--if-empty", action="store_true", help="do nothing unless the arena is empty")
 
     def handle(self, if_empty, **options):
         if if_empty and not self.is_unfinished():
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         self.stdout.write(f"The demo is in place after {time.monotonic() - started:.0f} s.")
 
     def is_unfinished(self):
-        """Empty, or a demo that was interrupted before its model went live."""
+        """Whether the arena is empty, or holds a demo that was interrupted before its model was trained."""
         others = System.objects.exclude(name__in=[system.slug for system in SYSTEMS])
         return not others.exists() and not RewardModel.objects.exists()
 
@@ -89,7 +89,7 @@ class Command(BaseCommand):
         return clips
 
     def load_panel(self):
-        """The listening test of PANEL, unless there is one of its name, which may have been changed since."""
+        """The study of PANEL. An existing study of that name is kept: it may have been changed."""
         if not Study.objects.filter(slug=PANEL.stem).exists():
             study_file.load([(PANEL.name, PANEL.read_bytes())])
         return Study.objects.get(slug=PANEL.stem)

@@ -1,4 +1,4 @@
-"""`evaluate cmi-rewardbench DIR`: a reward model elsewhere; `evaluate probes`: does it know noise from music?"""
+"""`evaluate cmi-rewardbench DIR`: a public benchmark; `evaluate probes`: does the model prefer music to noise?"""
 
 import csv
 import json
@@ -12,11 +12,12 @@ from tqdm import tqdm
 from arena.audio import AudioUnavailable
 from arena.refusals import Refusal
 from scoring.evaluation import benchmark, probe_report, probing
-from scoring.evaluation.judge import Judge, NoReward
 from scoring.evaluation.rewardbench import report, rows
+from scoring.jury import scorers
+from scoring.jury.hearing import NoReward
 from scoring.registry.live import find_model
 
-SAMPLE = 16  # clips of the arena that probes are made of
+SAMPLE = 16  # clips of the arena from which probes are made
 SHOWN = 20  # files without a reward that are printed; all are in the JSON
 
 
@@ -40,81 +41,83 @@ class Command(BaseCommand):
             metavar="FILE",
             type=Path,
             default=settings.ARENA_HOME / "evaluation" / "cmi-rewardbench.jsonl",
-            help="rewards so far, for a run that goes on (default: %(default)s)",
+            help="rewards so far, with which a stopped run resumes (default: %(default)s)",
         )
         probes = kinds.add_parser("probes", help="damaged copies, noise and silence against the original")
         probes.add_argument("clips", metavar="CLIP", nargs="*", help="audio files; default: clips of the arena")
         probes.add_argument(
             "--sample", metavar="N", type=positive, default=SAMPLE, help="how many clips of the arena (%(default)s)"
         )
-        for one in (bench, probes):
-            one.add_argument("--model", metavar="NAME", help="default: the live one")
-            one.add_argument(
+        for parser in (bench, probes):
+            parser.add_argument("--model", metavar="NAME", help="default: the live one")
+            parser.add_argument(
                 "--prompt-protocol", choices=["with", "empty"], default="with", help="whether the model reads prompts"
             )
-            one.add_argument(
+            parser.add_argument(
                 "--json", dest="json_file", metavar="FILE", type=Path, help="write everything into this file"
             )
 
     def handle(self, kind, model, prompt_protocol, **options):
         run = {"cmi-rewardbench": self.cmi_rewardbench, "probes": self.probes}[kind]
         try:
-            judge = Judge(find_model(model))
+            model = find_model(model)
+            scorer = scorers.load_scorer(model.pk)
             facts = {
-                "model": judge.model.name,
-                "sha256": judge.model.sha256,
+                "model": model.name,
+                "sha256": model.sha256,
                 "prompt_protocol": prompt_protocol,
-                "reads_prompts": judge.reads_prompts,
+                "reads_prompts": scorer.reads_prompts,
             }
-            run(judge, facts, prompt_protocol == "with", **options)
+            run(scorer, facts, prompt_protocol == "with", **options)
         except (Refusal, ValueError, OSError, MemoryError, AudioUnavailable) as error:
             raise CommandError(str(error) or repr(error)) from error
 
-    def cmi_rewardbench(self, judge, facts, with_prompt, *, folder, csv_folder, json_file, limit, cache, **options):
+    def cmi_rewardbench(self, scorer, facts, with_prompt, *, folder, csv_folder, json_file, limit, cache, **options):
         data = folder / "data"
         lines = data / "all_test.jsonl"
         if not lines.is_file():
-            raise CommandError(f"{lines} is not there: DIR is the benchmark's folder, which holds data/all_test.jsonl.")
-        found = rows.read(lines, limit=limit)
-        keys = benchmark.wanted(found.rows, with_prompt=with_prompt)
-        kept = benchmark.RewardCache(cache, judge.model.sha256)
+            raise CommandError(
+                f"{lines} does not exist: DIR is the benchmark's folder, which holds data/all_test.jsonl."
+            )
+        benchmark_rows = rows.read(lines, limit=limit)
+        keys = benchmark.wanted(benchmark_rows.rows, with_prompt=with_prompt)
+        reward_cache = benchmark.RewardCache(cache, facts["sha256"])
         with tqdm(total=len(keys), desc="score", unit="clip") as bar:
-            scored = benchmark.score(judge, data, keys, kept, bar.update)
-        given = [
-            tuple(known(scored[key]) for key in benchmark.keys_of(row, with_prompt=with_prompt)) for row in found.rows
+            scored = benchmark.score(scorer, data, keys, reward_cache, bar.update)
+        rewards = [
+            tuple(reward_or_none(scored[key]) for key in benchmark.keys_of(row, with_prompt=with_prompt))
+            for row in benchmark_rows.rows
         ]
-        failed = {key: reward.reason for key, reward in scored.items() if isinstance(reward, NoReward)}
-        made = report.make(judge.model.name, found.rows, given, found.left_out)
+        failed = {key: outcome.reason for key, outcome in scored.items() if isinstance(outcome, NoReward)}
+        tables = report.make(facts["model"], benchmark_rows.rows, rewards, benchmark_rows.left_out)
         self.say(facts, f"CMI-RewardBench, {len(keys)} clips, {len(failed)} of them without a reward")
-        self.stdout.write(report.as_text(made))
+        self.stdout.write(report.as_text(tables))
         self.say_failures(failed)
         if json_file:
             failures = [{"file": path, "prompt": prompt, "reason": why} for (path, prompt), why in failed.items()]
-            write_json(json_file, {**facts, **report.as_json(made), "without_reward": failures})
+            write_json(json_file, {**facts, **report.as_json(tables), "without_reward": failures})
         if csv_folder:
-            write_tables(csv_folder, made, report.results(found.rows, given), failed)
+            write_tables(csv_folder, tables, report.results(benchmark_rows.rows, rewards), failed)
 
-    def probes(self, judge, facts, with_prompt, *, clips, sample, json_file, **options):
-        originals = (
-            probing.files(judge, clips) if clips else probing.sample_clips(judge, sample, with_prompt=with_prompt)
-        )
+    def probes(self, scorer, facts, with_prompt, *, clips, sample, json_file, **options):
+        originals = probing.files(clips) if clips else probing.sample_clips(sample, with_prompt=with_prompt)
         with tqdm(total=len(clips) or sample, desc="probe", unit="clip") as bar:
-            found = probing.probe(judge, originals, bar.update)
+            probed = probing.probe(scorer, originals, bar.update)
         heard_as = "files, with an empty prompt" if clips else "clips of the arena"
-        self.say(facts, f"sanity probes of {len(found.names)} {heard_as}")
-        self.stdout.write(probe_report.as_text(found))
+        self.say(facts, f"sanity probes of {len(probed.names)} {heard_as}")
+        self.stdout.write(probe_report.as_text(probed))
         if json_file:
-            write_json(json_file, {**facts, **probe_report.as_json(found)})
+            write_json(json_file, {**facts, **probe_report.as_json(probed)})
 
-    def say(self, facts, what):
+    def say(self, facts, text):
         prompts = {"with": "with prompts", "empty": "with empty prompts"}[facts["prompt_protocol"]]
         reads = prompts if facts["reads_prompts"] else "which reads no prompts"
-        self.stdout.write(f"{facts['model']} (sha256 {facts['sha256'][:12]}), {reads}: {what}\n")
+        self.stdout.write(f"{facts['model']} (sha256 {facts['sha256'][:12]}), {reads}: {text}\n")
 
     def say_failures(self, failed):
         if not failed:
             return
-        self.stdout.write(f"\n{len(failed)} clips without a reward; their rows are in no figure:")
+        self.stdout.write(f"\n{len(failed)} clips without a reward; their rows are left out of all figures:")
         for (path, _), reason in list(failed.items())[:SHOWN]:
             self.stdout.write(f"  {path or '(no file)'}: {reason}")
         if len(failed) > SHOWN:
@@ -128,20 +131,20 @@ def positive(text):
     return number
 
 
-def known(reward):
-    return None if isinstance(reward, NoReward) else reward
+def reward_or_none(outcome):
+    return None if isinstance(outcome, NoReward) else outcome
 
 
 def write_json(path, content):
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_tables(folder, made, results, failed):
+def write_tables(folder, tables, results, failed):
     """The tables as CSV, and results.jsonl, which the benchmark's own evaluate_results.py reads."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / "summary.csv", map(asdict, made.summary))
-    write_csv(folder / "detail.csv", map(asdict, made.detail))
-    write_csv(folder / "rows.csv", map(asdict, made.coverage))
+    write_csv(folder / "summary.csv", map(asdict, tables.summary))
+    write_csv(folder / "detail.csv", map(asdict, tables.detail))
+    write_csv(folder / "rows.csv", map(asdict, tables.coverage))
     write_csv(folder / "published.csv", report.published_rows())
     write_csv(folder / "without_reward.csv", ({"file": path, "reason": why} for (path, _), why in failed.items()))
     with (folder / "results.jsonl").open("w", encoding="utf-8") as file:

@@ -8,8 +8,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
 from annotations.exports import FORMATS
-from arena.models import Battle, Clip, Study
+from arena.models import Battle, Clip
 from arena.refusals import Refusal
+from scoring.management.studies import studies_of
 from scoring.releases.numbered import release
 from scoring.releases.pairs import clip_file
 
@@ -22,39 +23,37 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=FORMATS, default="jsonl")
         parser.add_argument("--study", help="slug; default: all studies")
         parser.add_argument("--output", type=Path, help="default: standard output")
-        parser.add_argument("--clips", type=Path, help="also copy the clips of the rows into this folder, by their id")
+        parser.add_argument(
+            "--clips", type=Path, help="also copy the clips of the rows into this folder, named by their ids"
+        )
         parser.add_argument(
             "--min-margin", type=finite, metavar="M", help="pairs only: chosen minus rejected, under the live model"
         )
         parser.add_argument("--min-reward", type=finite, metavar="R", help="pairs only: of the chosen clip")
 
     def handle(self, content, format, study, output, clips, min_margin, min_reward, **options):
-        chosen = None
-        if study:
-            chosen = Study.objects.filter(slug=study).first()
-            if not chosen:
-                raise CommandError(f"There is no study {study!r}.")
+        (only,) = studies_of([study], otherwise=None) if study else (None,)
         try:
-            made = release(content, format, chosen, {"min_margin": min_margin, "min_reward": min_reward})
+            new_release = release(content, format, only, {"min_margin": min_margin, "min_reward": min_reward})
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
-        with default_storage.open(made.file.name) as source:
+        with default_storage.open(new_release.file.name) as source:
             if output:
                 with output.open("wb") as target:
                     shutil.copyfileobj(source, target)
             else:
                 shutil.copyfileobj(source, sys.stdout.buffer)
         if clips:
-            copy_originals(clips, made.study)
-        excluded = ", ".join(f"{n} {reason}" for reason, n in made.excluded.items()) or "none"
+            copy_originals(clips, new_release.study)
+        excluded = ", ".join(f"{n} {reason}" for reason, n in new_release.excluded.items()) or "none"
         self.stderr.write(
-            f"release {made.number}: {made.n_rows} rows, left out: {excluded}; ledger seq {made.ledger_seq}, "
-            f"sha256 {made.sha256}"
+            f"release {new_release.number}: {new_release.n_rows} rows, left out: {excluded}; "
+            f"ledger seq {new_release.ledger_seq}, sha256 {new_release.sha256}"
         )
 
 
 def finite(text):
-    """A number for an option; argparse names the option if there is none in the text."""
+    """The finite number in the text; argparse adds the name of the option to the error."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text} is not finite")
@@ -62,7 +61,7 @@ def finite(text):
 
 
 def copy_originals(folder, study):
-    """The clips that were voted on, under the names that the rows give them; those already there are left."""
+    """Copy the clips that were voted on, under the names that the rows give them; existing files are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     voted = Battle.objects.filter(close_reason="voted", **({"study": study} if study else {}))
     for clip in Clip.objects.filter(Q(pk__in=voted.values("clip_a")) | Q(pk__in=voted.values("clip_b"))):

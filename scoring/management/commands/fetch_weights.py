@@ -7,7 +7,7 @@ from scoring.reward import weights
 
 
 class Command(BaseCommand):
-    help = "Fetch a set of weights from its hub, or take its files from a folder. Without a name: lists the sets."
+    help = "Download a set of weights from its hub, or install its files from a folder. Without a name: list the sets."
 
     def add_arguments(self, parser):
         parser.add_argument("name", nargs="?", help=", ".join(weights.SETS))
@@ -17,45 +17,47 @@ class Command(BaseCommand):
         if not name:
             return self.list_sets()
         try:
-            before = installed_or_none(name)
-            now = weights.install(name, source) if source else weights.download(name, say=self.stdout.write)
+            old = installed_or_none(name)
+            new = weights.install(name, source) if source else weights.download(name, say=self.stdout.write)
         except weights.WeightsError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{name} is in {now.path}, fingerprint {now.fingerprint}. Licence: {licences(now)}")
-        if before and before.fingerprint != now.fingerprint:
-            self.warn_of_another_revision(before.fingerprint, now.fingerprint)
+        self.stdout.write(f"{name} is in {new.path}, fingerprint {new.fingerprint}. Licence: {licences(new)}")
+        if old and old.fingerprint != new.fingerprint:
+            self.warn_of_another_revision(old.fingerprint, new.fingerprint)
 
     def list_sets(self):
-        for each in weights.SETS.values():
+        for weight_set in weights.SETS.values():
             try:
-                state = f"installed, fingerprint {weights.installed(each.name).fingerprint}"
+                state = f"installed, fingerprint {weights.installed(weight_set.name).fingerprint}"
             except weights.WeightsMissing:
                 state = "not installed"
             except weights.BadWeights as damage:
                 state = str(damage)
-            gated = ", gated" if each.gated else ""
-            self.stdout.write(f"{each.name}: {state}; {each.size}, {each.licence}{gated}\n    {each.about}")
+            gated = ", gated" if weight_set.gated else ""
+            self.stdout.write(
+                f"{weight_set.name}: {state}; {weight_set.size}, {weight_set.licence}{gated}\n    {weight_set.about}"
+            )
 
-    def warn_of_another_revision(self, before, now):
-        """Embeddings are kept by revision, so that nothing is mixed; but old heads cannot read new embeddings."""
+    def warn_of_another_revision(self, old, new):
+        """Embeddings are stored by revision, so that none are mixed up; but old heads cannot read new embeddings."""
         depend = [
             f"{model} ({model.status})"
             for model in RewardModel.objects.order_by("pk")
-            if any(block["revision"].endswith(f"-{before}") for block in model.encoders)
+            if any(block["revision"].endswith(f"-{old}") for block in model.encoders)
         ]
         self.stdout.write(
-            f"The weights before had fingerprint {before}: with {now} their encoders are another revision. Embeddings "
-            "and rewards that there are stay; clips are embedded anew for models of the new revision."
+            f"The earlier weights had fingerprint {old}: with {new} their encoders have another revision. Existing "
+            "embeddings and rewards are kept; for models of the new revision, clips are embedded again."
         )
         if depend:
             self.stdout.write(
-                f"Made for the old revision, and without it unable to score more clips: {', '.join(depend)}. "
-                "Train or import a model on the new one, or install the old weights again with --from."
+                f"These models need the old revision and cannot score further clips: {', '.join(depend)}. Train or "
+                "import a model on the new revision, or install the old weights again with --from."
             )
 
 
 def installed_or_none(name):
-    """What is installed, damaged or not there counting as nothing: it is about to be replaced."""
+    """The installed weights; None where they are damaged or missing: they are about to be replaced."""
     try:
         return weights.installed(name)
     except (weights.WeightsMissing, weights.BadWeights):

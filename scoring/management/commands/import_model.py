@@ -14,10 +14,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--encoders",
             default="",
-            help="keys of the encoders it reads, comma-separated and in order; text blocks may be left out: they come "
-            "last. Default: as its sidecar (NAME.json beside NAME.pt) says",
+            help="keys of the encoders it reads, comma-separated and in order; text encoders may be left out: they "
+            "come last. Default: as in its sidecar (NAME.json beside NAME.pt)",
         )
-        parser.add_argument("--name", help="default: the file's")
+        parser.add_argument("--name", help="default: the name of the file")
         parser.add_argument("--activate", action="store_true", help="make it the live model")
 
     def handle(self, path, encoders, name, activate, **options):

@@ -7,8 +7,8 @@ from scoring.management.studies import live_model, studies_with_edition
 
 class Command(BaseCommand):
     help = (
-        "Fit the live model's per-system bias to a study's votes now (default: of every study with an edition). It "
-        "happens by itself; here is where to choose how, from now on."
+        "Fit the live model's per-system bias to a study's votes now (default: of every study with an edition). A "
+        "sweep does so, too; the options set how it is done from now on."
     )
 
     def add_arguments(self, parser):
@@ -16,22 +16,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--anchor-system",
             metavar="NAME",
-            help="hold this system's bias at 0 and fit the others relative to it, without a ridge where votes allow; "
-            "'none' to have the biases sum to 0 again",
+            help="hold this system's bias at 0 and fit the others relative to it, without a ridge where there are "
+            "enough votes; 'none': let the biases sum to 0 again",
         )
-        parser.add_argument("--half-width", type=float, help="of the intervals that are wanted, in logits")
+        parser.add_argument("--half-width", type=float, help="the target for the intervals, in logits")
 
     def handle(self, study, anchor_system=None, half_width=None, **_):
         if (anchor_system or half_width) and not study:
-            raise CommandError("Name the studies whose biases are to be fitted in another way.")
+            raise CommandError("Name the studies for which these options are to be set.")
         if half_width is not None and not half_width > 0:
             raise CommandError(f"--half-width is a number of logits above 0, not {half_width}.")
         model, studies = live_model(), studies_with_edition(study)
         ledger.catch_up()
-        for one in studies:
-            fit = refit_anchors(one, model, **self.chosen(one, anchor_system, half_width))
-            held = f", {fit.config['anchor_system']} held at 0" if fit.config.get("pinned") else ""
-            self.stdout.write(f"{fit}: {fit.n_pairs} pairs, {fit.n_unscored} not scored yet{held}")
+        for each_study in studies:
+            fit = refit_anchors(each_study, model, **self.chosen(each_study, anchor_system, half_width))
+            pinned = f", {fit.config['anchor_system']} held at 0" if fit.config.get("pinned") else ""
+            self.stdout.write(f"{fit}: {fit.n_pairs} pairs, {fit.n_unscored} not scored yet{pinned}")
 
     def chosen(self, study, anchor_system, half_width):
         chosen = {} if half_width is None else {"half_width": half_width}

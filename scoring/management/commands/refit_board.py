@@ -34,22 +34,22 @@ class Command(BaseCommand):
     def handle(self, study, **options):
         chosen = self.chosen(**options)
         if chosen and not study:
-            raise CommandError("Name the studies whose boards are to be computed in another way.")
+            raise CommandError("Name the studies for which these options are to be set.")
         studies = studies_of(study, otherwise=Study.objects.all())
         ledger.catch_up()
-        for one in studies:
-            if study or one.battles.filter(close_reason="voted").exists():
+        for each_study in studies:
+            if study or each_study.battles.filter(close_reason="voted").exists():
                 try:
-                    edition = refit_board(one, **chosen)
+                    edition = refit_board(each_study, **chosen)
                 except (ValueError, Conflict) as reason:
-                    raise CommandError(f"{one.slug} keeps its board: {str(reason).rstrip('.')}.") from reason
+                    raise CommandError(f"{each_study.slug} keeps its board: {str(reason).rstrip('.')}.") from reason
                 self.stdout.write(f"{edition}: {edition.n_votes} votes, excluded {edition.excluded}")
 
     def chosen(self, weighting=None, **options):
         return {**self.model(**options), **({"weighting": weighting} if weighting else {})}
 
     def model(self, treatment=None, covariates=None, **_):
-        """What of the model was chosen. Only half-ties go with covariates, so a choice of one replaces the other."""
+        """The chosen settings of the model. Only half-ties allow covariates, so a choice of one replaces the other."""
         if covariates == "none":
             return {"treatment": treatment, "covariates": []} if treatment else {"covariates": []}
         if not covariates:

@@ -13,8 +13,8 @@ from scoring.wording.facts import facts
 
 class Command(BaseCommand):
     help = (
-        "One run of the retraining loop now, or the rest of the one that is unfinished: train a candidate, judge it, "
-        "rescore, refit the anchors. However few the new votes are, and whether or not the loop is on."
+        "Do one run of the retraining loop now, or complete the unfinished one: train a candidate, judge it, rescore, "
+        "refit the anchors. However few new votes there are, and whether or not the loop is switched on."
     )
 
     def handle(self, **options):
@@ -46,9 +46,9 @@ class Command(BaseCommand):
 
             return retraining.do_step(run, progress=show)
 
-    def describe(self, found):
-        """A judgement in its sentences, any other step in its facts."""
-        if found.get("reasons"):
-            outcome = "promoted" if found["promoted"] else "kept out"
-            return "".join([outcome, *(f"\n    {sentence}" for sentence in found["reasons"])])
-        return facts({name: value for name, value in found.items() if not name.endswith("_at")})
+    def describe(self, step):
+        """The facts of a step; of a judgement, its sentences."""
+        if step.get("reasons"):
+            outcome = "promoted" if step["promoted"] else "kept out"
+            return "".join([outcome, *(f"\n    {sentence}" for sentence in step["reasons"])])
+        return facts({name: value for name, value in step.items() if not name.endswith("_at")})

@@ -8,8 +8,8 @@ from scoring.boards.robustness_cards import write_card
 
 class Command(BaseCommand):
     help = (
-        "Write the robustness card of an edition. Last editions get theirs by themselves; this is for one that the "
-        "next came after too soon, or to judge an old one by the live model of today. Cards there are stay."
+        "Write the robustness card of an edition. A sweep writes those of last editions; this is for an edition that "
+        "was soon followed by the next, or to judge an old one by the present live model. Existing cards are kept."
     )
 
     def add_arguments(self, parser):
@@ -19,10 +19,10 @@ class Command(BaseCommand):
     def handle(self, study, edition, **options):
         try:
             study = find_study(study)
-            found = find_edition(study, edition)
+            chosen = find_edition(study, edition)
         except NotFound as missing:
             raise CommandError(missing.message) from missing
-        if not found:
+        if not chosen:
             raise CommandError(f"{study} has no edition yet.")
-        write_card(study, found)
-        self.stdout.write(f"{found}: /boards/{study.slug}/?edition={found.number}#robust")
+        write_card(study, chosen)
+        self.stdout.write(f"{chosen}: /boards/{study.slug}/?edition={chosen.number}#robust")

@@ -5,10 +5,12 @@ from scoring.registry import live as registry
 
 
 class Command(BaseCommand):
-    help = "Make that reward model live again which the live one had replaced. Once more: one further back."
+    help = "Make the reward model live again that the live one replaced. Run it again to go one model further back."
 
     def add_arguments(self, parser):
-        parser.add_argument("--force", action="store_true", help="although its weights or encoders are not here")
+        parser.add_argument(
+            "--force", action="store_true", help="even if its weights or encoders are not installed here"
+        )
 
     def handle(self, force, **options):
         try:

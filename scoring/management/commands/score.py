@@ -8,7 +8,7 @@ from tqdm import tqdm
 from arena.refusals import Refusal
 from scoring.file_scoring.manifest import BadManifest, Results, read_manifest
 from scoring.file_scoring.manifest_rows import keep, place, score_rows
-from scoring.file_scoring.percentiles import Ruler
+from scoring.file_scoring.percentiles import Percentiles
 from scoring.jury import scorers
 from scoring.registry.live import find_model
 
@@ -18,18 +18,22 @@ from .export import finite
 class Command(BaseCommand):
     help = (
         "Score audio files under a reward model. The manifest is a CSV with the column path, or path_a and path_b for "
-        "pairs, relative to it; optionally prompt; other columns are carried through. Run it again to go on where it "
-        "stopped: rows with the same paths, prompt and content are not scored again, failed ones are. The exit status "
-        "is 1 if a row failed."
+        "pairs, relative to it; optionally prompt; other columns are copied. Run it again to resume where it stopped: "
+        "rows with the same paths, prompt and content are not scored again, failed ones are. The exit status is 1 if a "
+        "row failed."
     )
 
     def add_arguments(self, parser):
         parser.add_argument("manifest", type=Path)
-        parser.add_argument("--output", type=Path, required=True, help="the CSV to write, or to go on with")
+        parser.add_argument("--output", type=Path, required=True, help="the CSV to write, or to continue")
         parser.add_argument("--model", metavar="NAME", help="default: the live model")
-        parser.add_argument("--min-reward", type=finite, metavar="R", help="kept is True from this reward on")
-        parser.add_argument("--top-share", type=share, metavar="S", help="kept is True for this share, the best")
-        parser.add_argument("--min-margin", type=finite, metavar="M", help="pairs: kept is True from this |margin| on")
+        parser.add_argument("--min-reward", type=finite, metavar="R", help="kept is True for rewards of at least R")
+        parser.add_argument(
+            "--top-share", type=share, metavar="S", help="kept is True for the best share S of the files"
+        )
+        parser.add_argument(
+            "--min-margin", type=finite, metavar="M", help="pairs: kept is True for a |margin| of at least M"
+        )
 
     def handle(self, manifest, output, model, min_reward, top_share, min_margin, **options):
         try:
@@ -41,11 +45,11 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         try:
             scorers.load_scorer(model.pk)
-        except Exception as failure:  # whatever it is, it says which file or encoder is at fault, and is none of a row
+        except Exception as failure:  # of whatever kind: it names the file or encoder at fault, and concerns no row
             raise CommandError(f"{model.name} cannot be loaded: {failure}") from failure
         rows = self.score(listed, model, results)
         if not listed.is_of_pairs:
-            place(rows, Ruler(model))
+            place(rows, Percentiles(model))
         keep(rows, **filters)
         results.finish(rows)
         self.report(rows, output)
@@ -63,26 +67,26 @@ class Command(BaseCommand):
 
     def report(self, rows, output):
         failed = [row for row in rows if row["error"]]
-        kept = sum(row["kept"] for row in rows)
-        self.stdout.write(f"{output}: {len(rows) - len(failed)} rows scored, {kept} kept, {len(failed)} failed")
+        n_kept = sum(row["kept"] for row in rows)
+        self.stdout.write(f"{output}: {len(rows) - len(failed)} rows scored, {n_kept} kept, {len(failed)} failed")
         if failed:
-            shown = "\n".join(f"  {row.get('path') or row.get('path_a')}: {row['error']}" for row in failed[:20])
+            reasons = "\n".join(f"  {row.get('path') or row.get('path_a')}: {row['error']}" for row in failed[:20])
             more = f"\n  and {len(failed) - 20} more" if len(failed) > 20 else ""
-            raise CommandError(f"{len(failed)} rows failed; the column error has the reasons:\n{shown}{more}")
+            raise CommandError(f"{len(failed)} rows failed; the column error has the reasons:\n{reasons}{more}")
 
 
 def fitting_filters(listed, **filters):
-    """Those of the filters that are set; BadManifest for one that this manifest gives nothing to filter by."""
+    """The filters that are set; BadManifest for one that does not apply to this manifest's files or pairs."""
     fitting = {"min_margin"} if listed.is_of_pairs else {"min_reward", "top_share"}
-    given = {name: value for name, value in filters.items() if value is not None}
-    if others := sorted(set(given) - fitting):
-        what = "pairs: it takes --min-margin" if listed.is_of_pairs else "files: it takes --min-reward and --top-share"
-        raise BadManifest(f"{', '.join(others)}: the manifest is of {what}.")
-    return given
+    chosen = {name: value for name, value in filters.items() if value is not None}
+    if others := sorted(set(chosen) - fitting):
+        takes = "pairs: it takes --min-margin" if listed.is_of_pairs else "files: it takes --min-reward and --top-share"
+        raise BadManifest(f"{', '.join(others)}: the manifest is of {takes}.")
+    return chosen
 
 
 def share(text):
     value = float(text)
     if not 0 < value <= 1:
-        raise ValueError(f"{text} is no share: write a number over 0, up to 1")
+        raise ValueError(f"{text} is no share: write a number above 0 and at most 1")
     return value

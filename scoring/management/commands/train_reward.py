@@ -16,11 +16,11 @@ from scoring.management.studies import studies_of
 from scoring.reward.splits import SIDES, SPLITS
 from scoring.reward.weights import WeightsError
 
-CHOICES = (  # what makes two trainings the same
+CHOICES = (  # two trainings with the same choices are the same
     "study", "up_to_seq", "from_export", "clips", "keep_flagged", "weight_by_reliability", "encoders", "blocks",
     "split", "leave_out", "seeds", "lapses", "threads",
 )  # fmt: skip
-GIVEN = ("name", "blocks", "split", "leave_out", "seeds", "lapses", "threads")
+PASSED_ON = ("name", "blocks", "split", "leave_out", "seeds", "lapses", "threads")
 FIGURES = {"accuracy": "accuracy", "ece": "ECE", "log_loss": "log loss"}
 
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         votes = parser.add_argument_group("votes")
-        votes.add_argument("--study", action="append", default=[], help="slug; may be given again. Default: all")
+        votes.add_argument("--study", action="append", default=[], help="slug; may be repeated. Default: all")
         votes.add_argument("--up-to-seq", type=int, help="of the ledger; default: all votes so far")
         votes.add_argument("--from-export", type=Path, metavar="FILE", help="jsonl by `export votes` or `export pairs`")
         votes.add_argument("--clips", type=Path, metavar="FOLDER", help="by `export --clips`; with --from-export")
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         training.add_argument("--seeds", type=_numbers, default=(0,), help="comma-separated; the best is kept")
         training.add_argument("--lapses", action="store_true", help="learn how many votes follow no preference")
         training.add_argument("--threads", type=int, default=1, help="2 is faster where two cores are idle")
-        training.add_argument("--resume", action="store_true", help="go on where the same command was killed")
+        training.add_argument("--resume", action="store_true", help="continue where the same command was killed")
         parser.add_argument("--activate", action="store_true", help="make it the live model")
 
     def handle(self, *, activate, resume, **options):
@@ -76,7 +76,7 @@ class Command(BaseCommand):
                 "encoder_keys": options["encoders"],
                 "progress": show,
                 "checkpoint": checkpoint,
-                **{name: options[name] for name in GIVEN},
+                **{name: options[name] for name in PASSED_ON},
             }
             try:
                 return self.from_export(options, training) if options["from_export"] else self.live(options, training)
@@ -89,9 +89,9 @@ class Command(BaseCommand):
         if options["clips"] or options["keep_flagged"]:
             raise CommandError("--clips and --keep-flagged go with --from-export.")
         studies = studies_of(options["study"], otherwise=Study.objects.order_by("pk"))
-        made_up = ", ".join(one.slug for one in studies if one.is_simulated)
-        if made_up:
-            self.stdout.write(f"Among these votes are simulated ones, of the studies: {made_up}")
+        simulated = ", ".join(study.slug for study in studies if study.is_simulated)
+        if simulated:
+            self.stdout.write(f"Some of these votes are simulated: those of the studies {simulated}")
         return train_candidate(
             studies,
             up_to_seq=options["up_to_seq"],
@@ -123,8 +123,8 @@ class Command(BaseCommand):
 
     @contextmanager
     def checkpoint(self, options, resume):
-        """Where a training of these options leaves its state: one file for each choice of options, and one process at a
-        time that has it."""
+        """The path of the checkpoint of a training with these options: one file for each choice of options, for one
+        process at a time."""
         choice = json.dumps({name: options[name] for name in CHOICES}, default=str)
         path = settings.ARENA_HOME / "training" / f"{hashlib.sha256(choice.encode()).hexdigest()[:16]}.pt"
         with _locked(path.with_suffix(".lock")):
@@ -167,16 +167,16 @@ class Command(BaseCommand):
 
 @contextmanager
 def _locked(path):
-    """Hold a lock that ends with this process, however that ends. Its file stays: once it were deleted, two processes
-    could each hold the lock on a file of that name."""
+    """Hold a lock that ends with this process, however that ends. Its file is never deleted, or two processes could
+    each hold the lock on a file of that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CommandError(
-                f"Another process trains with these options (it holds {path}): wait for it, or end it and go on from "
-                "its last epoch with --resume."
+                f"Another process trains with these options (it holds {path}): wait for it, or end it and continue "
+                "from its last epoch with --resume."
             ) from error
         yield
 

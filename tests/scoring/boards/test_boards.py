@@ -172,6 +172,21 @@ def test_the_pages_answer(study, client):
     assert client.get("/boards/nosuch/").status_code == 404
 
 
+@pytest.mark.parametrize("number", ["abc", "-1", "1.5", "9" * 30])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/boards/open/?edition={}",
+        "/boards/open/plots/wins.csv?category=tag:x&edition={}",
+        "/boards/open/exclusions/?before={}",
+        "/boards/open/editions/?before={}",
+        "/boards/open/compare/?from={}&to=2",
+    ],
+)
+def test_what_is_no_number_in_the_address_of_a_page_is_a_404(client, study, address, number):
+    assert client.get(address.format(number)).status_code == 404
+
+
 def test_the_oldest_uncounted_vote_decides_for_a_large_board(study, monkeypatch):
     """The rule is asked with figures from the ledger: here it only looks at the ages."""
     cast(study, "AB")

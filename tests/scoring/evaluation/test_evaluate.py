@@ -13,13 +13,13 @@ from arena import audio
 from arena.models import Clip
 from arena.services import ingest_clip, register_clip
 from scoring.demo.synth import write_wav
-from scoring.evaluation import judge as judging
 from scoring.evaluation.benchmark import RewardCache
 from scoring.evaluation.probes import PROBES
 from scoring.evaluation.rewardbench import tables
-from scoring.jury import scorers
+from scoring.jury import hearing, scorers
 from scoring.reward.encoders import get_encoder
 from scoring.reward.head import RankNetHead
+from scoring.reward.scorer import Scorer
 from scoring.training.candidates import store_model
 from tests.casts.reward_models import make_live
 
@@ -96,13 +96,13 @@ def bench(tmp_path, capsys):
 def heard(monkeypatch):
     """The (length, prompt) of every sound that a model scores."""
     seen = []
-    score = judging.Judge.rewards
+    score = Scorer.score
 
-    def listen(self, sounds, prompts):
-        seen.extend((len(sound.waveform), prompt) for sound, prompt in zip(sounds, prompts, strict=True))
-        return score(self, sounds, prompts)
+    def listen(self, waveforms, sample_rates, prompts):
+        seen.extend((len(waveform), prompt) for waveform, prompt in zip(waveforms, prompts, strict=True))
+        return score(self, waveforms, sample_rates, prompts)
 
-    monkeypatch.setattr(judging.Judge, "rewards", listen)
+    monkeypatch.setattr(Scorer, "score", listen)
     return seen
 
 
@@ -177,7 +177,7 @@ def test_a_file_that_changed_is_scored_anew(model, bench, heard):
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(model, bench, heard, monkeypatch):
-    monkeypatch.setattr("scoring.evaluation.benchmark.BATCH", 2)
+    monkeypatch.setattr(hearing, "BATCH", 2)
     decode, calls = audio.decode_once, []
 
     def full_disk(path, **options):
@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_heard_is_counted_with_its_reason_and_never_scored
     text = bench.run("--json", str(tmp_path / "out.json"))
     assert "CMI-RewardBench, 11 clips, 6 of them without a reward" in text
     assert "human_eval/5.wav: This is not a WAV, FLAC" in text
-    assert "human_eval/1.wav: No such file or directory." in text
+    assert "human_eval/1.wav: There is no such file." in text
     assert "(no file): The row names no file." in text
     assert "../../secret.wav: The path leads out of the benchmark's folder." in text
     out = json.loads((tmp_path / "out.json").read_text())
@@ -232,17 +232,17 @@ def test_a_file_that_cannot_be_heard_is_counted_with_its_reason_and_never_scored
 
 
 def test_a_sound_that_the_encoder_refuses_does_not_take_the_others_of_its_batch_down(model, bench, monkeypatch):
-    hear = judging.Judge.hear
+    hear = hearing.hear
 
-    def with_a_hole(self, path):
-        sound = hear(self, path)
+    def with_a_hole(path):
+        sound = hear(path)
         if path.name == "2.wav":
             sound.waveform[100] = np.nan
         return sound
 
-    monkeypatch.setattr(judging.Judge, "hear", with_a_hole)
+    monkeypatch.setattr(hearing, "hear", with_a_hole)
     text = bench.run()
-    assert "human_eval/2.wav: waveform 0 of the batch: holds NaN or infinite samples" in text
+    assert "human_eval/2.wav: ValueError: waveform 0 of the batch: holds NaN or infinite samples" in text
     assert "CMI-RewardBench, 8 clips, 1 of them without a reward" in text
     assert len(bench.cached()) == 7
 
@@ -264,7 +264,7 @@ def failing_scorer(model, monkeypatch, failure, length=None):
 def test_whatever_an_encoder_raises_is_the_story_of_one_file(model, bench, monkeypatch):
     bench.write("human_eval/4.wav", tone(300, seconds=1))
     failing_scorer(model, monkeypatch, RuntimeError("kernel larger than input"), length=RATE)
-    assert "human_eval/4.wav: RuntimeError('kernel larger than input')" in bench.run()
+    assert "human_eval/4.wav: RuntimeError: kernel larger than input" in bench.run()
     assert len(bench.cached()) == 7
 
 
@@ -280,7 +280,7 @@ def test_a_reward_that_is_no_number_is_no_reward(model, bench, monkeypatch):
     monkeypatch.setattr(scorer, "score", lambda sounds, *_: np.full(len(sounds), np.nan, "f4"))
     monkeypatch.setattr(scorers, "load_scorer", lambda _: scorer)
     text = bench.run()
-    assert "The reward is nan, not a number." in text
+    assert "The reward is not a finite number." in text
     assert not bench.cache.exists()
 
 
@@ -306,7 +306,7 @@ def test_the_tables_come_as_csv_with_the_predictions_for_the_benchmarks_own_scri
 
 
 def test_a_folder_that_is_not_the_benchmarks_and_a_model_that_is_not_there_say_so(model, bench, tmp_path):
-    with pytest.raises(CommandError, match=r"all_test.jsonl is not there: DIR is the benchmark's folder"):
+    with pytest.raises(CommandError, match=r"all_test.jsonl does not exist: DIR is the benchmark's folder"):
         call_command("evaluate", "cmi-rewardbench", str(tmp_path / "nowhere"))
     with pytest.raises(CommandError, match=r"There is no reward model 'secnd'\. There are: first\."):
         bench.run("--model", "secnd")
@@ -368,19 +368,19 @@ def test_probes_of_files_say_where_damage_is_preferred_and_where_nothing_could_b
         patch.setattr(scorers, "load_scorer", lambda _: loud)
         text = probes(capsys, *(tmp_path / name for name in ("a.wav", "b.wav", "short.wav", "broken.wav")))
     assert "sanity probes of 4 files, with an empty prompt" in text
-    assert "3 of 4 originals have a reward" in text
+    assert "2 of 4 originals have a reward" in text
     preferred, left_out = text.split("Where the model prefers what should be worse to its original:")[1].split(
         "Without a reward, and so left out:"
     )
-    assert re.search(r"white noise 0 dBFS: 3 of 3: .*\ba\.wav \+0\.7", preferred)
+    assert re.search(r"white noise 0 dBFS: 2 of 2: .*\ba\.wav \+0\.7", preferred)
     assert "level +12 dB" not in preferred  # it is not damaged
-    assert re.search(r"level \+12 dB +equal +\+0\.\d\d +0\.\d\d +0 % +3 +- +", text)
+    assert re.search(r"level \+12 dB +equal +\+0\.\d\d +0\.\d\d +0 % +2 +- +", text)
     assert re.search(
         r"Expectations that failed:\n  white noise 0 dBFS: \+0.\d\d, expected lower: noise is not music", text
     )
-    assert "original: 1\n    " in left_out
+    assert "original: 2\n    " in left_out
     assert left_out.count("broken.wav: The file is empty (0 bytes).") == 1
-    assert "short.wav: a clip of 0.40 s has no two pieces of 0.5 s to exchange" in left_out
+    assert "short.wav: The audio lasts 0.40 s; at least 1 s is needed." in left_out
 
 
 def test_only_the_first_half_minute_of_a_clip_is_probed(model, capsys, tmp_path, heard):

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from arena.models import Clip
 from scoring.file_scoring import manifest_rows
-from scoring.file_scoring import score as score_files
+from scoring.jury import hearing, scorers
 from scoring.models import Reward
 from tests.casts.audio_files import music, write_plain_wav
 from tests.casts.score import make_model, silence, sound
@@ -31,14 +31,14 @@ def folder(tmp_path):
 @pytest.fixture
 def counted(monkeypatch):
     """The paths that were really scored, in order."""
-    paths, really = [], score_files.score_files
+    paths, really = [], hearing.rewards_of_files
 
-    def counting(files, model):
+    def counting(scorer, files):
         files = list(files)
         paths.extend(path.name for path, _ in files)
-        return really(files, model)
+        return really(scorer, files)
 
-    monkeypatch.setattr(manifest_rows, "score_files", counting)
+    monkeypatch.setattr(hearing, "rewards_of_files", counting)
     return paths
 
 
@@ -64,8 +64,8 @@ def test_every_row_gets_its_reward_and_keeps_its_own_columns(study, model, folde
     manifest(folder, "path,prompt,step", '0.wav,"calm, and slow",1', "1.wav,,2")
     first, second = scored(folder)
     assert (first["prompt"], first["step"], second["step"]) == ("calm, and slow", "1", "2")
-    alone = next(score_files.score_files([(folder / "0.wav", "calm, and slow")], model))
-    assert float(first["reward"]) == pytest.approx(alone.reward, abs=1e-4)
+    alone = next(hearing.rewards_of_files(scorers.load_scorer(model.pk), [(folder / "0.wav", "calm, and slow")]))
+    assert float(first["reward"]) == pytest.approx(alone, abs=1e-4)
     assert (first["percentile"], first["error"], first["kept"]) == ("50.0", "", "True")
     assert first["reward_model"] == "jury"
 
@@ -119,20 +119,20 @@ def test_another_models_rewards_are_not_taken_for_this_ones(model, folder, count
 def test_what_was_written_before_a_kill_is_not_scored_again(model, folder, counted, monkeypatch):
     monkeypatch.setattr(manifest_rows, "ROWS", 2)
     manifest(folder, "path,prompt", *(f'{n}.wav,"two\nlines"' for n in range(6)))
-    really = manifest_rows.score_files
+    really = hearing.rewards_of_files
 
-    def killed(files, model):
+    def killed(scorer, files):
         if len(counted) == 4:
             raise KeyboardInterrupt
-        return really(files, model)
+        return really(scorer, files)
 
-    monkeypatch.setattr(manifest_rows, "score_files", killed)
+    monkeypatch.setattr(hearing, "rewards_of_files", killed)
     with pytest.raises(KeyboardInterrupt):
         scored(folder)
     assert len(written(folder)) == 4
     with (folder / "out.csv").open("a") as file:
         file.write('4.wav,"two\nli')  # the batch that the kill cut off
-    monkeypatch.setattr(manifest_rows, "score_files", really)
+    monkeypatch.setattr(hearing, "rewards_of_files", really)
     counted.clear()
     rows = scored(folder)
     assert counted == ["4.wav", "5.wav"]

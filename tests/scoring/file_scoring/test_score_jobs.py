@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from scoring import tasks
 from scoring.file_scoring import jobs as score_jobs
-from scoring.file_scoring import score as score_files
+from scoring.jury import hearing
 from scoring.models import RewardModel, ScoreItem
 from scoring.reward.encoders.spectral import SpectralEncoder
 from tests.casts.score import Researcher, make_model, model, no_worker, rosa, sound, uploads, worker  # noqa: F401 - fixtures among them
@@ -35,14 +35,14 @@ def test_a_worker_that_takes_long_keeps_its_claim(no_worker, monkeypatch, tmp_pa
     make_model()
     Researcher().send("/api/score/", sound(tmp_path))
     monkeypatch.setattr(score_jobs, "LEASE", timedelta(seconds=0.6))
-    really, free_meanwhile = score_files.score_files, []
+    really, free_meanwhile = hearing.rewards_of_files, []
 
-    def slow(files, model):
+    def slow(scorer, files):
         time.sleep(1.5)
         free_meanwhile.append(score_jobs.are_waiting())
-        return really(files, model)
+        return really(scorer, files)
 
-    monkeypatch.setattr(score_files, "score_files", slow)
+    monkeypatch.setattr(hearing, "rewards_of_files", slow)
     assert score_jobs.work_off() == 1
     assert free_meanwhile == [False]
 
@@ -53,18 +53,18 @@ def test_a_file_that_ends_its_worker_every_time_is_given_up_and_the_others_are_n
     files = [sound(tmp_path, f"{n}.wav", seed=n) for n in range(3)]
     url = rosa.send("/api/best-of-n/", *files).json()["url"]
     killer = ScoreItem.objects.get(position=1).file.name
-    really = score_files.score_files
+    really = hearing.rewards_of_files
 
     class WorkerDies(BaseException):
         pass
 
-    def deadly(files, model):
+    def deadly(scorer, files):
         files = list(files)
         if any(str(path).endswith(killer) for path, _ in files):
             raise WorkerDies
-        return really(files, model)
+        return really(scorer, files)
 
-    monkeypatch.setattr(score_files, "score_files", deadly)
+    monkeypatch.setattr(hearing, "rewards_of_files", deadly)
     for _ in range(12):
         try:
             score_jobs.work_off()
@@ -84,7 +84,7 @@ def test_the_machines_fault_is_tried_again_and_told_in_the_end(
     def full_disk(*args, **kwargs):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(score_files.audio, "decode_once", full_disk)
+    monkeypatch.setattr(hearing.audio, "decode_once", full_disk)
     for _ in range(2):
         assert score_jobs.work_off() == 0
         assert score_jobs.work_off() == 0, "not before a pause"

@@ -14,7 +14,8 @@ from arena.models import Study
 from scoring.metrics import preference
 from scoring.models import Decision, Retraining, RetrainingRun, RewardModel
 from scoring.registry import live as registry
-from scoring.templatetags.reward_models import HEIGHT, curves_plot, nice_ticks, reliability_plot
+from scoring.templatetags.coordinates import HEIGHT, nice_ticks
+from scoring.templatetags.reward_models import curves_plot, reliability_plot
 from scoring.training import gate, retraining
 from scoring.wording.numbers import p_value
 from tests.casts.reward_models import make_model

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from scoring.reward.loss import LapsingRankNet, ranknet_loss
-from scoring.reward.train import SIDES, BadTrainingCheckpoint, train
+from scoring.reward.train import SIDES, train
+from scoring.reward.training_checkpoint import BadTrainingCheckpoint
 from tests.casts.planted import planted as planted_preference
 
 QUICK = {"hidden": (64, 32), "learning_rate": 3e-3, "max_epochs": 40}

@@ -13,8 +13,8 @@ from annotations.models import Reliability
 from arena.models import Clip, Rater
 from arena.refusals import Conflict
 from scoring.models import Embedding
-from scoring.reward import train as training_loop
 from scoring.reward.encoders import get_encoder
+from scoring.reward.training_checkpoint import BadTrainingCheckpoint
 from scoring.training import from_ledger
 from scoring.training.candidates import train_candidate, train_on_export
 from tests.casts.training import ENCODERS, SYSTEMS, Titles, arena, embed, exported, quickly, vote  # noqa: F401 - fixtures among them
@@ -133,6 +133,6 @@ def test_votes_that_come_while_a_training_is_interrupted_do_not_change_what_it_s
 def test_a_training_that_goes_on_is_not_asked_for_other_votes_or_weights(arena, quickly, tmp_path, asked, says):
     checkpoint = tmp_path / "c"
     train_candidate(arena, checkpoint=checkpoint)
-    with pytest.raises(training_loop.BadTrainingCheckpoint, match=f"{checkpoint}: of a training with {says}"):
+    with pytest.raises(BadTrainingCheckpoint, match=f"{checkpoint}: of a training with {says}"):
         train_candidate(arena, checkpoint=checkpoint, **asked)
     assert train_candidate(arena, checkpoint=checkpoint, up_to_seq=240).ledger_seq == 240
