@@ -7,7 +7,7 @@ WORDS := $(patsubst %.po,%.mo,$(wildcard locale/*/LC_MESSAGES/*.po))
 # A board's matrices are small: on a busy machine OpenBLAS's threads, which spin while they wait, make it ten times slower.
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: run test bench lint messages tools
+.PHONY: run test bench lint messages diagrams tools
 
 run: $(INSTALLED) $(WORDS)
 	@$(BIN)/python -m arena.run
@@ -35,6 +35,10 @@ messages: $(INSTALLED)
 	        --domain $$domain --locale de --locale fr --add-location file --no-obsolete --no-wrap \
 	        --ignore .venv --ignore var --ignore tests || exit 1; \
 	done
+
+# For who changes models: the diagrams of docs/ are drawn from them.
+diagrams: $(INSTALLED)
+	@SECRET_KEY=none DATABASE_URL=postgres://none REDIS_URL=redis://none $(BIN)/python manage.py data_model
 
 # Tests that need a browser or GNU gettext skip where there is none. Under CI that would be a failure, so there we
 # get them.

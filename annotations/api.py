@@ -1,4 +1,4 @@
-"""The answers over HTTP: vote, take a vote back, withdraw. The contract is DESIGN.md section 5."""
+"""The answers over HTTP: vote, take a vote back, withdraw. The contract is docs/api.md."""
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer

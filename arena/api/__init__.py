@@ -1,4 +1,4 @@
-"""The stage over HTTP. The contract is DESIGN.md section 5."""
+"""The stage over HTTP. The contract is docs/api.md."""
 
 from .contract import REFUSED, StrictSerializer, validated
 

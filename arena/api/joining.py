@@ -84,7 +84,7 @@ def raters(request):
     return set_rater(Response({"id": rater.pk, "study": study.slug}, status=201), rater)
 
 
-@extend_schema(request=DeclineRequest, responses={200: OUTCOME, 403: REFUSED, 404: REFUSED})
+@extend_schema(request=DeclineRequest, responses={200: OUTCOME, 404: REFUSED})
 @api_view(["POST"])
 @authentication_classes([])
 def decline(request, slug):

@@ -1,1 +1,1 @@
-"""The jury over HTTP. The contract is DESIGN.md section 5."""
+"""The jury over HTTP. The contract is docs/api.md."""

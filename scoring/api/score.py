@@ -159,7 +159,7 @@ def best_of_n(request):
     responses={
         200: PolymorphicProxySerializer("ScoreOrBestOfN", [SCORE, BEST_OF_N], resource_type_field_name=None),
         202: WAITING,
-        **REFUSALS,
+        **dict.fromkeys((400, 401, 403, 404, 422), REFUSED),
     },
     auth=TOKEN,
 )

@@ -17,7 +17,7 @@ from annotations.services import withdraw_rater
 from arena.models import Battle, Clip
 from scoring.jury.rewards import store_rewards
 from scoring.models import Release, Reward, RewardModel
-from scoring.releases.numbered import rebuild, release, release_new_pairs
+from scoring.releases.numbered import COLUMNS, METHOD_VERSION, rebuild, release, release_new_pairs
 from scoring.releases.pairs import PAIR_COLUMNS
 from tests.casts.score import MEASURED, measured_and_calibrated
 from tests.conftest import make_clip
@@ -227,6 +227,19 @@ def test_a_filtered_release_is_made_again_byte_by_byte_and_says_how_it_was_filte
     store_rewards(judged, {make_clip(study.systems.first(), study.systems.first().clips.first().prompt).pk: 9.0})
     cast(study, "AB")
     assert rebuild(made, io.BytesIO()) == made.sha256
+
+
+def test_the_columns_of_a_method_version_never_change():
+    """If this fails: raise METHOD_VERSION, keep the columns of the version before under a name, and add a line here."""
+    known = {
+        1: "c9d431659f458a99",
+        2: "26ddd74c8d472563",
+        3: "83a09b3222406afe",
+        4: "714a5c4e5526af88",
+    }
+    columns = {version: json.dumps(of, sort_keys=True) for version, of in COLUMNS.items()}
+    assert {version: hashlib.sha256(text.encode()).hexdigest()[:16] for version, text in columns.items()} == known
+    assert max(COLUMNS) == METHOD_VERSION
 
 
 def test_releases_of_the_method_before_are_made_again_as_they_were(study, live_model):

@@ -1,4 +1,4 @@
-"""The HTTP contract of DESIGN.md section 5, as a client sees it."""
+"""The HTTP contract of docs/api.md, as a client sees it."""
 
 import json
 import threading

@@ -1,11 +1,15 @@
-"""The guards of the house: what DESIGN.md promises about its structure, as failing checks."""
+"""The guards of the house: what docs/architecture.md says of its structure, as failing checks."""
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
+
+from arena.celery import app as celery
 
 
 def test_imports_go_one_way_and_pure_modules_stay_pure():
@@ -26,6 +30,13 @@ def test_the_web_process_never_imports_torch_or_matplotlib():
     )
     checked = subprocess.run([sys.executable, "-c", loads_everything_but_the_worker], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_beat_calls_every_task_there_is_and_no_other():
+    for app in ("arena", "annotations", "scoring"):
+        import_module(f"{app}.tasks")
+    tasks = {name for name in celery.tasks if not name.startswith("celery.")}
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} == tasks
 
 
 @pytest.mark.django_db

@@ -20,6 +20,7 @@ from scoring.inputs.covariates import covariates_of
 from scoring.models import Edition
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BOTH_BAD, BadCovariate, NotOffered
+from scoring.wording.methods import METHODS, RULES
 from tests.scoring.boards.test_boards import cast
 
 EVERY_ANSWER = ["A", "B", "TIE", "BOTH_BAD", "A", "B"]
@@ -94,6 +95,12 @@ def test_an_empty_board_is_empty_under_every_treatment():
     empty = votes(0)
     for treatment in board_method.TREATMENTS:
         assert board_method.compute(empty, {**board_method.CONFIG, "treatment": treatment})["groups"] == []
+
+
+def test_every_treatment_has_words_for_the_form_the_history_and_the_board():
+    assert set(board_method.TREATMENTS) == set(METHODS)
+    sentences = {(what, says) for about in board_method.TREATMENTS.values() for what, says in about.items()}
+    assert sentences - set(RULES) == set()
 
 
 # ---- editions ----

@@ -61,7 +61,7 @@ def fewest_by_trying_all(ballots, unit, most):
 # ---- influence ----
 
 
-@pytest.mark.parametrize("treatment", ["half_tie", "davidson", "grounded"])
+@pytest.mark.parametrize("treatment", board_method.TREATMENTS)
 def test_an_influence_is_what_a_fit_without_that_vote_finds(treatment):
     ballots = ballots_of(
         [0.4, 0.1, -0.2, -0.3], 1500, both_bad=0.1 if treatment == "grounded" else 0, treatment=treatment
@@ -309,7 +309,7 @@ def test_agreement_counts_only_votes_on_scored_clips_and_takes_biases_off():
 # ---- the whole card ----
 
 
-@pytest.mark.parametrize("treatment", ["half_tie", "davidson", "grounded"])
+@pytest.mark.parametrize("treatment", board_method.TREATMENTS)
 def test_a_card_is_canonical_json_and_the_same_every_time(treatment):
     ballots = ballots_of([0.3, 0.0, -0.3], 200, both_bad=0.1 if treatment == "grounded" else 0, treatment=treatment)
     first, again = (
