@@ -7,11 +7,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena import csv_files
+
 RESULTS_OF_FILES = ("reward", "percentile", "error", "sha256", "reward_model", "kept")
 RESULTS_OF_PAIRS = (
     "reward_a", "reward_b", "margin", "probability", "error", "sha256_a", "sha256_b", "reward_model", "kept",
 )  # fmt: skip
-csv.field_size_limit(10_000_000)  # a prompt with lyrics is longer than the module's default for a cell
 
 
 class BadManifest(ValueError):
@@ -46,9 +47,7 @@ def read_manifest(path: Path) -> Manifest:
     """Raises BadManifest for a file that is no CSV, or whose header does not fit."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = tuple(reader.fieldnames or ())
-            rows = list(reader)
+            header, rows = csv_files.read_rows(file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadManifest(f"{path}: {error}") from error
     is_file, is_pair = "path" in header, {"path_a", "path_b"} <= set(header)
@@ -84,7 +83,7 @@ class Results:
     def _read(self):
         self.file.seek(0)
         lines = list(io.StringIO(self.file.read(), newline=""))
-        reader = csv.reader(lines)
+        reader = csv_files.Reader(lines)
         known, good = [], 0
         for number, cells in enumerate(reader):
             is_whole = len(cells) == len(self.columns) and lines[reader.line_num - 1].endswith("\n")
@@ -97,17 +96,16 @@ class Results:
                 known.append(dict(zip(self.columns, cells, strict=True)))
         self.file.truncate(len("".join(lines[:good]).encode()))
         if not good:
-            self._append([dict(zip(self.columns, self.columns, strict=True))])
+            self._append(csv_files.lines(self.columns, []))
         return known
 
     def append(self, rows):
         """Rows that will be there whatever happens next."""
-        self._append(rows)
+        _header, *lines = csv_files.lines(self.columns, rows)
+        self._append(lines)
 
-    def _append(self, rows):
-        text = io.StringIO()
-        csv.DictWriter(text, self.columns, lineterminator="\n").writerows(rows)
-        self.file.write(text.getvalue())
+    def _append(self, lines):
+        self.file.writelines(lines)
         self.file.flush()
         os.fsync(self.file.fileno())
 
@@ -115,9 +113,7 @@ class Results:
         """Replace the file by these rows, all of them, in their order."""
         part = self.path.with_name(f".{self.path.name}.part")
         with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+            file.writelines(csv_files.lines(self.columns, rows))
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, self.path)
