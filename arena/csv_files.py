@@ -14,7 +14,7 @@ import re
 from itertools import chain
 
 FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE)
 csv.field_size_limit(10_000_000)  # a prompt with lyrics is longer than the module's default for a cell
 
 
@@ -48,7 +48,6 @@ def _line(writer, buffer, cells):
 
 def lines_without_guard(columns, rows):
     """As releases were written before method version 5: those stay as published, byte by byte."""
-    buffer = io.StringIO()
     for cells in chain([columns], ([row[name] for name in columns] for row in rows)):
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerow(cells)

@@ -48,6 +48,7 @@ def test_the_names_of_reasons_come_in_the_order_that_hashes_of_editions_rest_on(
         ("ranked", "BOTH_BAD", {}, "both_bad"),
         ("gold", "BOTH_BAD", {}, "gold"),
         ("ranked", "A", {"is_again": True}, "again"),
+        ("gold", "A", {"is_again": True}, "again"),
         ("gold", "A", {"is_again": True, "flagged_by": "risk"}, "risk"),
     ],
 )
