@@ -1,14 +1,14 @@
 """The answers over HTTP: vote, take a vote back, withdraw. The contract is docs/api.md."""
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
-from arena.api import REFUSED, StrictSerializer, validated
-from arena.api.joining import OUTCOME, PLATFORM, outcome_json
+from arena.api import Answer, StrictSerializer, answer, refusals, validated
+from arena.api.joining import PLATFORM, Outcome, outcome_json
 from arena.models import ANSWERS, Battle
 from arena.rater_cookie import RaterCookieAuthentication, forget_rater
 from arena.refusals import Refusal
@@ -33,26 +33,31 @@ class VoteRequest(StrictSerializer):
     events = serializers.ListField(child=serializers.JSONField(), max_length=5000, **OPTIONAL)
 
 
-VoteResponse = inline_serializer(
-    "VoteResponse",
-    {
-        "id": serializers.IntegerField(),
-        "received_at": serializers.DateTimeField(),
-        "systems": inline_serializer(
-            "Systems", {"A": serializers.CharField(allow_null=True), "B": serializers.CharField(allow_null=True)}
-        ),
-        "check": inline_serializer(
-            "Check",
-            {
-                "kind": serializers.CharField(),
-                "expected": serializers.CharField(allow_null=True),
-                "passed": serializers.BooleanField(allow_null=True),
-            },
-            required=False,
-            help_text="After practice; and after a gold, trap or repeat where the study reveals.",
-        ),
-    },
-)
+class Systems(Answer):
+    A = serializers.CharField(allow_null=True)
+    B = serializers.CharField(allow_null=True)
+
+
+class Check(Answer):
+    kind = serializers.CharField()
+    expected = serializers.CharField(allow_null=True)
+    passed = serializers.BooleanField(allow_null=True)
+
+
+class VoteResponse(Answer):
+    id = serializers.IntegerField()
+    received_at = serializers.DateTimeField()
+    systems = Systems(help_text="Who was who; null where the study does not reveal.")
+    check = Check(required=False, help_text="After practice; and after a gold, trap or repeat where the study reveals.")
+
+
+class VoteWithdrawn(Answer):
+    id = serializers.IntegerField()
+    withdrawn = serializers.BooleanField()
+
+
+class VotesWithdrawn(Answer):
+    withdrawn = serializers.IntegerField()
 
 
 class CompletionRequest(StrictSerializer):
@@ -69,18 +74,9 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     methods=["POST"],
     parameters=[IDEMPOTENCY_KEY],
     request=VoteRequest,
-    responses={201: VoteResponse, 400: REFUSED, 404: REFUSED, 409: REFUSED, 410: REFUSED, 422: REFUSED},
+    responses={201: VoteResponse, **refusals(400, 401, 403, 404, 409, 410, 422)},
 )
-@extend_schema(
-    methods=["DELETE"],
-    responses={
-        200: inline_serializer(
-            "VoteWithdrawn", {"id": serializers.IntegerField(), "withdrawn": serializers.BooleanField()}
-        ),
-        404: REFUSED,
-        410: REFUSED,
-    },
-)
+@extend_schema(methods=["DELETE"], responses={200: VoteWithdrawn, **refusals(401, 403, 404, 410)})
 @api_view(["POST", "DELETE"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
@@ -88,15 +84,15 @@ def vote(request, battle_id):
     """Answer a battle; DELETE within 10 s takes the answer back (the battle stays closed)."""
     if request.method == "DELETE":
         taken_back = services.withdraw_vote(request.user, battle_id)
-        return Response({"id": taken_back.pk, "withdrawn": True})
-    said = {name: value for name, value in validated(VoteRequest, request.data).items() if value is not None}
-    answer = services.Answer(
-        **said,
+        return answer(VoteWithdrawn, {"id": taken_back.pk, "withdrawn": True})
+    fields = {name: value for name, value in validated(VoteRequest, request.data).items() if value is not None}
+    opinion = services.Answer(
+        **fields,
         user_agent=request.headers.get("User-Agent", "")[:300],
         language=request.headers.get("Accept-Language", "")[:100],
     )
-    stored, _ = services.cast_vote(request.user, battle_id, answer, _idempotency_key(request))
-    return Response(vote_json(stored), status=201)
+    stored, _ = services.cast_vote(request.user, battle_id, opinion, _idempotency_key(request))
+    return answer(VoteResponse, vote_json(stored), status=201)
 
 
 def vote_json(vote):
@@ -122,7 +118,7 @@ def _idempotency_key(request):
     return key
 
 
-@extend_schema(responses={204: None, 401: REFUSED})
+@extend_schema(responses={204: None, **refusals(401, 403)})
 @api_view(["DELETE"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
@@ -132,19 +128,16 @@ def me(request):
     return forget_rater(Response(status=204))
 
 
-@extend_schema(
-    request=None,
-    responses={200: inline_serializer("VotesWithdrawn", {"withdrawn": serializers.IntegerField()}), 401: REFUSED},
-)
+@extend_schema(request=None, responses={200: VotesWithdrawn, **refusals(401, 403)})
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
 def withdraw(request):
     """Withdraw every vote of this rater, who stays."""
-    return Response({"withdrawn": services.withdraw_votes(request.user)})
+    return answer(VotesWithdrawn, {"withdrawn": services.withdraw_votes(request.user)})
 
 
-@extend_schema(request=CompletionRequest, responses={200: OUTCOME, 401: REFUSED, 403: REFUSED, 409: REFUSED})
+@extend_schema(request=CompletionRequest, responses={200: Outcome, **refusals(400, 401, 403, 404, 409)})
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
@@ -153,4 +146,4 @@ def completion(request, slug):
     asked = validated(CompletionRequest, request.data)
     study = find_study(slug)
     outcome = finish(request.user, study, asked.get("platform"))
-    return Response(outcome_json(study, outcome, asked.get("platform")))
+    return answer(Outcome, outcome_json(study, outcome, asked.get("platform")))

@@ -1,9 +1,9 @@
 """Votes as rows, and writers for rows. A `seq` of the ledger makes every export one snapshot for ever."""
 
-import csv
-import io
 import json
 from collections import Counter
+
+from arena import csv_files
 
 from .models import Flag, Ledger
 
@@ -87,31 +87,20 @@ def vote_row(entry, rules):
     }
 
 
-def write(rows, columns, format):
+def write(rows, columns, format, *, guarded=True):
     """The rows' columns as (rows so far, text) pieces. CSV has a header, an empty cell for None, JSON for lists and
-    objects."""
+    objects. guarded: False for CSV as it was before method version 5 of releases, see `csv_files`."""
     if format not in FORMATS:
         raise ValueError(f"format is {format!r}; it is one of {', '.join(FORMATS)}")
-    rows = ({name: row[name] for name in columns} for row in rows)
-    return _jsonl(rows) if format == "jsonl" else _csv(rows, columns)
+    if format == "jsonl":
+        return _jsonl(rows, columns)
+    lines = csv_files.lines if guarded else csv_files.lines_without_guard
+    return enumerate(lines(columns, ({name: _cell(row[name]) for name in columns} for row in rows)))
 
 
-def _jsonl(rows):
+def _jsonl(rows, columns):
     for number, row in enumerate(rows, start=1):
-        yield number, json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _csv(rows, columns):
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    number = 0
-    for number, row in enumerate(rows, start=1):
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-        yield number, buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    yield number, buffer.getvalue()  # the header, where there was no row
+        yield number, json.dumps({name: row[name] for name in columns}, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _cell(value):

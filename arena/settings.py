@@ -160,6 +160,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Arena for generated music",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "GET_LIB_DOC_EXCLUDES": "arena.api.contract.bases_without_words",
 }
 
 # The sweeps. A message that waits longer than its period is dropped: the next one finds the same work.

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from arena.api import contract
 from arena.models import Clip, Excerpt, Prompt, Study, System
 from arena.services import give_consent
 from arena.serving import process_cache
@@ -29,6 +30,16 @@ def fresh_answers(monkeypatch):
     """What one test's study could serve is nothing to the next; and a thread would not see what a test has written."""
     process_cache.forget()
     monkeypatch.setattr(process_cache, "QUICK_S", 3600)
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_declared(monkeypatch):
+    """An answer of the API that is not as its shape declares it is an error."""
+
+    def fail(mismatch):
+        raise AssertionError(mismatch)
+
+    monkeypatch.setattr(contract, "report_mismatch", fail)
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The stage over HTTP. The contract is docs/api.md."""
 
-from .contract import REFUSED, StrictSerializer, validated
+from .contract import Answer, Refused, StrictSerializer, answer, refusals, validated
 
-__all__ = ["REFUSED", "StrictSerializer", "validated"]
+__all__ = ["Answer", "Refused", "StrictSerializer", "answer", "refusals", "validated"]

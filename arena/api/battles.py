@@ -1,16 +1,15 @@
 """Get a battle, skip one."""
 
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.response import Response
 
 from arena import services, serving
 from arena.rater_cookie import RaterCookieAuthentication
 
-from .contract import REFUSED, StrictSerializer, validated
+from .contract import Answer, StrictSerializer, answer, refusals, validated
 
 
 class BattleRequest(StrictSerializer):
@@ -25,27 +24,56 @@ class SkipRequest(StrictSerializer):
     reason = serializers.ChoiceField(choices=serving.SKIP_REASONS)
 
 
-class SlotClip(serializers.Serializer):
+class PromptOfBattle(Answer):
+    text = serializers.CharField()
+    lyrics = serializers.CharField()
+
+
+class Questions(Answer):
+    """What the study asks beside the preference; what is not there is not asked."""
+
+    degree = serializers.BooleanField(required=False)
+    axes = serializers.ListField(child=serializers.CharField(), required=False)
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+    comment = serializers.BooleanField(required=False)
+
+
+class SlotClip(Answer):
     url = serializers.CharField()
     duration_ms = serializers.IntegerField()
     peaks = serializers.ListField(child=serializers.FloatField())
 
 
-class BattleResponse(serializers.Serializer):
+class ClipsOfBattle(Answer):
+    A = SlotClip()
+    B = SlotClip()
+
+
+class Progress(Answer):
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+
+
+class BattleResponse(Answer):
     id = serializers.UUIDField()
     study = serializers.CharField()
-    prompt = inline_serializer("PromptOfBattle", {"text": serializers.CharField(), "lyrics": serializers.CharField()})
+    prompt = PromptOfBattle()
     answers = serializers.ListField(child=serializers.CharField())
-    questions = serializers.DictField()
+    questions = Questions()
     min_listen_ms = serializers.IntegerField()
     expires_at = serializers.DateTimeField()
-    clips = inline_serializer("ClipsOfBattle", {"A": SlotClip(), "B": SlotClip()})
-    progress = inline_serializer("Progress", {"done": serializers.IntegerField(), "total": serializers.IntegerField()})
+    clips = ClipsOfBattle()
+    progress = Progress()
+
+
+class Skipped(Answer):
+    id = serializers.UUIDField()
+    closed_at = serializers.DateTimeField()
 
 
 @extend_schema(
     request=BattleRequest,
-    responses={200: BattleResponse, 201: BattleResponse, 401: REFUSED, 403: REFUSED, 404: REFUSED, 409: REFUSED},
+    responses={200: BattleResponse, 201: BattleResponse, **refusals(400, 401, 403, 404, 409)},
 )
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
@@ -55,7 +83,7 @@ def battles(request):
     asked = validated(BattleRequest, request.data)
     study = services.find_study(asked.get("study"))
     battle, created = serving.serve_battle(request.user, study, after=asked.get("after"), like=asked.get("like"))
-    return Response(battle_json(battle), status=201 if created else 200)
+    return answer(BattleResponse, battle_json(battle), status=201 if created else 200)
 
 
 def battle_json(battle):
@@ -81,14 +109,7 @@ def battle_json(battle):
     }
 
 
-@extend_schema(
-    request=SkipRequest,
-    responses={
-        200: inline_serializer("Skipped", {"id": serializers.UUIDField(), "closed_at": serializers.DateTimeField()}),
-        404: REFUSED,
-        409: REFUSED,
-    },
-)
+@extend_schema(request=SkipRequest, responses={200: Skipped, **refusals(400, 401, 403, 404, 409)})
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
@@ -96,4 +117,4 @@ def skip(request, battle_id):
     """Close a battle without an answer."""
     reason = validated(SkipRequest, request.data)["reason"]
     battle = serving.skip_battle(request.user, battle_id, reason)
-    return Response({"id": battle.pk, "closed_at": battle.closed_at})
+    return answer(Skipped, {"id": battle.pk, "closed_at": battle.closed_at})

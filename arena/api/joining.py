@@ -2,32 +2,22 @@
 
 from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.response import Response
 
 from arena import participants, services
 from arena.rater_cookie import RaterCookieAuthentication, set_rater
 from arena.refusals import Refusal
 
-from .contract import REFUSED, StrictSerializer, validated
+from .contract import Answer, StrictSerializer, answer, refusals, validated
 
 PLATFORM = serializers.DictField(
     child=serializers.CharField(allow_blank=True, max_length=participants.MAX_LENGTH),
     required=False, allow_null=True,
     help_text="The URL parameters that the study's platform sends its raters with, by name.",
 )  # fmt: skip
-OUTCOME = inline_serializer(
-    "Outcome",
-    {
-        "outcome": serializers.CharField(),
-        "message": serializers.CharField(),
-        "code": serializers.CharField(allow_null=True),
-        "url": serializers.CharField(allow_null=True, help_text="Where to go back to, signed."),
-    },
-)
 
 
 class RaterRequest(StrictSerializer):
@@ -56,14 +46,40 @@ class HeadphonesRequest(StrictSerializer):
     unplayable = serializers.BooleanField(required=False)
 
 
-@extend_schema(
-    request=RaterRequest,
-    responses={
-        201: inline_serializer("RaterResponse", {"id": serializers.UUIDField(), "study": serializers.CharField()}),
-        403: REFUSED,
-        409: REFUSED,
-    },
-)
+class RaterResponse(Answer):
+    id = serializers.UUIDField()
+    study = serializers.CharField()
+
+
+class Outcome(Answer):
+    outcome = serializers.CharField()
+    message = serializers.CharField()
+    code = serializers.CharField(allow_null=True)
+    url = serializers.CharField(allow_null=True, help_text="Where to go back to, signed.")
+
+
+class Volume(Answer):
+    level = serializers.FloatField()
+
+
+class HeadphoneTrial(Answer):
+    url = serializers.CharField()
+
+
+class HeadphoneAttempt(Answer):
+    attempt = serializers.IntegerField()
+    attempts_left = serializers.IntegerField()
+    trials = HeadphoneTrial(many=True)
+
+
+class HeadphoneResult(Answer):
+    result = serializers.ChoiceField(choices=["pass", "fail", "unknown"])
+    correct = serializers.IntegerField(allow_null=True)
+    of = serializers.IntegerField()
+    attempts_left = serializers.IntegerField()
+
+
+@extend_schema(request=RaterRequest, responses={201: RaterResponse, **refusals(400, 403, 404, 409)})
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 def raters(request):
@@ -81,17 +97,17 @@ def raters(request):
             participants.client_address(request), request.headers.get("User-Agent", ""), timezone.now()
         ),
     )
-    return set_rater(Response({"id": rater.pk, "study": study.slug}, status=201), rater)
+    return set_rater(answer(RaterResponse, {"id": rater.pk, "study": study.slug}, status=201), rater)
 
 
-@extend_schema(request=DeclineRequest, responses={200: OUTCOME, 404: REFUSED})
+@extend_schema(request=DeclineRequest, responses={200: Outcome, **refusals(400, 404)})
 @api_view(["POST"])
 @authentication_classes([])
 def decline(request, slug):
     """Not to take part: what to tell, and where to go. Nothing about the person is stored."""
     asked = validated(DeclineRequest, request.data)
     study = services.find_study(slug)
-    return Response(outcome_json(study, asked["reason"], asked.get("platform")))
+    return answer(Outcome, outcome_json(study, asked["reason"], asked.get("platform")))
 
 
 def outcome_json(study, outcome, platform):
@@ -105,10 +121,7 @@ def outcome_json(study, outcome, platform):
     }
 
 
-@extend_schema(
-    request=VolumeRequest,
-    responses={200: inline_serializer("Volume", {"level": serializers.FloatField()}), 401: REFUSED, 403: REFUSED},
-)
+@extend_schema(request=VolumeRequest, responses={200: Volume, **refusals(400, 401, 403, 404)})
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
@@ -116,28 +129,10 @@ def volume(request, slug):
     """The volume that the rater has found comfortable."""
     level = validated(VolumeRequest, request.data)["level"]
     services.set_volume(request.user, services.find_study(slug), level)
-    return Response({"level": level})
+    return answer(Volume, {"level": level})
 
 
-TRIAL = inline_serializer("HeadphoneTrial", {"url": serializers.CharField()})
-
-
-@extend_schema(
-    request=None,
-    responses={
-        201: inline_serializer(
-            "HeadphoneAttempt",
-            {
-                "attempt": serializers.IntegerField(),
-                "attempts_left": serializers.IntegerField(),
-                "trials": serializers.ListField(child=TRIAL),
-            },
-        ),
-        401: REFUSED,
-        403: REFUSED,
-        409: REFUSED,
-    },
-)
+@extend_schema(request=None, responses={201: HeadphoneAttempt, **refusals(401, 403, 404, 409)})
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
@@ -146,7 +141,8 @@ def headphones(request, slug):
     study = services.find_study(slug)
     attempt = services.begin_headphones(request.user, study)
     n_trials = len(services.headphone_targets(request.user, study, attempt))
-    return Response(
+    return answer(
+        HeadphoneAttempt,
         {
             "attempt": attempt,
             "attempts_left": services.HEADPHONE_ATTEMPTS - attempt,
@@ -161,20 +157,7 @@ def headphones(request, slug):
 @extend_schema(
     operation_id="studies_headphones_answer",
     request=HeadphonesRequest,
-    responses={
-        200: inline_serializer(
-            "HeadphoneResult",
-            {
-                "result": serializers.ChoiceField(choices=["pass", "fail", "unknown"]),
-                "correct": serializers.IntegerField(allow_null=True),
-                "of": serializers.IntegerField(),
-                "attempts_left": serializers.IntegerField(),
-            },
-        ),
-        401: REFUSED,
-        403: REFUSED,
-        409: REFUSED,
-    },
+    responses={200: HeadphoneResult, **refusals(400, 401, 403, 404, 409)},
 )
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
@@ -186,4 +169,5 @@ def headphone_answers(request, slug, attempt):
     if unplayable == ("answers" in asked):
         raise Refusal('Send either {"answers": [...]} or {"unplayable": true}.')
     answers = None if unplayable else asked["answers"]
-    return Response(services.answer_headphones(request.user, services.find_study(slug), attempt, answers))
+    judged = services.answer_headphones(request.user, services.find_study(slug), attempt, answers)
+    return answer(HeadphoneResult, judged)

@@ -1,17 +1,17 @@
 """The board of a study, and what it leaves out."""
 
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes
-from rest_framework.response import Response
 
-from arena.api import REFUSED, StrictSerializer, validated
+from arena.api import StrictSerializer, answer, refusals, validated
 from scoring.access import STAFF_SIGN_IN, api_study, kept_private
 from scoring.boards.exclusions import exclusions as exclusions_of
 from scoring.boards.page import board_json, find_edition
 from scoring.stats.board_method import OVERALL
 
 from .access import given
+from .shapes.boards import Exclusions, Leaderboard
 
 
 class LeaderboardQuery(StrictSerializer):
@@ -27,29 +27,7 @@ class ExclusionsQuery(StrictSerializer):
     before = serializers.IntegerField(required=False, min_value=1, help_text="The `next_before` of the page before.")
 
 
-@extend_schema(
-    parameters=[LeaderboardQuery],
-    responses={
-        200: inline_serializer(
-            "Leaderboard",
-            {
-                "study": serializers.CharField(),
-                "simulated": serializers.BooleanField(),
-                "category": serializers.CharField(),
-                "categories": serializers.ListField(child=serializers.DictField()),
-                "edition": serializers.IntegerField(allow_null=True),
-                "about": serializers.DictField(allow_null=True),
-                "n_votes": serializers.IntegerField(),
-                "pooling": serializers.DictField(allow_null=True),
-                "groups": serializers.ListField(child=serializers.ListField(child=serializers.DictField())),
-                "not_yet_rated": serializers.ListField(child=serializers.DictField()),
-                "reward_model": serializers.CharField(allow_null=True),
-            },
-        ),
-        403: REFUSED,
-        404: REFUSED,
-    },
-)
+@extend_schema(parameters=[LeaderboardQuery], responses={200: Leaderboard, **refusals(400, 403, 404)})
 @api_view(["GET"])
 @authentication_classes(STAFF_SIGN_IN)
 def leaderboard(request):
@@ -57,29 +35,14 @@ def leaderboard(request):
     asked = validated(LeaderboardQuery, given(request.query_params))
     study = api_study(request, asked.get("study"))
     edition = find_edition(study, asked.get("edition"), asked["category"])
-    return kept_private(Response(board_json(study, edition, asked["category"])), study)
+    return kept_private(answer(Leaderboard, board_json(study, edition, asked["category"])), study)
 
 
-@extend_schema(
-    parameters=[ExclusionsQuery],
-    responses={
-        200: inline_serializer(
-            "Exclusions",
-            {
-                "study": serializers.CharField(),
-                "rules": serializers.ListField(child=serializers.DictField()),
-                "flags": serializers.ListField(child=serializers.DictField()),
-                "next_before": serializers.IntegerField(allow_null=True),
-            },
-        ),
-        403: REFUSED,
-        404: REFUSED,
-    },
-)
+@extend_schema(parameters=[ExclusionsQuery], responses={200: Exclusions, **refusals(400, 403, 404)})
 @api_view(["GET"])
 @authentication_classes(STAFF_SIGN_IN)
 def exclusions(request):
     """Which votes were flagged, by which rule, and whether the board leaves them out."""
     asked = validated(ExclusionsQuery, given(request.query_params))
     study = api_study(request, asked.get("study"))
-    return kept_private(Response(exclusions_of(study, asked.get("before"))), study)
+    return kept_private(answer(Exclusions, exclusions_of(study, asked.get("before"))), study)

@@ -1,17 +1,18 @@
 """A board's history and robustness over HTTP."""
 
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes
-from rest_framework.response import Response
 
-from arena.api import REFUSED, StrictSerializer, validated
+from arena.api import StrictSerializer, answer, refusals, validated
 from scoring.access import STAFF_SIGN_IN, api_study, kept_private
 from scoring.boards.changelog import changelog, difference
 from scoring.boards.page import find_edition
 from scoring.boards.robustness_cards import card_json
 
 from .access import given
+from .shapes.editions import EditionDifference, Editions
+from .shapes.robustness import Robustness
 
 
 class EditionsQuery(StrictSerializer):
@@ -33,77 +34,27 @@ class RobustnessQuery(StrictSerializer):
     edition = serializers.IntegerField(required=False, min_value=1)
 
 
-@extend_schema(
-    parameters=[EditionsQuery],
-    responses={
-        200: inline_serializer(
-            "Editions",
-            {
-                "study": serializers.CharField(),
-                "editions": serializers.ListField(child=serializers.DictField()),
-                "next_before": serializers.IntegerField(allow_null=True),
-            },
-        ),
-        403: REFUSED,
-        404: REFUSED,
-    },
-)
+@extend_schema(parameters=[EditionsQuery], responses={200: Editions, **refusals(400, 403, 404)})
 @api_view(["GET"])
 @authentication_classes(STAFF_SIGN_IN)
 def editions(request):
     """Every edition of a board, newest first, with what moved it away from the one before."""
     asked = validated(EditionsQuery, given(request.query_params))
     study = api_study(request, asked.get("study"))
-    return kept_private(Response(changelog(study, asked.get("before"))), study)
+    return kept_private(answer(Editions, changelog(study, asked.get("before"))), study)
 
 
-@extend_schema(
-    parameters=[DifferenceQuery],
-    responses={
-        200: inline_serializer(
-            "EditionDifference",
-            {
-                "study": serializers.CharField(),
-                "from": serializers.DictField(),
-                "to": serializers.DictField(),
-                "order": serializers.ListField(child=serializers.CharField()),
-                "complete": serializers.BooleanField(),
-                "facts": serializers.DictField(allow_null=True),
-                "settings": serializers.DictField(),
-                "systems": serializers.ListField(child=serializers.DictField()),
-            },
-        ),
-        403: REFUSED,
-        404: REFUSED,
-    },
-)
+@extend_schema(parameters=[DifferenceQuery], responses={200: EditionDifference, **refusals(400, 403, 404)})
 @api_view(["GET"])
 @authentication_classes(STAFF_SIGN_IN)
 def compare(request):
     """How two editions differ, each move shared out among new votes, exclusions and method."""
     asked = validated(DifferenceQuery, given(request.query_params))
     study = api_study(request, asked.get("study"))
-    return kept_private(Response(difference(study, asked["from"], asked["to"])), study)
+    return kept_private(answer(EditionDifference, difference(study, asked["from"], asked["to"])), study)
 
 
-@extend_schema(
-    parameters=[RobustnessQuery],
-    responses={
-        200: inline_serializer(
-            "Robustness",
-            {
-                "study": serializers.CharField(),
-                "edition": serializers.IntegerField(allow_null=True),
-                "pending": serializers.BooleanField(),
-                "method_version": serializers.IntegerField(allow_null=True),
-                "created_at": serializers.DateTimeField(allow_null=True),
-                "card": serializers.DictField(allow_null=True),
-            },
-        ),
-        403: REFUSED,
-        404: REFUSED,
-    },
-)
+@extend_schema(parameters=[RobustnessQuery], responses={200: Robustness, **refusals(400, 403, 404)})
 @api_view(["GET"])
 @authentication_classes(STAFF_SIGN_IN)
 def robustness(request):
@@ -111,4 +62,5 @@ def robustness(request):
     the next edition came first."""
     asked = validated(RobustnessQuery, given(request.query_params))
     study = api_study(request, asked.get("study"))
-    return kept_private(Response(card_json(study, find_edition(study, asked.get("edition")))), study)
+    card = card_json(study, find_edition(study, asked.get("edition")))
+    return kept_private(answer(Robustness, card), study)

@@ -11,7 +11,7 @@ from rest_framework.decorators import api_view, authentication_classes, permissi
 
 from annotations import ledger
 from annotations.exports import FORMATS
-from arena.api import REFUSED, StrictSerializer, validated
+from arena.api import StrictSerializer, refusals, validated
 from arena.services import find_study
 from scoring.releases.numbered import FILTERS, content_of, current_config
 
@@ -48,8 +48,7 @@ class ExportQuery(StrictSerializer):
     responses={
         (200, "application/x-ndjson"): OpenApiTypes.STR,
         (200, "text/csv"): OpenApiTypes.STR,
-        403: REFUSED,
-        409: REFUSED,
+        **refusals(400, 401, 403, 404, 409),
     },
     auth=[{"tokenAuth": []}],
 )

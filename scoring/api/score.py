@@ -6,14 +6,13 @@ from threading import BoundedSemaphore
 
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.decorators import api_view, authentication_classes, parser_classes, permission_classes
 from rest_framework.parsers import MultiPartParser
-from rest_framework.response import Response
 
-from arena.api import REFUSED, StrictSerializer, validated
+from arena.api import StrictSerializer, answer, refusals, validated
 from arena.refusals import NotFound, Refusal, TooLarge, Unavailable
 from arena.services import find_study
 from scoring.file_scoring import jobs as score_jobs
@@ -21,7 +20,7 @@ from scoring.file_scoring.answers import best_of_n_json, score_json
 from scoring.models import ScoreJob
 
 from .access import IsResearcher, given
-from .calibration import LAPSES
+from .shapes.files import BestOfN, Score, ScoreWaiting
 
 MAX_FILE, MAX_REQUEST = 200_000_000, 2_000_000_000  # bytes
 AROUND = 1_000_000  # bytes of a request beside its files
@@ -51,84 +50,15 @@ class StudyQuery(StrictSerializer):
     study = serializers.SlugField(required=False, help_text="Also the position among the clips of its systems.")
 
 
-POSITION = inline_serializer(
-    "Position",
-    {
-        "percentile": serializers.FloatField(
-            allow_null=True, help_text="100 times the share of the clips with a smaller reward; null where n is 0."
-        ),
-        "n": serializers.IntegerField(help_text="Clips of the arena with a reward under this model."),
-    },
-)
-POSITION_IN_STUDY = inline_serializer(
-    "PositionInStudy",
-    {
-        "study": serializers.CharField(),
-        "percentile": serializers.FloatField(allow_null=True),
-        "n": serializers.IntegerField(),
-    },
-    allow_null=True,
-)
-SCORE = inline_serializer(
-    "Score",
-    {
-        "id": serializers.UUIDField(),
-        "filename": serializers.CharField(),
-        "sha256": serializers.CharField(),
-        "reward": serializers.FloatField(),
-        "reward_model": serializers.CharField(),
-        "position": POSITION,
-        "position_in_study": POSITION_IN_STUDY,
-    },
-)
-BEST_OF_N = inline_serializer(
-    "BestOfN",
-    {
-        "id": serializers.UUIDField(),
-        "reward_model": serializers.CharField(),
-        "temperature": serializers.FloatField(allow_null=True, help_text="See /api/models/live/calibration/."),
-        "lapses": LAPSES,
-        "files": inline_serializer(
-            "RankedFile",
-            {
-                "rank": serializers.IntegerField(allow_null=True, help_text="1 is the best; equal rewards share one."),
-                "index": serializers.IntegerField(help_text="Its place in the request, from 0."),
-                "filename": serializers.CharField(),
-                "reward": serializers.FloatField(allow_null=True),
-                "margin": serializers.FloatField(allow_null=True, help_text="The best's reward minus this one's."),
-                "probability": serializers.FloatField(
-                    allow_null=True,
-                    help_text="P(the best is preferred to this one), calibrated on held-out votes; null where the "
-                    "model was not measured, and for the best itself.",
-                ),
-                "sigmoid": serializers.FloatField(
-                    allow_null=True, help_text="The same in the model's own word, sigmoid(margin)."
-                ),
-                "error": serializers.CharField(allow_null=True),
-            },
-            many=True,
-        ),
-    },
-)
-WAITING = inline_serializer(
-    "ScoreWaiting",
-    {
-        "id": serializers.UUIDField(),
-        "url": serializers.CharField(help_text="Where to ask again; also the header Location."),
-        "queue_position": serializers.IntegerField(
-            help_text="Turns until it is done, of up to 8 files each, as far as foreseen; 1: next, or being scored."
-        ),
-    },
-)
 STUDY = OpenApiParameter("study", OpenApiTypes.STR, description="Also the position among the clips of its systems.")
-REFUSALS = dict.fromkeys((400, 401, 403, 404, 413, 422, 429, 503), REFUSED)
+REFUSALS = refusals(400, 401, 403, 404, 413, 422, 429, 503)
 TOKEN = [{"tokenAuth": []}]
 
 
 @extend_schema(
     request={"multipart/form-data": ScoreRequest},
     parameters=[STUDY],
-    responses={200: SCORE, 202: WAITING, **REFUSALS},
+    responses={200: Score, 202: ScoreWaiting, **REFUSALS},
     auth=TOKEN,
 )
 @api_view(["POST"])
@@ -142,7 +72,7 @@ def score(request):
 
 @extend_schema(
     request={"multipart/form-data": BestOfNRequest},
-    responses={200: BEST_OF_N, 202: WAITING, **REFUSALS},
+    responses={200: BestOfN, 202: ScoreWaiting, **REFUSALS},
     auth=TOKEN,
 )
 @api_view(["POST"])
@@ -157,9 +87,9 @@ def best_of_n(request):
 @extend_schema(
     parameters=[STUDY],
     responses={
-        200: PolymorphicProxySerializer("ScoreOrBestOfN", [SCORE, BEST_OF_N], resource_type_field_name=None),
-        202: WAITING,
-        **dict.fromkeys((400, 401, 403, 404, 422), REFUSED),
+        200: PolymorphicProxySerializer("ScoreOrBestOfN", [Score, BestOfN], resource_type_field_name=None),
+        202: ScoreWaiting,
+        **refusals(400, 401, 403, 404, 422),
     },
     auth=TOKEN,
 )
@@ -230,11 +160,12 @@ def pause():
 def _answer(job, study):
     if not job.done_at:
         return _waiting(job, study)
-    return Response(score_json(job, study) if job.items.count() == 1 else best_of_n_json(job))
+    return answer(Score, score_json(job, study)) if job.items.count() == 1 else answer(BestOfN, best_of_n_json(job))
 
 
 def _waiting(job, study):
     url = reverse("scored", args=[job.pk]) + (f"?study={study.slug}" if study else "")
     ahead = score_jobs.ahead_of(job)
     headers = {"Location": url, "Retry-After": str(min(1 + ahead, 60))}
-    return Response({"id": job.pk, "url": url, "queue_position": ahead + 1}, status=202, headers=headers)
+    waiting = {"id": job.pk, "url": url, "queue_position": ahead + 1}
+    return answer(ScoreWaiting, waiting, status=202, headers=headers)

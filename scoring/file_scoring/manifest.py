@@ -7,13 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena import csv_files
 from scoring.reward.whole_file import written_whole
 
 RESULTS_OF_FILES = ("reward", "percentile", "error", "sha256", "reward_model", "kept")
 RESULTS_OF_PAIRS = (
     "reward_a", "reward_b", "margin", "probability", "error", "sha256_a", "sha256_b", "reward_model", "kept",
 )  # fmt: skip
-csv.field_size_limit(10_000_000)  # a prompt with lyrics is longer than the module's default for a cell
 
 
 class BadManifest(ValueError):
@@ -48,9 +48,7 @@ def read_manifest(path: Path) -> Manifest:
     """Raises BadManifest for a file that is no CSV, or whose header lacks or repeats columns."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = tuple(reader.fieldnames or ())
-            rows = list(reader)
+            header, rows = csv_files.read_rows(file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadManifest(f"{path}: {error}") from error
     is_file, is_pair = "path" in header, {"path_a", "path_b"} <= set(header)
@@ -86,7 +84,7 @@ class Results:
     def _read(self):
         self.file.seek(0)
         lines = list(io.StringIO(self.file.read(), newline=""))
-        reader = csv.reader(lines)
+        reader = csv_files.Reader(lines)
         known, n_complete = [], 0
         for number, cells in enumerate(reader):
             is_complete = len(cells) == len(self.columns) and lines[reader.line_num - 1].endswith("\n")
@@ -99,26 +97,23 @@ class Results:
                 known.append(dict(zip(self.columns, cells, strict=True)))
         self.file.truncate(len("".join(lines[:n_complete]).encode()))
         if not n_complete:
-            self._append([dict(zip(self.columns, self.columns, strict=True))])
+            self._append(csv_files.lines(self.columns, []))
         return known
 
     def append(self, rows):
         """Write rows so that they survive a kill of this process."""
-        self._append(rows)
+        _header, *lines = csv_files.lines(self.columns, rows)
+        self._append(lines)
 
-    def _append(self, rows):
-        text = io.StringIO()
-        csv.DictWriter(text, self.columns, lineterminator="\n").writerows(rows)
-        self.file.write(text.getvalue())
+    def _append(self, lines):
+        self.file.writelines(lines)
         self.file.flush()
         os.fsync(self.file.fileno())
 
     def finish(self, rows):
         """Replace the file by these rows, all of them, in their order."""
         with written_whole(self.path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+            file.writelines(csv_files.lines(self.columns, rows))
             file.flush()
             os.fsync(file.fileno())
 

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from django.db.models import Exists, OuterRef
 
 from annotations import vote_blocks
 from annotations.models import Flag, Ledger, Reliability
@@ -21,8 +22,8 @@ from .covariates import covariates_of, known_covariates
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
 NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.Kind.REPEAT)
-UNCOUNTED = (*NOT_RANKED, Battle.AGAIN)
 CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
+DECISIVE = ("A", "B")
 HASHED = ("vote", "system_a", "system_b", "answer", "rater")
 
 
@@ -144,13 +145,36 @@ def rater_label(rater, seq):
     return str(rater) if rater else f"no rater {seq}"
 
 
-def why_excluded(flagged_by, kind, preference, credit=CREDIT_TO_A):
-    """The reason why a vote says nothing of its systems, "" where it does; credit: the answers that say something."""
+def why_excluded(kind, preference, credit=CREDIT_TO_A, *, flagged_by=None, is_again=False):
+    """The reason why a vote says nothing of its systems, "" where it does.
+
+    kind: of its battle. credit: the answers that say something. flagged_by: the rule that excludes it, see
+    `excluding_rule`. is_again: whether it is on a clip pair that staff had served again, and those are not used.
+    """
     if flagged_by:
         return flagged_by
-    if kind in UNCOUNTED:
-        return kind
+    if is_again:
+        return Battle.AGAIN
+    if kind in NOT_RANKED:
+        return str(kind)
     return "" if preference in credit else preference.lower()
+
+
+def excluding_rule(fired, rules):
+    """The rule that excludes a vote, None where none does: a withdrawal before all; else, unless a person has cleared
+    the vote, the first of `rules` that flagged it. fired: the rules of the vote's flags."""
+    if Flag.WITHDRAWN in fired:
+        return Flag.WITHDRAWN
+    return None if Flag.CLEARED in fired else next((rule for rule in rules if rule in fired), None)
+
+
+def not_excluded(votes, rules=()):
+    """The rows of a queryset of votes that are not of a check or a repeat, and for which `excluding_rule` has none."""
+    flags = Flag.objects.filter(vote=OuterRef("pk"))
+    standing = votes.exclude(battle__kind__in=NOT_RANKED).filter(~Exists(flags.filter(rule=Flag.WITHDRAWN)))
+    if not rules:
+        return standing
+    return standing.filter(~Exists(flags.filter(rule__in=rules)) | Exists(flags.filter(rule=Flag.CLEARED)))
 
 
 def flagged_votes(study, up_to, excluded_flags, votes=None):
@@ -163,37 +187,30 @@ def flagged_votes(study, up_to, excluded_flags, votes=None):
     found = {}
     for vote, rule in flags.values_list("flag__vote_id", "flag__rule"):
         found.setdefault(vote, set()).add(rule)
-    excluded = {}
-    for vote, fired in found.items():
-        if Flag.WITHDRAWN in fired:
-            excluded[vote] = Flag.WITHDRAWN
-        elif Flag.CLEARED not in fired:
-            excluded[vote] = next(rule for rule in rules if rule in fired)
-    return excluded
+    excluding = {vote: excluding_rule(fired, rules) for vote, fired in found.items()}
+    return {vote: rule for vote, rule in excluding.items() if rule}
 
 
 def reasons_of(records, flagged, credit, again=False):
-    """(int [V], [reason]): why each vote says nothing of its systems, as `why_excluded` has it; 0, "", where it does.
+    """(int [V], [reason]): why each vote says nothing of its systems, by `why_excluded`; 0, "", where it does.
 
     records: blocks.RECORD [V]. flagged: {vote id: the rule that excludes it}. again: as for `study_votes`.
     """
-    names, reason = [""], np.zeros(len(records), dtype=np.int16)
-
-    def set_where(which, name):
-        names.append(name)
-        reason[which] = len(names) - 1
-
-    for code, answer in enumerate(ANSWERS):
-        if answer not in credit:
-            set_where(records["answer"] == code, answer.lower())
-    for kind in NOT_RANKED:
-        set_where(records["kind"] == vote_blocks.KINDS.index(kind), str(kind))
-    if not again:
-        set_where(records["again"] == 1, Battle.AGAIN)
-    if flagged:
-        rule_of = _looked_up(records["vote"], flagged)
-        for rule in dict.fromkeys(flagged.values()):
-            set_where(rule_of == rule, rule)
+    answers = [answer.lower() for answer in ANSWERS if answer not in credit]
+    rules = list(dict.fromkeys(flagged.values()))
+    # In this order, which is part of an edition's input hash.
+    names = ["", *answers, *map(str, NOT_RANKED), *([] if again else [Battle.AGAIN]), *rules]
+    code = {name: place for place, name in enumerate(names)}
+    unflagged = [
+        [
+            [code[why_excluded(kind, answer, credit, is_again=is_again and not again)] for is_again in (False, True)]
+            for answer in ANSWERS
+        ]
+        for kind in vote_blocks.KINDS
+    ]
+    reason = np.array(unflagged, dtype=np.int16)[records["kind"], records["answer"], records["again"]]
+    for place, rule in _flagged(records["vote"], flagged):
+        reason[place] = code[rule]
     return reason, names
 
 
@@ -202,13 +219,11 @@ def credits_of(records, credit):
     return np.array([credit.get(answer, np.nan) for answer in ANSWERS])[records["answer"]]
 
 
-def _looked_up(votes, flagged):
-    """object [V]: the rule by which each vote is flagged, or None."""
-    rules = np.full(len(votes), None, dtype=object)
+def _flagged(votes, flagged):
+    """(place, rule) of each of the votes, int [V], that is flagged."""
+    ids = np.fromiter(flagged, dtype=np.int64, count=len(flagged))
     votes = votes.astype(np.int64)
-    for place in np.flatnonzero(np.isin(votes, np.fromiter(flagged, dtype=np.int64, count=len(flagged)))):
-        rules[place] = flagged[int(votes[place])]
-    return rules
+    return [(place, flagged[int(votes[place])]) for place in np.flatnonzero(np.isin(votes, ids)).tolist()]
 
 
 def _read(study, up_to, excluded_flags, credit, again):

@@ -132,14 +132,9 @@ class _Model:
 def _crowd(studies, rater):
     """{(study, system, other): [credit of the first from others' votes, votes]}, both ways round."""
     credits = defaultdict(lambda: [0.0, 0])
-    others = Vote.objects.filter(
-        battle__study__in=studies,
-        battle__kind__in=[Battle.Kind.RANKED, Battle.Kind.IMPORTED],
-        preference__in=CREDIT_TO_A,
-    ).exclude(Q(rater=rater) | Q(battle__policy=Battle.AGAIN))
-    counted = others.exclude(flags__rule=Flag.WITHDRAWN).values_list(
-        "battle__study_id", "battle__system_a_id", "battle__system_b_id", "preference"
-    )
+    said = Vote.objects.filter(battle__study__in=studies, preference__in=CREDIT_TO_A)
+    others = inputs.not_excluded(said.exclude(Q(rater=rater) | Q(battle__policy=Battle.AGAIN)))
+    counted = others.values_list("battle__study_id", "battle__system_a_id", "battle__system_b_id", "preference")
     for study, a, b, preference, n in counted.annotate(n=Count("pk")).order_by():
         for pair, credit in (((a, b), CREDIT_TO_A[preference]), ((b, a), 1 - CREDIT_TO_A[preference])):
             credits[study, *pair][0] += credit * n

@@ -30,7 +30,6 @@ from .not_found import not_found_is_404
 PER_PAGE = 20
 MOST_ROWS = 25  # of a table on the page of a system; the download has all
 SERVINGS = 5  # that a form proposes
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take a text for
 QUEUE_COLUMNS = (
     "study", "winner_system", "winner_clip", "winner_votes", "winner_reward", "loser_system", "loser_clip",
     "loser_votes", "loser_reward", "ties", "unseen", "probability", "low", "high", "surprise",
@@ -222,16 +221,8 @@ def _check(format):
 
 
 def _csv(rows, columns, filename):
-    text = "".join(piece for _n, piece in write(map(_harmless, rows), columns, "csv"))
+    text = "".join(piece for _n, piece in write(rows, columns, "csv"))
     return _as_file(HttpResponse(text, content_type="text/csv; charset=utf-8"), filename)
-
-
-def _harmless(row):
-    """Texts that a spreadsheet would run are quoted as text: listeners wrote some of them."""
-    return {
-        name: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-        for name, value in row.items()
-    }
 
 
 def _as_file(response, filename):

@@ -21,12 +21,14 @@ from scoring.stats.rebuilding import require_method
 
 from .pairs import PAIR_COLUMNS, PAIR_COLUMNS_2, PairJury, pair_rows
 
-METHOD, METHOD_VERSION = "release", 4
+METHOD, METHOD_VERSION = "release", 5
+GUARDED = 5  # the first version whose CSV has no cell that a spreadsheet runs as a formula
 COLUMNS = {  # by method version, so that an old release can always be rebuilt
     1: {"votes": VOTE_COLUMNS_1, "pairs": PAIR_COLUMNS_2},
     2: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS_2},
     3: {"votes": VOTE_COLUMNS_2, "pairs": PAIR_COLUMNS},
     4: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
+    5: {"votes": VOTE_COLUMNS, "pairs": PAIR_COLUMNS},
 }
 FILTERS = ("min_margin", "min_reward")  # in the config of a release only where they are set; see pairs.PairJury
 
@@ -44,7 +46,7 @@ def content_of(content, format, *, seq, study, config, excluded, version=METHOD_
             **{name: config[name] for name in FILTERS if name in config},
         )
         rows = pair_rows(seq, study, jury, excluded)
-    return write(rows, COLUMNS[version][content], format)
+    return write(rows, COLUMNS[version][content], format, guarded=version >= GUARDED)
 
 
 def current_config(content, filters=None):

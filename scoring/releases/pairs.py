@@ -7,7 +7,7 @@ from pathlib import PurePath
 from annotations.exports import vote_rows
 from arena.models import Clip
 from scoring import inputs
-from scoring.inputs import NOT_RANKED
+from scoring.inputs import DECISIVE
 from scoring.registry.calibration import probability
 
 CHUNK = 1000
@@ -72,11 +72,8 @@ def pair_rows(seq, study=None, jury=None, excluded=None):
 
 
 def _why_no_pair(row):
-    if row["kind"] in NOT_RANKED:
-        return row["kind"]
-    if row["preference"] in ("TIE", "BOTH_BAD"):
-        return row["preference"].lower()
-    return None if row["clip_a"] else "no_clips"
+    """The reason why a vote makes no pair; "" where it does: it is decisive, and on clips."""
+    return inputs.why_excluded(row["kind"], row["preference"], DECISIVE) or ("" if row["clip_a"] else "no_clips")
 
 
 def _with_clips(rows, jury, excluded):

@@ -8,15 +8,14 @@ who they are.
 from dataclasses import asdict
 
 import numpy as np
-from django.db.models import Avg, Case, Count, Exists, OuterRef, Q, StdDev, Value, When
+from django.db.models import Avg, Case, Count, Q, StdDev, Value, When
 from scipy.special import expit
 
-from annotations.models import Flag, Vote, VoteDetails
+from annotations.models import Vote, VoteDetails
 from arena.models import Prompt, Status, System
 from arena.refusals import NotFound
 from scoring import inputs
 from scoring.boards.page import find_edition
-from scoring.inputs import NOT_RANKED
 from scoring.models import Rating, Reward, RewardModel
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BOTH_BAD, OutcomeFit
@@ -273,18 +272,12 @@ def _votes_with_words(study, system, edition):
     until now neither withdrawn nor excluded from the board by a flag."""
     if not edition:
         return Vote.objects.none()
-    flags = Flag.objects.filter(vote=OuterRef("pk"))
-    rules = edition.config["excluded_flags"]
-    return (
-        Vote.objects.filter(
-            Q(battle__system_a=system) | Q(battle__system_b=system),
-            battle__study=study,
-            entry__seq__lte=edition.ledger_seq,
-        )
-        .exclude(battle__kind__in=NOT_RANKED)
-        .filter(~Exists(flags.filter(rule=Flag.WITHDRAWN)))
-        .filter(~Exists(flags.filter(rule__in=rules)) | Exists(flags.filter(rule=Flag.CLEARED)))
+    votes = Vote.objects.filter(
+        Q(battle__system_a=system) | Q(battle__system_b=system),
+        battle__study=study,
+        entry__seq__lte=edition.ledger_seq,
     )
+    return inputs.not_excluded(votes, edition.config["excluded_flags"])
 
 
 def _tags(votes, system):

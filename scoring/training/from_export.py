@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from annotations.models import Flag, Ledger
+from annotations.models import Ledger
 from annotations.quality import QUALITY_RULES
 from arena import audio
 from arena.models import ANSWERS, Battle, Clip
@@ -169,10 +169,8 @@ class _Reader:
         if self.last is None or row["time"] > self.last["seq"]:
             self.last = {"seq": row["time"], "battle": record.get("battle")}
         flags = set(_get(record, "flags", list, of=str))
-        flagged_by = next((rule for rule in QUALITY_RULES if rule in flags), None)
-        if self.keep_flagged or Flag.CLEARED in flags:
-            flagged_by = None
-        reason = inputs.why_excluded(flagged_by, kind, preference)
+        rule = inputs.excluding_rule(flags, () if self.keep_flagged else QUALITY_RULES)
+        reason = inputs.why_excluded(kind, preference, flagged_by=rule)
         if not reason and None in (clip for _, clip, _ in sides):
             reason = "no_clips"
         if reason:

@@ -14,9 +14,11 @@ from rest_framework.authtoken.models import Token
 from annotations import ledger
 from annotations.exports import VOTE_COLUMNS
 from annotations.services import withdraw_rater
-from arena.models import Battle, Clip
+from arena import csv_files
+from arena.models import Battle, Clip, Prompt
 from scoring.jury.rewards import store_rewards
 from scoring.models import Release, Reward, RewardModel
+from scoring.releases import numbered
 from scoring.releases.numbered import COLUMNS, METHOD_VERSION, rebuild, release, release_new_pairs
 from scoring.releases.pairs import PAIR_COLUMNS
 from tests.casts.score import MEASURED, measured_and_calibrated
@@ -44,6 +46,14 @@ def exported(*arguments, tmp_path):
     return output.read_text()
 
 
+def only_prompt(study, **fields):
+    """From now on the study's battles are for this prompt alone."""
+    prompt = Prompt.objects.create(**fields)
+    for system in study.systems.all():
+        make_clip(system, prompt)
+    study.prompts.set([prompt])
+
+
 def test_votes_come_with_everything_needed_to_filter_and_nothing_personal(study, listener, time_passes, tmp_path):
     battle = listener.battle()
     time_passes(9)
@@ -63,6 +73,29 @@ def test_the_same_votes_as_csv(study, tmp_path):
     rows = list(csv.DictReader(io.StringIO(exported("votes", "--format", "csv", tmp_path=tmp_path))))
     assert [row["preference"] for row in rows] == ["A", "B"]
     assert rows[0]["tags"] == "[]"
+
+
+def test_a_prompt_that_a_spreadsheet_would_run_is_marked_as_text_in_csv_alone(study, tmp_path):
+    only_prompt(study, text='=HYPERLINK("x")', lyrics="la\rla")
+    cast(study, "A")
+    exported("votes", "--format", "csv", tmp_path=tmp_path)
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "out").read_bytes().decode(), newline=""))
+    assert (row["prompt"], row["lyrics"]) == ('\'=HYPERLINK("x")', "la\rla")
+    assert csv_files.unguarded(row["prompt"]) == '=HYPERLINK("x")'
+    assert json.loads(exported("votes", tmp_path=tmp_path))["prompt"] == '=HYPERLINK("x")'
+
+
+def test_a_csv_release_from_before_the_guard_is_made_again_without_it(study):
+    only_prompt(study, text="=1+1", lyrics="la\rla")
+    cast(study, "A")
+    facts = {"seq": ledger.head(), "study": None, "config": {}, "excluded": None}
+    text = "".join(piece for _, piece in numbered.content_of("votes", "csv", **facts, version=4))
+    assert ",=1+1,la\rla," in text
+    made = Release.objects.create(
+        number=1, content="votes", format="csv", method_version=4, config={}, ledger_seq=ledger.head(), n_rows=1,
+        excluded={}, sha256=hashlib.sha256(text.encode()).hexdigest(), created_at=timezone.now(),
+    )  # fmt: skip
+    assert rebuild(made, io.BytesIO()) == made.sha256
 
 
 def test_pairs_are_the_decisive_votes_with_chosen_rejected_and_margin(study, live_model, tmp_path):

@@ -1,7 +1,5 @@
 """The figures of a study as its readers see them: a drawing, a sentence, a table, and the data to take along."""
 
-import csv
-import io
 import re
 
 from django.http import HttpResponse, JsonResponse
@@ -11,6 +9,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from arena import csv_files
 from arena.refusals import NotFound
 from scoring.stats.board_method import OVERALL
 from scoring.wording.numbers import DASH, figure, percent, share, signed
@@ -309,10 +308,8 @@ def download(study, name, form, edition=None, category=OVERALL):
         said = {"study": study.slug, "edition": edition.number, "category": category, "figure": name, **data}
         response = JsonResponse(said, json_dumps_params={"indent": 1, "ensure_ascii": False})
     else:
-        out = io.StringIO()
-        writer = csv.DictWriter(out, list(data["rows"][0]) if data["rows"] else [])
-        writer.writeheader()
-        writer.writerows(data["rows"])
-        response = HttpResponse(out.getvalue(), content_type="text/csv; charset=utf-8")
+        columns = list(data["rows"][0]) if data["rows"] else []
+        text = "".join(csv_files.lines(columns, data["rows"]))
+        response = HttpResponse(text, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response

@@ -1,6 +1,5 @@
 """`evaluate cmi-rewardbench DIR`: a public benchmark; `evaluate probes`: does the model prefer music to noise?"""
 
-import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from arena import csv_files
 from arena.audio import AudioUnavailable
 from arena.refusals import Refusal
 from scoring.evaluation import benchmark, probe_report, probing
@@ -151,9 +151,7 @@ def write_tables(folder, tables, results, failed):
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in results)
 
 
-def write_csv(path, lines):
-    lines = list(lines)
+def write_csv(path, rows):
+    rows = list(rows)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, lines[0] if lines else [])
-        writer.writeheader()
-        writer.writerows(lines)
+        file.writelines(csv_files.lines(list(rows[0]) if rows else [], rows))

@@ -9,7 +9,8 @@ from django.utils import timezone, translation
 
 from annotations.models import Flag, Vote
 from annotations.services import flag
-from arena.models import Clip
+from arena.models import Clip, Prompt, System
+from arena.serving import process_cache
 from scoring import tasks
 from scoring.anchors.refit import refit_anchors
 from scoring.boards.figures import data as figures
@@ -19,6 +20,7 @@ from scoring.boards.refit import refit_board
 from scoring.jury.rewards import store_rewards
 from scoring.models import Figure, RewardModel
 from scoring.stats import anchor_drift
+from tests.conftest import make_clip
 from tests.scoring.boards.test_boards import cast
 
 
@@ -139,6 +141,18 @@ def test_a_figure_is_taken_along_as_csv_and_json(undrawn, client):
     said = client.get("/boards/open/plots/intervals.json").json()
     assert (said["study"], said["edition"], said["rows"]) == ("open", 2, rows)
     assert client.get("/boards/open/plots/nosuch.json").status_code == 404
+
+
+def test_a_system_whose_name_a_spreadsheet_would_run_is_marked_as_text_in_the_csv(undrawn, client):
+    evil = System.objects.create(name="=evil")
+    make_clip(evil, Prompt.objects.first())
+    undrawn.systems.add(evil)
+    process_cache.forget()
+    cast(undrawn, "AABB")
+    refit_board(undrawn)
+    figures.draw_figures(undrawn)
+    read = csv.DictReader(io.StringIO(client.get("/boards/open/plots/intervals.csv").content.decode()))
+    assert {row["system"]: float(row["rating"]) for row in read}.keys() == {"alder", "birch", "cedar", "'=evil"}
 
 
 def test_without_a_drawing_the_table_stands_alone(undrawn, client):

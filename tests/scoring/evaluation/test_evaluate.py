@@ -17,6 +17,7 @@ from scoring.evaluation.benchmark import RewardCache
 from scoring.evaluation.probes import PROBES
 from scoring.evaluation.rewardbench import tables
 from scoring.jury import hearing, scorers
+from scoring.management.commands import evaluate
 from scoring.reward.encoders import get_encoder
 from scoring.reward.head import RankNetHead
 from scoring.reward.scorer import Scorer
@@ -303,6 +304,12 @@ def test_the_tables_come_as_csv_with_the_predictions_for_the_benchmarks_own_scri
     assert len(results) == 8
     assert results[0]["predicted_musicality"] == pytest.approx(float(rewards_of(model, bench, 0)[0]), abs=1e-5)
     assert results[7]["predicted_preference-musicality"] in ("model_a", "model_b")
+
+
+def test_a_table_as_csv_has_no_cell_that_a_spreadsheet_runs(tmp_path):
+    rows = [{"file": "=1.wav", "reason": "-", "reward": -1.5}]
+    evaluate.write_csv(tmp_path / "t.csv", rows)
+    assert (tmp_path / "t.csv").read_text() == "file,reason,reward\n'=1.wav,'-,-1.5\n"
 
 
 def test_a_folder_that_is_not_the_benchmarks_and_a_model_that_is_not_there_say_so(model, bench, tmp_path):

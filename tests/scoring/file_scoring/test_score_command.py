@@ -1,7 +1,6 @@
 """`manage.py score`: a manifest of files, or of pairs, becomes a CSV of rewards that can be gone on with."""
 
 import csv
-import io
 import os
 
 import pytest
@@ -55,7 +54,8 @@ def scored(folder, *options):
 
 
 def written(folder):
-    return list(csv.DictReader(io.StringIO((folder / "out.csv").read_text())))
+    with (folder / "out.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_every_row_gets_its_reward_and_keeps_its_own_columns(study, model, folder):
@@ -93,6 +93,19 @@ def test_a_second_run_scores_only_what_is_new_or_changed(model, folder, counted)
     assert after[3] == before[0]
     assert after[2]["reward"] != before[1]["reward"]
     assert [row["path"] for row in after] == ["3.wav", "2.wav", "1.wav", "0.wav"]
+
+
+def test_texts_that_a_spreadsheet_would_run_are_marked_and_still_known_in_the_next_run(model, folder, counted):
+    for number, name in enumerate(("-take.wav", "=1.wav")):
+        sound(folder, name, seed=number)
+    prompts = ["=1+1", "'=1+1", "-1.5", '"a\rb"']
+    manifest(folder, "path,prompt", *(f"{path},{prompt}" for path in ("-take.wav", "'=1.wav") for prompt in prompts))
+    before = scored(folder)
+    assert [row["path"] for row in before] == ["'-take.wav"] * 4 + ["'=1.wav"] * 4
+    assert [row["prompt"] for row in before] == ["'=1+1", "'=1+1", "-1.5", "a\rb"] * 2
+    counted.clear()
+    assert scored(folder) == before
+    assert counted == []
 
 
 def test_a_failed_row_is_tried_again(model, folder, counted):

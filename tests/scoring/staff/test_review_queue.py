@@ -14,7 +14,7 @@ from scipy.special import expit
 from annotations import ledger
 from annotations.models import Vote
 from annotations.services import flag, withdraw_rater
-from arena.models import Again, Battle, Clip
+from arena.models import Again, Battle, Clip, System
 from arena.refusals import Refusal
 from arena.services import give_consent
 from arena.serving import ask_again, serve_battle
@@ -26,7 +26,7 @@ from scoring.training import from_ledger
 from scoring.training.candidates import _now
 from tests.casts.score import measured_and_calibrated
 from tests.casts.staff import NOW, clip_of, edition, live_model, staff, vote  # noqa: F401 - fixtures among them
-from tests.conftest import Listener
+from tests.conftest import Listener, make_clip
 
 
 def queue(study, **chosen):
@@ -126,6 +126,17 @@ def test_the_queue_is_narrowed_by_study_and_system(study, staff):
     rows = staff.get("/review/data.json", {"study": "open"}).json()["rows"]
     table = list(csv.DictReader(io.StringIO(staff.get("/review/data.csv").content.decode())))
     assert len(rows) == len(table) == 2 and tuple(table[0]) == QUEUE_COLUMNS
+
+
+def test_the_queue_as_csv_is_harmless_in_a_spreadsheet_and_its_rewards_stay_numbers(study, staff):
+    elder = System.objects.create(name="@elder")
+    make_clip(elder, clip_of("alder").prompt)
+    study.systems.add(elder)
+    live_model(study, {clip_of("alder"): 0.0, clip_of("@elder"): -2.0})
+    vote(study, "alder", "@elder", "B")
+    edition(study)
+    (row,) = csv.DictReader(io.StringIO(staff.get("/review/data.csv").content.decode()))
+    assert (row["winner_system"], row["winner_reward"]) == ("'@elder", "-2.0")
 
 
 def test_without_a_live_model_nobody_disagrees_with_it(study, staff):
