@@ -34,7 +34,7 @@ class MethodForm(forms.Form):
         choices=[(name, EFFECTS[name]) for name in COVARIATES],
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("Only where ties count half. A vote of which one of these is not known is left out."),
+        help_text=gettext_lazy("Only where ties count half. Votes for which one of these is unknown are left out."),
     )
 
     def clean(self):
@@ -42,7 +42,10 @@ class MethodForm(forms.Form):
             None,
             board_method.HALF_TIE,
         ):
-            self.add_error("covariates", _("Adjusting goes only with ties that count half: take these off, or that."))
+            self.add_error(
+                "covariates",
+                _("Adjusting works only where ties count half: clear the adjustments, or choose “ties count half”."),
+            )
         return self.cleaned_data
 
     def refit(self, study):
@@ -67,8 +70,8 @@ def _left_out(reasons):
 def _refit(study, choice):
     last = study.editions.newest()
     if not last:
-        raise Conflict(_("There is no edition yet, so nobody can tell which methods these votes bear."))
+        raise Conflict(_("There is no edition yet, so it is not known which methods these votes allow."))
     before = board_method.choice_of(last.config)
     if {**before, "covariates": in_order(before["covariates"])} == choice:
-        raise Conflict(_("The board is computed in this way already."))
+        raise Conflict(_("The board is already computed this way."))
     return refit_board(study, **choice)

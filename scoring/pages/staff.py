@@ -108,7 +108,7 @@ def method(request, slug):
     form = MethodForm(request.POST or None, initial=board_method.choice_of(last.config if last else {}))
     if form.is_valid() and (edition := form.refit(study)):
         messages.success(
-            request, _("Edition %(number)s is computed in this way, as later ones will be.") % vars(edition)
+            request, _("Edition %(number)s is computed this way, and later ones will be too.") % vars(edition)
         )
         return redirect("board-method", study.slug)
     shown = {"study": study, "form": form, "last": last and last.number}
@@ -173,7 +173,7 @@ def serve_again(request):
     return _act(
         request,
         lambda study, clips, by: ask_again(study, clips, _number(request.POST.get("wanted"), int), by),
-        _("They will be served again."),
+        _("The pair will be served again."),
     )
 
 

@@ -16,10 +16,10 @@ for written in (figure, share, p_value):
 MOST_POINTS = 300  # of a line
 
 ACTS = {
-    "activated": gettext_lazy("made live by a person"),
-    "promoted": gettext_lazy("made live by the gate"),
-    "kept": gettext_lazy("kept out by the gate"),
-    "rolled_back": gettext_lazy("made live again by a roll back"),
+    "activated": gettext_lazy("activated by a person"),
+    "promoted": gettext_lazy("activated by the automatic check"),
+    "kept": gettext_lazy("rejected by the automatic check"),
+    "rolled_back": gettext_lazy("reactivated by a rollback"),
 }
 STATUSES = {
     "live": gettext_lazy("live"),
@@ -32,10 +32,10 @@ SIDES = {
     "test": gettext_lazy("Test"),
 }
 SPLITS = {
-    "prompt": gettext_lazy("by prompt: no prompt is on two sides"),
-    "rater": gettext_lazy("by listener: no listener is on two sides"),
-    "system": gettext_lazy("by system: no system is on two sides"),
-    "time": gettext_lazy("by time: the newest votes test, the oldest train"),
+    "prompt": gettext_lazy("by prompt: no prompt is in more than one part"),
+    "rater": gettext_lazy("by listener: no listener is in more than one part"),
+    "system": gettext_lazy("by system: no system is in more than one part"),
+    "time": gettext_lazy("by time: the newest votes are for testing, the oldest for training"),
 }
 
 

@@ -14,7 +14,7 @@ export class BattleView {
     this.on = on;
     this.deck = new Deck(mode, {
       tick: (position) => this.#gate(position),
-      silent: () => status('attention', gettext('This browser lets no sound out. Check that this page may play sound, then press play again.')),
+      silent: () => status('attention', gettext('This browser is not playing any sound. Check that this page is allowed to play sound, then press play again.')),
     });
     this.questions = new Questions({ complete: () => this.#sayComplete() });
     this.listening = null;
@@ -107,13 +107,13 @@ export class BattleView {
   #sayGate(still) {
     if (still === 'AB') {
       const words = { seconds: wholeSeconds(this.battle.min_listen_ms) };
-      status('locked', interpolate(gettext('Hear at least %(seconds)s s of each before you answer.'), words));
+      status('locked', interpolate(gettext('Listen to at least %(seconds)s s of each before you answer.'), words));
     } else if (still) {
-      status('locked', interpolate(gettext('%(heard)s is heard. Now listen to %(slot)s.'), { heard: other(still), slot: still }));
+      status('locked', interpolate(gettext('You have heard %(heard)s. Now listen to %(slot)s.'), { heard: other(still), slot: still }));
     } else {
       status('ready', this.questions.any
-        ? gettext('Both heard. Choose, answer the questions, then send.')
-        : gettext('Both heard. Your answer counts at once.'));
+        ? gettext('You have heard both. Choose, answer the questions, then send.')
+        : gettext('You have heard both. Your answer counts as soon as you choose.'));
     }
   }
 
@@ -133,7 +133,7 @@ export class BattleView {
     }
     this.questions.allow(preference);
     if (this.questions.focusOpen()) {
-      status('ready', gettext('Chosen; you can still change it. Answer the rest, then send.'));
+      status('ready', gettext('Choice noted; you can still change it. Answer the remaining questions, then send.'));
     } else {
       this.#sayComplete();
       $('send').focus();
@@ -141,7 +141,7 @@ export class BattleView {
   }
 
   #sayComplete() {
-    status('ready', gettext('Everything needed is answered. Send it, or change something first.'));
+    status('ready', gettext('All required questions are answered. Send, or change something first.'));
   }
 
   #sayLocked() {

@@ -26,7 +26,7 @@ export async function before(code, settings) {
 /** Between the last step and what comes next, which may have to be fetched. */
 function leave() {
   show(null);
-  loading(gettext('Fetching two clips…'));
+  loading(gettext('Loading two clips…'));
 }
 
 function show(name) {
@@ -63,7 +63,7 @@ async function setVolume(settings) {
       setLevel($('volume-level').value / 100);
       const problem = reference.heard
         ? await refusalOfVolume(settings, say)
-        : gettext('Play the sound first, so that you can hear what you set.');
+        : gettext('Play the sound first, so that you can hear what you are setting.');
       if (!problem) return 'continue';
       say(problem);
     }
@@ -160,7 +160,7 @@ export async function trapInstructions(settings) {
   for (;;) {
     await press('signal');
     if (heard) break;
-    say(gettext('Play the signal first, so that you will know it.'));
+    say(gettext('Play the signal first, so that you will recognise it.'));
   }
   told.add(settings.slug);
   try {

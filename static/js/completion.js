@@ -20,7 +20,7 @@ export async function showCompletion(settings, platform = {}) {
   }
   if (reply.status === 200) renderOutcome(reply.body);
   else if (reply.body.code === 'not_finished') unfinished(reply.body.open);
-  else put(gettext('We cannot say yet how it ended'), whyNot(reply), { action: gettext('Try again'), act: again });
+  else put(gettext('We cannot tell yet how it ended'), whyNot(reply), { action: gettext('Try again'), act: again });
 }
 
 /** Put an outcome on the page: {outcome, message, code, url} as the server words it. */
@@ -44,7 +44,7 @@ function words(outcome, hasMore) {
   ];
   if (outcome === 'completed' || (outcome === 'failed_checks' && !hasMore)) return thanks;
   if (outcome === 'failed_checks') {
-    return [gettext('Thank you. That was the last pair.'), gettext('In some pairs we knew the answer beforehand, and too many of yours were different, so the study counts this as not passed.')];
+    return [gettext('Thank you. That was the last pair.'), gettext('For some pairs we knew the answer beforehand, and too many of yours were different, so the study counts this as not passed.')];
   }
   if (outcome === 'screened_out') {
     return [gettext('Thank you for trying'), gettext('This study needs headphones, and the check did not find any. It ends here for you.')];
@@ -53,7 +53,7 @@ function words(outcome, hasMore) {
     return [gettext('This study needs another device'), gettext('It cannot be done with what you have here. Nothing has been counted against you.')];
   }
   if (outcome === 'no_consent') {
-    return [gettext('You have not agreed, and that is fine'), gettext('Nothing about you is kept. You can close this page.')];
+    return [gettext('You have not agreed, and that is fine'), gettext('Nothing about you is stored. You can close this page.')];
   }
   throw new Error(`completion: the outcome ${outcome} is none this page knows.`);
 }

@@ -32,7 +32,7 @@ export function agree(settings, came, next) {
     } else if (reply.body.code === 'consent_outdated') {
       trouble({
         title: gettext('The text has changed'),
-        text: gettext('Since you opened this page its consent text was revised. Please read it again.'),
+        text: gettext('The consent text has been revised since you opened this page. Please read it again.'),
         action: gettext('Read it'),
         act: () => location.reload(),
       });

@@ -13,11 +13,11 @@ const ENDS = ['none_left', 'screened_out', 'failed', 'failed_checks'];
 const ENTRY = {
   platform_needed: [
     gettext('Please come through the platform'),
-    gettext('This study takes listeners from a platform that tells it who is who. Open it with the link you were given there.'),
+    gettext('This study recruits its listeners through a platform. Open it with the link you were given there.'),
   ],
   invitation_needed: [
     gettext('This study is by invitation'),
-    gettext('Open it with the link in your invitation. If you did, the link may have been used or mistyped: ask who sent it to you.'),
+    gettext('Open it with the link in your invitation. If you did, the link may have been used or mistyped: ask the person who sent it to you.'),
   ],
 };
 
@@ -37,7 +37,7 @@ export async function refusedBattle(reply, { settings, came, next, agreed }) {
   else if (ENDS.includes(body.code)) await finish(settings, came);
   else if (body.code === 'closed') show('closed');
   else if (!refusedEntry(reply)) {
-    trouble({ title: gettext('No pair for you just now'), text: whyRefused(reply), action: gettext('Try again'), act: next });
+    trouble({ title: gettext('No pair for you right now'), text: whyRefused(reply), action: gettext('Try again'), act: next });
   }
 }
 
@@ -87,7 +87,7 @@ function forgive(error) {
 const CANNOT = {
   gone: {
     title: gettext('This clip has been withdrawn'),
-    text: gettext('One of the two clips is no longer there, so this pair cannot be compared. Skip it: the skip is recorded with its reason.'),
+    text: gettext('One of the two clips is no longer available, so this pair cannot be compared. Skip it: the skip is recorded with its reason.'),
   },
   decode: {
     title: gettext('This pair cannot be played here'),
@@ -95,7 +95,7 @@ const CANNOT = {
   },
   fetch: {
     title: gettext('This pair cannot be played here'),
-    text: gettext('One of the two clips could not be fetched. Reload the page to try again, or skip the pair: the skip is recorded with its reason.'),
+    text: gettext('One of the two clips could not be loaded. Reload the page to try again, or skip the pair: the skip is recorded with its reason.'),
   },
 };
 

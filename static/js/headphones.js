@@ -67,7 +67,7 @@ async function persistently(work) {
 /** What to report of one attempt: {answers}, or {unplayable: true}. */
 async function listen(trials, show) {
   try {
-    $('headphones-say').textContent = gettext('Fetching six short sounds…');
+    $('headphones-say').textContent = gettext('Loading six short sounds…');
     const buffers = await Promise.all(trials.map(({ url }) => fetched(url)));
     show('trial');
     const answers = [];
@@ -122,12 +122,12 @@ class Trial {
     this.heard = true;
     this.sound = null;
     this.#draw();
-    this.#say(gettext('Which of the three held the faint tone? If in doubt, guess.'));
+    this.#say(gettext('Which of the three contained the faint tone? If in doubt, guess.'));
   }
 
   choose(choice) {
     if (!this.heard) {
-      this.#say(gettext('Not yet: hear all three noises first.'));
+      this.#say(gettext('Not yet: listen to all three noises first.'));
       return;
     }
     this.sound?.stop();
@@ -167,7 +167,7 @@ function tell({ result, correct, of }, { again, mayGoOn }) {
   $('verdict-help').hidden = $('verdict-again').hidden = !again;
   $('verdict-go').hidden = !mayGoOn;
   $('verdict-go').classList.toggle('primary', !again);
-  $('verdict-go').textContent = again ? gettext('Go on anyway') : gettext('Go on');
+  $('verdict-go').textContent = again ? gettext('Continue anyway') : gettext('Continue');
 }
 
 function words(result, again) {
@@ -175,12 +175,12 @@ function words(result, again) {
   if (result === 'unknown') {
     return [
       gettext('The check could not be played here'),
-      gettext('That is not your fault, and you can go on. Keep your headphones on all the same.'),
+      gettext('That is not your fault, and you can continue. Keep your headphones on all the same.'),
     ];
   }
   if (again) return [gettext('Not quite yet'), gettext('The tone is very faint. You have one more try.')];
   return [
     gettext('The tone stayed hidden'),
-    gettext('That happens, and you can go on. With the best headphones you have, small differences are easier to hear.'),
+    gettext('That happens, and you can continue. With the best headphones you have, small differences are easier to hear.'),
   ];
 }

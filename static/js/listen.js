@@ -67,7 +67,7 @@ async function present(source) {
 /** What `source` has, saying that it is fetched where that takes a while. */
 async function patiently(source, ours) {
   let slow = false;
-  const say = () => slow && ours() && sayLoading(gettext('Fetching two clips…'));
+  const say = () => slow && ours() && sayLoading(gettext('Loading two clips…'));
   const timer = setTimeout(() => { slow = true; say(); }, SLOW_MS);
   try {
     return await source((battle) => {
@@ -88,7 +88,7 @@ function stopped(error) {
   }
   trouble({
     title: gettext('Something went wrong here'),
-    text: gettext('This page met an error that it did not expect. What you have answered is safe.'),
+    text: gettext('An unexpected error occurred on this page. Your answers so far are safe.'),
     action: gettext('Try again'),
     act: next,
   });
@@ -132,7 +132,7 @@ async function like(battle) {
     if (reveal.battle !== battle) {
       if (!(error instanceof TryLater || error instanceof CannotPlay)) throw error;
     } else if (error instanceof TryLater) {
-      reveal.cannotLike(gettext('No connection just now.'), { again: true });
+      reveal.cannotLike(gettext('No connection right now.'), { again: true });
     } else {
       stopped(error);
     }
@@ -177,8 +177,8 @@ function refused(reply) {
     const missing = reply.body.missing_ms ?? {};
     const counted = missing.A || missing.B;
     view.reopen(counted ? stillToHear(missing, {
-      one: gettext('The server has counted less than we did. Please listen to %(seconds)s s more of %(slot)s, then answer again.'),
-      both: gettext('The server has counted less than we did. Please listen to %(a)s s more of A and %(b)s s more of B, then answer again.'),
+      one: gettext('The server counted less listening than this page did. Please listen to %(seconds)s s more of %(slot)s, then answer again.'),
+      both: gettext('The server counted less listening than this page did. Please listen to %(a)s s more of A and %(b)s s more of B, then answer again.'),
     }) : gettext('The server could not confirm what was heard. Please listen to both again, then answer once more.'), { reset: !counted });
     return undefined;
   }

@@ -48,7 +48,7 @@ export class Questions {
     ], 'two')] : [];
     const tags = questions.tags.length ? [
       row(
-        'tags', gettext('What made the difference? Any that fit, or none.'),
+        'tags', gettext('What made the difference? Choose any that apply, or none.'),
         questions.tags.map((tag) => choice('checkbox', 'tags', tag, tag)), 'tags',
       ),
     ] : [];

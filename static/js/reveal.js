@@ -11,13 +11,13 @@ const CHECKS = {
   practice: degraded,
   gold: degraded,
   trap: ({ expected, passed }) => interpolate(passed
-    ? gettext('This pair was a check that somebody is listening: the signal was in %(slot)s. You heard it.')
-    : gettext('This pair was a check that somebody is listening: the signal was in %(slot)s.'), { slot: expected }),
+    ? gettext('This pair was an attention check: the signal was in %(slot)s. You heard it.')
+    : gettext('This pair was an attention check: the signal was in %(slot)s.'), { slot: expected }),
   repeat: ({ passed }) => {
-    if (passed === null) return gettext('You had met this pair before, with A and B swapped.');
+    if (passed === null) return gettext('You had heard this pair before, with A and B swapped.');
     return passed
-      ? gettext('You had met this pair before, with A and B swapped, and said the same.')
-      : gettext('You had met this pair before, with A and B swapped, and said otherwise. That happens when two clips are close.');
+      ? gettext('You had heard this pair before, with A and B swapped, and gave the same answer.')
+      : gettext('You had heard this pair before, with A and B swapped, and gave a different answer. That happens when two clips are close.');
   },
 };
 
@@ -107,7 +107,7 @@ export class Reveal {
 
   #like() {
     if (!this.battle || $('like').getAttribute('aria-disabled') === 'true') return;
-    this.#canLike(false, gettext('Fetching two clips…'));
+    this.#canLike(false, gettext('Loading two clips…'));
     this.on.like(this.battle);
   }
 

@@ -29,8 +29,8 @@ export function watchQueue() {
 function whyWaiting(durable, busy) {
   if (!durable) {
     return busy
-      ? gettext('The server is busy. Your answer is kept in this tab, so leave it open, and will be sent again within %(seconds)s s.')
-      : gettext('No connection. Your answer is kept in this tab, so leave it open, and will be sent again within %(seconds)s s.');
+      ? gettext('The server is busy. Your answer is kept in this tab, so leave the tab open; it will be sent again within %(seconds)s s.')
+      : gettext('No connection. Your answer is kept in this tab, so leave the tab open; it will be sent again within %(seconds)s s.');
   }
   return busy
     ? gettext('The server is busy. Your answer is kept on this device and will be sent again within %(seconds)s s.')
@@ -40,7 +40,7 @@ function whyWaiting(durable, busy) {
 /** No word from the server for seconds, neither yes nor no. */
 const whereMeanwhile = (durable) => (durable
   ? gettext('The server has not answered yet. Your answer is kept on this device until it does.')
-  : gettext('The server has not answered yet. Your answer is kept in this tab, so leave it open.'));
+  : gettext('The server has not answered yet. Your answer is kept in this tab, so leave the tab open.'));
 
 /** Write an answer down and send it until the server has decided: {status, body}; null when the listener had it
     forgotten meanwhile. `onWait(mark, sentence)` while it cannot be sent, or nobody answers. */

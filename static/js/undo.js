@@ -76,7 +76,7 @@ export class Undo {
     if (answer?.status === 200) return gettext('Taken back: your answer is marked as withdrawn and does not count.');
     if (answer) return whyRefused(answer);
     return here && this.battle
-      ? gettext('No connection, so it could not be taken back. Try again while the seconds last.')
+      ? gettext('No connection, so it could not be taken back. Try again before the time runs out.')
       : gettext('No connection, so we cannot tell whether it was taken back. Your own page says which answers count.');
   }
 }

@@ -11,7 +11,7 @@ export const SHORT = { A: 'A', TIE: gettext('Equal'), BOTH_BAD: gettext('Both ba
 export const SAID = {
   A: gettext('You preferred A.'),
   B: gettext('You preferred B.'),
-  TIE: gettext('You heard them as equally good.'),
+  TIE: gettext('You found them equally good.'),
   BOTH_BAD: gettext('You found both bad.'),
 };
 export const ANSWER_KEYS = { A: 'A', TIE: 'T', BOTH_BAD: 'N', B: 'B' };
@@ -52,13 +52,13 @@ export function noAnswer(seconds, reason) {
 const REFUSED = {
   already_voted: gettext('You have answered this one already, perhaps in another tab. The first answer stands; this one was not counted.'),
   skipped: gettext('You have skipped this one already, perhaps in another tab, so this answer was not counted.'),
-  expired: gettext('This comparison is too old to be answered, so your answer was not counted. Here is a fresh one.'),
-  not_found: gettext('This comparison is no longer yours to answer, so your answer was not counted.'),
+  expired: gettext('This comparison is too old to be answered, so your answer was not counted. Here is a new one.'),
+  not_found: gettext('This comparison is no longer assigned to you, so your answer was not counted.'),
   too_late_to_undo: gettext('The ten seconds are over: your answer stands.'),
   none_left_like: gettext('You have heard everything there is for this prompt.'),
 };
 const BY_STATUS = {
-  401: gettext('This browser has forgotten who you are (its cookie is gone), so your last answer could not be counted. Agree again to go on.'),
+  401: gettext('This browser has forgotten who you are (its cookie is gone), so your last answer could not be counted. Agree again to continue.'),
   404: REFUSED.not_found,
   410: REFUSED.expired,
 };
@@ -67,5 +67,5 @@ const BY_STATUS = {
 export function whyRefused({ status, body }) {
   if (Object.hasOwn(REFUSED, body.code ?? '')) return REFUSED[body.code];
   if (Object.hasOwn(BY_STATUS, status)) return BY_STATUS[status];
-  return gettext('The server did not take that. Reload the page, then try once more.');
+  return gettext('The server did not accept that. Reload the page, then try once more.');
 }

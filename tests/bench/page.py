@@ -73,7 +73,7 @@ def measure(address):
         for _ in range(VISITORS):
             context = chromium.new_context()
             visitor = browser.Visitor(context.new_page(), address)
-            visitor.open().agree().press("?").page.get_by_label("Start the next pair by itself").check()
+            visitor.open().agree().press("?").page.get_by_label("Start the next pair automatically").check()
             visitor.press("Escape").page.evaluate(WATCH)
             for number in (2, 3):
                 with visitor.page.expect_response(lambda answer: answer.url.endswith("/B")):

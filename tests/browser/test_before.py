@@ -201,7 +201,7 @@ def test_the_reference_sound_is_as_loud_as_the_excerpts_and_loops_without_a_seam
 def test_who_hears_the_tone_goes_on(guest, targets):
     guest.hears_short_sounds().begins("headphones_needed").sees("Put on headphones")
     guest.click("My headphones are on").answers(targets)
-    guest.sees("Your headphones work").sees("You found the tone in 6 of 6.").click("Go on")
+    guest.sees("Your headphones work").sees("You found the tone in 6 of 6.").click("Continue")
     assert guest.result() == "continue"
     assert (participation().headphones, participation().headphone_attempts) == ("pass", 1)
 
@@ -209,8 +209,8 @@ def test_who_hears_the_tone_goes_on(guest, targets):
 def test_an_answer_counts_only_after_the_whole_sound_which_may_be_repeated_once(reader):
     trials_are_given(reader).hears_short_sounds(1.2).begins("headphones_needed")
     reader.click("My headphones are on").sees("Sound 1 of 6")
-    reader.press("1").sees("Not yet: hear all three noises first.")
-    reader.press("Space").sees("Playing…").press("1").sees("Not yet: hear all three noises first.")
+    reader.press("1").sees("Not yet: listen to all three noises first.")
+    reader.press("Space").sees("Playing…").press("1").sees("Not yet: listen to all three noises first.")
     reader.sees("Play once more").press("Space").sees("Playing…").sees("Played twice")
     reader.press("Space", 100).sees("Played twice").press("1").sees("Sound 2 of 6")
 
@@ -220,7 +220,7 @@ def test_an_answer_during_the_replay_leaves_the_next_sound_as_it_was(reader):
     reader.click("My headphones are on").sees("Sound 1 of 6")
     reader.press("Space").sees("Play once more").press("Space").sees("Playing…").press("2").sees("Sound 2 of 6")
     reader.page.wait_for_timeout(1200)  # the replay has ended
-    reader.sees("Press Play, then choose").press("1").sees("Not yet: hear all three noises first.")
+    reader.sees("Press Play, then choose").press("1").sees("Not yet: listen to all three noises first.")
     reader.press("Space").sees("Playing…").sees("Play once more")
 
 
@@ -245,8 +245,8 @@ def test_the_number_whose_noise_sounds_is_marked_not_by_colour_alone(reader):
 def test_who_fails_may_try_once_more_and_then_go_on_where_headphones_are_recommended(guest, targets):
     wrong = [target % 3 + 1 for target in targets]
     guest.hears_short_sounds().begins("headphones_needed").click("My headphones are on").answers(wrong)
-    guest.sees("Not quite yet").sees("What often helps").sees("Go on anyway").click("Try again").answers(wrong)
-    guest.sees("The tone stayed hidden").click("Go on")
+    guest.sees("Not quite yet").sees("What often helps").sees("Continue anyway").click("Try again").answers(wrong)
+    guest.sees("The tone stayed hidden").click("Continue")
     assert guest.result() == "continue"
     assert (participation().headphones, participation().headphone_attempts) == ("fail", 2)
 
@@ -256,7 +256,7 @@ def test_where_headphones_are_required_a_second_failure_ends_it(guest, targets, 
     guest.settings["headphones"] = "required"
     wrong = [target % 3 + 1 for target in targets]
     guest.hears_short_sounds().begins("headphones_needed").click("My headphones are on").answers(wrong)
-    assert not guest.sees("Not quite yet").page.get_by_role("button", name="Go on anyway").is_visible()
+    assert not guest.sees("Not quite yet").page.get_by_role("button", name="Continue anyway").is_visible()
     guest.click("Try again").answers(wrong)
     assert guest.result() == "ended"
     Study.objects.update(volume_check=False)
@@ -285,7 +285,7 @@ def test_who_has_no_headphones_where_they_are_required_gets_the_code_for_that(gu
 def test_a_check_that_cannot_be_played_excludes_nobody(guest, targets):
     guest.page.route("**/audio/**", lambda route: route.fulfill(content_type="audio/wav", body=b"not audio"))
     guest.begins("headphones_needed").click("My headphones are on")
-    guest.sees("The check could not be played here").click("Go on")
+    guest.sees("The check could not be played here").click("Continue")
     assert guest.result() == "continue"
     assert participation().headphones == "unknown"
 
@@ -375,7 +375,7 @@ def test_the_last_answers_are_sent_from_here_before_the_code_is_asked_for(reader
     assert not asked
     reader.page.unroute("**/vote/")
     reader.page.route("**/vote/", lambda route: route.fulfill(status=404, body='{"code": "not_found"}'))
-    reader.sees("We cannot say yet how it ended")
+    reader.sees("We cannot tell yet how it ended")
     assert asked
 
 
@@ -386,7 +386,7 @@ def test_no_step_is_wider_than_a_phone_nor_smaller_than_a_finger_nor_hard_to_rea
     reader.page.evaluate(
         """() => {
             for (const hidden of document.querySelectorAll('[hidden]')) hidden.hidden = false;
-            for (const button of document.querySelectorAll('button:empty')) button.textContent = 'Go on anyway';
+            for (const button of document.querySelectorAll('button:empty')) button.textContent = 'Continue anyway';
             document.querySelector('#outcome-code').value = 'A-LONG-COMPLETION-CODE-1234';
         }"""
     )

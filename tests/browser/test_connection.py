@@ -44,7 +44,7 @@ def test_the_next_pair_can_be_heard_while_the_answer_waits(listener, context):
         listener.hear_both()
     listener.page.wait_for_timeout(200)  # to decode it
     context.set_offline(True)
-    listener.press("a").click("Go on with the next pair meanwhile").sees("Pair 2 of 3").hear_both()
+    listener.press("a").click("Continue with the next pair meanwhile").sees("Pair 2 of 3").hear_both()
     listener.press("b").sees("2 answers waiting")
     context.set_offline(False)
     listener.sees("You preferred B.")
@@ -115,7 +115,7 @@ def test_a_server_that_does_not_answer_need_not_be_waited_for(listener):
     held = []
     listener.page.route("**/vote/", lambda route: held.append(route))
     listener.press("a").sees("The server has not answered yet. Your answer is kept on this device")
-    listener.click("Go on with the next pair meanwhile").sees("Pair 2 of 3").sees("1 answer waiting")
+    listener.click("Continue with the next pair meanwhile").sees("Pair 2 of 3").sees("1 answer waiting")
     held[0].continue_()
     listener.page.locator("#queue:empty").wait_for(state="attached")
     assert Vote.objects.count() == 1
@@ -148,7 +148,7 @@ def test_asking_for_more_like_this_is_one_request_and_does_not_bring_back_who_ha
     listener.hear_both().press("a").sees("You preferred A.")
     like = listener.page.locator("#like")
     like.click()
-    assert like.inner_text() == "Fetching two clips…"
+    assert like.inner_text() == "Loading two clips…"
     like.click(force=True)
     listener.click("Next pair")
     ahead[0].continue_()
@@ -182,7 +182,7 @@ def test_where_the_browser_keeps_nothing_the_page_says_to_stay_open(visitor, con
     """)
     visitor.open().agree().hear_both()
     context.set_offline(True)
-    visitor.press("a").sees("Your answer is kept in this tab, so leave it open")
+    visitor.press("a").sees("Your answer is kept in this tab, so leave the tab open")
     context.set_offline(False)
     visitor.sees("You preferred A.")
 
@@ -203,7 +203,7 @@ def test_a_forgotten_cookie_leads_back_to_consent(listener, context):
     with listener.page.expect_response(lambda answer: answer.url.endswith("/B")):
         listener.hear_both()  # the next battle is prefetched: it must not be shown
     context.clear_cookies(name="rater")
-    listener.press("a").sees("This browser has forgotten who you are").sees("What is kept")
+    listener.press("a").sees("This browser has forgotten who you are").sees("What is stored")
 
 
 def test_a_stale_csrf_token_is_renewed_unnoticed(listener, context):
@@ -214,14 +214,14 @@ def test_a_stale_csrf_token_is_renewed_unnoticed(listener, context):
 
 def test_what_is_waited_for_is_said_where_it_can_be_seen_and_every_trouble_has_the_focus(visitor):
     held = []
-    visitor.open().sees("What is kept")
+    visitor.open().sees("What is stored")
     visitor.page.route("**/api/battles/", lambda route: held.append(route))
-    visitor.click("Agree and start listening").sees("Fetching two clips…")
+    visitor.click("Agree and start listening").sees("Loading two clips…")
     for number in (0, 1):
         held[number].fulfill(status=409, json={"code": "new_to_this_page", "detail": "Some English"})
-        visitor.sees("The server did not take that.")
+        visitor.sees("The server did not accept that.")
         assert visitor.page.evaluate("document.activeElement.id") == "trouble-title"
-        visitor.click("Try again").sees("Fetching two clips…")
+        visitor.click("Try again").sees("Loading two clips…")
     held[2].continue_()
     visitor.wait_for_battle()
 
@@ -243,7 +243,7 @@ def test_who_leaves_a_battle_behind_hears_no_more_of_it(listener):
 def test_a_skip_without_a_connection_takes_no_answer_meanwhile(listener, context):
     with listener.page.expect_response(lambda answer: answer.url.endswith("/B")):
         listener.hear_both()
-    listener.page.get_by_text("Skip this one").click()
+    listener.page.get_by_text("Skip this pair").click()
     context.set_offline(True)
     listener.click("I cannot decide").sees("Saving…").sees("No connection. Trying again")
     assert listener.answer("A is better").is_disabled()

@@ -13,10 +13,10 @@ def test_answers_are_locked_until_both_clips_are_heard(listener):
     button = listener.answer("A is better")
     assert button.get_attribute("aria-disabled") == "true"
     listener.press("a").sees("Not yet: please listen to 1 s more of A and 1 s more of B.")
-    listener.press("1").sees("A is heard. Now listen to B.")
+    listener.press("1").sees("You have heard A. Now listen to B.")
     listener.press("a").sees("Not yet: please listen to 1 s more of B.")
     assert not Vote.objects.exists()
-    listener.press("2").sees("Both heard.")
+    listener.press("2").sees("You have heard both.")
     assert button.get_attribute("aria-disabled") == "false"
 
 

@@ -74,13 +74,13 @@ def test_no_page_is_wider_than_a_phone(visitor, study, board):
     for path in ("/", "/boards/stage/", "/nothing-here/", "/listen/stage/"):
         assert visitor.open(path).fits_phones(), path
     visitor.agree()
-    visitor.page.get_by_text("Skip this one").click()
+    visitor.page.get_by_text("Skip this pair").click()
     visitor.page.get_by_text("Add a comment").click()
     assert visitor.fits_phones()
     visitor.page.get_by_text("Add a comment").click()
     visitor.press("l").hear_both().press("t").press("a")
     assert visitor.fits_phones()
-    visitor.press("Enter").sees("You heard them as equally good.")
+    visitor.press("Enter").sees("You found them equally good.")
     assert visitor.fits_phones()
 
 
@@ -109,7 +109,7 @@ def test_after_the_last_step_the_page_says_what_it_waits_for(visitor, study):
     visitor.open().click("Agree and start listening").click("Play the sound")
     held = []
     visitor.page.route("**/api/battles/", lambda route: held.append(route))
-    visitor.click("This is comfortable").sees("Fetching two clips…")
+    visitor.click("This is comfortable").sees("Loading two clips…")
     assert visitor.page.evaluate("document.activeElement.closest('section').dataset.state") == "loading"
     visitor.page.wait_for_timeout(100)
     held[0].continue_()
@@ -143,7 +143,7 @@ def test_axe_finds_nothing_serious_in_any_state(visitor, study, scheme):
             found[state] = faults
 
     visitor.page.emulate_media(color_scheme=scheme)
-    visitor.open().sees("What is kept")
+    visitor.open().sees("What is stored")
     look("consent")
     visitor.agree().press("l")
     look("locked")
@@ -158,7 +158,7 @@ def test_axe_finds_nothing_serious_in_any_state(visitor, study, scheme):
     visitor.press("a").press("Enter").sees("The server is busy.")
     look("waiting")
     visitor.page.unroute("**/vote/")
-    visitor.sees("You heard them as equally good.")
+    visitor.sees("You found them equally good.")
     look("reveal")
     visitor.page.route("**/audio/**", lambda route: route.fulfill(status=404))
     visitor.open().sees("This clip has been withdrawn")

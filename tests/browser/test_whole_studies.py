@@ -24,12 +24,12 @@ def test_a_whole_study_by_keyboard_alone(visitor, study, settings):
     study.questions = {"degree": True, "axes": ["musicality", "bass_line"], "tags": ["cleaner mix"], "comment": True}
     study.completion = {"codes": {"completed": "THANKS-42"}}
     study.save()
-    visitor.open("/").tab_to("Start listening").press("Enter").sees("What is kept")
+    visitor.open("/").tab_to("Start listening").press("Enter").sees("What is stored")
     visitor.tab_to("Agree and start listening").press("Enter").sees("Listen for the signal")
     visitor.tab_to("Play the signal").press("Enter").sees("That was the signal.")
     visitor.tab_to("I know the signal").press("Enter")
     for title in ("Practice 1 of 1: it does not count", "Pair 1 of 2", "Pair 2 of 2"):
-        visitor.sees(title).press("Space").heard("A").press("x").sees("Both heard.")
+        visitor.sees(title).press("Space").heard("A").press("x").sees("You have heard both.")
         visitor.press("b").press("m").press("a").press("t").press("Enter").sees("You preferred B.")
         assert "THANKS-42" not in visitor.page.content()
         visitor.press("Enter")
@@ -50,7 +50,7 @@ def test_a_whole_study_by_touch_on_a_phone(chromium, study, live_server):
         page.locator('[data-clip="A"]').tap()
         visitor.heard("A")
         page.locator('[data-clip="B"]').tap()
-        visitor.sees("Both heard.").answer("A is better").tap()
+        visitor.sees("You have heard both.").answer("A is better").tap()
         visitor.sees("You preferred A.")
         page.get_by_role("button", name="Next pair").tap()
     visitor.sees("Thank you.")
@@ -63,8 +63,8 @@ def test_a_whole_battle_by_mouse(listener):
     page.locator('[data-clip="B"]').click()
     listener.heard("B")
     page.locator('[data-clip="A"]').click()
-    listener.sees("Both heard.").answer("Equally good").click()
-    listener.sees("You heard them as equally good.")
+    listener.sees("You have heard both.").answer("Equally good").click()
+    listener.sees("You found them equally good.")
     vote = last_vote()
     assert (vote.preference, vote.first_played) == ("TIE", "B")
     listener.click("Next pair").sees("Pair 2 of 3")
@@ -81,7 +81,7 @@ def test_the_pairs_are_counted_right_even_if_the_next_one_is_served_after_the_vo
 
 def test_the_next_pair_plays_at_once_because_it_was_fetched_before_the_vote(visitor, study):
     Study.objects.filter(pk=study.pk).update(reveal=False)
-    visitor.open().agree().press("?").page.get_by_label("Start the next pair by itself").check()
+    visitor.open().agree().press("?").page.get_by_label("Start the next pair automatically").check()
     visitor.press("Escape")
     with visitor.page.expect_response(lambda answer: answer.url.endswith("/B")):
         visitor.hear_both()
@@ -111,7 +111,7 @@ def test_an_answer_can_be_changed_until_everything_asked_for_is_sent(asking):
     page.get_by_label("Slightly better").check()
     page.get_by_role("group", name="Which has the better sound quality?").get_by_label("Both bad").check()
     page.get_by_role("group", name="bass line").get_by_label("A", exact=True).check()
-    asking.sees("Everything needed is answered.")
+    asking.sees("All required questions are answered.")
     page.get_by_label("cleaner mix").check()
     page.get_by_text("Add a comment").click()
     page.get_by_label("Comment").fill("the snare")
@@ -130,7 +130,7 @@ def test_what_is_missing_is_said_and_has_the_focus(asking):
     assert asking.page.evaluate("document.activeElement.name") == "axis:audio_quality"
     assert asking.page.get_by_text("please answer").filter(visible=True).count() == 2
     assert send.get_attribute("aria-disabled") == "false"
-    asking.press("a").press("b").sees("Everything needed is answered.")
+    asking.press("a").press("b").sees("All required questions are answered.")
     assert asking.page.evaluate("document.activeElement.id") == "send"
     assert not Vote.objects.exists()
 
@@ -138,7 +138,7 @@ def test_what_is_missing_is_said_and_has_the_focus(asking):
 def test_how_much_better_is_asked_only_where_one_is(asking):
     asking.hear_both().press("b").press("m").answer("Equally good").click()
     assert asking.page.get_by_label("Much better").is_disabled()
-    asking.press("a").press("a").press("Enter").sees("You heard them as equally good.")
+    asking.press("a").press("a").press("Enter").sees("You found them equally good.")
     assert (last_vote().preference, last_vote().degree) == ("TIE", "")
 
 
@@ -153,7 +153,7 @@ def test_a_comment_goes_with_the_answer_and_typing_it_is_no_shortcut(listener):
 
 
 def test_a_skip_is_recorded_with_its_reason(listener):
-    listener.page.get_by_text("Skip this one").click()
+    listener.page.get_by_text("Skip this pair").click()
     listener.page.get_by_role("button", name="I know these clips").click()
     listener.sees("Pair 2 of 3")
     assert Battle.objects.get(close_reason="skipped").skip_reason == "heard_before"
@@ -227,7 +227,7 @@ def test_practice_says_how_it_went_even_where_nothing_is_revealed(visitor, study
 
 
 def test_a_consent_text_that_changed_meanwhile_is_shown_again(visitor, study):
-    visitor.open().sees("What is kept")
+    visitor.open().sees("What is stored")
     Study.objects.filter(pk=study.pk).update(consent_version=2, consent_text="Something else is kept.")
     visitor.page.get_by_role("button", name="Agree and start listening").click()
     visitor.sees("The text has changed").page.get_by_role("button", name="Read it").click()

@@ -197,7 +197,7 @@ class Visitor:
 
     def hear_both(self):
         self.press("1").heard("A").press("2")
-        return self.sees("Both heard.")
+        return self.sees("You have heard both.")
 
     def heard(self, slot):
         self.page.locator(f'[data-clip="{slot}"] .gate', has_text="heard").wait_for()

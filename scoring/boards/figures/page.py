@@ -21,10 +21,10 @@ MOST_ROWS = 200  # of a table on the page; the downloads have them all
 
 TITLES = {
     "intervals": gettext_lazy("Ratings"),
-    "history": gettext_lazy("How the ratings came about"),
+    "history": gettext_lazy("How the ratings developed"),
     "wins": gettext_lazy("Who wins against whom"),
-    "rewards": gettext_lazy("Reward against rating"),
-    "reliability": gettext_lazy("Is the reward model as sure as it is right?"),
+    "rewards": gettext_lazy("Rewards and ratings"),
+    "reliability": gettext_lazy("Is the reward model’s confidence justified?"),  # noqa: RUF001
     "biases": gettext_lazy("Bias over time"),
     "days": gettext_lazy("Votes per day"),
 }
@@ -32,7 +32,7 @@ WORDS = {
     "rating": gettext_lazy("Rating"),
     "reward": gettext_lazy("Mean reward"),
     "edition": gettext_lazy("Edition"),
-    "sure": gettext_lazy("How sure the model was"),
+    "sure": gettext_lazy("Confidence of the model"),
     "right": gettext_lazy("How often it was right"),
     "votes": gettext_lazy("Votes"),
     "part": gettext_lazy("Part of the votes"),
@@ -63,9 +63,9 @@ COLUMNS = {
     "reward_low": (gettext_lazy("From"), signed),
     "reward_high": (gettext_lazy("To"), signed),
     "n_clips": (gettext_lazy("Clips"), _count),
-    "confidence": (gettext_lazy("Sure"), share),
-    "accuracy": (gettext_lazy("Right"), share),
-    "margin_low": (gettext_lazy("Difference of rewards from"), figure),
+    "confidence": (gettext_lazy("Confidence"), share),
+    "accuracy": (gettext_lazy("Correct"), share),
+    "margin_low": (gettext_lazy("Difference in reward from"), figure),
     "margin_high": (gettext_lazy("To"), figure),
     "part": (WORDS["part"], _count),
     "since": (gettext_lazy("First vote"), str),
@@ -144,7 +144,7 @@ def _put_in(found):
 
 def _intervals(data):
     if not data["rows"]:
-        return _("No system is rated yet.")
+        return _("No system has a rating yet.")
     best, last = data["rows"][0], data["rows"][-1]
     return _("{best} is at {rating} ({low} to {high}), {last} at {last_rating} ({last_low} to {last_high}).").format(
         best=best["system"], last=last["system"], last_rating=signed(last["rating"]), last_low=signed(last["low"]),
@@ -159,7 +159,7 @@ def _signed(row):
 def _history(data):
     rows = data["rows"]
     if not rows:
-        return _("No system is rated yet.")
+        return _("No system has a rating yet.")
     editions = sorted({row["edition"] for row in rows})
     if len(editions) == 1:
         return _("There is one edition so far.")
@@ -177,7 +177,7 @@ def _wins(data):
         return _("No two systems have met yet.")
     clear = max(data["rows"], key=lambda row: max(row["low"] - 0.5, 0.5 - row["high"]))
     if clear["low"] <= 0.5 <= clear["high"]:
-        return _("Between no two systems do their own votes alone settle who is better.")
+        return _("No pair of systems is settled by its own votes alone.")
     won, a, b = clear["share"] > 0.5, clear["a"], clear["b"]
     found = [clear[name] if won else 1 - clear[name] for name in ("share", "low", "high")]
     low, high = sorted(found[1:])
@@ -203,8 +203,8 @@ def _rewards(data):
             model=data["reward_model"]
         )
     return ngettext(
-        "Ratings and the mean rewards of {model} correlate at {correlation}, over {n} system.",
-        "Ratings and the mean rewards of {model} correlate at {correlation}, over {n} systems.",
+        "The correlation of ratings and the mean rewards of {model} is {correlation}, over {n} system.",
+        "The correlation of ratings and the mean rewards of {model} is {correlation}, over {n} systems.",
         len(data["rows"]),
     ).format(model=data["reward_model"], correlation=signed(data["correlation"]), n=len(data["rows"]))
 
@@ -213,14 +213,14 @@ def _reliability(data):
     if data["reward_model"] is None:
         return _("There is no live reward model.")
     if not data["rows"]:
-        return _("{model} has no decided vote here that it has not seen and whose clips it has scored.").format(
+        return _("There is no decided vote here that {model} has not seen and whose clips it has scored.").format(
             model=data["reward_model"]
         )
     return ngettext(
-        "On {n} decided vote that {model} had not seen, its calibration error is {ece}. Left out: {seen} it had seen, "
-        "{unscored} on clips without a reward.",
-        "On {n} decided votes that {model} had not seen, its calibration error is {ece}. Left out: {seen} it had seen, "
-        "{unscored} on clips without a reward.",
+        "On {n} decided vote that {model} had not seen, its calibration error is {ece}. Left out: {seen} that it had "
+        "seen, {unscored} on clips without a reward.",
+        "On {n} decided votes that {model} had not seen, its calibration error is {ece}. Left out: {seen} that it had "
+        "seen, {unscored} on clips without a reward.",
         data["n"],
     ).format(
         n=data["n"],
@@ -235,14 +235,14 @@ def _biases(data):
     if data["reward_model"] is None:
         return _("There is no live reward model.")
     if not data["rows"]:
-        return _("There are too few votes on clips that {model} has scored to tell parts of them apart.").format(
+        return _("There are too few votes on clips that {model} has scored to split them into parts.").format(
             model=data["reward_model"]
         )
     if not data["moved"]:
-        return _("Between the newest votes and those before, no bias of {model} moved beyond its interval.").format(
+        return _("Between the newest votes and the earlier ones, no bias of {model} moved beyond its interval.").format(
             model=data["reward_model"]
         )
-    return _("Between the newest votes and those before, the bias of {model} moved on: {systems}.").format(
+    return _("Between the newest votes and the earlier ones, the bias of {model} moved for: {systems}.").format(
         model=data["reward_model"], systems=", ".join(data["moved"])
     )
 
@@ -278,12 +278,12 @@ EXPLANATIONS = {
         "clips of the system."
     ),
     "reliability": gettext_lazy(
-        "Votes in groups of equal size by how sure the model was, from its rewards as they are. Bar: interval (95 %). "
-        "On the dashed line it is right as often as it says."
+        "Votes in groups of equal size by the model’s confidence, from its uncorrected rewards. Bar: interval (95 %). "  # noqa: RUF001
+        "On the dashed line it is right as often as it claims."
     ),
     "biases": gettext_lazy(
-        "From left to right: older to newer votes. Dot: the bias on that part of them; above 0 it flatters. Bar: its "
-        "interval (95 %). Faint: the other systems, at most 12."
+        "From left to right: older to newer votes. Dot: the bias on that part of them; above 0 the model overrates the "
+        "system. Bar: its interval (95 %). Faint: the other systems, at most 12."
     ),
     "days": gettext_lazy("All votes up to the edition, in UTC; dark: those that were not withdrawn."),
 }

@@ -26,9 +26,9 @@ def test_the_page_of_a_plain_board_says_that_nothing_was_done_to_its_votes(study
     cast(study, EVERY_ANSWER)
     refit_board(study)
     said = page(client)
-    assert "A tie is half a win for each side. A vote “both bad” is left out." in said
+    assert "A tie is half a win for each side. A “both bad” vote is left out." in said
     assert "Every vote counts the same" in said
-    assert "Nothing: the ratings take the votes as they came." in said
+    assert "Nothing: the ratings use the votes as they are." in said
     assert "η" not in said
 
 
@@ -65,8 +65,8 @@ def test_the_page_says_what_weights_and_adjustments_do(study, client):
     refit_board(study, covariates=["slot"], weighting="uniform_pairs")
     said = page(client)
     assert "as if" not in said
-    assert "what it would be had every pair been equally likely" in said
-    assert "Standing in slot A: " in said
+    assert "what it would be if every pair had been equally likely" in said
+    assert "Being in slot A: " in said
     assert "Nothing: the ratings" not in said
     assert "as if every pair had been equally likely" in page(client, f"{PAGE}editions/")
 
@@ -95,7 +95,7 @@ def last_choice(study):
 
 def test_staff_chooses_how_the_board_is_computed_and_it_stays_so(voted, admin_client):
     answer = choose(admin_client, weighting="uniform_pairs", covariates=["slot"])
-    assert "Edition 2 is computed in this way" in answer.content.decode()
+    assert "Edition 2 is computed this way" in answer.content.decode()
     cast(voted, "A")
     refit_board(voted)
     expected = {"treatment": "half_tie", "weighting": "uniform_pairs", "covariates": ["slot"]}
@@ -119,15 +119,15 @@ def test_a_choice_counts_the_votes_up_to_now(voted, admin_client):
         ({"treatment": "grounded"}, "ties and “both bad” as answers (grounded): there is no"),
         (
             {"covariates": ["slot", "first_played"]},
-            "Every vote would be left out. What the ratings are adjusted for is",
+            "Every vote would be left out. A value that the ratings are adjusted for is unknown",
         ),
         (
             {"covariates": ["lyrics"]},
-            "Singing the lyrics asked for, against a system that does not sing: is 0 in every",
+            "Singing the requested lyrics, compared with a system that does not sing: is 0 in every",
         ),
-        ({"covariates": ["slot"], "treatment": "davidson"}, "Adjusting goes only with ties that count half"),
+        ({"covariates": ["slot"], "treatment": "davidson"}, "Adjusting works only where ties count half"),
         ({"covariates": ["mood"]}, "mood is not one of the available choices"),
-        ({}, "The board is computed in this way already."),
+        ({}, "The board is already computed this way."),
     ],
 )
 def test_what_the_votes_do_not_bear_is_said_and_the_board_and_the_choice_on_the_page_stay(
@@ -153,7 +153,7 @@ def test_only_staff_who_may_add_editions_chooses(voted, client):
     assert client.get(FORM).status_code == 302
     assert client.post(FORM, {**PLAIN, "weighting": "uniform_pairs"}).status_code == 302
     client.force_login(User.objects.create_user("ada", is_staff=True))
-    assert "Only who may add editions" in client.get(FORM).content.decode()
+    assert "Only people who may add editions" in client.get(FORM).content.decode()
     assert client.post(FORM, {**PLAIN, "weighting": "uniform_pairs"}).status_code == 403
     assert voted.editions.count() == 1
 

@@ -300,8 +300,8 @@ def test_before_the_sweep_has_been_there_the_move_is_known_and_its_parts_are_not
     told = client.get("/api/editions/compare/?from=1&to=2").json()
     assert told["complete"] is False and told["facts"] is None
     assert all(row["move"] and row["parts"] is None for row in told["systems"] if row["from"])
-    assert "not computed yet" in client.get("/boards/open/compare/").content.decode()
-    assert "not computed yet" in client.get("/boards/open/editions/").content.decode()
+    assert "has not yet been computed" in client.get("/boards/open/compare/").content.decode()
+    assert "has not been computed yet" in client.get("/boards/open/editions/").content.decode()
 
 
 def test_the_board_shows_its_card_and_nothing_is_computed_in_the_web_process(history, client, monkeypatch):
@@ -311,13 +311,13 @@ def test_the_board_shows_its_card_and_nothing_is_computed_in_the_web_process(his
     monkeypatch.setattr(robustness_cards, "compute", None)
     page = client.get("/boards/open/").content.decode()
     assert "How sure is the order?" in page and "would lead instead of" in page
-    assert "Busiest listeners" in page and "Slot B won" in page
+    assert "Most active listeners" in page and "Slot B won" in page
     told = client.get("/api/robustness/").json()
     assert (told["edition"], told["method_version"]) == (4, 1)
     assert told["card"]["ranks"]["draws"] == 10_000
     earlier = client.get("/api/robustness/?edition=1").json()
     assert (earlier["card"], earlier["pending"]) == (None, False)
-    assert "the next one came first" in client.get("/boards/open/?edition=1").content.decode()
+    assert "a newer one came first" in client.get("/boards/open/?edition=1").content.decode()
 
 
 def test_an_older_edition_keeps_its_card_and_one_that_never_had_any_gets_it_by_command(history, client, admin_client):

@@ -127,7 +127,7 @@ def test_what_follows_from_nothing_new_is_not_drawn_again(undrawn, judged):
 
 def test_before_the_first_edition_there_is_nothing_to_draw(study, client):
     assert not figures.figures_are_due(study)
-    assert "Nothing is drawn yet" in client.get("/boards/open/plots/").content.decode()
+    assert "There are no plots yet" in client.get("/boards/open/plots/").content.decode()
     assert client.get("/boards/open/plots/wins.csv").status_code == 404
 
 
@@ -159,7 +159,7 @@ def test_without_a_drawing_the_table_stands_alone(undrawn, client):
     figures.draw_figures(undrawn)
     page = client.get("/boards/open/plots/").content.decode()
     assert "<svg role" not in page
-    assert page.count("the table says it all") == 4  # no model: three figures have nothing to show
+    assert page.count("see the table") == 4  # no model: three figures have nothing to show
     assert "<details open>" in page
 
 

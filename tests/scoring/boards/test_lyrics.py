@@ -155,7 +155,7 @@ def test_the_page_says_what_singing_is_worth(sung, client):
     vote(sung, 300)
     refit_board(sung, covariates=["lyrics"])
     said = client.get("/boards/open/").content.decode()
-    assert "Singing the lyrics asked for" in said
+    assert "Singing the requested lyrics" in said
     assert "Known to sing lyrics: alder, birch. Known not to: cedar, dogwood." in said
 
 

@@ -154,14 +154,14 @@ def test_the_board_and_its_api_say_what_the_votes_since_have_changed(study, clie
     fresh = client.get("/api/leaderboard/", {"study": "open"}).json()
     assert fresh["since"] is None
     assert {row["now"] for group in fresh["groups"] for row in group} == {None}
-    assert "Votes have come since" not in client.get("/boards/open/").content.decode()
+    assert "New votes have arrived since" not in client.get("/boards/open/").content.decode()
     cast(study, "AAA")
     standing = standings.move_on(study, now=timezone.now())
     found = client.get("/api/leaderboard/", {"study": "open"}).json()
     assert found["n_votes"] == 4
     assert found["since"] == {"ledger_seq": 7, "n_votes": 7, "at": standing.moved_at.isoformat()}
     assert {row["system"]: row["now"] for group in found["groups"] for row in group} == standing.ratings
-    assert "Votes have come since this edition" in client.get("/boards/open/").content.decode()
+    assert "New votes have arrived since this edition" in client.get("/boards/open/").content.decode()
     refit_board(study)
     old = client.get("/api/leaderboard/", {"study": "open", "edition": 1}).json()
     assert old["since"] is None

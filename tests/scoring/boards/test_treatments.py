@@ -251,7 +251,7 @@ def test_the_page_says_what_the_ratings_are_adjusted_for(played, client):
     page = client.get("/boards/open/").content.decode()
     assert "Adjusted for" in page
     assert "Being played first" in page
-    assert "What the ratings are adjusted for is not known of it" in page
+    assert "A value that the ratings are adjusted for is unknown" in page
 
 
 # ---- the command ----

@@ -236,7 +236,7 @@ def test_the_page_goes_on_to_older_answers(rater, study, client, monkeypatch):
     votes(rater, study, ["A", "B", "TIE"])
     sign_in(client.cookies, rater)
     newest, oldest = (client.get("/me/", {"page": page}).content.decode() for page in (1, 2))
-    assert "Older" in newest and "You heard them as equally good." in newest and "You preferred A." not in newest
+    assert "Older" in newest and "You found them equally good." in newest and "You preferred A." not in newest
     assert "Newer" in oldest and "You preferred A." in oldest
     assert client.get("/me/", {"page": "nonsense"}).status_code == 200
 
@@ -306,15 +306,15 @@ def test_everything_can_be_withdrawn_after_a_word_of_what_stays(visitor):
 @pytest.mark.django_db(transaction=True)
 def test_who_deletes_themselves_is_gone_here_and_there(visitor):
     leave_something(visitor)
-    press(visitor, "Delete me").sees("Delete you?")
-    press(visitor, "Delete me").sees("You are deleted")
+    press(visitor, "Delete my data").sees("Delete all your data?")
+    press(visitor, "Delete my data").sees("Your data is deleted")
     assert Rater.objects.get().withdrawn_at
     assert what_is_left(visitor) == [0, 0]
     visitor.open("/me/").sees("This browser has no answers of yours")
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("name", ["Delete me", "Withdraw all my answers"])
+@pytest.mark.parametrize("name", ["Delete my data", "Withdraw all my answers"])
 def test_a_key_held_down_opens_the_question_and_answers_nothing(visitor, name):
     visitor.page.get_by_role("button", name=name, exact=True).filter(visible=True).focus()
     for _ in range(3):
@@ -331,7 +331,7 @@ def test_a_key_held_down_opens_the_question_and_answers_nothing(visitor, name):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("name", "sure"), [("Delete me", "Delete me"), ("Withdraw all my answers", "Withdraw them")])
+@pytest.mark.parametrize(("name", "sure"), [("Delete my data",) * 2, ("Withdraw all my answers", "Withdraw them")])
 def test_other_tabs_are_told_to_drop_what_waits_in_them(visitor, name, sure):
     tab = visitor.page.context.new_page()
     tab.goto(visitor.address + "/me/")
@@ -354,6 +354,6 @@ def test_the_page_is_for_every_screen_finger_and_eye(visitor):
         visitor.page.emulate_media(color_scheme=scheme)
         assert visitor.axe() == []
     assert visitor.fits_phones()
-    press(visitor, "Delete me").sees("Delete you?")
+    press(visitor, "Delete my data").sees("Delete all your data?")
     assert visitor.fits_phones()
     assert visitor.axe() == []

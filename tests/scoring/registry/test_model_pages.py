@@ -71,7 +71,7 @@ def test_all_models_are_listed_the_live_one_first_each_with_figures_and_counts(w
     test = whole.metrics["test"]
     assert f"{100 * test['accuracy']:.1f} %" in page and f"{test['ece']:.3f}" in page
     assert ">400<span>of 400, ties not counted" in page
-    assert page.count("No decided vote of this arena was held out") == 2
+    assert page.count("No decided vote from this arena was held out") == 2
 
 
 @pytest.mark.parametrize(("rate", "says"), [(0.0, False), (0.4, True)])
@@ -79,22 +79,22 @@ def test_a_models_page_says_how_far_off_it_is_once_calibrated_and_how_many_votes
     calibrated = {"rate": rate, "temperature": 0.5, "n": 150, "ece": 0.0213, "log_loss": 0.6}
     make_model("lapsing", metrics={"test": {**preference.report(MARGIN, TARGET), "calibrated": calibrated}})
     page = read(client, "/models/lapsing/")
-    assert "a calibration error of 0.021 on the test side" in page
-    assert ("40.0 % of all votes follow no difference" in page) == says
+    assert "its calibration error on the test votes is 0.021" in page
+    assert ("The estimated lapse rate is 40.0 %" in page) == says
 
 
 def test_a_models_page_says_what_it_is_how_good_it_is_and_on_how_many_votes(whole, client):
     page = read(client, "/models/whole+1/")
     for words in (
         "Licence: Apache-2.0",
-        "451 numbers",
+        "451 dimensions",
         "Studies: open.",
         "Training: 5,000 votes, Validation: 600 votes, Test: 400 votes",
         "3 votes were left out",
-        "By prompt: no prompt is on two sides",
+        "By prompt: no prompt is in more than one part",
         "400 decided held-out votes in 10 groups",
-        "The validation loss is least in epoch 5 of 8: 0.140 nats",
-        "One line a side for each of 2 seeds",
+        "The validation loss is lowest in epoch 5 of 8: 0.140 nats",
+        "One line per part for each of 2 seeds",
     ):
         assert words in page, words
     for kind, names in (("system", SYSTEMS), ("source", ["imported", "open"])):
@@ -115,9 +115,9 @@ def test_a_model_that_was_stored_with_less_has_a_page_too(db, client):
     make_model("ties only", metrics={"test": nothing}, history=entries[:1])
     assert "Trained elsewhere: it has seen no vote" in read(client, "/models/bare/")
     page = read(client, "/models/older/")
-    assert "One line a side, epoch by epoch." in page and 'id="by-system"' not in page
+    assert "One line per part, epoch by epoch." in page and 'id="by-system"' not in page
     assert "NaN" not in page and "None" not in page.replace("None yet", "")
-    assert "held out to measure it on" in read(client, "/models/ties only/")
+    assert "was held out to evaluate it" in read(client, "/models/ties only/")
     read(client, "/models/")
 
 
@@ -137,12 +137,14 @@ def test_decisions_are_shown_with_the_gates_reasons_and_name_no_person(whole, cl
     pages = read(client, "/models/"), read(client, "/models/whole+1/")
     for page in pages:
         assert "On 400 decided votes that neither model had seen" in page
-        assert f"alone right on {verdict.n_only_candidate}, the live model alone on {verdict.n_only_live}" in page
-        assert "Against a warning" in page
+        assert f"right where the live model was wrong: {verdict.n_only_candidate}" in page
+        assert f"wrong where it was right: {verdict.n_only_live};" in page
+        assert "Despite a warning" in page
         assert "wilhelmina" not in page and "weights/" not in page
-    acts = ["made live again by a roll back", "made live by a person", "kept out by the gate", "made live by a person"]
+    by_hand, kept = "activated by a person", "rejected by the automatic check"
+    acts = ["reactivated by a rollback", by_hand, kept, by_hand]
     assert re.findall("|".join(sorted({*acts})), pages[0]) == acts
-    assert "Made live by a person" in pages[1] and "roll back" not in pages[1]
+    assert "Activated by a person" in pages[1] and "rollback" not in pages[1]
 
 
 def test_the_figures_and_the_training_come_as_a_file(whole, client):

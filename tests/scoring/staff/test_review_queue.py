@@ -169,7 +169,7 @@ def test_a_pair_is_served_again_from_the_queue_and_the_page_says_how_far_it_is(s
     form = disagree(study)
     answer = staff.post("/review/again/", {**form, "wanted": 2, "in_study": "open"}, follow=True)
     assert answer.redirect_chain[0][0] == "/review/?study=open"
-    assert "They will be served again" in answer.content.decode()
+    assert "The pair will be served again" in answer.content.decode()
     assert Again.objects.get().by == "ada"
     battle, _ = serve_battle(give_consent(None, study, 1), study)
     assert battle.policy == "again"
@@ -223,7 +223,7 @@ def test_marked_votes_weigh_more_in_the_next_training_set_and_a_mark_can_be_take
     assert "Marked" in staff.post("/review/mark/", {**form, "weight": 3}, follow=True).content.decode()
     first = TrainingMark.objects.get()
     assert training(study, first.pk).weight.tolist() == [3, 3, 1]
-    assert "Weighs 3 times in training" in staff.get("/review/").content.decode()
+    assert "Counts 3 times in training" in staff.get("/review/").content.decode()
     staff.post("/review/mark/", {**form, "weight": 1})
     last = TrainingMark.objects.first()
     assert _now([study], None, False)["last_mark"] == last.pk  # what a training honours, and writes down
