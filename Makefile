@@ -15,6 +15,23 @@ run: $(INSTALLED) $(WORDS)
 test: $(INSTALLED) $(WORDS) tools lint
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
+# The package laion_clap beside transformers' network of the same checkpoint, in .venv-clap: an environment that sees
+# the packages of .venv and adds its own.
+CLAP := .venv-clap/.installed
+.PHONY: test-clap
+test: test-clap
+
+test-clap: $(CLAP)
+	.venv-clap/bin/python -m pytest tests/scoring/reward/test_laion_clap.py
+
+PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
+$(CLAP): requirements-clap.txt $(INSTALLED)
+	@echo 'Installing what requirements-clap.txt names into .venv-clap'
+	@$(BIN)/python -m venv --clear --without-pip .venv-clap
+	@$(BIN)/python -c '$(PACKAGES)' > "$$(.venv-clap/bin/python -c '$(PACKAGES)')/arena.pth"
+	@.venv-clap/bin/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-clap.txt
+	@touch $@
+
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
 
@@ -33,7 +50,7 @@ messages: $(INSTALLED)
 	@for domain in django djangojs; do \
 	    SECRET_KEY=none DATABASE_URL=postgres://none REDIS_URL=redis://none $(BIN)/python manage.py makemessages \
 	        --domain $$domain --locale de --locale fr --add-location file --no-obsolete --no-wrap \
-	        --ignore .venv --ignore var --ignore tests || exit 1; \
+	        --ignore '.venv*' --ignore var --ignore tests || exit 1; \
 	done
 
 # For who changes models: the diagrams of docs/ are drawn from them.

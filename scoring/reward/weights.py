@@ -39,6 +39,10 @@ class BadWeights(WeightsError):
     """A file is not what it should be; the message names it, the expected and the found SHA-256."""
 
 
+class PackageMissing(WeightsError):
+    """A package that an encoder needs is not installed here, or does not load; the message says what to do."""
+
+
 class CannotFetch(WeightsError):
     """The hub did not give the set, or the disk does not hold it; the message says what to do."""
 

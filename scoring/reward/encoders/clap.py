@@ -1,33 +1,76 @@
 """LAION-CLAP-Music: audio and text encoders that share one network (Wu et al. 2023, arXiv 2211.06687).
 
-What they declare; the network, and torch, are in clap_network.
+What they declare; the network, and torch, are in clap_network, and for CLAP_ENGINE=laion_clap in laion_clap_network.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scoring.reward.encoders.network import NetworkEncoder, WeightsOnDisk
+from scoring.reward.weights import PackageMissing, WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+TRANSFORMERS, LAION_CLAP = ENGINES = ("transformers", "laion_clap")
+HOW_TO_INSTALL = (
+    "`make test-clap` installs requirements-clap.txt into .venv-clap; start the gpu worker from there "
+    "(`.venv-clap/bin/python -m celery -A arena.celery worker -Q gpu --pool=solo`), or unset CLAP_ENGINE"
+)
+
+
+class UnknownEngine(WeightsError):
+    """CLAP_ENGINE names no engine; the message says which there are."""
+
+
 class _ClapMusic(WeightsOnDisk):
-    """The checkpoint music_audioset_epoch_15_esc_90.14.pt: HTSAT-base without fusion, and roberta-base."""
+    """The checkpoint music_audioset_epoch_15_esc_90.14.pt: HTSAT-base without fusion, and roberta-base.
+
+    The environment variable CLAP_ENGINE says whose network runs it: "transformers", the default, or "laion_clap", the
+    package that the checkpoint was made with. Their embeddings are equal to 1e-5 (`make test-clap`), as are those of
+    two devices, so both are of one revision: heads and stored embeddings serve with either.
+    """
 
     weights = "clap-music"
     code_version = "1"
     dimension = 512
     licence = "CC0-1.0"
 
-    def load(self, folder: Path) -> nn.Module:
-        from scoring.reward.encoders.clap_network import load
+    @property
+    def engine(self) -> str:
+        """What CLAP_ENGINE says. Raises UnknownEngine."""
+        engine = os.environ.get("CLAP_ENGINE") or TRANSFORMERS
+        if engine not in ENGINES:
+            raise UnknownEngine(
+                f"CLAP_ENGINE is {engine!r}, which is no engine of clap-music: set it to {' or '.join(ENGINES)}, "
+                f"or unset it for {TRANSFORMERS}"
+            )
+        return engine
 
+    @property
+    def revision(self) -> str:
+        """As WeightsOnDisk's. Raises UnknownEngine and PackageMissing too: a worker that cannot embed must not claim a
+        clip.
+        """
+        if self.engine == LAION_CLAP and find_spec("laion_clap") is None:
+            raise PackageMissing(
+                f"CLAP_ENGINE=laion_clap needs the package laion_clap, which is not installed here: {HOW_TO_INSTALL}"
+            )
+        return super().revision
+
+    def load(self, folder: Path) -> nn.Module:
+        if self.engine == LAION_CLAP:
+            from scoring.reward.encoders.laion_clap_network import load
+        else:
+            from scoring.reward.encoders.clap_network import load
         return load(folder)
 
 

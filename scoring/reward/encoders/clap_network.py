@@ -1,7 +1,8 @@
 """LAION-CLAP-Music's network in torch: transformers' ClapModel behind laion_clap's own front end and file format.
 
 laion_clap 1.1.7 itself wants numpy < 2, fetches tokenizers when imported and crops long clips at random, so the
-published checkpoint is renamed to the same network in transformers. tests/goldens holds what laion_clap computes.
+published checkpoint is renamed to the same network in transformers. tests/goldens holds what laion_clap computes;
+laion_clap_network is laion_clap itself, for whoever wants the reference.
 """
 
 import json
@@ -49,21 +50,20 @@ _NUMPY_SCALARS = (
 )
 
 
-class Clap(nn.Module):
-    """CLAP's two towers; windows [B, n] of samples at 48 kHz, full scale +-1 -> [B, 512] of norm 1."""
+class TwoTowers(nn.Module):
+    """What CLAP's networks share, whoever wrote them: prompts seen lately are remembered.
 
-    def __init__(self, config: ClapConfig, tokenizer: RobertaTokenizer):
+    `forward` takes windows [B, n] of samples at 48 kHz, full scale +-1, to [B, 512] of norm 1.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self.log_mel = LogMel(config.audio_config.num_mel_bins)
-        self.model = ClapModel(config)
-        self.tokenizer = tokenizer
         self._texts: OrderedDict[str, np.ndarray] = OrderedDict()
         self._texts_lock = threading.Lock()
 
-    def forward(self, windows: Tensor) -> Tensor:
-        with torch.autocast(windows.device.type, enabled=False):  # powers span ten decades
-            mel = self.log_mel(quantised(windows))
-        return self.model.get_audio_features(input_features=mel[:, None]).pooler_output
+    def _text_rows(self, prompts: Sequence[str]) -> np.ndarray:
+        """float32 [B, 512] of norm 1, of as many prompts as the device holds."""
+        raise NotImplementedError
 
     def embed_texts(self, prompts: Sequence[str]) -> np.ndarray:
         """float32 [B, 512]; prompts seen lately are remembered."""
@@ -78,6 +78,21 @@ class Clap(nn.Module):
             while len(self._texts) > TEXTS_KEPT:
                 self._texts.popitem(last=False)
         return np.stack([rows[prompt] for prompt in prompts])
+
+
+class Clap(TwoTowers):
+    """CLAP's two towers as transformers has them."""
+
+    def __init__(self, config: ClapConfig, tokenizer: RobertaTokenizer):
+        super().__init__()
+        self.log_mel = LogMel(config.audio_config.num_mel_bins)
+        self.model = ClapModel(config)
+        self.tokenizer = tokenizer
+
+    def forward(self, windows: Tensor) -> Tensor:
+        with torch.autocast(windows.device.type, enabled=False):  # powers span ten decades
+            mel = self.log_mel(quantised(windows))
+        return self.model.get_audio_features(input_features=mel[:, None]).pooler_output
 
     @torch.inference_mode()
     def _text_rows(self, prompts: Sequence[str]) -> np.ndarray:
@@ -133,8 +148,7 @@ def load(folder: Path) -> Clap:
     network = _build(folder)
     config = network.model.config
     path = folder / CHECKPOINT
-    content = read_checkpoint(path, allowed=_NUMPY_SCALARS)
-    tensors = named_tensors(path, content.get("state_dict", content), prefix="module.")
+    tensors = read_tensors(path)
     positions = torch.arange(config.text_config.max_position_embeddings).expand(1, -1).clone()
     own = {
         "model.text_model.embeddings.position_ids": positions,
@@ -146,23 +160,42 @@ def load(folder: Path) -> Clap:
 
 def _build(folder: Path) -> Clap:
     """The network that config.json describes, or the published one, with its tokenizer; on the meta device."""
+    config = read_config(folder)
+    tokenizer = read_tokenizer(folder, config.text_config)
+    try:
+        with torch.device("meta"):
+            return Clap(config, tokenizer)
+    except Exception as error:  # transformers checks no more than types; what does not add up fails where it is used
+        raise _not_a_config(folder, error) from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The published checkpoint's tensors by laion_clap's names. Raises BadCheckpoint; runs no code that it holds."""
+    content = read_checkpoint(path, allowed=_NUMPY_SCALARS)
+    return named_tensors(path, content.get("state_dict", content), prefix="module.")
+
+
+def read_config(folder: Path) -> ClapConfig:
+    """What config.json describes, or the published network where there is none. Raises BadCheckpoint."""
     path = folder / "config.json"
     try:
         config = ClapConfig.from_dict(json.loads(path.read_text("utf-8")) if path.is_file() else PUBLISHED)
-        if config.audio_config.enable_fusion or config.projection_dim != WIDTH:
-            raise BadCheckpoint(
-                f"{path}: enable_fusion is {config.audio_config.enable_fusion} and projection_dim "
-                f"{config.projection_dim}; clap-music is the network without fusion, of width {WIDTH}"
-            )
-        with torch.device("meta"):
-            return Clap(config, _tokenizer(folder, config.text_config))
-    except BadCheckpoint:
-        raise
-    except Exception as error:  # transformers checks no more than types; what does not add up fails where it is used
-        raise BadCheckpoint(f"{path}: not a ClapConfig of any network ({error})") from error
+        fusion, width = config.audio_config.enable_fusion, config.projection_dim
+    except Exception as error:  # from_dict raises whatever the first setting that it cannot use provokes
+        raise _not_a_config(folder, error) from error
+    if fusion or width != WIDTH:
+        raise BadCheckpoint(
+            f"{path}: enable_fusion is {fusion} and projection_dim {width}; clap-music is the network without fusion, "
+            f"of width {WIDTH}"
+        )
+    return config
 
 
-def _tokenizer(folder: Path, config) -> RobertaTokenizer:
+def _not_a_config(folder: Path, error: Exception) -> BadCheckpoint:
+    return BadCheckpoint(f"{folder / 'config.json'}: not a ClapConfig of any network ({error})")
+
+
+def read_tokenizer(folder: Path, config) -> RobertaTokenizer:
     """roberta-base's byte-pair tokenizer of vocab.json and merges.txt."""
     vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
     try:

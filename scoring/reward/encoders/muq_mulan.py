@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scoring.reward.encoders.network import NetworkEncoder, WeightsOnDisk
-from scoring.reward.weights import WeightsError
+from scoring.reward.weights import PackageMissing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,10 +23,6 @@ HOW_TO_INSTALL = (
     "where it should run, `pip install -r requirements-muq.txt` into the environment of the gpu worker "
     "(`celery -A arena.celery worker -Q gpu --pool=solo`) and restart that worker"
 )
-
-
-class PackageMissing(WeightsError):
-    """The package muq is not installed, or does not load, in this environment; the message says what to do."""
 
 
 class _MuQMuLan(WeightsOnDisk):

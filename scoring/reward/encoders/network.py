@@ -36,16 +36,21 @@ class WeightsOnDisk:
         """Code version and content of the weights. Raises WeightsMissing; loads neither torch nor the network."""
         return f"{self.code_version}-{weights.installed(self.weights).fingerprint}"
 
+    @property
+    def engine(self) -> str:
+        """Which implementation runs the weights, where there is a choice of several that give the same numbers."""
+        return ""
+
     def load(self, folder: Path) -> nn.Module:
         """The network of the files in `folder`, in eval mode, on the CPU. Raises BadCheckpoint naming the file."""
         raise NotImplementedError
 
     def network(self) -> nn.Module:
-        """The installed network, on cuda where there is one. Encoders of the same weights share it.
+        """The installed network, on cuda where there is one. Encoders of the same weights and engine share it.
 
         Raises WeightsMissing; BadWeights where a file is no longer what was installed; BadCheckpoint.
         """
-        return _load_once(self.weights, self.load)
+        return _load_once(self.weights, self.engine, self.load)
 
 
 class NetworkEncoder(WeightsOnDisk):
@@ -201,18 +206,21 @@ def _autocast(device: torch.device, dtype: str | None) -> AbstractContextManager
     return torch.autocast(device.type, dtype=getattr(torch, dtype)) if dtype else nullcontext()
 
 
-_loaded: dict[str, tuple[tuple[Path, str], nn.Module]] = {}
+_loaded: dict[str, tuple[tuple[Path, str, str], nn.Module]] = {}
 _loading = threading.Lock()
 
 
-def _load_once(name: str, load: Callable[[Path], nn.Module]) -> nn.Module:
+def _load_once(name: str, engine: str, load: Callable[[Path], nn.Module]) -> nn.Module:
     """The network of the weights `name` as installed now; another thread that asks meanwhile waits for it."""
     installed = weights.installed(name)
-    identity = (installed.path, installed.fingerprint)
+    identity = (installed.path, installed.fingerprint, engine)
     with _loading:
         if name not in _loaded or _loaded[name][0] != identity:
             import torch
 
+            from scoring.reward.torchvision_operators import declare_missing
+
+            declare_missing()
             _loaded.pop(name, None)  # so that two of them never fill a device
             installed.verify()
             torch.backends.cudnn.allow_tf32 = False  # torch's default, for convolutions only, is 10 bits of mantissa
