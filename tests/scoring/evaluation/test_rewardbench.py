@@ -144,7 +144,7 @@ def test_a_limit_is_for_each_dataset_and_what_is_beyond_it_is_counted():
     ("content", "complaint"),
     [
         ('{"split": "test", \n', "line 1: not JSON"),
-        ("\n[1]\n", "line 2: a JSON object is wanted, not list"),
+        ("\n[1]\n", "line 2: a JSON object is expected, not list"),
         ('{"split": "test", "source": "PAM", "audio-path": 7}', "line 1: audio-path is 7, not a text"),
         ('{"split": "train", "source": "PAM"}', "no row to evaluate .1 of split 'train'"),
         ("", "the file is empty"),
