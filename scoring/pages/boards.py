@@ -1,4 +1,4 @@
-"""The front page with its boards, a board of its own, and what is drawn and listed beside it."""
+"""The front page with all boards, the page of one board, and its figures and exclusions."""
 
 from django.http import Http404
 from django.shortcuts import render
@@ -74,6 +74,6 @@ def exclusions(request, slug):
     study = page_study(request, slug)
     before = request.GET.get("before", "")
     if before and not before.isdecimal():
-        raise Http404("before is a place in the ledger.")
+        raise Http404("before is a number in the ledger.")
     shown = {"study": study, "exclusions": exclusions_of(study, int(before) if before else None)}
     return kept_private(render(request, "scoring/exclusions.html", shown), study)

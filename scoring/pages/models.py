@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from arena.refusals import NotFound
 from scoring.registry import live, model_page
 
-DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
+DECISIONS = 100  # the newest, on the page of all models; a model's own page has all of its decisions
 
 
 @require_safe
