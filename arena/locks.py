@@ -1,4 +1,4 @@
-"""One after the other: what two workers must not do at the same time. Every advisory lock of the project is here."""
+"""Advisory locks for what two workers must not do at the same time. All locks of the project are here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from django.db import connection
 
 @unique
 class Lock(IntEnum):
-    """Advisory locks of PostgreSQL, of all the apps: any constants, but no two alike."""
+    """PostgreSQL advisory locks of all apps: arbitrary constants, all different."""
 
     LEDGER = 0x1ED6E2
     BOARD = 0xB0A2D
@@ -26,7 +26,7 @@ class Lock(IntEnum):
 
 
 def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
-    """Hold the lock, of the study's own where one is given, until the transaction ends. Waits for it; without `wait`,
+    """Hold the lock, per study if one is given, until the transaction ends. Waits for it; with wait=False, returns
     False at once where another holds it."""
     function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     with connection.cursor() as cursor:
@@ -37,8 +37,8 @@ def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
 
 @contextmanager
 def held_over_transactions(lock: Lock, study) -> Iterator[bool]:
-    """Hold the study's lock until the block is left, over as many transactions as it has. Never waits: False where
-    another holds it."""
+    """Hold the study's lock until the block ends, across its transactions. Never waits: yields False where another
+    holds it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [int(lock), study.pk])
         (held,) = cursor.fetchone()

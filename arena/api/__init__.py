@@ -1,4 +1,4 @@
-"""The stage over HTTP. The contract is DESIGN.md section 5."""
+"""`arena` over HTTP. The contract is DESIGN.md section 5."""
 
 from .contract import REFUSED, StrictSerializer, validated
 
