@@ -39,39 +39,39 @@ GROUPS = (
     ),
     Group(
         "Who may listen",
-        "One study is the default: where people go who come without a link. access: open, or invited, by links from "
+        "One study is the default: people without a link go there. access: open, or invited, by links from "
         "`manage.py study invite`. Raters from a crowd platform come with URL parameters, which platform names: "
-        "participant (who it is; only a scrambled form is kept), and study and session if the return URL needs them.",
+        "participant (the person; only a hash of it is stored), and study and session if the return URL needs them.",
         ("is_open", "is_default", "access", "ends_at", "platform"),
     ),
     Group(
         "Before",
         "Another consent text needs a higher consent_version; raters are then asked again. headphones: off, "
-        "recommended (who fails may go on, and is flagged) or required. practice: battles that count for nothing. "
+        "recommended (raters who fail may continue, and are flagged) or required. practice: battles that do not count. "
         "groups: what listeners may say they are when they agree, such as [musician, listener].",
         ("consent_version", "consent_text", "groups", "volume_check", "headphones", "practice"),
     ),
     Group(
         "Each battle",
         "answers: A, B, and any of TIE, BOTH_BAD. questions: degree (much or slightly better), axes (asked after the "
-        "overall answer, such as musicality), tags (reasons to pick from), comment. min_listen_ms is to be heard of "
-        "each clip. switching: sync, restart or resume. codec: mp3 or wav. reveal: tell who was who after each vote.",
+        "overall answer, such as musicality), tags (reasons to pick from), comment. min_listen_ms must be heard of "
+        "each clip. switching: sync, restart or resume. codec: mp3 or wav. reveal: name the systems after each vote.",
         ("answers", "questions", "min_listen_ms", "switching", "excerpt_s", "codec", "reveal"),
     ),
     Group(
         "Pairs, blocks and checks",
-        "pairing: least-voted, uniform, or informative (where a vote tells the board most; least-voted before the "
-        "first edition); epsilon is the share of pairs drawn uniformly all the same. "
+        "pairing: least-voted, uniform, or informative (where a vote helps the board most; least-voted before the "
+        "first edition); epsilon is the share of pairs that are drawn uniformly anyway. "
         "Per block: block_length ordinary battles and, at random places, golds (a clip against its degraded self), "
         "traps (against itself with beeps) and repeats (slots swapped). Without votes_per_pair, battles_per_rater or "
-        "blocks there is no end but that of the clips.",
+        "blocks, a rater can go on until there are no more clip pairs.",
         ("pairing", "epsilon", "votes_per_pair", "battles_per_rater", "block_length", "blocks", "golds", "traps",
          "repeats"),
     ),
     Group(
         "Quality",
         "exclude_flagged: boards leave out the votes of raters whom the quality rules flag. weight_by_reliability: a "
-        "vote counts as much as its rater has earned.",
+        "vote is weighted by the estimated reliability of its rater.",
         ("exclude_flagged", "weight_by_reliability"),
     ),
     Group(
