@@ -1,4 +1,4 @@
-"""The answers in the admin: to search and to follow, never to change."""
+"""Votes, flags and screenings in the admin: they can be searched, not changed."""
 
 from django.contrib import admin
 from django.utils import timezone
@@ -50,8 +50,8 @@ class FlagAdmin(ReadOnlyAdmin):
         cleared = services.clear(votes, by=request.user.get_username())
         self.message_user(
             request,
-            f"{cleared} votes will be counted in spite of a quality rule; withdrawn ones stay out. "
-            "Flags of other rules are not to be cleared.",
+            f"{cleared} votes will be counted despite a quality rule; withdrawn votes stay excluded. "
+            "Flags of other rules cannot be cleared.",
         )
 
     def has_clear_permission(self, request):

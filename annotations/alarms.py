@@ -1,4 +1,4 @@
-"""Ring when the pass rate of a screen moves, or it no longer finds results: the raters have changed, or it broke."""
+"""Alarms where the pass rate of a screen changes or it stops giving results: the raters have changed, or it broke."""
 
 import logging
 from datetime import timedelta
@@ -21,17 +21,17 @@ FEWEST = {"quality": quality.MIN_VOTES}
 
 def watch_pass_rates(study, now=None):
     """Compare each screen's pass rate of the last day with that of the two weeks before, and its share of raters with
-    a result, which may rise. Returns the new alarms."""
+    a result; only a fall of the latter raises an alarm. Returns the new alarms."""
     now = now or timezone.now()
     alarms = []
     for screen, passed_at in _screens(study).items():
         rate, detail = _compare(passed_at, now)
         if rate.moved:
-            alarms.append(_ring(study, screen, "passed", rate, detail, now))
+            alarms.append(_raise_about(study, screen, "passed", rate, detail, now))
     for screen in SCREENINGS:
         rate, detail = _compare(partial(_known, study, screen), now)
         if rate.moved and rate.now < rate.before:
-            alarms.append(_ring(study, f"{screen} known", "had a result", rate, detail, now))
+            alarms.append(_raise_about(study, f"{screen} known", "had a result", rate, detail, now))
     return [alarm for alarm in alarms if alarm]
 
 
@@ -41,13 +41,13 @@ def _compare(share_at, now):
     return rate, {"before": before, "now": today, "p": rate.p}
 
 
-def _ring(study, screen, what, rate, detail, now):
+def _raise_about(study, screen, what, rate, detail, now):
     message = f"{screen}: {rate.now:.0%} {what} in the last day, {rate.before:.0%} in the two weeks before."
     return raise_alarm(study, screen, message, detail, now)
 
 
 def raise_alarm(study, screen, message, detail, now):
-    """Write an alarm down and log it; None where the same screen has rung within the day."""
+    """Store an alarm and log it; None where the same screen raised one within the last day."""
     if Alarm.objects.filter(study=study, screen=screen, raised_at__gt=now - NOW).exists():
         return None
     logger.critical("%s: %s", study.slug, message)
@@ -55,7 +55,7 @@ def raise_alarm(study, screen, message, detail, now):
 
 
 def _screens(study):
-    """{screen: function of (from, to) to (passed, screened)}."""
+    """{screen: function from (since, until) to (passed, screened)}."""
     checks = {
         kind: lambda since, until, kind=kind: _checks(study, kind, since, until)
         for kind in (Battle.Kind.GOLD.value, Battle.Kind.TRAP.value)
@@ -83,7 +83,7 @@ def _screenings(study, screen, since, until):
 
 
 def _known(study, screen, since, until):
-    """Of those with enough answers for any result: a newcomer's is unknown, and says nothing of the screen."""
+    """(with a result, screened), of raters with enough answers for one: a new rater has none, whatever the screen."""
     done = Screening.objects.filter(study=study, screen=screen, at__range=(since, until))
     if screen in FEWEST:
         done = done.filter(n_votes__gte=FEWEST[screen])

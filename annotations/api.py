@@ -1,4 +1,4 @@
-"""The answers over HTTP: vote, take a vote back, withdraw. The contract is docs/api.md."""
+"""Votes over HTTP: vote, undo a vote, withdraw. The contract is docs/api.md."""
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -66,7 +66,7 @@ class CompletionRequest(StrictSerializer):
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True,
-    description="Yours, new for every answer; the same one when you send an answer again.",
+    description="Chosen by the client: new for every answer, the same when an answer is sent again.",
 )  # fmt: skip
 
 
@@ -96,10 +96,10 @@ def vote(request, battle_id):
 
 
 def vote_json(vote):
-    """What a listener gets for a vote: nothing in it ever changes."""
+    """The response to a vote: only what never changes."""
     battle = vote.battle
     reveal = battle.study.reveal
-    said = {
+    body = {
         "id": vote.pk,
         "received_at": vote.received_at,
         "systems": {
@@ -108,7 +108,7 @@ def vote_json(vote):
         },
     }
     check = check_json(vote) if reveal or battle.kind == Battle.Kind.PRACTICE else None
-    return {**said, "check": check} if check else said
+    return {**body, "check": check} if check else body
 
 
 def _idempotency_key(request):
@@ -123,7 +123,7 @@ def _idempotency_key(request):
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
 def me(request):
-    """Withdraw: every vote of this rater, and everything personal."""
+    """Withdraw every vote of this rater and erase everything personal."""
     services.withdraw_rater(request.user)
     return forget_rater(Response(status=204))
 
@@ -133,7 +133,7 @@ def me(request):
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
 def withdraw(request):
-    """Withdraw every vote of this rater, who stays."""
+    """Withdraw every vote of this rater, who may go on voting."""
     return answer(VotesWithdrawn, {"withdrawn": services.withdraw_votes(request.user)})
 
 
@@ -142,7 +142,7 @@ def withdraw(request):
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
 def completion(request, slug):
-    """How the listening test ended, with the code for the platform: only once the server has every vote."""
+    """How the listening test ended, with the completion code for the platform, once the server has every vote."""
     asked = validated(CompletionRequest, request.data)
     study = find_study(slug)
     outcome = finish(request.user, study, asked.get("platform"))

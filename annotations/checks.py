@@ -1,16 +1,16 @@
-"""The battles whose right answer is known, or was given before: golds, traps, practice and repeats."""
+"""Battles whose right answer is known or was given before: golds, traps, practice and repeats."""
 
 from arena.models import Battle
 
 from .models import Flag, Vote
 
-MIRRORED = {"A": "B", "B": "A", "TIE": "TIE", "BOTH_BAD": "BOTH_BAD"}  # slots were swapped
+MIRRORED = {"A": "B", "B": "A", "TIE": "TIE", "BOTH_BAD": "BOTH_BAD"}  # the same answer with the slots swapped
 
 
 def passed(vote):
-    """Whether the vote of a check is the right one, or that of a repeat the one given before; None for others.
+    """Whether a vote on a check is right or, on a repeat, equals the first answer; None for other battles.
 
-    A withdrawn first answer is nothing to be consistent with: None.
+    None also for a repeat whose first answer was withdrawn.
     """
     battle = vote.battle
     if battle.expected:
@@ -30,7 +30,7 @@ def check_json(vote):
 
 
 def attention(rater, study):
-    """(passed, given) over the rater's standing golds and traps in the study."""
+    """(number passed, number answered) of the rater's golds and traps in the study, without withdrawn votes."""
     votes = (
         Vote.objects.filter(rater=rater, battle__study=study, battle__kind__in=[Battle.Kind.GOLD, Battle.Kind.TRAP])
         .exclude(flags__rule=Flag.WITHDRAWN)

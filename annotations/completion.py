@@ -1,4 +1,4 @@
-"""How a rater's listening test ended; the server says so only once it has every vote."""
+"""How a rater's listening test ended; decided only once the server has every vote."""
 
 from django.utils import timezone
 
@@ -11,20 +11,21 @@ from arena.serving import progress, waits_for_clips
 from .checks import attention
 from .models import Flag, Vote
 
-FEW_CHECKS = 4  # with fewer, half of them right may be two slips of a listener
+FEW_CHECKS = 4  # with fewer, half of them wrong may be only two mistakes
 
 
 def finish(rater, study, platform, now=None):
-    """The rater's outcome, noted in their participation: "completed", "failed_checks" (too many golds and traps wrong,
-    or too few answers that stand) or "screened_out" (by the headphone check, or nothing was left to serve).
+    """The rater's outcome, recorded in their participation: "completed", "failed_checks" (too many golds and traps
+    wrong, or too few answers not withdrawn) or "screened_out" (by the headphone check, or no battle was left to serve).
 
-    platform: the parameters they came with, which must be theirs: the return URL will be signed. Conflict
-    `not_finished` while battles are open or to come; Forbidden for who is not ready, or somebody else.
+    platform: the platform's parameters, which must be those the rater came with, because the return URL will be signed.
+    Conflict `not_finished` while battles are open or still to come; Forbidden with another participant's parameters, or
+    before consent and checks are complete.
     """
     now = now or timezone.now()
     participation = Participation.objects.filter(rater=rater, study=study).first()
     if study.platform and participation and participation.participant != participant_of(study, platform, None):
-        raise Forbidden("These are not the platform's parameters that you came with.", code="platform_needed")
+        raise Forbidden("These are not the platform parameters that you came with.", code="platform_needed")
     outcome = _outcome(rater, study, now)
     Participation.objects.filter(rater=rater, study=study).update(outcome=outcome, finished_at=now)
     return outcome
@@ -39,12 +40,12 @@ def _outcome(rater, study, now):
         raise
     _require_finished(rater, study, now)
     served = rater.battles.filter(study=study, kind=Battle.Kind.RANKED).count()
-    if not served:  # the quotas were full, or the study closed while they practised, which is not their fault
+    if not served:  # the quotas were full, or the study closed during practice, which is not their fault
         closed_on_them = not study.accepts_battles and rater.votes.filter(battle__study=study).exists()
         return "completed" if closed_on_them else "screened_out"
-    passed, given = attention(rater, study)
+    passed, n_checks = attention(rater, study)
     too_few_answers = _standing(rater, study) < served / 2
-    too_many_wrong = (given >= 2 and passed < given / 2) or (given >= FEW_CHECKS and passed <= given / 2)
+    too_many_wrong = (n_checks >= 2 and passed < n_checks / 2) or (n_checks >= FEW_CHECKS and passed <= n_checks / 2)
     return "failed_checks" if too_few_answers or too_many_wrong else "completed"
 
 
@@ -58,6 +59,6 @@ def _require_finished(rater, study, now):
 
 
 def _standing(rater, study):
-    """Ordinary votes that were not taken back."""
+    """The number of ranked votes that were not withdrawn."""
     votes = Vote.objects.filter(rater=rater, battle__study=study, battle__kind=Battle.Kind.RANKED)
     return votes.exclude(flags__rule=Flag.WITHDRAWN).count()

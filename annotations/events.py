@@ -1,19 +1,19 @@
-"""What a player's own events say of how a battle was listened to. Pure.
+"""How a battle was listened to, from the events of the player. Pure.
 
-Events come from the browser: they are evidence, not proof. What does not have their form says nothing.
+Events come from the browser: they are evidence, not proof. Entries of another form are ignored.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 KINDS = {"play", "pause", "switch", "seek", "loop", "volume", "hidden", "visible", "opened", "decided"}
-OF_ITSELF = ("end", "vote")  # pauses that nobody pressed: the clip ended, or the answer was given
-LONGEST_MS = 2**31 - 1  # 24 days, and what a column holds
+AUTOMATIC = ("end", "vote")  # reasons for pauses that nobody pressed: the clip ended, or the answer was given
+LONGEST_MS = 2**31 - 1  # 24 days; the maximum of the database column
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Times in ms since the battle appeared on the page; None where no event tells."""
+    """Times in ms since the battle appeared on the page; None where no event says."""
 
     first_play_ms: int | None = None
     opened_ms: int | None = None
@@ -23,14 +23,14 @@ class Timeline:
     volume: float | None = None
 
     def contradicts(self, heard_ms: int, tolerance_ms: int = 1000) -> bool:
-        """Whether more was heard than lies between the first play and the decision."""
+        """Whether more was heard than there was time for between the first play and the decision."""
         if self.first_play_ms is None or self.decided_ms is None:
             return False
         return heard_ms > self.decided_ms - self.first_play_ms + tolerance_ms
 
 
 def timeline(events: Sequence) -> Timeline:
-    """The Timeline of [{"t": ms, "kind": ..., "value"?}, ...]; entries of another form are left out."""
+    """The Timeline of [{"t": ms, "kind": ..., "value"?}, ...]; entries of another form are ignored."""
     events = [event for event in events if _is_event(event)]
     if not events:
         return Timeline()
@@ -43,7 +43,7 @@ def timeline(events: Sequence) -> Timeline:
         first_play_ms=first.get("play"),
         opened_ms=first.get("opened"),
         decided_ms=decided[-1] if decided else None,
-        pauses=sum(event["kind"] == "pause" and event.get("value") not in OF_ITSELF for event in events),
+        pauses=sum(event["kind"] == "pause" and event.get("value") not in AUTOMATIC for event in events),
         hidden=sum(event["kind"] == "hidden" for event in events),
         volume=volumes[-1] if volumes else None,
     )

@@ -1,4 +1,4 @@
-"""Votes as rows, and writers for rows. A `seq` of the ledger makes every export one snapshot for ever."""
+"""Votes as rows, and writers for rows. With a ledger `seq`, an export is a snapshot that can be repeated."""
 
 import json
 from collections import Counter
@@ -18,14 +18,14 @@ VOTE_COLUMNS_2 = (
     *VOTE_COLUMNS_1,
     "expected", "repeats", "first_play_ms", "opened_ms", "decided_ms", "pauses", "hidden", "volume",
 )  # fmt: skip
-_BESIDE = VOTE_COLUMNS_2.index("pair_probability") + 1  # with it the weight of a vote is 1 / (probability * pairs)
+_BESIDE = VOTE_COLUMNS_2.index("pair_probability") + 1  # a vote weighs 1 / (probability * pairs)
 VOTE_COLUMNS = (*VOTE_COLUMNS_2[:_BESIDE], "eligible_pairs", *VOTE_COLUMNS_2[_BESIDE:])
 
 
 def vote_rows(seq, study=None, excluded=None):
     """Every vote up to `seq` that was not withdrawn, as dicts in ledger order.
 
-    excluded: a Counter that is filled with the votes left out, by reason.
+    excluded: a Counter to which the number of excluded votes is added, by reason.
     """
     excluded = Counter() if excluded is None else excluded
     entries = Ledger.objects.filter(seq__lte=seq, **({"study": study} if study else {})).order_by("seq")

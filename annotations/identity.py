@@ -1,6 +1,7 @@
-"""Is a rater one person, at a person's pace? Screened from when and from where raters came, and what they answered.
+"""Whether a rater is one person answering at a human pace: a screen over when and from where raters came and what they
+answered.
 
-A screen that does not run, or has nothing to go by, finds `unknown`: nobody is excluded for that.
+The result is `unknown` where the screen fails or has no data; nobody is excluded for that.
 """
 
 import logging
@@ -44,11 +45,12 @@ def screen_identities(study, now=None):
 
 @transaction.atomic
 def _write(study, rater, votes, risk, now):
-    """Nothing of a rater who has withdrawn meanwhile; the lock makes a withdrawal wait, or be seen."""
+    """Store a result and its flags, unless the rater has withdrawn meanwhile; the lock keeps a withdrawal out until
+    then."""
     if not Rater.objects.select_for_update(no_key=True).filter(pk=rater, withdrawn_at__isnull=True).first():
         return
-    found = {"result": risk.result, "score": risk.score, "detail": risk.signals, "n_votes": len(votes), "at": now}
-    Screening.objects.update_or_create(rater_id=rater, study=study, screen=SCREEN, version=VERSION, defaults=found)
+    values = {"result": risk.result, "score": risk.score, "detail": risk.signals, "n_votes": len(votes), "at": now}
+    Screening.objects.update_or_create(rater_id=rater, study=study, screen=SCREEN, version=VERSION, defaults=values)
     cleared = Flag.objects.filter(vote__rater=rater, vote__battle__study=study, rule=Flag.CLEARED)
     if risk.result == "fail" and not cleared.exists():
         flag_votes([vote.pk for vote in votes], SCREEN, VERSION, {"score": risk.score, **risk.signals}, now)
@@ -79,7 +81,8 @@ def _risk(study, rater, votes, now):
 
 
 def _same_connection(rater):
-    """Other raters who came over the same connection within an hour of this one; None where it is not known."""
+    """Other raters who came over the same connection within an hour of this one; None where the connection is
+    unknown."""
     arrival = Arrival.objects.filter(rater=rater).order_by("at").first()
     if not arrival:
         return None
@@ -88,8 +91,8 @@ def _same_connection(rater):
 
 
 def _closest_twin(study, rater, others):
-    """(largest share of equal answers with one of the others, on so many clip pairs that both judged), of those with
-    whom enough pairs are shared to tell."""
+    """(the largest share of equal answers with one of the others, the number of clip pairs that both judged), among
+    those who share at least TWIN_PAIRS pairs; (None, 0) without any."""
     own = _answers(study, rater)
     best = (None, 0)
     for other in others:
@@ -97,12 +100,12 @@ def _closest_twin(study, rater, others):
         shared = own.keys() & theirs.keys()
         if len(shared) >= quality.TWIN_PAIRS:
             share = sum(own[pair] == theirs[pair] for pair in shared) / len(shared)
-            best = max(best, (share, len(shared)), key=lambda found: (found[0] or 0, found[1]))
+            best = max(best, (share, len(shared)), key=lambda candidate: (candidate[0] or 0, candidate[1]))
     return best
 
 
 def _answers(study, rater):
-    """{(lower clip, higher clip): the answer, as if the lower one had been in slot A}."""
+    """{(lower clip id, higher clip id): the answer, as if the lower one had been in slot A}."""
     votes = Vote.objects.filter(battle__study=study, battle__kind=Battle.Kind.RANKED, rater=rater)
     return {
         (min(a, b), max(a, b)): preference if a < b else MIRRORED[preference]

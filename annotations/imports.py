@@ -1,4 +1,4 @@
-"""Other people's votes in: a CSV or JSONL file becomes battles of kind `imported` in a study of their own."""
+"""Import votes: a CSV or JSONL file becomes battles of kind `imported` in a study of their own."""
 
 import csv
 import hashlib
@@ -22,7 +22,7 @@ from .models import Vote
 REQUIRED = ("battle_id", "preference", "system_a", "system_b")
 OPTIONAL = ("prompt", "rater", "time")
 BATCH = 1000
-csv.field_size_limit(10_000_000)  # a prompt with lyrics is longer than the module's default for a cell
+csv.field_size_limit(10_000_000)  # a prompt with lyrics can exceed the default limit of a cell
 MAX_LABEL = 100
 
 
@@ -46,10 +46,10 @@ class Report:
 
 
 def import_votes(path, slug):
-    """Import the file's rows into the study `slug`, which is made if it is new. Returns a Report.
+    """Import the file's rows into the study `slug`, which is created if it is new. Returns a Report.
 
-    A row that does not fit is in the report with its line and reason; the rest goes in. Importing a file
-    again changes nothing: a battle id that is there with the same answer is left alone.
+    A bad row is reported with its line and the reason; the others are imported. Importing a file again
+    changes nothing: a battle id that is already stored with the same answer is skipped.
     """
     report = Report()
     study = _study_of_imports(slug)
@@ -61,14 +61,14 @@ def import_votes(path, slug):
 
 def _study_of_imports(slug):
     if not re.fullmatch(r"[a-z0-9_-]{1,50}", slug):
-        raise Refusal(f"{slug!r} cannot name a study: write 1 to 50 of a-z, 0-9, - and _ after --study.")
+        raise Refusal(f"{slug!r} cannot name a study: give --study 1 to 50 of the characters a-z, 0-9, - and _.")
     study, created = Study.objects.get_or_create(
         slug=slug,
         defaults={"name": slug.replace("-", " ").capitalize(), "description": "Imported votes.", "is_open": False},
     )
     own = study.is_open or study.battles.exclude(kind=Battle.Kind.IMPORTED).exists()
     if own and not created:
-        raise Conflict(f"The study {slug!r} is for listening; import into another one with --study.")
+        raise Conflict(f"The study {slug!r} has battles of its own; import into another one with --study.")
     return study
 
 
@@ -76,7 +76,7 @@ def _study_of_imports(slug):
 
 
 def _valid_rows(path, report):
-    """Yield (line, Row); what does not fit goes into the report."""
+    """Yield (line, Row); bad rows go into the report."""
     for line, record in _records(path, report):
         try:
             yield line, _parse(record)
@@ -85,7 +85,7 @@ def _valid_rows(path, report):
 
 
 def _records(path, report):
-    # A byte that is not UTF-8 is the matter of its row: it becomes a surrogate, which `_text` refuses.
+    # A byte that is not UTF-8 must fail only its own row: it becomes a surrogate, which `_text` refuses.
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if str(path).endswith((".jsonl", ".ndjson")):
             yield from _json_records(file, report)
@@ -154,7 +154,7 @@ def _time(text):
     try:
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):  # the latter: a year that only exists in its own time zone
+    except (ValueError, OverflowError):  # the latter: the year is out of range in UTC
         raise ValueError(f"time is {text!r}, not ISO 8601 such as 2026-02-14T20:00:00Z") from None
 
 
@@ -193,7 +193,7 @@ def _import_batch(study, batch, report):
 
 
 def _not_yet_there(study, batch, report):
-    """The rows whose battle id is new; a known one with another answer is reported."""
+    """The rows whose battle id is new; a known id with another answer is reported."""
     known = {
         battle_id: (preference, a, b)
         for battle_id, preference, a, b in Battle.objects.filter(
@@ -202,20 +202,20 @@ def _not_yet_there(study, batch, report):
     }
     fresh = []
     for line, row in batch:
-        said = (row.preference, row.system_a, row.system_b)
-        standing = known.setdefault(row.battle_id, said)
-        if standing is said:
+        answer = (row.preference, row.system_a, row.system_b)
+        stored = known.setdefault(row.battle_id, answer)
+        if stored is answer:
             fresh.append((line, row))
-        elif standing == said:
+        elif stored == answer:
             report.already_there += 1
         else:
-            report.bad.append((line, f"battle {row.battle_id} is there already, as {standing}, not {said}"))
+            report.bad.append((line, f"battle {row.battle_id} is stored already, as {stored}, not {answer}"))
     return fresh
 
 
 def _get_or_create(model, field, values):
     model.objects.bulk_create([model(**{field: value}) for value in sorted(values)], ignore_conflicts=True)
-    return {getattr(one, field): one for one in model.objects.filter(**{f"{field}__in": values})}
+    return {getattr(row, field): row for row in model.objects.filter(**{f"{field}__in": values})}
 
 
 def _prompts(texts):
@@ -224,13 +224,13 @@ def _prompts(texts):
 
 
 def _raters(study, labels):
-    """One rater per label and study. The label may be personal: only an HMAC of it is kept."""
+    """One rater per label and study. The label may be personal: only an HMAC of it is stored."""
     keys = {label: _rater_key(study, label) for label in labels}
     Rater.objects.bulk_create(
         [Rater(kind="imported", import_key=key) for key in sorted(keys.values())], ignore_conflicts=True
     )
-    found = {rater.import_key: rater for rater in Rater.objects.filter(import_key__in=keys.values())}
-    return {label: found[key] for label, key in keys.items()}
+    rater_of = {rater.import_key: rater for rater in Rater.objects.filter(import_key__in=keys.values())}
+    return {label: rater_of[key] for label, key in keys.items()}
 
 
 def _rater_key(study, label):

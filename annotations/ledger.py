@@ -1,4 +1,4 @@
-"""Give every committed vote and flag the next `seq` and its link in a chain of hashes."""
+"""The ledger: gives every committed vote and flag the next `seq` and its link in a chain of hashes."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ GENESIS = "0" * 64
 
 
 def catch_up():
-    """Number everything committed so far, waiting for a sweep that is at it."""
+    """Number everything committed so far; waits for a sweep that is running."""
     while extend(wait=True):
         pass
 
 
 @transaction.atomic
 def extend(limit=5000, wait=False):
-    """Number up to `limit` waiting entries. Returns how many; without `wait`, 0 when another sweep is at it."""
+    """Number up to `limit` waiting entries. Returns how many; without `wait`, 0 while another sweep is running."""
     if not hold(Lock.LEDGER, wait=wait):
         return 0
     last = Ledger.objects.filter(seq__isnull=False).order_by("-seq").first()
@@ -61,7 +61,7 @@ def verify():
 
 
 def link(previous, seq, entry):
-    """sha256 over the previous digest and what can never change of this entry."""
+    """SHA-256, in hex, over the previous digest and the unchangeable content of this entry."""
     content = json.dumps([seq, *_content(entry)], separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(f"{previous}{content}".encode()).hexdigest()
 
@@ -79,5 +79,5 @@ def _with_content(entries):
 
 
 def head():
-    """The last seq given, 0 before the first."""
+    """The last `seq` in the ledger, 0 before the first."""
     return Ledger.objects.filter(seq__isnull=False).order_by("-seq").values_list("seq", flat=True).first() or 0

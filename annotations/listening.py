@@ -1,4 +1,4 @@
-"""What a rater heard of a clip, from the intervals their player reports. Pure."""
+"""What a rater heard of a clip, from the intervals that their player reports. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +12,11 @@ class Listening:
 
     @property
     def total_ms(self) -> int:
-        """Time it took: repeats count, since ears are used again."""
+        """Listening time; repeats count."""
         return sum(end - start for played in self.intervals.values() for start, end in played)
 
     def coverage_ms(self, slot: str) -> int:
-        """Length of the union of the slot's intervals: repeats do not count."""
+        """Length of the union of the slot's intervals; repeats do not count."""
         covered, reached = 0, 0
         for start, end in sorted(self.intervals[slot]):
             covered += max(0, end - max(start, reached))
@@ -27,7 +27,7 @@ class Listening:
 def clip_intervals(heard, length_ms: int) -> Listening:
     """Validate {"A": [[s, e], ...], "B": [...]} and clip it to [0, length_ms].
 
-    Raises ValueError with a sentence that names what is wrong.
+    Raises ValueError with a sentence that says what is wrong.
     """
     if not isinstance(heard, dict) or set(heard) != {"A", "B"}:
         raise ValueError('heard must be an object with the two keys "A" and "B".')
@@ -38,7 +38,7 @@ def _clipped(slot, intervals, length_ms):
     if not isinstance(intervals, list):
         raise ValueError(f"heard.{slot} must be a list of [start, end] pairs in milliseconds.")
     if len(intervals) > 10_000:
-        raise ValueError(f"heard.{slot} has {len(intervals)} intervals; 10,000 are enough for anyone.")
+        raise ValueError(f"heard.{slot} has {len(intervals)} intervals; at most 10,000 are accepted.")
     for interval in intervals:
         numbers = isinstance(interval, list) and len(interval) == 2 and all(
             isinstance(value, int | float) and not isinstance(value, bool) for value in interval
@@ -51,7 +51,7 @@ def _clipped(slot, intervals, length_ms):
 
 
 def listening_ends(listening: Listening, served_at: datetime, ears_free_at: datetime | None) -> datetime:
-    """When this listening was over at the earliest. A rater has one pair of ears: it starts when the battle
-    was served, or when their last listening ended if that is later."""
+    """The earliest time at which this listening can have ended. A rater hears one battle at a time: listening starts
+    when the battle was served, or when the rater's previous listening ended if that is later."""
     starts = max(served_at, ears_free_at) if ears_free_at else served_at
     return starts + timedelta(milliseconds=listening.total_ms)

@@ -1,6 +1,6 @@
-"""The answers: what people said. Append-only; triggers in migration 0002 say so to everyone.
+"""Votes, and what is known about them. Append-only; triggers of migration 0002 enforce it.
 
-`Vote` holds nothing personal and no free text. What does (`VoteDetails`) is erased by a withdrawal.
+`Vote` holds nothing personal and no free text. A withdrawal erases what does (`VoteDetails`).
 """
 
 from django.db import models
@@ -62,12 +62,12 @@ class Vote(models.Model):
 
     @property
     def answer(self):
-        """What makes two votes the same answer."""
+        """Two votes with equal values are the same answer."""
         return (self.preference, self.degree, self.axes, sorted(self.tags))
 
 
 class VoteDetails(models.Model):
-    """What came with a vote and could say who the rater is. Erased by a withdrawal."""
+    """What came with a vote and could identify the rater. Erased by a withdrawal."""
 
     vote = models.OneToOneField(Vote, models.CASCADE, related_name="details")
     comment = models.TextField(blank=True)
@@ -92,13 +92,13 @@ class VoteDetails(models.Model):
 
 
 class Flag(models.Model):
-    """What a rule found out about a vote. The rule `withdrawn` is the rater's own word."""
+    """A rule's finding about a vote. The rule `withdrawn` records the rater's own decision."""
 
     WITHDRAWN = "withdrawn"
     LATE = "late"
-    IMPOSSIBLE = "impossible_times"  # the player's own events contradict what it says was heard
-    NO_HEADPHONES = "no_headphones"  # the study recommends them, and the check found none
-    CLEARED = "cleared"  # a person's word: what the quality rules say of this vote is not to count
+    IMPOSSIBLE = "impossible_times"  # the player's events contradict the listening that it reports
+    NO_HEADPHONES = "no_headphones"  # the study recommends headphones, and the rater failed the check
+    CLEARED = "cleared"  # a person decided that the quality rules do not apply to this vote
 
     vote = models.ForeignKey(Vote, models.PROTECT, related_name="flags")
     rule = models.CharField(max_length=40)
@@ -124,7 +124,7 @@ class Flag(models.Model):
 
 
 class Reliability(models.Model):
-    """A rater's skill in a study as estimated at one place of the ledger. Append-only: weights can be rebuilt."""
+    """A rater's skill in a study, as estimated at one ledger `seq`. Append-only, so that weights can be rebuilt."""
 
     rater = models.ForeignKey(Rater, models.PROTECT, related_name="reliabilities")
     study = models.ForeignKey(Study, models.PROTECT, related_name="reliabilities")
@@ -154,8 +154,8 @@ class Reliability(models.Model):
 
 
 class Screening(models.Model):
-    """What a screen found out about a rater in a study, the last time it looked. A screen that fails to run finds
-    `unknown`, which excludes nobody. Erased by a withdrawal."""
+    """The last result of a screen for a rater in a study. It is `unknown` where the screen failed to run, which
+    excludes nobody. Erased by a withdrawal."""
 
     class Result(models.TextChoices):
         PASS = "pass"
@@ -190,7 +190,7 @@ class Screening(models.Model):
 
 
 class Alarm(models.Model):
-    """Something an admin must see: the pass rate of a screen moved, or a screen does not run."""
+    """Something an admin must see: the pass rate of a screen changed, or a screen does not run."""
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="alarms")
     screen = models.CharField(max_length=40)
@@ -212,11 +212,11 @@ class Alarm(models.Model):
 
 
 class Ledger(models.Model):
-    """Every vote and every flag, in the one order that editions and releases refer to.
+    """Every vote and every flag, in the order that editions and releases refer to.
 
     A trigger writes the row in the transaction of the vote or flag; the sweep gives it its `seq` and its
-    place in the chain of hashes. Commits arrive out of order: `seq <= n` is a set that never changes, a
-    time or an id is not.
+    place in the chain of hashes. Because commits arrive out of order, only `seq <= n` is a set that never
+    changes; a limit on times or ids is not.
     """
 
     study = models.ForeignKey(Study, models.PROTECT)
@@ -252,8 +252,8 @@ class Ledger(models.Model):
 
 
 class VoteBlock(models.Model):
-    """Some of a study's votes in ledger order, as they are read: see `vote_blocks`. A study's blocks follow one another
-    without a gap and repeat what never changes; they may be deleted, all together, to be made again."""
+    """Some of a study's votes in ledger order, as a cache for reading: see `vote_blocks`. A study's blocks are
+    contiguous and repeat what never changes; all of them together may be deleted, and are then rebuilt."""
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="vote_blocks")
     first_seq = models.BigIntegerField()

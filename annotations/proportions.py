@@ -5,8 +5,8 @@ from scipy.special import ndtri
 
 
 def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of a proportion, inside [0, 1] (Wilson 1927, JASA 22); None where nothing was counted. Half successes
-    are fine, and so is an n that is an effective one.
+    """Interval of a proportion, inside [0, 1] (Wilson 1927, JASA 22); None where n is 0. Successes may be half ones,
+    and n an effective number.
     """
     if n == 0:
         return None

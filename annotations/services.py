@@ -1,4 +1,4 @@
-"""Where several models change together: casting a vote, flagging one, a rater's withdrawal."""
+"""Changes to several models at once: casting a vote, flagging one, a rater's withdrawal."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field
@@ -23,7 +23,7 @@ LATE_VERSION = WITHDRAWN_VERSION = IMPOSSIBLE_VERSION = CLEARED_VERSION = NO_HEA
 
 @dataclass(frozen=True)
 class Answer:
-    """What the rater said, and how they came to it; shapes are checked by the API, sense by `cast_vote`."""
+    """A rater's answer and how it came about. The API checks shapes; `cast_vote` checks that it fits the study."""
 
     preference: str
     heard: dict
@@ -47,16 +47,16 @@ class Answer:
 def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
     """Store a rater's answer to a battle, once. Returns (vote, created).
 
-    The same answer again, under whatever key, is the vote that stands. Raises NotFound, Conflict (another
+    The same answer again, under any key, returns the stored vote. Raises NotFound, Conflict (another
     answer, a skipped battle, or a key used for another battle), Gone (expired), NotHeard, Refusal (the
     answer does not fit the study).
     """
     now = now or timezone.now()
-    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)  # one vote of a rater at a time
+    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)  # votes of a rater one at a time
     battle = Battle.objects.select_related("study").filter(pk=battle_id, rater=rater).first()
     if not battle:
         raise NotFound("You have no such battle.")
-    idempotency_key = hashlib.sha256(idempotency_key.encode()).hexdigest()  # a vote keeps no text of the client's own
+    idempotency_key = hashlib.sha256(idempotency_key.encode()).hexdigest()  # a vote stores no text from the client
     standing = _standing_vote(rater, battle, answer, idempotency_key)
     if standing:
         return standing, False
@@ -121,7 +121,7 @@ def _standing_vote(rater, battle, answer, idempotency_key):
 
 
 def _check_fits(answer, study):
-    """The answer uses only what the study asks."""
+    """Refuse an answer that uses what the study does not ask for."""
     asked = {**default_questions(), **study.questions}
     if answer.preference not in study.answers:
         raise Refusal(f"preference is {answer.preference!r}; it is one of {', '.join(study.answers)}.")
@@ -138,7 +138,8 @@ def _check_fits(answer, study):
 
 
 def _check_heard(answer, battle, rater, now):
-    """The listening, once it covers the gate of both clips and fits into the time there was."""
+    """The Listening; NotHeard where it misses the gate of a clip or takes longer than the time since the battle was
+    served."""
     try:
         listening = clip_intervals(answer.heard, battle.length_ms)
     except ValueError as error:
@@ -154,7 +155,7 @@ def _check_heard(answer, battle, rater, now):
 
 
 def flag(vote, rule, version, detail=None, now=None):
-    """Flag a vote; the same rule and version twice is one flag. Nothing is deleted."""
+    """Flag a vote; the same rule and version again gives the same flag. Nothing is deleted."""
     return Flag.objects.get_or_create(
         vote=vote,
         rule=rule,
@@ -164,7 +165,7 @@ def flag(vote, rule, version, detail=None, now=None):
 
 
 def flag_votes(vote_ids, rule, version, detail, now=None):
-    """Flag many votes under one rule; those flagged under this version of it stay as they are. Returns how many."""
+    """Flag many votes under one rule, except those it has flagged in this version. Returns the number of new flags."""
     flagged = Flag.objects.filter(vote__in=vote_ids, rule=rule, rule_version=version).values_list("vote_id", flat=True)
     new = [
         Flag(vote_id=vote, rule=rule, rule_version=version, detail=detail, created_at=now or timezone.now())
@@ -176,13 +177,13 @@ def flag_votes(vote_ids, rule, version, detail, now=None):
 
 @transaction.atomic
 def clear(votes, by, now=None):
-    """A person's word that what the quality rules say of the raters of these votes is not to count, in this study and
-    from now on: it clears all of a rater's votes, or some would stay out. A vote that no quality rule has flagged
-    clears nothing. Returns how many votes are new."""
+    """Record a person's decision that, in this study and from now on, the quality rules do not apply to the raters of
+    these votes. It clears all votes of a rater, because otherwise some would stay excluded. Votes that no quality rule
+    has flagged have no effect. Returns the number of votes newly cleared."""
     flagged = Flag.objects.filter(vote__in=votes, rule__in=QUALITY_RULES, vote__rater__isnull=False)
     cleared = 0
     for rater, study in sorted(set(flagged.values_list("vote__rater", "vote__battle__study"))):
-        Rater.objects.select_for_update(no_key=True).get(pk=rater)  # the screens see this word, or come after it
+        Rater.objects.select_for_update(no_key=True).get(pk=rater)  # a screen sees this decision, or runs after it
         theirs = Vote.objects.filter(rater=rater, battle__study=study).values_list("pk", flat=True)
         cleared += flag_votes(theirs, Flag.CLEARED, CLEARED_VERSION, {"by": by}, now)
     return cleared
@@ -190,7 +191,7 @@ def clear(votes, by, now=None):
 
 @transaction.atomic
 def withdraw_vote(rater, battle_id, now=None):
-    """The rater's undo, within 10 s of the vote: a flag, not a deletion; the battle stays closed."""
+    """The rater's undo, within UNDO of the vote: a flag, not a deletion; the battle stays closed."""
     now = now or timezone.now()
     vote = Vote.objects.filter(battle_id=battle_id, rater=rater).first()
     if not vote:
@@ -206,7 +207,7 @@ def withdraw_vote(rater, battle_id, now=None):
 
 @transaction.atomic
 def withdraw_votes(rater, now=None):
-    """Withdraw every vote of the rater, who stays. Returns how many were withdrawn now."""
+    """Withdraw every vote of the rater, who may go on voting. Returns how many were withdrawn now."""
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
     n_withdrawn = _flag_as_withdrawn(rater, now or timezone.now())
     erase(rater.votes.all())
@@ -216,8 +217,8 @@ def withdraw_votes(rater, now=None):
 @transaction.atomic
 def withdraw_rater(rater, now=None):
     """Erase what is personal, as every table declares it (see `arena.personal`), and withdraw every vote. The rater's
-    row stays, empty, so that clusters and old editions can be rebuilt; later editions and releases leave the votes out,
-    reason `withdrawn`."""
+    row stays, empty, so that clusters and old editions can be rebuilt; later editions and releases exclude the votes as
+    `withdrawn`."""
     now = now or timezone.now()
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
     _flag_as_withdrawn(rater, now)
@@ -228,6 +229,6 @@ def withdraw_rater(rater, now=None):
 
 
 def _flag_as_withdrawn(rater, now):
-    """Flag those of the rater's votes that stand. Returns how many."""
+    """Flag the rater's votes that are not withdrawn yet. Returns how many."""
     standing = rater.votes.exclude(flags__rule=Flag.WITHDRAWN).values_list("pk", flat=True)
     return flag_votes(list(standing), Flag.WITHDRAWN, WITHDRAWN_VERSION, {"by": "rater"}, now)

@@ -7,13 +7,13 @@ from . import ledger
 
 @shared_task(time_limit=60)
 def extend_ledger():
-    """Number the votes and flags that have no place in the ledger yet."""
+    """Number the votes and flags that have no `seq` in the ledger yet."""
     ledger.extend()
 
 
 @shared_task(time_limit=120)
 def screen_identities():
-    """Look for programs and for people who vote as several, among those who voted lately."""
+    """Look for scripts and for people with several identities among the raters who voted in the last hour."""
     from . import identity
 
     for study in Study.objects.filter(is_open=True, is_simulated=False):
@@ -22,7 +22,7 @@ def screen_identities():
 
 @shared_task(time_limit=120)
 def watch_pass_rates():
-    """Ring where a screen passes many more or many fewer than before."""
+    """Raise an alarm where a screen passes many more or many fewer raters than before."""
     from . import alarms
 
     for study in Study.objects.filter(is_open=True):

@@ -1,7 +1,7 @@
-"""A study's votes in ledger order as NumPy records, however many they are.
+"""A study's votes in ledger order as NumPy records, fast for any number of votes.
 
-Reading a million votes means joining the ledger, the votes and the battles: seconds. What is read of them never
-changes, so whole blocks of them are kept as they were read. The rest, less than a block, is joined.
+Reading a million votes by a join of the ledger, the votes and the battles takes seconds. What is read never changes, so
+full blocks are stored as they were read. Only the rest, less than a block, is joined.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ from arena.models import ANSWERS, Battle
 from .models import Ledger, VoteBlock
 
 SIZE = 4096  # votes in a block
-AT_ONCE = 50  # blocks; more than fill between two sweeps, and few enough not to hold the ledger up
-KINDS = ("ranked", "imported", "gold", "trap", "repeat", "practice")  # a record holds a place in it: only ever append
+AT_ONCE = 50  # blocks per call; more than fill up between two sweeps, few enough not to delay the ledger
+KINDS = ("ranked", "imported", "gold", "trap", "repeat", "practice")  # records store indices into it: only ever append
 ANYBODY = bytes(16)  # the rater of a vote without one
 
-# (field, its type in network order, what PostgreSQL makes these bytes of). 0 stands for no clip, no prompt and unknown
-# eligible pairs, NaN for an unknown probability.
+# (field, its type in network order, the SQL that gives these bytes). 0 stands for no clip, no prompt and an unknown
+# number of eligible pairs, NaN for an unknown probability.
 FIELDS = (
     ("seq", ">i8", "int8send(ledger.seq)"),
     ("vote", ">i8", "int8send(vote.id)"),
@@ -46,19 +46,19 @@ _NAMES = {"answers": list(ANSWERS), "kinds": list(KINDS), "again": Battle.AGAIN}
 def read(study, up_to, after=0):
     """The study's votes with `after < seq <= up_to`, ascending: RECORD [V]."""
     blocks = VoteBlock.objects.filter(study=study, first_seq__lte=up_to, last_seq__gt=after).order_by("first_seq")
-    found = list(blocks.values_list("last_seq", "records"))
-    kept_to = found[-1][0] if found else after  # not what is kept by now: a block may have been added since
-    rest = _joined("ledger.seq > %(kept_to)s AND ledger.seq <= %(up_to)s", study, kept_to=kept_to, up_to=up_to)
-    parts = [*(block for _, block in found), rest]
+    stored = list(blocks.values_list("last_seq", "records"))
+    stored_to = stored[-1][0] if stored else after  # of the blocks just read: another may have been added since
+    rest = _joined("ledger.seq > %(stored_to)s AND ledger.seq <= %(up_to)s", study, stored_to=stored_to, up_to=up_to)
+    parts = [*(block for _, block in stored), rest]
     records = np.frombuffer(b"".join(parts), RECORD)
     first, last = np.searchsorted(records["seq"], (after, up_to), side="right")
     return records[first:last]
 
 
 def read_votes(study, vote_ids):
-    """The study's votes of these ids that have a place in the ledger, ascending by seq: as `read`."""
-    found = _joined("ledger.seq IS NOT NULL AND vote.id = ANY(%(votes)s)", study, votes=[int(pk) for pk in vote_ids])
-    return np.frombuffer(found, RECORD)
+    """The study's votes with these ids that have a `seq` in the ledger, ascending by it: RECORD [V]."""
+    records = _joined("ledger.seq IS NOT NULL AND vote.id = ANY(%(votes)s)", study, votes=[int(pk) for pk in vote_ids])
+    return np.frombuffer(records, RECORD)
 
 
 def _joined(which, study, **parameters):
@@ -71,8 +71,8 @@ def _joined(which, study, **parameters):
 
 
 def keep(study):
-    """Keep the next votes of the study that have a place in the ledger and fill whole blocks, AT_ONCE blocks at most.
-    For who holds the ledger's lock."""
+    """Store the study's next numbered votes that fill whole blocks, at most AT_ONCE blocks. The caller holds the
+    ledger's lock."""
     last = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
     if Ledger.objects.filter(study=study, seq__gt=last, vote__isnull=False)[:SIZE].count() < SIZE:
         return
@@ -89,8 +89,8 @@ def keep(study):
 
 
 def damaged(study):
-    """The first seq of the first block that does not hold all that the ledger, the votes and the battles say from the
-    end of the block before it to its own; None where there is none."""
+    """The first `seq` of the first block that differs from a join of the ledger, the votes and the battles, from the
+    end of the block before it to its own end; None where all blocks match."""
     end = 0
     for block in study.vote_blocks.order_by("first_seq").iterator(chunk_size=50):
         now = _joined("ledger.seq > %(end)s AND ledger.seq <= %(last)s", study, end=end, last=block.last_seq)

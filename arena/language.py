@@ -1,6 +1,6 @@
-"""The language of the pages: who gets which, and the words their scripts say.
+"""The language of the pages, and the translations for their scripts.
 
-Pages are for listeners and speak theirs. The API, the admin and the files speak English, whoever asks.
+Pages are in the listener's language. The API, the admin and files are always in English.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class PageLanguage(LocaleMiddleware):
 
     def process_request(self, request):
         if request.path_info.startswith(NOT_PAGES):
-            translation.activate(settings.LANGUAGE_CODE)  # the thread may still speak its last page's language
+            translation.activate(settings.LANGUAGE_CODE)  # the thread may still have its last page's language
         else:
             super().process_request(request)
 
@@ -37,7 +37,7 @@ class PageLanguage(LocaleMiddleware):
 
 @dataclass(frozen=True)
 class Words:
-    """The catalogue of one language as a classic script that defines `django.gettext` and `django.ngettext`."""
+    """The translations of one language as a classic script that defines `django.gettext` and `django.ngettext`."""
 
     script: bytes
     version: str
@@ -46,7 +46,7 @@ class Words:
 @cache
 def words_in(language):
     with translation.override(language):
-        # Without `packages` it would hold all words of the admin's scripts too.
+        # Without `packages` it would include the translations of the admin's scripts too.
         script = JavaScriptCatalog(packages=["arena"]).get(None).content
     return Words(script, hashlib.sha256(script).hexdigest()[:12])
 
@@ -54,15 +54,16 @@ def words_in(language):
 @require_safe
 def words(request, language, version):
     if language not in dict(settings.LANGUAGES):
-        raise Http404(f"There are no words in {language!r}.")
-    found = words_in(language)
-    keep = "public, max-age=31536000, immutable" if version == found.version else "no-store"
+        raise Http404(f"There are no translations for {language!r}.")
+    catalogue = words_in(language)
+    keep = "public, max-age=31536000, immutable" if version == catalogue.version else "no-store"
     headers = {"Cache-Control": keep, "Content-Language": language}
-    return HttpResponse(found.script, content_type="text/javascript; charset=utf-8", headers=headers)
+    return HttpResponse(catalogue.script, content_type="text/javascript; charset=utf-8", headers=headers)
 
 
 def words_url(request):
-    """Context processor: where the page's scripts find their words; in English they have them already."""
+    """Context processor: the URL of the translations for the page's scripts; nothing for English, which they
+    contain."""
     language = translation.get_language()
     if language == settings.LANGUAGE_CODE:
         return {}

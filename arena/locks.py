@@ -1,4 +1,4 @@
-"""What two workers must not do at the same time: every advisory lock of the project."""
+"""Advisory locks for what two workers must not do at the same time. All locks of the project are here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from django.db import connection
 
 @unique
 class Lock(IntEnum):
-    """Advisory locks of PostgreSQL, of all the apps: arbitrary numbers, all different."""
+    """PostgreSQL advisory locks of all apps: arbitrary constants, all different."""
 
     LEDGER = 0x1ED6E2
     BOARD = 0xB0A2D
@@ -26,8 +26,8 @@ class Lock(IntEnum):
 
 
 def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
-    """Hold the lock until the transaction ends; with a study, that study's own lock. Waits for it, or, without `wait`,
-    returns False at once where another worker holds it."""
+    """Hold the lock, per study if one is given, until the transaction ends. Waits for it; with wait=False, returns
+    False at once where another holds it."""
     function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {function}(%s, %s)", [int(lock), study.pk if study else 0])
@@ -37,8 +37,8 @@ def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
 
 @contextmanager
 def held_over_transactions(lock: Lock, study) -> Iterator[bool]:
-    """Hold the study's lock until the block is left, over any number of transactions. Never waits: gives False where
-    another worker holds it."""
+    """Hold the study's lock until the block ends, across its transactions. Never waits: yields False where another
+    holds it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [int(lock), study.pk])
         (is_ours,) = cursor.fetchone()

@@ -1,7 +1,8 @@
-"""How a rater is known to where they came from, without our knowing who they are: HMACs, invitations, return URLs.
+"""Recognising a participant of a platform or an invitation without knowing who they are: HMACs, invitations, return
+URLs.
 
-Every key is derived from SECRET_KEY, for one purpose and one study: nobody can tell from what is stored who
-somebody is; and as each has a rater of its own in each study, nor that two studies had the same person.
+Every key is derived from SECRET_KEY, for one purpose and one study. What is stored reveals neither who somebody is
+nor, since a person has a rater of their own in each study, that two studies had the same person.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ def _hmac(purpose: str, value: str) -> str:
 
 
 def participant_of(study, platform, invitation):
-    """The HMAC by which this study knows the person of these URL parameters; None where it asks for none.
+    """The HMAC by which this study recognises the person with these URL parameters; None where it needs none.
 
     platform: {parameter name: value}; invitation: a token of `new_invitation`. Raises Forbidden.
     """
@@ -46,7 +47,7 @@ def participant_of(study, platform, invitation):
 
 
 def new_invitation(study) -> str:
-    """A token for one person; whoever enters with it again is the same rater."""
+    """A token for one person; entering with it again gives the same rater."""
     nonce = secrets.token_urlsafe(9)
     return f"{nonce}.{_hmac(f'invitation:{study.slug}', nonce)[:20]}"
 
@@ -58,13 +59,13 @@ def _nonce_of(study, token):
 
 
 def return_key(study) -> str:
-    """The secret, in hex, that the platform checks the signatures of return URLs with."""
+    """The secret, in hex, with which the platform checks the signatures of return URLs."""
     return _hmac("return", study.slug)
 
 
 def return_url(study, *, outcome, code, platform):
-    """Where a rater goes at the end: the study's return URL with its blanks filled in and a signature appended, the
-    HMAC-SHA256 under `return_key` of all up to and with `signature=`; None where the study has none.
+    """The study's return URL with its blanks filled in and a signature appended, the HMAC-SHA256 under `return_key` of
+    everything up to and including `signature=`; None where the study has no return URL.
 
     platform: the parameters the rater came with; only those the study names are used.
     """
@@ -79,13 +80,13 @@ def return_url(study, *, outcome, code, platform):
 
 
 def schedule_seed(rater, study) -> str:
-    """Secret, and the rater's own in this study: what their checks and headphone trials are drawn with."""
+    """The secret seed with which this rater's checks and headphone trials in this study are drawn."""
     return _hmac(f"schedule:{study.slug}", str(rater.pk))
 
 
 def connection_of(address: str, user_agent: str, now: datetime) -> str | None:
-    """A mark that two visits from one connection and browser share on one day (UTC), and that cannot be turned back
-    into either. None where the address is not a public one: behind a proxy or in a lab everybody would look alike."""
+    """A hash that two visits from one connection and browser share on one day (UTC) and that cannot be reversed. None
+    where the address is not public: behind a proxy or in a lab everybody would look alike."""
     try:
         if not ip_address(address).is_global:
             return None
@@ -95,7 +96,7 @@ def connection_of(address: str, user_agent: str, now: datetime) -> str | None:
 
 
 def client_address(request) -> str:
-    """The address that the outermost trusted proxy saw (settings.TRUSTED_PROXIES of them), else the peer's."""
+    """The address seen by the outermost of settings.TRUSTED_PROXIES trusted proxies, else the peer's."""
     forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
     if settings.TRUSTED_PROXIES and len(forwarded) >= settings.TRUSTED_PROXIES:
         return forwarded[-settings.TRUSTED_PROXIES]

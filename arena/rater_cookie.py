@@ -1,4 +1,4 @@
-"""Who is listening: a pseudonym in a signed cookie, checked against cross-site requests."""
+"""The rater of a request: a pseudonym in a signed cookie, with protection against cross-site requests."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""How a service says no: one exception per HTTP status, with a code for programs and a sentence for people."""
+"""How services refuse: one exception per HTTP status, with a code for programs and a sentence for people."""
 
 
 class Refusal(Exception):
@@ -61,6 +61,6 @@ def exception_handler(exc, context):
         headers = {} if wait is None else {"Retry-After": str(wait)}
         return Response({"code": exc.code, "detail": exc.message, **exc.facts}, status=exc.status, headers=headers)
     response = rest_handler(exc, context)
-    if response is not None and "detail" in response.data:  # else it names the fields that do not fit
+    if response is not None and "detail" in response.data:  # otherwise it names the invalid fields
         response.data["code"] = response.data["detail"].code
     return response

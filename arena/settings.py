@@ -1,4 +1,4 @@
-"""One settings file, driven by the environment; a bad value stops the start and says which one it is."""
+"""The settings, from the environment; a bad value stops the start with an error that names it."""
 
 import os
 from pathlib import Path
@@ -10,12 +10,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def env(name, default=None):
-    """The variable's value; without a default a missing one is an error."""
+    """The variable's value; ImproperlyConfigured where it is missing and has no default."""
     value = os.environ.get(name, "").strip() or default
     if value is None:
         raise ImproperlyConfigured(
             f"{name} is not set. `make run` sets it; beside a running `make run`, manage.py finds it. "
-            f"For your own services see README.md."
+            f"To use your own services, see README.md."
         )
     return value
 
@@ -98,7 +98,7 @@ DATABASES = {
     "default": dj_database_url.parse(env("DATABASE_URL"), conn_max_age=60, conn_health_checks=True),
 }
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured("DATABASE_URL: the arena runs on PostgreSQL and nothing else.")
+    raise ImproperlyConfigured("DATABASE_URL: the arena runs only on PostgreSQL.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Clips are private: nothing below MEDIA_ROOT has a URL of its own.
@@ -110,7 +110,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-# The weights of the encoders, fetched only by `manage.py fetch_weights`. scoring.reward knows no settings.
+# The weights of the encoders, fetched only by `manage.py fetch_weights`. scoring.reward cannot read settings.
 WEIGHTS_DIR = Path(env("WEIGHTS_DIR", str(ARENA_HOME / "weights"))).resolve()
 os.environ["WEIGHTS_DIR"] = str(WEIGHTS_DIR)
 
@@ -135,7 +135,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 LOGIN_URL = "admin:login"
 
-# Proxies in front of the web process that append to X-Forwarded-For; 0: none, the header is not believed.
+# Proxies in front of the web process that append to X-Forwarded-For; 0: none, the header is ignored.
 TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)
 
 RATER_COOKIE = "rater"
@@ -196,7 +196,7 @@ CELERY_BEAT_SCHEDULE = {
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
     "prediction-powered": sweep("scoring.tasks.power_boards", 5),
     "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
-    # Somebody waits for these: after a long batch of clips the oldest message is still good, and so the next in line.
+    # Researchers wait for these: a message survives a long batch of clips, and is then the next in the queue.
     "score jobs": sweep("scoring.tasks.work_off_score_jobs", 1, queue="gpu", expires=60),
     "erasures": sweep("scoring.tasks.erase_scored_files", 600),
     "releases": sweep("scoring.tasks.release_pairs", 3600),
@@ -209,5 +209,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", "INFO")},
-    "loggers": {"httpx2": {"level": "WARNING"}},  # the hub's client; it would tell of every request
+    "loggers": {"httpx2": {"level": "WARNING"}},  # the hub's client would log every request
 }

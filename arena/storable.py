@@ -1,4 +1,4 @@
-"""What PostgreSQL can store of what JSON can say: no NUL, no lone surrogate, and not nested without end."""
+"""JSON that PostgreSQL can store: no NUL, no lone surrogate, not nested too deeply."""
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
@@ -14,7 +14,7 @@ def storable(value):
 
 
 class StorableJSONParser(JSONParser):
-    """Refuses at the door what would fail at the database."""
+    """Refuses JSON that the database could not store."""
 
     def parse(self, stream, media_type=None, parser_context=None):
         try:
@@ -23,5 +23,5 @@ class StorableJSONParser(JSONParser):
         except RecursionError:
             fits = False
         if not fits:
-            raise ParseError("The JSON holds a NUL or a lone surrogate, or is nested too deeply.")
+            raise ParseError("The JSON contains a NUL or a lone surrogate, or is nested too deeply.")
         return data

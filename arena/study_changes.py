@@ -1,6 +1,6 @@
-"""What may not change of a study that people have taken part in, and what becomes mixed when it does.
+"""What may not change in a study that people have taken part in, and which changes mix votes.
 
-The admin and the study file both ask here.
+Used by the admin and the study file.
 """
 
 import json
@@ -14,10 +14,10 @@ MIXES = (
 
 
 def refused(before, after):
-    """(path, sentence) for every change that cannot be; `before` as the database has it, `after` not yet saved."""
+    """(path, sentence) for every change that is not allowed. before: as in the database; after: not yet saved."""
     if after.is_simulated != before.is_simulated:
         stands = json.dumps(before.is_simulated)
-        yield ("is_simulated",), f"It is {stands} and stays so: editions and releases of its votes say so too."
+        yield ("is_simulated",), f"It is {stands} and cannot change: editions and releases of its votes repeat it."
     if after.consent_version < before.consent_version:
         yield ("consent_version",), f"It is {before.consent_version} already, and only goes up."
     elif after.consent_version == before.consent_version and _words(after) != _words(before):
@@ -26,14 +26,14 @@ def refused(before, after):
             yield (
                 ("consent_text",),
                 (
-                    f"{_people(agreed)} agreed to version {before.consent_version}, which had another text: raise "
+                    f"{_people(agreed)} agreed to version {before.consent_version}, which had a different text: raise "
                     f"consent_version to {before.consent_version + 1}."
                 ),
             )
 
 
 def mixed(before, after):
-    """{setting: sentence} for what makes later votes differ from those there are."""
+    """{setting: sentence} for changes that make later votes differ from the existing ones."""
     changed = [name for name in MIXES if getattr(after, name) != getattr(before, name)]
     votes = before.battles.filter(close_reason="voted").count() if changed else 0
     return {
@@ -45,8 +45,7 @@ def mixed(before, after):
 
 
 def move_default(study):
-    """Take the default's mark from whichever other study has it, before `study` is saved with it. Returns that
-    study, or None."""
+    """Unmark the other study that is the default, before `study` is saved as the default. Returns it, or None."""
     other = Study.objects.filter(is_default=True).exclude(pk=study.pk).first() if study.is_default else None
     if other:
         Study.objects.filter(pk=other.pk).update(is_default=False)

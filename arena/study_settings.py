@@ -1,6 +1,6 @@
-"""What the settings of a study may be, and what each that may not be is told. Pure.
+"""The rules for the settings of a study, and a sentence for each that is broken. Pure.
 
-The admin and the study file both ask here, so that one rule has one sentence.
+Used by the admin and the study file, so that each rule has one sentence.
 """
 
 import re
@@ -14,7 +14,7 @@ QUESTIONS = ("degree", "axes", "tags", "comment")
 PLATFORM_PARAMETERS = ("participant", "study", "session")
 COMPLETION = ("message", "codes", "return_url")
 OUTCOMES = ("completed", "no_consent", "failed_checks", "incompatible_device", "screened_out")
-REPEAT_DISTANCE = 5  # a repeat comes at least so many battles after what it repeats
+REPEAT_DISTANCE = 5  # a repeat comes at least this many battles after the original
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 TAG = re.compile(r"\S.{0,59}")
@@ -23,7 +23,7 @@ PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 @dataclass(frozen=True)
 class Group:
-    """Settings that belong together, in the order of the life of a listening test."""
+    """Settings that belong together; groups are in the order in which they matter in a listening test."""
 
     title: str
     says: str
@@ -39,39 +39,39 @@ GROUPS = (
     ),
     Group(
         "Who may listen",
-        "One study is the default: where people go who come without a link. access: open, or invited, by links from "
+        "One study is the default: people without a link go there. access: open, or invited, by links from "
         "`manage.py study invite`. Raters from a crowd platform come with URL parameters, which platform names: "
-        "participant (who it is; only a scrambled form is kept), and study and session if the return URL needs them.",
+        "participant (the person; only a hash of it is stored), and study and session if the return URL needs them.",
         ("is_open", "is_default", "access", "ends_at", "platform"),
     ),
     Group(
         "Before",
         "Another consent text needs a higher consent_version; raters are then asked again. headphones: off, "
-        "recommended (who fails may go on, and is flagged) or required. practice: battles that count for nothing. "
+        "recommended (raters who fail may continue, and are flagged) or required. practice: battles that do not count. "
         "groups: what listeners may say they are when they agree, such as [musician, listener].",
         ("consent_version", "consent_text", "groups", "volume_check", "headphones", "practice"),
     ),
     Group(
         "Each battle",
         "answers: A, B, and any of TIE, BOTH_BAD. questions: degree (much or slightly better), axes (asked after the "
-        "overall answer, such as musicality), tags (reasons to pick from), comment. min_listen_ms is to be heard of "
-        "each clip. switching: sync, restart or resume. codec: mp3 or wav. reveal: tell who was who after each vote.",
+        "overall answer, such as musicality), tags (reasons to pick from), comment. min_listen_ms must be heard of "
+        "each clip. switching: sync, restart or resume. codec: mp3 or wav. reveal: name the systems after each vote.",
         ("answers", "questions", "min_listen_ms", "switching", "excerpt_s", "codec", "reveal"),
     ),
     Group(
         "Pairs, blocks and checks",
-        "pairing: least-voted, uniform, or informative (where a vote tells the board most; least-voted before the "
-        "first edition); epsilon is the share of pairs drawn uniformly all the same. "
+        "pairing: least-voted, uniform, or informative (where a vote helps the board most; least-voted before the "
+        "first edition); epsilon is the share of pairs that are drawn uniformly anyway. "
         "Per block: block_length ordinary battles and, at random places, golds (a clip against its degraded self), "
         "traps (against itself with beeps) and repeats (slots swapped). Without votes_per_pair, battles_per_rater or "
-        "blocks there is no end but that of the clips.",
+        "blocks, a rater can go on until there are no more clip pairs.",
         ("pairing", "epsilon", "votes_per_pair", "battles_per_rater", "block_length", "blocks", "golds", "traps",
          "repeats"),
     ),
     Group(
         "Quality",
         "exclude_flagged: boards leave out the votes of raters whom the quality rules flag. weight_by_reliability: a "
-        "vote counts as much as its rater has earned.",
+        "vote is weighted by the estimated reliability of its rater.",
         ("exclude_flagged", "weight_by_reliability"),
     ),
     Group(
@@ -92,22 +92,22 @@ ORDER = {name: place for place, name in enumerate((*QUESTIONS, *PLATFORM_PARAMET
 
 
 def in_order(value):
-    """A JSON value with its names in the order in which they are documented; PostgreSQL keeps another."""
+    """A JSON value with its names in the documented order, which PostgreSQL does not preserve."""
     if not isinstance(value, dict):
         return value
     return {name: in_order(value[name]) for name in sorted(value, key=lambda name: (ORDER.get(name, len(ORDER)), name))}
 
 
 def problems(study) -> dict[str, list[str]]:
-    """{setting: sentences} for every setting of the study (anything with its attributes) that cannot be."""
-    found = {}
+    """{setting: sentences} for every invalid setting of the study (or any object with its attributes)."""
+    sentences = {}
     for (setting, *inside), sentence in located_problems(study):
-        found.setdefault(setting, []).append(": ".join([*inside, sentence]))
-    return found
+        sentences.setdefault(setting, []).append(": ".join([*inside, sentence]))
+    return sentences
 
 
 def located_problems(study):
-    """The same as (path, sentence), the path being the setting's name and, in an object, the names inside it."""
+    """(path, sentence) for each problem; the path is the setting's name and, in an object, the names inside it."""
     yield from _answers(study.answers)
     yield from _questions(study.questions)
     if not _unique_texts(study.groups, TAG):
@@ -120,12 +120,12 @@ def located_problems(study):
 
 
 def out_of_range(value, low, high) -> str | None:
-    """A sentence for a number that is not in [low, high]."""
+    """A sentence for a number that is not in [low, high]; else None."""
     return None if low <= value <= high else f"{value} is not between {low} and {high}."
 
 
 def unknown(name, known) -> str:
-    """A sentence for a name that is not among those there are, with the one that was probably meant."""
+    """A sentence for an unknown name, with the known one that was probably meant."""
     near = get_close_matches(str(name), known, n=1)
     return (
         f"There is no such name; did you mean {near[0]}?"
@@ -186,9 +186,9 @@ def _platform(platform, access):
         return
     yield from _unknown_keys(("platform",), platform, PLATFORM_PARAMETERS)
     if platform and "participant" not in platform:
-        yield ("platform",), "Name the parameter that tells raters apart: participant."
+        yield ("platform",), "Name the parameter that identifies raters: participant."
     if not _unique_texts(list(platform.values()), PARAMETER):
-        yield ("platform",), f"Each must be the name of a URL parameter, each another; not {platform!r}."
+        yield ("platform",), f"Each must be the name of a different URL parameter; not {platform!r}."
     if platform and access == "invited":
         yield ("platform",), "Raters come from a platform or by invitation, not both: set access to open."
 
@@ -224,12 +224,12 @@ def _return_url(url, platform):
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return "It must begin with https:// or http:// and name a host."
     if parts.fragment:
-        return "Nothing may follow a #: the signature comes at the end."
+        return "It must not have a #: the signature is appended at the end."
     possible = {"code", "outcome", *(platform if isinstance(platform, dict) else ())}
     if any(name not in possible or spec or conversion for _, name, spec, conversion in blanks):
         return f"It can have the blanks {', '.join(f'{{{name}}}' for name in sorted(possible))}; not others."
     if not {"code", "outcome"} & {name for _, name, _, _ in blanks}:
-        return "It must have {code} or {outcome} in it: its signature would say nothing of how it ended."
+        return "It must have {code} or {outcome} in it: otherwise its signature would not cover how the test ended."
     return None
 
 

@@ -1,4 +1,4 @@
-"""Sweeps over the stage: what is pending in the database gets done, a few at a time."""
+"""Sweeps: do the pending work in the database, a few rows at a time."""
 
 from celery import shared_task
 
@@ -15,7 +15,7 @@ def ingest_clips():
 
 @shared_task(time_limit=900)
 def cut_excerpts():
-    """Ask for the excerpts that open studies need, and cut pending ones."""
+    """Request the excerpts that open studies need, and cut pending ones."""
     for study in Study.objects.filter(is_open=True):
         candidates.request_excerpts(study)
     work_off(Excerpt, services.cut_excerpt)
@@ -23,12 +23,12 @@ def cut_excerpts():
 
 @shared_task(time_limit=60)
 def forget_arrivals():
-    """Erase the marks of connections that are past their time."""
+    """Delete old arrivals."""
     services.forget_arrivals()
 
 
 def work_off(model, work, limit=4):
-    """Claim and do one at a time: what fails delays nothing but itself, until its claim has run out."""
+    """Claim and do rows one at a time: a row that fails delays only itself, until its claim expires."""
     for _ in range(limit):
         if (pk := model.objects.claim()) is None:
             return

@@ -1,4 +1,4 @@
-"""Every address. The rooms above are named as strings; a path belongs to the highest room it reads."""
+"""All URLs. Higher apps are named as strings; a path belongs to the highest app whose tables it reads."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path

@@ -1,4 +1,4 @@
-"""The stage's pages and files: the listening page, the excerpts, and the health checks."""
+"""Pages and files of `arena`: the listening page, the excerpts, and the health checks."""
 
 import re
 
@@ -46,8 +46,8 @@ def page_settings(study):
 
 @require_safe
 def excerpt(request, battle_id, slot):
-    """The excerpt of one slot, to the battle's own rater. Nothing in the answer is the file's own: no name,
-    no ETag, no Last-Modified. Ranges are answered because Safari asks for nothing else."""
+    """The excerpt of one slot, for the battle's own rater. Nothing in the response identifies the file: no name, no
+    ETag, no Last-Modified. Range requests are supported because Safari sends nothing else."""
     return _part_of(_battle_of(request, battle_id, slot).excerpt(slot), request)
 
 
@@ -66,7 +66,7 @@ def _part_of(piece, request):
 
 @require_safe
 def clip_audio(request, clip_id):
-    """A clip for staff, at any time: what listeners hear of it, the longest excerpt. To all others there is nothing."""
+    """A clip for staff, at any time, as listeners hear it: the longest excerpt. 404 for everybody else."""
     if not (request.user.is_staff and request.user.has_perm("arena.view_clip")):
         raise Http404("There is no such page.")
     pieces = Excerpt.objects.filter(clip=clip_id, variant=Excerpt.Variant.PLAIN, status=Status.READY)
@@ -104,7 +104,7 @@ def _read(piece, start, end):
         with default_storage.open(piece.file.name) as file:
             file.seek(start)
             return file.read(end - start)
-    except FileNotFoundError as gone:  # for the page: cannot be played, skip it
+    except FileNotFoundError as gone:  # the page then skips the battle as not playable
         raise Http404("This excerpt is no longer there.") from gone
 
 
@@ -122,7 +122,7 @@ def headphone_trial(request, slug, attempt, trial):
     targets = services.headphone_targets(rater, participation.study, attempt)
     if not 1 <= trial <= len(targets):
         raise Http404(f"There are {len(targets)} trials.")
-    from .audio import headphones  # NumPy: not for every start of every process
+    from .audio import headphones  # imports NumPy, which not every process needs
 
     target, seed = targets[trial - 1]
     return _private(headphones.trial_wav(target, seed), "audio/wav")
@@ -130,13 +130,13 @@ def headphone_trial(request, slug, attempt, trial):
 
 @require_safe
 def tones(request):
-    """The signal of the attention traps, alone, so that the instructions can play it."""
+    """The tones of the attention traps without music, for the instructions."""
     return HttpResponse(audio.tones_wav(), content_type="audio/wav", headers={"Cache-Control": "public, max-age=86400"})
 
 
 def _wanted_range(header, size):
-    """[start, end) of a Range header; all of it for none or one we need not understand (RFC 9110, 14.2);
-    (None, None) for one that cannot be satisfied."""
+    """[start, end) of a Range header; the whole file for none or one that may be ignored (RFC 9110, 14.2); (None, None)
+    for one that cannot be satisfied."""
     match = RANGE.match(header)
     if not match or match.groups() == ("", ""):
         return 0, size

@@ -1,4 +1,4 @@
-"""The web process. It never imports torch (tests/house/test_house.py holds it to that)."""
+"""The web process. It never imports torch (tests/house/test_house.py checks that)."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Who may see the boards of a study, and all that is drawn or listed beside them: everybody, or its staff."""
+"""Who may see the boards of a study, and the figures and lists beside them: everybody, or staff only."""
 
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import get_object_or_404
@@ -8,7 +8,7 @@ from arena.models import Study
 from arena.refusals import Forbidden
 from arena.services import find_study
 
-STAFF_SIGN_IN = [SessionAuthentication, TokenAuthentication]  # how the API knows staff
+STAFF_SIGN_IN = [SessionAuthentication, TokenAuthentication]  # how the API recognises staff
 
 
 def may_see(user, study):
@@ -16,7 +16,7 @@ def may_see(user, study):
 
 
 def page_study(request, slug):
-    """The study of a page about its boards; 404 where there is none, 403 for whom it is not."""
+    """The study of a page about its boards; 404 where there is none, 403 for users who may not see it."""
     study = get_object_or_404(Study, slug=slug)
     if not may_see(request.user, study):
         raise PermissionDenied(_why_not(study))
@@ -24,7 +24,7 @@ def page_study(request, slug):
 
 
 def api_study(request, slug):
-    """The same for an endpoint; without a slug the default study."""
+    """The study of an endpoint about its boards, by default the default study; NotFound or Forbidden."""
     study = find_study(slug)
     if not may_see(request.user, study):
         raise Forbidden(_why_not(study))
@@ -32,11 +32,11 @@ def api_study(request, slug):
 
 
 def kept_private(response, study):
-    """The response, which no shared cache may keep where not everybody may see it."""
+    """The response; where not everybody may see the boards, no shared cache may store it."""
     if not study.boards_public:
         response["Cache-Control"] = "private, no-store"
     return response
 
 
 def _why_not(study):
-    return f"The boards of {study.slug} are for its staff."
+    return f"Only staff may see the boards of {study.slug}."

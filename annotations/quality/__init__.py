@@ -1,9 +1,9 @@
-"""Whether to trust a rater, and a study: arrays in, frozen dataclasses out.
+"""Whether a rater, or a study, can be trusted: arrays in, frozen dataclasses out.
 
-Tests of one rater, each an e-value that may be looked at after every vote: `checks`, `habits`, `against_board`, which
-bet (`bets`) against what honest raters do (`honest`). One decision from all of them: `verdict`; over a whole study,
-with a board freed of bad raters: `screening`. A weight per rater: `skills`. Agreement of a study's raters:
-`between`. Several identities, and screens that fail: `arrivals`.
+Tests of one rater, each an e-value that is valid after every vote: `checks`, `habits`, `against_board`, which bet
+(`bets`) against what honest raters do (`honest`). One decision from all of them: `verdict`; for all raters of a study,
+with a board that excludes bad raters: `screening`. A weight per rater: `skills`. Agreement of a study's raters:
+`between`. Several identities of one person, and alarms about screens: `arrivals`.
 """
 
 from .against_board import Agreement, agreement, vote_p_values
@@ -35,7 +35,7 @@ from .verdict import (
     weigh,
 )
 
-# What they say of a rater holds for all the rater's votes, and a person may clear it.
+# They flag all votes of a rater, and a person may clear these flags.
 QUALITY_RULES = ("risk", *RULES)
 
 __all__ = [

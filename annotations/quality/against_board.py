@@ -1,12 +1,11 @@
 """Does a rater vote as honest listeners of this board would?
 
-Two tests, both valid when looked at after every vote. The named one takes the per-vote p-value of Chatbot Arena
-(Chiang et al. 2024, arXiv 2403.04132, section 5.1) with what honest raters would answer in place of the pair's
-history, and multiplies calibrated p-values where the paper combines them by Fisher's method at five checkpoints. The
-stronger one bets on what bad raters do. The null of both is composite: the honest population of `honest.py`, and
-also every sharpness of SHARPNESS exactly. Each test counts against whichever of them it does worst, so that the
-chance of ever being suspected is bounded for each. The rule's evidence is the mean of the two: a mean of e-values is
-an e-value.
+Two tests, both valid after every vote. The first takes the per-vote p-value of Chatbot Arena (Chiang et al. 2024,
+arXiv 2403.04132, section 5.1), but with what honest raters would answer in place of the pair's history, and multiplies
+calibrated p-values where the paper combines them by Fisher's method at five checkpoints. The second, stronger one bets
+on what bad raters do. The null of both is composite: the honest population of `honest.py`, and also each sharpness of
+SHARPNESS exactly. A test's e-value is the smallest over these nulls, so that the chance of ever being suspected is
+bounded for each. The rule's evidence is the mean of the two: a mean of e-values is an e-value.
 """
 
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ CALIBRATORS = (0.2, 0.4, 0.6, 0.8)
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """n: decisive votes. agreed: the share for the board's favourite; expected: what the board itself would have.
+    """n: decisive votes. agreed: the share for the board's favourite; expected: that share by the board itself.
 
-    p_values: [n], each vote's under the honest population, given the earlier votes. log_e_p: [n], the log of the
-    product of calibrated p-values so far, under the honest raters whom it suspects least.
+    p_values: [n], of each vote under the honest population, given the earlier votes. log_e_p: [n], the log of the
+    product of calibrated p-values so far, smallest over the nulls.
     log_e: [n] log e-value so far of "careless or contrary" against "honest". against_board: the mean of both e-values.
-    favours_system: the same for "honest but for one system"; its detail names the likeliest system by index.
+    favours_system: the evidence of "honest except about one system"; its detail has the likeliest system's index.
     """
 
     n: int
@@ -75,10 +74,11 @@ def agreement_of(votes: Heard) -> Agreement:
 
 
 def vote_p_values(chance: ArrayLike) -> Floats:
-    """[D] from the null's probability of each decisive answer: that of an answer no likelier than the one given.
+    """[D] p-values from the null's probability of each decisive answer: the probability of an answer no likelier than
+    it.
 
     Chatbot Arena's equation 10 ranks the answer among the pair's earlier ones; here the model supplies their
-    distribution. Of two answers the unlikelier has its own probability, the other 1, so P(p <= u) <= u.
+    distribution. Of two answers the less likely has its own probability as p-value, the other 1, so P(p <= u) <= u.
     """
     chance = np.asarray(chance, dtype=float)
     return np.where(chance < 0.5, chance, 1.0)
@@ -87,27 +87,28 @@ def vote_p_values(chance: ArrayLike) -> Floats:
 def log_calibrated(chance: ArrayLike) -> Floats:
     """[D] log of the product so far of calibrated p-values, a mean over CALIBRATORS; argument as `vote_p_values`.
 
-    k p^(k - 1) turns a p-value into an e-value (Vovk & Wang 2021, Annals of Statistics 49). A p-value of two
-    answers takes two values, and its calibration a large loss; so it is spread evenly over the probability of its
-    answer, as a smoothed p-value is at random, and the calibrator averaged there. With q the chance of the unlikelier
-    answer that is q^(k - 1) for it and (1 - q^k) / (1 - q) for the other: of expectation exactly 1.
+    k p^(k - 1) turns a p-value into an e-value (Vovk & Wang 2021, Annals of Statistics 49). With only two answers a
+    p-value takes only two values, and calibrating it loses much power. So the calibrator is averaged over a p-value
+    spread evenly over the probability of its answer, as a randomised p-value is. With q the chance of the less likely
+    answer, this gives q^(k - 1) for that answer and (1 - q^k) / (1 - q) for the other, with expectation exactly 1.
     """
     chance = np.asarray(chance, dtype=float)
     q, k = np.minimum(chance, 1 - chance), np.array(CALIBRATORS)[:, None]
     q = np.maximum(q, 1e-300)
     steps = np.where(chance < 0.5, (k - 1) * np.log(q), np.log(-np.expm1(k * np.log(q))) - np.log1p(-q))
-    steps = np.where(chance == 0.5, 0.0, steps)  # neither is the unlikelier
+    steps = np.where(chance == 0.5, 0.0, steps)  # neither is less likely
     return mixture(np.cumsum(steps, axis=1), np.ones(len(CALIBRATORS)))
 
 
 def log_e_p_path(votes: Heard, predicted: Floats) -> Floats:
-    """[D] The least of the products of calibrated p-values: by the population's chances, and by each sharpness's."""
+    """[D] log of the smallest product of calibrated p-values: under the population, and under each sharpness."""
     exact = np.exp(log_expit(SHARPNESS[:, None] * _toward(votes)))
     return np.min([log_calibrated(chance) for chance in (predicted, *exact)], axis=0)
 
 
 def favours_system(votes: Heard) -> Evidence:
-    """Honest but for one system, which is favoured or put down; a mean over all the board's systems."""
+    """Evidence of "honest except about one system", which is favoured or disfavoured; a mean over the board's
+    systems."""
     log_e = bets.favours(votes, votes.chose_b[None])[0]
     system = int(np.argmax(log_e))
     met = (votes.a == system) | (votes.b == system)
@@ -117,7 +118,8 @@ def favours_system(votes: Heard) -> Evidence:
 
 
 def log_e_path(votes: Heard) -> Floats:
-    """[D] Half on somebody who answers B with a fixed chance, half on the board's opinion turned round."""
+    """[D] log e-value: half the bet on a rater who answers B with a fixed chance, half on one who reverses the
+    board."""
     chance_b = np.array(bets.LEANS)[:, None]
     leans = np.cumsum(np.log(np.where(votes.chose_b, chance_b, 1 - chance_b)), axis=1)
     alternatives = np.stack([mixture(leans, bets.LEAN_WEIGHTS), votes.log_path(-votes.logit)])
@@ -126,6 +128,6 @@ def log_e_path(votes: Heard) -> Floats:
 
 
 def _toward(votes: Heard) -> Floats:
-    """[D] how much better, in logits, the board holds what was chosen."""
+    """[D] by how many logits the board rates the chosen system above the other."""
     theta, _ = votes.ratings
     return np.where(votes.chose_b, 1, -1) * (theta[votes.b] - theta[votes.a])

@@ -1,6 +1,6 @@
-"""Signs that a person is several, or a script; and an alarm for the screens that look for such signs.
+"""Signs that a rater is a script or one of several identities of a person; and when a screen's pass rate has changed.
 
-Nothing here excludes by itself what it cannot see: without a known connection the answer is "unknown".
+Missing data never counts against a rater: without a known connection the result is "unknown".
 """
 
 from dataclasses import dataclass
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from scipy.stats import fisher_exact
 
 FAIL_AT = 0.8
-CROWDED = 0.3  # several raters from one connection within the hour: a classroom does that too
+CROWDED = 0.3  # several raters from one connection within the hour, as in a classroom
 TWINS = 0.6  # their answers on shared clip pairs are nearly the same
-HASTE = 0.3  # half of the answers come faster than a person reacts
+HASTE = 0.3  # half of the answers are faster than human reaction
 
 CROWD = 3
-TWIN_SHARE, TWIN_PAIRS = 0.95, 10  # two honest raters agree on 60 to 75 % of pairs; 10 alike have a chance under 6 %
+TWIN_SHARE, TWIN_PAIRS = (
+    0.95,
+    10,
+)  # two honest raters agree on 60 to 75 % of pairs, on 10 of 10 with a chance under 6 %
 REACTION_MS = 200
 
 ALARM_P, ALARM_CHANGE = 0.001, 0.1
@@ -31,7 +34,8 @@ class Risk:
 
 @dataclass(frozen=True)
 class PassRate:
-    """Shares that passed, before and now (None where nobody was screened), Fisher's p, and whether to ring."""
+    """Shares that passed, before and now (None where nobody was screened), Fisher's p, and whether to raise an
+    alarm."""
 
     before: float | None
     now: float | None
@@ -52,9 +56,9 @@ def risk(
     hour; None where the connection is not known. twin_agreement: the largest share of the same answers with one of
     them, over twin_pairs clip pairs that both judged. median_decision_ms: since the gate opened.
 
-    1 - product of (1 - signal). No one signal reaches FAIL_AT: a shared connection needs twins in a hurry beside it,
-    and alike answers count only between raters of one connection. An impossible pace is no signal: the server takes
-    no vote that says more was heard than there was time to hear.
+    1 - product of (1 - signal). No single signal reaches FAIL_AT: it takes a crowded connection, twins and haste
+    together, and equal answers count only between raters of one connection. An impossible pace is not a signal: the
+    server refuses votes that report more listening than there was time for.
     """
     if not twin_pairs >= 0:
         raise ValueError(f"twin_pairs is a number of at least 0, not {twin_pairs}")

@@ -1,7 +1,7 @@
-"""The bets against a rater: how much likelier the answers are from each kind of bad rater than from an honest one.
+"""Bets against a rater: likelihood ratios of each kind of bad rater to an honest one.
 
 Each function takes answers as a matrix [N, D]: one row for the rater, or many for the honest raters simulated in
-the same battles. A log likelihood is then linear in the answers, and all rows cost one matrix product.
+the same battles. A log likelihood is then linear in the answers, and all rows take one matrix product.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from .honest import Heard, log_probability
 LEANS = (0.5, 0.2, 0.8, 0.05, 0.95)  # a careless rater's chance to answer B
 LEAN_WEIGHTS = (0.5, 0.125, 0.125, 0.125, 0.125)
 FAVOURS = (2.0, 5.0, -2.0, -5.0)  # logits for, or against, one system
-FAVOUR_WEIGHTS = (0.2, 0.5, 0.1, 0.2)  # systems are promoted more than they are pulled down
+FAVOUR_WEIGHTS = (0.2, 0.5, 0.1, 0.2)  # promotion is likelier than sabotage
 
 
 def log_honest(votes: Heard, chose_b: np.ndarray) -> Floats:
@@ -27,11 +27,11 @@ def careless(chose_b: np.ndarray) -> Floats:
 
 
 def favours(votes: Heard, chose_b: np.ndarray) -> Floats:
-    """[N, n] log e-value: honest but for one system, which gains one of FAVOURS, against honest."""
+    """[N, n] log e-value of "honest except about one system, which gains one of FAVOURS" against "honest"."""
     base = log_honest(votes, chose_b)
     posterior = np.exp(base - base.max(axis=1, keepdims=True))  # of the draws, given the answers, if honest
     posterior /= posterior.sum(axis=1, keepdims=True)
-    found = np.zeros((chose_b.shape[0], votes.ratings[0].size))  # a system not met: even odds
+    log_e = np.zeros((chose_b.shape[0], votes.ratings[0].size))  # 0 for a system that the rater has not met
     for system in np.union1d(votes.a, votes.b):
         met = (votes.a == system) | (votes.b == system)
         logit, answers = votes.logit[:, met], chose_b[:, met]
@@ -41,8 +41,8 @@ def favours(votes: Heard, chose_b: np.ndarray) -> Floats:
         most = likelier.max(axis=(0, 2))
         likelier -= most[:, None]
         mean = np.tensordot(FAVOUR_WEIGHTS, np.exp(likelier), axes=1)
-        found[:, system] = np.log((mean * posterior).sum(axis=1)) + most
-    return found
+        log_e[:, system] = np.log((mean * posterior).sum(axis=1)) + most
+    return log_e
 
 
 def _log_likelihood(logit: Floats, chose_b: np.ndarray) -> Floats:

@@ -1,9 +1,9 @@
-"""How far the raters of a study agree, with each other and with themselves.
+"""How well the raters of a study agree with each other and with themselves.
 
-Answers on one clip pair are compared after turning them the same way round: what was preferred is the clip, not
-the slot. TIE and BOTH_BAD are answers of their own. Intervals are by the jackknife over raters, since the answers
-of one rater are not independent: leave out each rater (or each of GROUPS groups, if there are more), see how far
-the value moves. A bootstrap of raters would draw a rater twice and count the two as agreeing.
+Answers on one clip pair are compared by clip, not by slot. TIE and BOTH_BAD are answers of their own. Intervals are by
+the jackknife over raters, since the answers of one rater are not independent: it leaves out each rater (or each of
+GROUPS groups, if there are more raters) and measures how far the value moves. A bootstrap of raters would draw a rater
+twice and count the two as agreeing.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ _SWAPPED = np.array([1, 0, 2, 3])
 
 @dataclass(frozen=True)
 class Consensus:
-    """A value, its 95 % interval (None where leaving raters out leaves nothing), the n answers or comparisons it
-    rests on, and by how many raters. value is None, with the reason, where it is not defined; never NaN."""
+    """A measure of agreement, its 95 % interval (None where leaving raters out leaves no data), the number n of answers
+    or comparisons, and of raters. value is None, with the reason, where it is undefined; never NaN."""
 
     value: float | None
     interval: tuple[float, float] | None
@@ -70,8 +70,8 @@ def intra_rater(first: ArrayLike, second: ArrayLike, rater: ArrayLike) -> Consen
         return Consensus(None, None, 0, 0, "there are no repeats")
     same, n_raters = before == _SWAPPED[after], int(rater.max()) + 1
     value = float(same.mean())
-    kept = (same[rater % GROUPS != group] for group in range(min(n_raters, GROUPS)))
-    left_out = [float(rest.mean()) if rest.size else None for rest in kept]
+    remaining = (same[rater % GROUPS != group] for group in range(min(n_raters, GROUPS)))
+    left_out = [float(rest.mean()) if rest.size else None for rest in remaining]
     return Consensus(value, _jackknife(left_out, value, (0.0, 1.0), n_raters), before.size, n_raters)
 
 
@@ -80,7 +80,7 @@ def intra_rater(first: ArrayLike, second: ArrayLike, rater: ArrayLike) -> Consen
 
 @dataclass(frozen=True, eq=False)
 class _Shared:
-    """One entry per answer: the clip pair [N] (0 to n_pairs - 1), what it says as a code [N], and the rater [N]."""
+    """One entry per answer: the clip pair [N] (0 to n_pairs - 1), the answer as a code [N], and the rater [N]."""
 
     pair: np.ndarray
     code: np.ndarray
@@ -99,13 +99,13 @@ class _Shared:
         self, value_of: Callable[[np.ndarray], float | None], value: float, limits: tuple[float, float]
     ) -> tuple[float, float] | None:
         counts, group = self.counts(), self.rater % GROUPS
-        left_out = [value_of(counts - self.counts(group == one)) for one in range(min(self.n_raters, GROUPS))]
+        left_out = [value_of(counts - self.counts(group == index)) for index in range(min(self.n_raters, GROUPS))]
         return _jackknife(left_out, value, limits, self.n_raters)
 
 
 def _shared(clip_a: ArrayLike, clip_b: ArrayLike, preference: ArrayLike, rater: ArrayLike) -> _Shared:
-    """The answers, turned so that the lower clip id is in slot A. Counts per pair are all that is ever needed: a
-    table of raters by pairs would be nearly empty, and of gigabytes."""
+    """The answers, as if the lower clip id were in slot A. Only counts per pair are needed: a table of raters by pairs
+    would be nearly empty and take gigabytes."""
     code = _codes("preference", preference)
     rater, clip_a, clip_b = _labels(rater, code.size), np.asarray(clip_a), np.asarray(clip_b)
     if clip_a.shape != code.shape or clip_b.shape != code.shape:
@@ -135,7 +135,7 @@ def _labels(rater: ArrayLike, size: int) -> np.ndarray:
 
 
 def _alpha(counts: np.ndarray) -> float | None:
-    """1 - observed / expected disagreement; None where all answers are the same, and nothing is to be expected."""
+    """1 - observed / expected disagreement; None where all answers are the same, so none is expected."""
     counts = counts[counts.sum(axis=1) >= 2]
     of_kind, answered = counts.sum(axis=0), counts.sum(axis=1)
     n = int(answered.sum())
@@ -160,10 +160,10 @@ def _agreeing(counts: np.ndarray) -> float | None:
 def _jackknife(
     left_out: list[float | None], value: float, limits: tuple[float, float], n_raters: int
 ) -> tuple[float, float] | None:
-    """Interval of a value from those without each group of raters (Efron & Stein 1981, Annals of Statistics 9), with
-    Student t. A share that never moves gets the interval of as many coin tosses as there are raters."""
+    """Interval of a value from the values without each group of raters (Efron & Stein 1981, Annals of Statistics 9),
+    with Student t. A share that never moves gets the Wilson interval of as many trials as there are raters."""
     n_groups = len(left_out)
-    if n_groups < 3 or any(one is None for one in left_out):
+    if n_groups < 3 or any(estimate is None for estimate in left_out):
         return None
     moved: Floats = np.array(left_out) - np.mean(left_out)
     if not moved.any() and limits == (0.0, 1.0):

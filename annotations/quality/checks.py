@@ -1,4 +1,4 @@
-"""The checks whose right answer is known: golds (a clip against its degraded self) and repeats."""
+"""Checks of attention and consistency: golds (a clip against its degraded copy) and repeats."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from annotations.proportions import wilson
 from .evidence import Evidence, Floats, answers, bernoulli, decisive, of_path, running
 
 CAREFUL_GOLD = (19.0, 1.0)  # Beta of a careful listener's chance to pass a gold: mean 0.95, one in ten below 0.89
-INCONSISTENT = (0.05, 0.2, 0.35)  # chances to prefer the same clip again that no listener has
+INCONSISTENT = (0.05, 0.2, 0.35)  # chances to prefer the same clip again, all below any listener's
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Repeats:
 
 
 def gold(passed: ArrayLike) -> Golds:
-    """Accuracy over golds, in the order answered. passed: bool [G]; no preference, or the degraded clip, is False.
+    """Accuracy over golds, in the order answered. passed: bool [G]; False for no preference or the degraded clip.
 
     Null: a careful listener, whose chance to pass is a draw from Beta(19, 1). Alternative: guesses, 1/2 each. The
     e-value is the ratio of the two likelihoods of the whole sequence (a Beta-Bernoulli against a coin).
@@ -58,15 +58,15 @@ def gold_log_e(n: ArrayLike, passed: ArrayLike) -> Floats:
 def repeats(first: ArrayLike, second: ArrayLike) -> Repeats:
     """Consistency over pairs heard twice, the second time with the slots swapped.
 
-    first, second: answers [K] as given, so "A" then "B" is the same clip. A pair left undecided either time says
-    nothing. Null: the same clip again with a chance of at least 1/2, which holds for whoever listens (and for a
-    fair coin). Alternative: less than that, as for somebody who answers by the slot; mean over INCONSISTENT.
+    first, second: answers [K] as given, so "A" then "B" is the same clip. A pair left undecided either time is
+    ignored. Null: the same clip again with a chance of at least 1/2, which holds for everybody who listens (and for a
+    fair coin). Alternative: less than that, as for a rater who answers by slot; mean over INCONSISTENT.
     """
     same, undecided = repeated(first, second)
-    n, kept = same.size, int(same.sum())
+    n, n_same = same.size, int(same.sum())
     path = bernoulli(*running(same), 0.5, INCONSISTENT)
-    evidence = of_path(path, {"repeats": n, "same": kept, "undecided": undecided})
-    return Repeats(n, kept, undecided, kept / n if n else None, wilson(kept, n), evidence)
+    evidence = of_path(path, {"repeats": n, "same": n_same, "undecided": undecided})
+    return Repeats(n, n_same, undecided, n_same / n if n else None, wilson(n_same, n), evidence)
 
 
 def repeated(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, int]:

@@ -1,9 +1,9 @@
-"""What every rule is made of: answers as numbers, an e-value.
+"""What all rules use: answers as arrays, and e-values.
 
 An e-value is a number of expectation at most 1 if the rater is honest: a bet against the rater, at fair odds, by
-someone who cannot see the future. Its running product along the votes may be looked at after every vote: the
+someone who cannot see the future. Its running product over the votes may be checked after every vote: the
 chance that it EVER reaches 1/alpha is at most alpha (Ville 1939; Ramdas et al. 2023, Statistical Science 38,
-"Game-theoretic statistics and safe anytime-valid inference"). Everything here is kept in logarithms.
+"Game-theoretic statistics and safe anytime-valid inference"). Everything here is in logarithms.
 """
 
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 ANSWERS = ("A", "B", "TIE", "BOTH_BAD")
-LARGEST = 690.0  # of a log e-value: beyond, its exponential is no plain JSON number
+LARGEST = 690.0  # of a log e-value: the exponential of a larger one is not a JSON number
 
 
 @dataclass(frozen=True)
 class Evidence:
     """One rule's evidence against a rater, so far.
 
-    log_e: natural logarithm of the e-value after the last answer. n: answers it rests on. detail: plain numbers.
+    log_e: natural logarithm of the e-value after the last answer. n: number of answers. detail: plain numbers.
     """
 
     n: int
@@ -33,7 +33,7 @@ class Evidence:
 
 
 def of_path(log_path: ArrayLike, detail: dict) -> Evidence:
-    """The evidence at the end of a running log e-value with one entry per answer; without answers, even odds."""
+    """The evidence at the end of a running log e-value with one entry per answer; 0 without answers."""
     path = np.asarray(log_path, dtype=float)
     return Evidence(path.size, float(path[-1]) if path.size else 0.0, detail)
 

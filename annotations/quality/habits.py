@@ -1,7 +1,7 @@
-"""How somebody answers, whatever is played: which slot, how fast, and in what pattern.
+"""How a rater answers regardless of the music: which slot, how fast, and in what pattern.
 
-The slots are drawn by the server. So an honest rater's decisive answers are tosses of a fair coin if one does not
-know the systems, whatever the rater's taste and whatever the board says: a null that needs no model of anybody.
+The server draws the slots. So to anybody who does not know the systems, an honest rater's decisive answers are tosses
+of a fair coin, whatever the rater's taste and the board: a null that needs no model of the rater.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from annotations.proportions import wilson
 from .evidence import Evidence, Floats, answers, bernoulli, decisive, mixture, of_path, running
 from .honest import Heard, heard
 
-SLOT_LEANS = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)  # logits towards B, on top of what is heard
-REACTION_MS = 200  # nobody sees the gate open, decides to press and presses within this
-HONEST_FAST = 0.1  # share of answers that fast which is forgiven: a finger that was waiting
+SLOT_LEANS = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)  # logits towards B, added to those of an honest rater
+REACTION_MS = 200  # nobody can see the gate open, decide and press a key within this time
+HONEST_FAST = 0.1  # share of such fast answers that is tolerated: the finger was ready
 FAST = (0.3, 0.6, 0.9)
-PATTERN = (0.05, 0.2, 0.8, 0.95)  # chances to repeat the last decisive answer: alternating, or the same again
-UNDECIDED = (0.97, 0.995)  # chances to prefer neither clip, of somebody who always says so
-MORE_UNDECIDED = 9.0  # an honest rater's odds to prefer neither are at most so many times those of the others
-HALF, MOST = 0.5, 0.9  # and half the answers are forgiven everywhere; above so many nobody is suspected
+PATTERN = (0.05, 0.2, 0.8, 0.95)  # chances to repeat the last decisive answer: low is alternating, high always the same
+UNDECIDED = (0.97, 0.995)  # chances to prefer neither clip, of a rater who always answers so
+MORE_UNDECIDED = 9.0  # at most how many times the others' odds an honest rater's odds to prefer neither are
+HALF, MOST = 0.5, 0.9  # bounds of the tolerated share of undecided answers
 
 
 @dataclass(frozen=True)
 class SlotBias:
-    """b: answers B among n decisive ones; share and interval are None without any."""
+    """b: number of answers B among n decisive ones; share and interval are None where n is 0."""
 
     n: int
     b: int
@@ -37,7 +37,7 @@ class SlotBias:
 
 @dataclass(frozen=True)
 class DecisionTimes:
-    """n known times; median_ms; fast: how many were below REACTION_MS."""
+    """n: number of known times. fast: how many were below REACTION_MS."""
 
     n: int
     median_ms: float | None
@@ -47,7 +47,7 @@ class DecisionTimes:
 
 @dataclass(frozen=True)
 class StraightLining:
-    """longest_run: of one decisive answer; run_p: the chance of one so long from a fair coin, for one look at n.
+    """longest_run: of one decisive answer; run_p: the chance of one at least as long in n tosses of a fair coin.
     entropy: of all answers, in bits (0: always the same; 1: A and B evenly)."""
 
     n: int
@@ -63,7 +63,8 @@ def slot_bias(
     """Does the rater prefer a slot? Arguments as for `agreement`; valid after every vote.
 
     Null: the honest population, which leans to a slot a little (honest.LEAN_SD). Alternative: the same people with
-    one of SLOT_LEANS added. The board makes it sharper than counting: choosing A where A is far better is no bias.
+    one of SLOT_LEANS added. The board makes this more powerful than counting: to choose A where A is far better is no
+    bias.
     """
     return slot_bias_of(heard(a, b, preference, theta, theta_se))
 
@@ -77,10 +78,10 @@ def slot_bias_of(votes: Heard) -> SlotBias:
 
 
 def decision_times(ms: ArrayLike) -> DecisionTimes:
-    """Are answers faster than a person can react? ms: [V] since the gate opened, NaN where not known.
+    """Are answers faster than a person can react? ms: [V] since the gate opened, NaN where unknown.
 
     Null: at most HONEST_FAST of the answers come within REACTION_MS. Alternative: more; mean over FAST. A negative
-    time (the clock of a browser jumped) counts as not known.
+    time (a jump of the browser's clock) counts as unknown.
     """
     ms = np.asarray(ms, dtype=float)
     if ms.ndim != 1:
@@ -98,13 +99,13 @@ def fast_log_e(n: ArrayLike, fast: ArrayLike) -> Floats:
 
 
 def straight_lining(preference: ArrayLike, others_undecided: float | None = None) -> StraightLining:
-    """Are the answers a pattern: always the same, or in turns? preference: [V], as shown on the page.
-    others_undecided: the share of TIE and BOTH_BAD among the other raters' answers; None: not asked.
+    """Are the answers a pattern: always the same, or alternating? preference: [V], as shown on the page.
+    others_undecided: the share of TIE and BOTH_BAD among the other raters' answers; None skips the second bet.
 
     Two bets, each half of the stake. Null of the first: decisive answers are a fair coin, since the slots were drawn;
-    alternative: each repeats the last one with a chance from PATTERN, undecided answers passed over. Null of the
-    second: each answer is undecided with a chance of at most `undecided_at_most`, whatever else; alternative: one of
-    UNDECIDED. To hear no difference many times running is an honest answer where others hear none either.
+    alternative: each repeats the last one with a chance from PATTERN, skipping undecided ones. Null of the
+    second: each answer is undecided with a chance of at most `undecided_at_most`; alternative: one of UNDECIDED. Many
+    undecided answers in a row are honest where others hear no difference either.
     """
     preference = answers("preference", preference)
     called = preference[decisive(preference)]

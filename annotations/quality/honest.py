@@ -1,14 +1,14 @@
-"""What honest raters are like: not one listener but a population around the board.
+"""The model of honest raters: not one listener but a population around the board.
 
-Two honest raters differ: one is sharper than the board, one has a taste for a system, one leans a little to a
-slot, all slip now and then. A null hypothesis of the board's exact probabilities would in time flag everyone. So
-the null is a population, held as DRAWS fixed draws from it; the likelihood of a rater's votes under the null is
-the mean over the draws. The tests built on it are valid for raters drawn from the population: of such raters at
-most alpha are ever flagged. The tests of this folder also try raters at fixed corners of it.
+Honest raters differ: some are sharper than the board, some prefer a system, some lean slightly to a slot, and all make
+mistakes now and then. A null hypothesis of the board's exact probabilities would in time flag everyone. So the null is
+a population, represented by DRAWS fixed draws; the likelihood of a rater's votes under the null is the mean over the
+draws. The tests built on it are valid for raters drawn from the population: at most a share alpha of them is ever
+flagged. The unit tests also try raters at fixed corners of the population.
 
-Ties and BOTH_BAD: everything here is conditional on a vote being decisive. Bradley-Terry says nothing of how
-often a rater hears no difference, and to say so is an honest answer, never evidence. The board counts a tie as
-half a win each, which pulls its ratings together a little; an honest rater then looks a little sharper than it.
+Ties and BOTH_BAD: everything here is conditional on a vote being decisive. Bradley-Terry does not model how often a
+rater hears no difference, and such an answer is honest, never evidence. The board counts a tie as half a win each,
+which shrinks its ratings a little; an honest rater then looks a little sharper than the board.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ DRAWS = 64
 SHARPNESS_SD = 0.35  # of log sharpness: 19 in 20 raters within a factor of 2 of the board
 TASTE_SD = 0.3  # logits, per rater and system
 LEAN_SD = 0.2  # logits towards slot B; in 799 public votes it was 0.2 for all raters together
-SLIP = 0.04  # answers at random, whatever is heard: no single vote weighs more than 1 to 50
+SLIP = 0.04  # share of answers at random, whatever is heard: no vote has a likelihood below 1 in 50
 _SEED = 20240304
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """A rater's D decisive votes, as each of DRAWS honest raters would have met them.
+    """A rater's D decisive votes, with the logits of each of DRAWS honest raters in the same battles.
 
     a, b: int [D]. chose_b: bool [D]. logit: [DRAWS, D], that B is preferred. chance_b: [D], by the board itself.
     """
@@ -40,18 +40,18 @@ class Heard:
     chose_b: np.ndarray
     chance_b: Floats
     logit: Floats
-    ratings: tuple[Floats, Floats]  # theta [n] and the sd of taste [n], from which `simulate` draws anew
+    ratings: tuple[Floats, Floats]  # theta [n] and the sd of taste [n], for `simulate`
 
     def log_path(self, logit: Floats) -> Floats:
         """[D] log likelihood up to each vote of a population with these logits, [DRAWS, D]."""
         return log_mean(np.cumsum(log_probability(logit, self.chose_b), axis=1).T)
 
     def predicted(self) -> Floats:
-        """[D] the population's probability of each answer given, knowing the rater's earlier ones."""
+        """[D] the population's probability of each of the rater's answers, given the earlier ones."""
         return np.minimum(np.exp(np.diff(self.log_path(self.logit), prepend=0.0)), 1.0)
 
     def simulate(self, size: int, rng: np.random.Generator) -> np.ndarray:
-        """bool [size, D]: what `size` honest raters, drawn anew, would have chosen in these battles."""
+        """bool [size, D]: whether each of `size` new honest raters chooses B in each of these battles."""
         theta, spread = self.ratings
         sharpness, lean, taste = _population(rng.standard_normal((size, theta.size + 2)))
         ratings = sharpness * theta + spread * taste
@@ -60,7 +60,8 @@ class Heard:
 
 
 def heard(a: ArrayLike, b: ArrayLike, preference: ArrayLike, theta: ArrayLike, theta_se: ArrayLike | None) -> Heard:
-    """a, b: int [V], systems in slots A and B. theta: [n] logits. theta_se: [n], widens the taste of the draws."""
+    """The decisive votes as Heard. a, b: int [V], systems in slots A and B. theta: [n] logits. theta_se: [n], widens
+    the taste of the draws."""
     a, b, preference, theta = check_votes(a, b, preference, theta)
     counts = decisive(preference)
     a, b, chose_b = a[counts], b[counts], preference[counts] == "B"
@@ -74,7 +75,7 @@ def heard(a: ArrayLike, b: ArrayLike, preference: ArrayLike, theta: ArrayLike, t
 
 
 def log_probability(logit: Floats, chose_b: np.ndarray | bool) -> Floats:
-    """log P(the answer given), slips included."""
+    """log P(answer), including answers at random (SLIP)."""
     return np.log(SLIP / 2 + (1 - SLIP) * expit(np.where(chose_b, logit, -logit)))
 
 
@@ -110,7 +111,7 @@ def _standard_errors(theta_se: ArrayLike, n: int) -> Floats:
 @lru_cache(maxsize=8)
 def _draws(n: int) -> tuple[Floats, Floats, Floats]:
     normal = np.random.default_rng(_SEED).standard_normal((DRAWS // 2, n + 2))
-    return _population(np.concatenate([normal, -normal]))  # in opposite pairs, so that the means are exact
+    return _population(np.concatenate([normal, -normal]))  # in antithetic pairs, so that the means are exact
 
 
 def _population(normal: Floats) -> tuple[Floats, Floats, Floats]:

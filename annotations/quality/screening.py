@@ -1,7 +1,8 @@
-"""Fit the board, judge every rater against it, fit again without the flagged, judge again.
+"""Fit the board, judge every rater against it, fit again without the flagged raters, judge again.
 
-Bad raters bend the board that they are judged by. The rounds are few and fixed, and every round judges anew, so that
-a rater whom a bent board wronged is taken back: within one call. Who was flagged by an earlier one stays flagged.
+Bad raters distort the board by which raters are judged. The rounds are few and fixed, and each judges from scratch, so
+that a rater who was flagged because of a distorted board is cleared again within one call. Raters flagged by an earlier
+call stay flagged.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +17,13 @@ from .honest import indices
 from .verdict import ALPHA, RaterVotes, Verdict, judge
 
 FLAGGED_BEFORE = Verdict("fail", (), {}, "flagged before")
-CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}  # BOTH_BAD says nothing of which is better, and is left out
+CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}  # BOTH_BAD does not say which is better, and is left out
 
 
 @dataclass(frozen=True, eq=False)
 class Screening:
     """verdicts: one per rater, None for those not judged. flagged: bool [R]. theta: [n], the board without the flagged
-    raters. own: [R, n], the same without each rater's own votes."""
+    raters. own: [R, n], that board without each rater's own votes."""
 
     verdicts: tuple[Verdict | None, ...]
     flagged: np.ndarray
@@ -47,7 +48,7 @@ def screen(
     fit(a, b, outcome, n_systems) -> theta [n], with outcome the credit to a, and ridge `l2`. Each rater is judged
     by a board without their own votes (`leave_rater_out`). finished: bool [R], see `judge`; None: all have. flagged:
     bool [R], raters flagged before: their verdict is "fail", and no board counts them; None: nobody. judged: bool [R],
-    whom to judge; None: everybody. Raises ValueError if no rater has a vote that a board can use.
+    which raters to judge; None: all. Raises ValueError if no rater has a vote that a board can use.
     """
     a, b, outcome, rater = pooled(raters, n_systems)
     done, asked = _marks(finished, True, len(raters)), _marks(judged, True, len(raters))
@@ -55,9 +56,9 @@ def screen(
     if rounds < 1:
         raise ValueError(f"{rounds} rounds: there is at least one")
     undecided = _undecided_of_others(raters)
-    found = before
+    failed = before
     for _ in range(rounds):
-        used = ~found[rater]
+        used = ~failed[rater]
         theta = board(a[used], b[used], outcome[used], n_systems, fit)
         own, own_se = leave_rater_out(theta, a[used], b[used], outcome[used], rater[used], len(raters), l2)
         board_raters = np.unique(rater[used]).size
@@ -72,15 +73,15 @@ def screen(
             else None
             for r, votes in enumerate(raters)
         )  # fmt: skip
-        found = np.array([verdict is not None and verdict.result == "fail" for verdict in verdicts])
-    used = ~found[rater]
+        failed = np.array([verdict is not None and verdict.result == "fail" for verdict in verdicts])
+    used = ~failed[rater]
     theta = board(a[used], b[used], outcome[used], n_systems, fit)
     own, _ = leave_rater_out(theta, a[used], b[used], outcome[used], rater[used], len(raters), l2)
-    return Screening(verdicts, found, theta, own)
+    return Screening(verdicts, failed, theta, own)
 
 
 def board(a: np.ndarray, b: np.ndarray, outcome: np.ndarray, n_systems: int, fit: Callable) -> Floats:
-    """[n] ratings of the votes; all alike where every vote is of a flagged rater."""
+    """[n] ratings fitted to the votes; all 0 where there are none."""
     return np.asarray(fit(a, b, outcome, n_systems), dtype=float) if len(a) else np.zeros(n_systems)
 
 
@@ -94,8 +95,8 @@ def _marks(marks: ArrayLike | None, usual: bool, n_raters: int) -> np.ndarray:
 
 
 def _undecided_of_others(raters: Sequence[RaterVotes]) -> Floats:
-    """[R] the share of undecided answers among the other raters' (of one more that is, and one that is not: a share
-    of 0 is never known)."""
+    """[R] the share of undecided answers among those of the other raters, with one undecided and one decided answer
+    added, because a share of 0 is never certain."""
     n = np.array([np.size(votes.preference) for votes in raters])
     undecided = n - np.array([decisive(answers("preference", votes.preference)).sum() for votes in raters])
     return (undecided.sum() - undecided + 1) / (n.sum() - n + 2)
@@ -125,7 +126,7 @@ def leave_rater_out(
     theta: [n], the minimum of sum of cross entropies + l2 ||theta||^2 (l2 > 0) on votes a, b, outcome [V] cast by
     rater [V] (int). One Newton step from there: leaving out r takes the curvature H_r and the gradient g_r of r's
     votes away; at the minimum the rest's gradient is -g_r, and the step is (H + 2 l2 I - H_r)^-1 g_r: by Woodbury's
-    identity a solution in the few systems that the rater met. The errors are the model's, of theta minus its mean. A
+    identity this needs only the few systems that the rater met. The errors are model-based, of theta minus its mean. A
     rater without votes gets theta.
     """
     if l2 <= 0:

@@ -1,13 +1,13 @@
-"""How much of a rater is listening: a skill in [0, 1] per rater, by a small EM.
+"""A skill in [0, 1] per rater, the share of votes based on listening, by a small EM.
 
 Each decisive vote follows the board's model with probability skill, else it is a guess:
-P(vote) = skill p + (1 - skill) / 2, with p the board's probability of that vote. Skill has a Beta(4, 2) prior: six
-votes' worth of belief that a rater listens two times in three, mode 3/4, so that a new rater is neither trusted
-nor dismissed. The log posterior is concave in skill, so EM climbs to its one maximum (Dempster, Laird & Rubin 1977,
-JRSS B 39; the mixture of a model and a guess, after Dawid & Skene 1979, JRSS C 28).
+P(vote) = skill p + (1 - skill) / 2, with p the board's probability of that vote. Skill has a Beta(4, 2) prior: it
+weighs as much as six votes, with mean 2/3 and mode 3/4, so that a new rater is neither trusted nor dismissed. The log
+posterior is concave in skill, so EM converges to its only maximum (Dempster, Laird & Rubin 1977, JRSS B 39; the mixture
+of a model and a guess, after Dawid & Skene 1979, JRSS C 28).
 
-A rater of skill s carries about s^2 of a listener's information; as a weight on a board the skill itself is the
-milder choice.
+A rater of skill s carries about s^2 of a listener's information; as a weight on a board the skill itself is
+milder.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ TOLERANCE = 1e-8  # of skill
 
 @dataclass(frozen=True, eq=False)
 class Skills:
-    """skill, sd: [R], the posterior's mode and its spread there (curvature). n: [R] decisive votes.
-    objective: [steps] the log posterior, up to a constant, which never decreases. converged: EM came to rest."""
+    """skill, sd: [R], the posterior's mode and its standard deviation from the curvature there. n: [R] decisive votes.
+    objective: [steps] the log posterior up to a constant, which never decreases. converged: EM reached TOLERANCE."""
 
     skill: Floats
     sd: Floats
@@ -62,7 +62,7 @@ def _climb(p: Floats, rater: np.ndarray, n_raters: int) -> Skills:
         listened = skill[rater] * p
         likelihood = listened + (1 - skill[rater]) / 2
         objective.append(float(np.log(likelihood).sum() + (yes * np.log(skill) + no * np.log1p(-skill)).sum()))
-        share = np.bincount(rater, listened / likelihood, n_raters)  # E: votes that were listened to
+        share = np.bincount(rater, listened / likelihood, n_raters)  # E: expected votes based on listening
         new = (share + yes) / (n + yes + no)  # M
         converged = bool(np.abs(new - skill).max(initial=0.0) <= TOLERANCE)
         skill = new

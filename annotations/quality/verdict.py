@@ -1,15 +1,15 @@
-"""One decision per rater, from all the evidence there is; what is missing never counts against anybody.
+"""One decision per rater from all available evidence; missing data never counts against a rater.
 
-Each rule bets against the rater. While the rater is at work a rule fires if its e-value reaches 1 / (alpha times
-the rule's share), at whatever look. When the rater has finished there is one more look, at the two strongest
-rules: the same bets, held against what honest raters, simulated in the same battles, would have made of them.
-That is an exact test where 1 / alpha is only a bound, and finds far more. All shares sum to 1, so an honest rater
-is flagged by any rule at any look with a chance of at most alpha (Bonferroni over rules, Ville over looks). That
-holds for raters as `honest.py` describes them, on a board that is right; the dullest of them are flagged more often
-than the others (half as sharp as the board, over 30 votes: about one in seven).
+Each rule bets against the rater. At any look before the rater has finished, a rule fires if its e-value reaches
+1 / (alpha times the rule's share). When the rater has finished there is one more look, at the two strongest rules: the
+same bets, compared with those against honest raters simulated in the same battles. This is an exact test, where
+1 / alpha is only a bound, and has far more power. All shares sum to 1, so the chance that any rule flags an honest
+rater at any look is at most alpha (Bonferroni over rules, Ville over looks). That holds for raters as `honest.py`
+describes them, on a correct board; the least sharp of them are flagged more often than the others (half as sharp as
+the board, over 30 votes: about one in seven).
 
-The rule `careless` multiplies the evidence of votes, repeats, golds and times. That is valid: given that a rater
-is honest these are independent, and a product of independent e-values is an e-value.
+The rule `careless` multiplies the evidence from votes, repeats, golds and times. This is valid because for an honest
+rater these are independent, and a product of independent e-values is an e-value.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ RULES = (FAILED_GOLDS, INCONSISTENT, SLOT_BIAS, TOO_FAST, STRAIGHT_LINING, AGAIN
 VERSION = dict.fromkeys(RULES, 1)
 ALPHA = 0.05
 SHARE = dict.fromkeys(RULES, 0.01)  # of alpha, at any look
-SHARE_FINISHED = {CARELESS: 0.54, FAVOURS_SYSTEM: 0.38}  # of alpha, at the one look when the rater has finished
+SHARE_FINISHED = {CARELESS: 0.54, FAVOURS_SYSTEM: 0.38}  # of alpha, at the final look
 MIN_VOTES = 15
 MIN_BOARD_RATERS = 8
 HONEST_CONSISTENCY = 0.6  # assumed: an honest rater's chance to make the same choice again is at least this
@@ -42,12 +42,12 @@ _SEED = 240304132
 
 @dataclass(frozen=True, eq=False)
 class RaterVotes:
-    """What one rater answered, in order.
+    """One rater's answers, in order.
 
     a, b: int [V], systems in slots A and B of ranked battles. preference: [V] A, B, TIE, BOTH_BAD. gold_passed:
     bool [G]. repeat_first, repeat_second: [K] answers, the second with the slots swapped; second hearings are not
-    among the ranked votes, the first are. decision_ms: [V] since the gate opened, NaN where not known.
-    None: the study has no such thing.
+    among the ranked votes, the first are. decision_ms: [V] since the gate opened, NaN where unknown.
+    None: the study does not have this.
     """
 
     a: ArrayLike
@@ -66,7 +66,7 @@ class RaterVotes:
 
 @dataclass(frozen=True)
 class Fired:
-    """A rule that fired: its e-value, its p-value if it took the look at the end, and plain numbers that say why."""
+    """A rule that fired: its e-value, its p-value if it was used in the final look, and plain numbers that say why."""
 
     rule: str
     version: int
@@ -95,9 +95,9 @@ def judge(
     alpha: float = ALPHA,
     others_undecided: float | None = None,
 ) -> Verdict:
-    """Judge one rater. theta: [n] board's ratings in logits, better without the rater's own votes, and theta_se
-    their standard errors (`leave_rater_out` gives both). board_raters: how many raters made it. finished: the rater
-    will answer no more, or has reached a number of votes fixed in advance; take the look at the end. alpha: the
+    """Judge one rater. theta: [n] board's ratings in logits, preferably without the rater's own votes, and theta_se
+    their standard errors (`leave_rater_out` gives both). board_raters: number of raters of that board. finished: the
+    rater will not answer any more, or has reached a number of votes fixed in advance; take the final look. alpha: the
     chance to flag an honest rater. others_undecided: see `straight_lining`.
 
     With fewer than MIN_VOTES answers, or MIN_BOARD_RATERS raters, the result is "unknown".
@@ -112,15 +112,15 @@ def judge(
     evidence = _weigh(rater, votes, counts, others_undecided)
     p_values = _calibrate(votes, counts, evidence) if finished else {}
     fired = tuple(
-        Fired(rule, VERSION[rule], found.e, p_values.get(rule), found.detail)
-        for rule, found in evidence.items()
-        if found.e >= 1 / (alpha * SHARE[rule]) or p_values.get(rule, 1.0) <= alpha * SHARE_FINISHED.get(rule, 0.0)
+        Fired(rule, VERSION[rule], bet.e, p_values.get(rule), bet.detail)
+        for rule, bet in evidence.items()
+        if bet.e >= 1 / (alpha * SHARE[rule]) or p_values.get(rule, 1.0) <= alpha * SHARE_FINISHED.get(rule, 0.0)
     )
     return Verdict("fail" if fired else "pass", fired, evidence)
 
 
 def weigh(rater: RaterVotes, theta: ArrayLike, *, theta_se: ArrayLike | None = None) -> dict[str, Evidence]:
-    """The evidence of every rule that has any, whether or not it is enough to judge."""
+    """{rule: Evidence} of every rule with data, whether or not it is enough to judge."""
     return _weigh(rater, heard(rater.a, rater.b, rater.preference, theta, theta_se), _Counts.of(rater))
 
 
@@ -128,7 +128,7 @@ def _weigh(
     rater: RaterVotes, votes: Heard, counts: "_Counts", others_undecided: float | None = None
 ) -> dict[str, Evidence]:
     board = agreement_of(votes)
-    found = {
+    evidence_of = {
         CARELESS: _careless_evidence(votes, counts),
         FAVOURS_SYSTEM: board.favours_system,
         AGAINST_BOARD: board.against_board,
@@ -136,18 +136,18 @@ def _weigh(
         STRAIGHT_LINING: straight_lining(rater.preference, others_undecided).evidence,
     }
     if rater.gold_passed is not None:
-        found[FAILED_GOLDS] = gold(rater.gold_passed).evidence
+        evidence_of[FAILED_GOLDS] = gold(rater.gold_passed).evidence
     if rater.repeat_first is not None:
-        found[INCONSISTENT] = repeats(rater.repeat_first, rater.repeat_second).evidence
+        evidence_of[INCONSISTENT] = repeats(rater.repeat_first, rater.repeat_second).evidence
     if rater.decision_ms is not None:
-        found[TOO_FAST] = decision_times(rater.decision_ms).evidence
-    return {rule: evidence for rule, evidence in found.items() if evidence.n}
+        evidence_of[TOO_FAST] = decision_times(rater.decision_ms).evidence
+    return {rule: evidence for rule, evidence in evidence_of.items() if evidence.n}
 
 
 def _calibrate(votes: Heard, counts: "_Counts", evidence: dict[str, Evidence]) -> dict[str, float]:
     """The p-values of SHARE_FINISHED's rules: the share of honest raters, simulated with the same battles and
-    checks, against whom the bet did as well (the rater counted in, so never 0 and exactly valid for any SIMULATED;
-    Davison & Hinkley 1997, Bootstrap Methods, 4.2). A lost bet on a system is p = 1 at no cost.
+    checks, against whom the bet did at least as well (including the rater, so never 0 and exactly valid for any
+    SIMULATED; Davison & Hinkley 1997, Bootstrap Methods, 4.2). A lost bet on a system is left out, as p = 1.
     """
     rng, p_values = np.random.default_rng(_SEED), {}
     chose_b = votes.simulate(SIMULATED, rng)
@@ -168,7 +168,7 @@ def _p_value(evidence: Evidence, honest: Floats) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """What `careless` needs of the checks and times: how many, and how many hits, [N] for N raters at once."""
+    """Input of `careless` from the checks and times: how many there are, and the hits, [N] for N raters at once."""
 
     golds: int
     passed: np.ndarray
@@ -183,11 +183,11 @@ class _Counts:
         same, _ = repeated(rater.repeat_first, rater.repeat_second) if rater.repeat_first is not None else ([], 0)
         times = decision_times([] if rater.decision_ms is None else rater.decision_ms)
         hits = (np.array([int(x)]) for x in (golds.passed, np.sum(same), times.fast))
-        passed, kept, fast = hits
-        return cls(golds.n, passed, len(same), kept, times.n, fast)
+        passed, n_same, fast = hits
+        return cls(golds.n, passed, len(same), n_same, times.n, fast)
 
     def simulate(self, size: int, rng: np.random.Generator) -> "_Counts":
-        """`size` honest raters, at the careless end of honest: no more consistent, no slower than they need be."""
+        """`size` honest raters who are only just honest: as inconsistent and as fast as the null allows."""
         return _Counts(
             self.golds,
             rng.binomial(self.golds, rng.beta(*CAREFUL_GOLD, size)),
@@ -210,12 +210,12 @@ def _careless_evidence(votes: Heard, counts: _Counts) -> Evidence:
 
 
 def _careless(votes: Heard, chose_b: np.ndarray, counts: _Counts) -> Floats:
-    """[N] log e-value: answers B with one chance throughout, guesses the golds, may not wait, against honest."""
+    """[N] log e-value of "answers B with a fixed chance, guesses the golds, perhaps too fast" against "honest"."""
     lean = np.array(bets.LEANS)
     again = 2 * lean * (1 - lean)  # B then A, or A then B, is the same clip
-    kept, moved = counts.same[:, None], (counts.repeats - counts.same)[:, None]
-    repeats_ = kept * np.log(again / HONEST_CONSISTENCY) + moved * np.log((1 - again) / (1 - HONEST_CONSISTENCY))
+    n_same, n_changed = counts.same[:, None], (counts.repeats - counts.same)[:, None]
+    repeats_ = n_same * np.log(again / HONEST_CONSISTENCY) + n_changed * np.log((1 - again) / (1 - HONEST_CONSISTENCY))
     answers = mixture((bets.careless(chose_b) + repeats_).T, bets.LEAN_WEIGHTS)
-    # Slow answers are no proof of care: half the bet on the times is kept back, so they take at most a half away.
+    # Slow answers do not prove care: half the bet on the times is held back, so they at most halve the e-value.
     times = np.logaddexp(fast_log_e(counts.times, counts.fast), 0) - np.log(2)
     return answers - log_mean(bets.log_honest(votes, chose_b)) + gold_log_e(counts.golds, counts.passed) + times

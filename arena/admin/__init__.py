@@ -1,4 +1,4 @@
-"""The stage in the admin. What is append-only is read-only here too; related things link to each other."""
+"""`arena` in the admin. What is append-only is read-only here too; related objects link to each other."""
 
 from django.contrib import admin
 

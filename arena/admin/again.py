@@ -1,4 +1,4 @@
-"""Clip pairs that are served again: asked for on the page of disagreements, to look at and to stop here."""
+"""Clip pairs that are served again: requested on the page of disagreements, listed and stopped here."""
 
 from django.contrib import admin
 
@@ -18,9 +18,9 @@ class AgainAdmin(ReadOnlyAdmin):
     actions = ["stop"]
     study_link, low_link, high_link = link_to("study"), link_to("clip_low"), link_to("clip_high")
 
-    @admin.action(description="Serve the selected clip pairs no more", permissions=["stop"])
+    @admin.action(description="Stop serving the selected clip pairs", permissions=["stop"])
     def stop(self, request, queryset):
-        self.message_user(request, f"{stop(queryset)} will not be served again any more.")
+        self.message_user(request, f"{stop(queryset)} clip pairs will not be served again.")
 
     def has_stop_permission(self, request):
         return request.user.has_perm("arena.change_again")

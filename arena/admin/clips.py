@@ -11,7 +11,7 @@ from .read_only import NamedAdmin, ReadOnlyAdmin
 
 
 class IngestAdmin(ReadOnlyAdmin):
-    """Clips and excerpts: what was rejected can be tried again, once its cause is gone."""
+    """Clips and excerpts: rejected ones can be tried again, once the cause is removed."""
 
     actions = ["try_again"]
 
@@ -38,7 +38,7 @@ class SystemAdmin(NamedAdmin):
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("studies")
 
-    @admin.display(description="what its makers would ask, by study")
+    @admin.display(description="report, by study")
     def reports(self, obj):
         pages = ((reverse("system", args=[study.slug, obj.name]), study.slug) for study in obj.studies.all())
         return format_html_join(", ", '<a href="{}">{}</a>', pages) or "-"

@@ -1,4 +1,4 @@
-"""Columns that lead from one thing to another."""
+"""Columns that link from one object to another."""
 
 from django.contrib import admin
 from django.urls import reverse
@@ -21,7 +21,7 @@ def link_to(name):
 
 
 def list_of(label, lookup, app, model):
-    """A column that links to the list of another model, narrowed to this object."""
+    """A column that links to the list of another model, filtered by this object."""
 
     @admin.display(description=label)
     def link(self, obj):

@@ -1,4 +1,4 @@
-"""Who listened to what: raters, how they came, what they agreed to, the battles they were served."""
+"""Raters: how they came, what they agreed to, the battles they were served."""
 
 from django.contrib import admin
 
@@ -27,7 +27,7 @@ class ConsentAdmin(ReadOnlyAdmin):
 
 @admin.register(Participation)
 class ParticipationAdmin(ReadOnlyAdmin):
-    """Without `participant`: it is of use to nobody here."""
+    """Without `participant`, which is of no use here."""
 
     list_display = ["__str__", "rater_link", "study_link", "volume", "headphones", "headphone_attempts", "started_at"]
     list_filter = ["study", "headphones"]
@@ -41,7 +41,7 @@ class ParticipationAdmin(ReadOnlyAdmin):
 
 @admin.register(Arrival)
 class ArrivalAdmin(ReadOnlyAdmin):
-    """A list alone, without the connection's mark."""
+    """Only a list, without the hash of the connection."""
 
     list_display = ["at", "rater_link"]
     list_display_links = None

@@ -1,10 +1,10 @@
-"""What may be looked at and not touched, or written only once."""
+"""Admin classes for rows that cannot be changed, or whose names are written only once."""
 
 from django.contrib import admin
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """To look at, not to touch."""
+    """Rows can be viewed, not added, changed or deleted."""
 
     def has_add_permission(self, request):
         return False
@@ -17,7 +17,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class NamedAdmin(admin.ModelAdmin):
-    """What editions and releases repeat is written once: the database refuses to change it later."""
+    """Names that editions and releases repeat are written only once: the database refuses later changes."""
 
     written_once = ()
 

@@ -1,4 +1,4 @@
-"""The settings of a listening test, in the order of its life, with the same rules as the study file."""
+"""The settings of a listening test, in the order in which they matter, with the same rules as the study file."""
 
 import json
 import re
@@ -26,7 +26,7 @@ CODE_WORDS = re.compile(r"`([^`]+)`")
 
 
 class ReadableJSON(forms.JSONField):
-    """JSON as people read it: indented, in a monospaced box, its mistakes with their line."""
+    """Readable JSON: indented, in a monospaced box, errors with their line."""
 
     def prepare_value(self, value):
         if isinstance(value, forms.fields.InvalidJSONInput):
@@ -44,20 +44,20 @@ class ReadableJSON(forms.JSONField):
         except RecursionError:
             fits = False
         if not fits:
-            raise ValidationError("It holds a NUL or a lone surrogate, or is nested too deeply.")
+            raise ValidationError("It contains a NUL or a lone surrogate, or is nested too deeply.")
         return parsed
 
 
 class StudyForm(forms.ModelForm):
-    """Says what the study file says. The default's mark moves, so that it is unique is not asked of the person."""
+    """Reports the same problems as the study file. Uniqueness of the default is not checked: saving moves the mark."""
 
     class Meta:
         model = Study
         fields = SETTINGS
         help_texts = {
             "slug": "Its address, /listen/slug/. Never changes.",
-            "is_default": "Where people go who come without a link. Marking this study takes the mark from another.",
-            "ends_at": "From then on no battle is served and no vote taken. Empty: no end.",
+            "is_default": "Where people without a link go. Marking this study removes the mark from another.",
+            "ends_at": "From then on no battle is served and no vote accepted. Empty: no end.",
             "answers": 'A list of "A", "B", and any of "TIE", "BOTH_BAD".',
             "excerpt_s": "Seconds of each clip that are played, 1 to 90.",
             "consent_version": "Raise it when the text changes: raters are then asked again.",
@@ -75,7 +75,7 @@ class StudyForm(forms.ModelForm):
     def clean(self):
         for name, value in self.cleaned_data.items():
             if isinstance(value, str):
-                self.cleaned_data[name] = value.replace("\r\n", "\n")  # as a browser sends what was typed
+                self.cleaned_data[name] = value.replace("\r\n", "\n")  # browsers send \r\n
         return self.cleaned_data
 
     def _post_clean(self):
@@ -87,12 +87,12 @@ class StudyForm(forms.ModelForm):
 
     @property
     def before(self):
-        """The study as the database has it."""
+        """The study as it is in the database."""
         return Study.objects.get(pk=self.instance.pk)
 
 
 def _range_check(low, high):
-    """One sentence for a number out of range, in place of Django's two."""
+    """A validator with one sentence for a number out of range, instead of Django's two."""
 
     def check(value):
         if sentence := out_of_range(value, low, high):

@@ -1,4 +1,4 @@
-"""The stage over HTTP. The contract is docs/api.md."""
+"""`arena` over HTTP. The contract is docs/api.md."""
 
 from .contract import Answer, Refused, StrictSerializer, answer, refusals, validated
 

@@ -16,7 +16,7 @@ class BattleRequest(StrictSerializer):
     study = serializers.SlugField(required=False, allow_null=True)
     after = serializers.UUIDField(required=False, allow_null=True)
     like = serializers.UUIDField(
-        required=False, allow_null=True, help_text="An answered battle: another one for its prompt, please."
+        required=False, allow_null=True, help_text="An answered battle, to get another one for its prompt."
     )
 
 
@@ -87,7 +87,7 @@ def battles(request):
 
 
 def battle_json(battle):
-    """What a browser gets before the vote: nothing in it tells the systems apart."""
+    """What a browser gets before the vote: nothing in it identifies a system."""
     study = battle.study
     return {
         "id": battle.pk,

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class StrictSerializer(serializers.Serializer):
-    """A serializer that names the fields it does not know instead of dropping them."""
+    """A serializer that refuses unknown fields by name instead of dropping them."""
 
     def to_internal_value(self, data):
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):

@@ -1,4 +1,4 @@
-"""Become a rater, and what a study asks before the first battle."""
+"""Become a rater, and pass the checks of a study before the first battle."""
 
 from django.urls import reverse
 from django.utils import timezone
@@ -16,7 +16,7 @@ from .contract import Answer, StrictSerializer, answer, refusals, validated
 PLATFORM = serializers.DictField(
     child=serializers.CharField(allow_blank=True, max_length=participants.MAX_LENGTH),
     required=False, allow_null=True,
-    help_text="The URL parameters that the study's platform sends its raters with, by name.",
+    help_text="The URL parameters with which the study's platform sends raters, by name.",
 )  # fmt: skip
 
 
@@ -104,14 +104,14 @@ def raters(request):
 @api_view(["POST"])
 @authentication_classes([])
 def decline(request, slug):
-    """Not to take part: what to tell, and where to go. Nothing about the person is stored."""
+    """Decline to take part: the message and the URL to return to. Nothing about the person is stored."""
     asked = validated(DeclineRequest, request.data)
     study = services.find_study(slug)
     return answer(Outcome, outcome_json(study, asked["reason"], asked.get("platform")))
 
 
 def outcome_json(study, outcome, platform):
-    """How a listening test ended, as the study words it."""
+    """How a listening test ended, with the study's message, code and return URL."""
     code = study.completion.get("codes", {}).get(outcome)
     return {
         "outcome": outcome,
@@ -137,7 +137,7 @@ def volume(request, slug):
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
 def headphones(request, slug):
-    """Begin the headphone check, or take up the attempt that is open."""
+    """Begin the headphone check, or continue the open attempt."""
     study = services.find_study(slug)
     attempt = services.begin_headphones(request.user, study)
     n_trials = len(services.headphone_targets(request.user, study, attempt))

@@ -1,4 +1,4 @@
-"""Decode, validate, measure and cut the excerpt of a clip; untrusted bytes are decoded in a limited child.
+"""Decode, validate and measure clips and cut their excerpts; untrusted bytes are decoded in a limited child process.
 
 The parent imports neither PyAV nor NumPy until `decode` returns an array, so web processes may import this.
 """
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 EXCERPT_CODECS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-# What is made of a clip: itself, worse copies for gold battles, and one with the beeps of the attention check.
+# Variants of a clip: itself, degraded copies for gold battles, and one with the beeps of the attention check.
 VARIANTS = ("", "lowpass", "clipped", "noisy", "tones")
 MIN_EXCERPT_MS = 1000
 MAX_CHANNELS = 8
@@ -76,7 +76,7 @@ def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_
 def cut_excerpt(
     path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3", variant: str = ""
 ) -> ExcerptFacts:
-    """Write the blinded, level-matched copy of the first `length_ms` of a clip; `out_path` is replaced whole.
+    """Write the blinded, level-matched copy of the first `length_ms` of a clip; `out_path` is replaced atomically.
 
     48 kHz stereo, -23 LUFS, true peak at most -1 dBTP, no metadata; the size depends on `length_ms` and
     `codec` alone. A variant is degraded first (see VARIANTS and `arena.audio.degrade`). Raises CannotLevel if no
@@ -145,8 +145,8 @@ def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds
 
 
 def decode_once(path: str | Path, *, max_seconds: float = 600) -> tuple[np.ndarray, int]:
-    """The samples of a clip, float32 [n], n >= 1, the mean of its channels, and the sample rate in Hz, the file's own:
-    for who wants it at several rates and resamples.
+    """The samples of a clip, float32 [n], n >= 1, the mean of its channels, and the file's own sample rate in Hz: for
+    callers that resample to several rates.
 
     Values may pass +-1. Raises AudioRejected as `inspect` does, but accepts short and silent files.
     """
@@ -170,7 +170,7 @@ def _excerpt_limits(length_ms: int) -> sandbox.Limits:
 
 
 def _regular_file(path: str | Path) -> Path:
-    """The absolute path, once it is known to open: a pipe or device could block for ever."""
+    """The absolute path of a file that can be opened; a pipe or device, which could block for ever, is refused."""
     absolute = Path(path).absolute()
     if not stat.S_ISREG(absolute.stat().st_mode):
         raise AudioRejected("This is not a regular file.")

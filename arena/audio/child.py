@@ -1,4 +1,4 @@
-"""What a child of `arena.audio.nursery` does: limit itself, read its request, work, print JSON."""
+"""What a child of `arena.audio.nursery` does: limit itself, read its request, run it, print JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPERATIONS = "arena.audio.operations"
 
 
 def main() -> None:
-    """Print {"facts": ...} or {kind of refusal: sentence} for the request at stdin. Raises what is a bug."""
+    """Print {"facts": ...} or {kind of refusal: sentence} for the request at stdin. Bugs raise."""
     request = json.load(sys.stdin)
     limit_myself(**request["limits"])
     json.dump(answer(request), sys.stdout, allow_nan=False)
@@ -38,7 +38,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def limit_myself(wall_s: int, cpu_s: int, memory_bytes: int, file_bytes: int) -> None:
-    """The alarm ends this process even when the parent that keeps the clock is gone."""
+    """Set resource limits, and an alarm that ends this process even when the parent that watches the time is gone."""
     signal.alarm(wall_s + 1)
     wanted = {
         resource.RLIMIT_CPU: cpu_s,
@@ -46,10 +46,10 @@ def limit_myself(wall_s: int, cpu_s: int, memory_bytes: int, file_bytes: int) ->
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: 64,
     }
-    if sys.platform != "darwin":  # which refuses a limit on address space
+    if sys.platform != "darwin":  # macOS refuses a limit on address space
         wanted[resource.RLIMIT_AS] = memory_bytes
     for kind, value in wanted.items():
         hard = resource.getrlimit(kind)[1]
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        # At the soft limit of CPU comes SIGXCPU, which says what happened; at the hard one only SIGKILL.
+        # The soft CPU limit sends SIGXCPU, which says what happened; the hard limit only SIGKILL.
         resource.setrlimit(kind, (allowed, hard if kind == resource.RLIMIT_CPU else allowed))

@@ -1,4 +1,4 @@
-"""What a file's own structure says about its completeness, where FFmpeg quietly plays what is there."""
+"""Whether a file is complete by its own structure, where FFmpeg plays a truncated one without complaint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import struct
 from typing import BinaryIO
 
-UNKNOWN_SIZE = 0x7FFF0000  # writers to a pipe put this or more (usually all ones) for a size they do not know
+UNKNOWN_SIZE = 0x7FFF0000  # writers to a pipe put this or more (usually all ones) for an unknown size
 OGG_PAGE_MAX = 65307
 OGG_LAST_PAGE = 0x04
 MPEG_LAYER_3 = 1
@@ -19,7 +19,7 @@ SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1
 
 
 def ends_too_early(file: BinaryIO, format_name: str) -> bool:
-    """Whether a WAV or Ogg file lacks its end. Others show it by a failing packet or their duration."""
+    """Whether a WAV or Ogg file is truncated. Other formats show it by a failing packet or their duration."""
     size = file.seek(0, os.SEEK_END)
     if format_name == "wav":
         return _wav_data_end(file) > size
@@ -72,12 +72,12 @@ def _wav_data_end(file: BinaryIO) -> int:
 
 
 def _ogg_ends_with_last_page(file: BinaryIO, size: int) -> bool:
-    """RFC 3533, section 6: the last page carries the end-of-stream flag, and it must be whole."""
+    """RFC 3533, section 6: the last page has the end-of-stream flag, and must be complete."""
     file.seek(max(0, size - 2 * OGG_PAGE_MAX))
     tail = file.read()
     start = tail.rfind(b"OggS")
     page = tail[start:] if start >= 0 else b""
     if len(page) < 27 or len(page) < 27 + page[26]:
         return False
-    whole = 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return bool(page[5] & OGG_LAST_PAGE) and len(page) >= whole
+    page_size = 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return bool(page[5] & OGG_LAST_PAGE) and len(page) >= page_size

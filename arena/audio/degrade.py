@@ -1,8 +1,8 @@
-"""The same music, plainly worse: what a listener who pays attention cannot fail to notice in a gold battle.
+"""Degraded copies for gold battles: so much worse that an attentive listener cannot fail to notice.
 
-How much of a degradation is heard depends on the music: a low-pass filter does nothing to a bass solo. So each is
-a ladder of strengths, and the mildest one is taken that moves the spectrum far enough, both in the opening seconds
-(all that some listeners hear) and on the whole; if none does, CannotDegrade says so.
+How audible a degradation is depends on the music: a low-pass filter does nothing to a bass solo. So each has a
+ladder of strengths, of which the mildest is used that changes the spectrum enough, both in the opening seconds
+(all that some listeners hear) and over the whole excerpt; if none does, CannotDegrade is raised.
 
 The measure is a log-spectral distance in third-octave bands, A-weighted (IEC 61672-1, annex E) because that is about
 how much each band contributes to what is heard at home. Listeners begin to notice at about 1 dB of spectral
@@ -25,8 +25,8 @@ CLEAR_DB = 3.0
 OPENING_S = 4.0
 FRAME = 4096
 BANDS_HZ = 1000 * 2 ** (np.arange(-9, 12) / 3)  # 125 Hz to 12.7 kHz
-MASKED_DB = 30.0  # what lies this far below the loudest band of its frame, or frame of the clip, does not count
-SILENT_DB = -60.0  # of a band in a frame, on the scale of _band_levels: about -120 dBFS
+MASKED_DB = 30.0  # bands this far below the loudest of their frame, and frames this far below the loudest, do not count
+SILENT_DB = -60.0  # of a band in a frame, on the scale of _band_levels; about -120 dBFS
 SMOOTH_MS = 400  # the window of momentary loudness (EBU Tech 3341)
 
 LOWPASS_ORDER = 8  # 48 dB per octave
@@ -40,7 +40,8 @@ TONES_OVER_DB, DUCK_DB, DUCK_EDGE_MS = 6.0, -12.0, 50
 def degraded(samples: np.ndarray, variant: str) -> np.ndarray:
     """A worse copy of float32 [ms * 48, 2] at 48 kHz, about as loud. The same samples give the same copy.
 
-    Raises CannotDegrade if this would not be heard plainly on this music, ValueError for an unknown variant.
+    Raises CannotDegrade if the difference would not be clearly audible on this music, ValueError for an unknown
+    variant.
     """
     if variant == "tones":
         return with_tones(samples)
@@ -59,12 +60,12 @@ def is_plain(samples: np.ndarray, worse: np.ndarray) -> bool:
     return min(distance_db(samples[opening], worse[opening]), distance_db(samples, worse)) >= CLEAR_DB
 
 
-def distance_db(one: np.ndarray, other: np.ndarray) -> float:
-    """Root mean square, over bands, of their level differences, averaged over the frames that are heard of `one`.
+def distance_db(samples: np.ndarray, other: np.ndarray) -> float:
+    """Root mean square over bands of the level differences in dB, averaged over the audible frames of `samples`.
 
-    In each frame the mean difference is taken out first, so no gain changes the result. 0 if nothing is heard.
+    The mean difference of each frame is subtracted first, so that gain makes no difference. 0 if nothing is audible.
     """
-    levels, others = _band_levels(one), _band_levels(other)
+    levels, others = _band_levels(samples), _band_levels(other)
     loudest = levels.max(axis=1)
     heard = loudest > max(loudest.max(initial=SILENT_DB) - MASKED_DB, SILENT_DB)
     if not heard.any():
@@ -79,9 +80,9 @@ def lowpassed(samples: np.ndarray, cutoff_hz: float) -> np.ndarray:
 
 
 def clipped(samples: np.ndarray, sdr_db: float) -> np.ndarray:
-    """Hard clipping whose distortion is `sdr_db` below the music, at every moment: the level follows the music's.
+    """Hard clipping whose distortion is `sdr_db` below the music at every moment: the clip level follows the music's.
 
-    Music that clips to itself (a square wave) is clipped as far as it goes.
+    Music that clipping does not change (a square wave) is clipped at the lowest level.
     """
     level = _momentary_level(samples)[:, None]
     limit = _clip_level(samples / level, sdr_db) * level
@@ -90,7 +91,7 @@ def clipped(samples: np.ndarray, sdr_db: float) -> np.ndarray:
 
 
 def noisy(samples: np.ndarray, snr_db: float) -> np.ndarray:
-    """With pink noise, different in each ear, `snr_db` below the music at every moment; both A-weighted."""
+    """With pink noise, independent in each ear, `snr_db` below the music at every moment; both A-weighted."""
     rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(samples)))
     noise = rng.standard_normal(samples.shape, dtype=np.float32)
     noise = _filtered(noise, lambda hz: np.sqrt(PINK_FROM_HZ / np.maximum(hz, PINK_FROM_HZ)))
@@ -150,10 +151,10 @@ def _momentary_level(samples: np.ndarray) -> np.ndarray:
 
 
 def _clip_level(levelled: np.ndarray, sdr_db: float) -> float:
-    """The mildest of CLIP_LEVELS at which clipping `levelled` costs that much, or the harshest.
+    """The mildest of CLIP_LEVELS at which clipping `levelled` gives this distortion, or else the harshest.
 
-    Clipping has no memory, so a histogram of |x| knows its distortion, which is what no gain of the music explains:
-    SDR = r / (1 - r) with r the squared correlation of the music and its clipped copy.
+    Clipping has no memory, so its distortion follows from a histogram of |x|. Distortion is what no gain of the music
+    explains: SDR = r / (1 - r) with r the squared correlation of the music and its clipped copy.
     """
     counts, edges = np.histogram(np.abs(levelled), bins=2000, range=(0, 2 * CLIP_LEVELS[0]))
     x = (edges[1:] + edges[:-1]) / 2
@@ -164,13 +165,13 @@ def _clip_level(levelled: np.ndarray, sdr_db: float) -> float:
 
 
 def _band_levels(samples: np.ndarray) -> np.ndarray:
-    """dB [frames, bands]: A-weighted power of both ears in each band of each whole frame."""
+    """dB [frames, bands]: A-weighted power of both ears in each band of each full frame."""
     hz = np.fft.rfftfreq(FRAME, 1 / RATE)
     low, high = BANDS_HZ / 2 ** (1 / 6), BANDS_HZ * 2 ** (1 / 6)
     to_bands = ((hz[:, None] >= low) & (hz[:, None] < high)) * (a_weighting(hz) ** 2)[:, None]
-    whole = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME, 2)
+    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME, 2)
     window = np.hanning(FRAME).astype(np.float32)
-    power = sum(np.abs(np.fft.rfft(whole[:, :, ear] * window)) ** 2 for ear in (0, 1))
+    power = sum(np.abs(np.fft.rfft(frames[:, :, ear] * window)) ** 2 for ear in (0, 1))
     return 10 * np.log10(power @ to_bands.astype(np.float32) + 1e-12)
 
 

@@ -1,4 +1,4 @@
-"""The blinded excerpt: one length, size, format and loudness for every clip: only the music differs."""
+"""The blinded excerpt: the same length, size, format and loudness for every clip, so that only the music differs."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ FADE_MS = 8
 # A header may round a duration to milliseconds and a resampler drop a few samples; silence makes up for it.
 MAX_PADDING_MS = 20
 PEAK_BUCKETS = 1000
-PEAK_SCALE = 2.0  # music at -23 LUFS rarely passes -6 dBFS; the same for all clips, so it tells nothing
+PEAK_SCALE = 2.0  # music at -23 LUFS rarely passes -6 dBFS; the same for all clips, so it identifies none
 MP3_BITS_PER_SECOND = 320_000
 
 
 def cut(path: str, out_path: str, length_ms: int, codec: str, variant: str = "") -> ExcerptFacts:
-    """Write the excerpt of a clip, measure what a player will decode. Raises AudioRejected, CannotLevel."""
+    """Write the excerpt of a clip and measure what a player will decode. Raises AudioRejected, CannotLevel."""
     samples = _first_stretch(path, length_ms)
     samples = _fade(degraded(samples, variant) if variant else samples)
     gain_db = _level(samples)
     write = {"mp3": _write_mp3, "wav": _write_wav}[codec]
     write(samples, out_path)
     played = _as_played(out_path)
-    if abs(TARGET_LUFS - played.loudness_lufs) > CLOSE_LU:  # MP3 drops what lies above 20 kHz
+    if abs(TARGET_LUFS - played.loudness_lufs) > CLOSE_LU:  # MP3 drops frequencies above 20 kHz
         gain_db += _amplify(samples, TARGET_LUFS - played.loudness_lufs)
         write(samples, out_path)
         played = _as_played(out_path)
     if abs(TARGET_LUFS - played.loudness_lufs) > LOUDNESS_SLACK_LU:
-        raise CannotLevel(f"Cannot be played at {TARGET_LUFS:g} LUFS: comes to {played.loudness_lufs:.1f} LUFS.")
+        raise CannotLevel(f"Cannot be played at {TARGET_LUFS:g} LUFS: it reaches {played.loudness_lufs:.1f} LUFS.")
     _check_true_peak(played.true_peak_dbtp)
     return ExcerptFacts(
         bytes=os.path.getsize(out_path),
@@ -70,7 +70,7 @@ def _first_stretch(path: str, length_ms: int) -> np.ndarray:
 
 
 def _stereo(source: AudioSource) -> Iterable[np.ndarray]:
-    """Mono goes to both ears as it is; more than two channels are downmixed by swresample."""
+    """Blocks at 48 kHz, mono unchanged (it goes to both ears); swresample downmixes more than two channels."""
     layout = "mono" if source.channels == 1 else "stereo"
     resampler = Resampler(source.sample_rate, source.layout, RATE, layout)
     for block in source.blocks():
@@ -88,10 +88,10 @@ def _fade(samples: np.ndarray) -> np.ndarray:
 
 
 def _level(samples: np.ndarray) -> float:
-    """Apply, in place, the one gain that brings the excerpt to TARGET_LUFS; return it in dB.
+    """Apply, in place, the gain that brings the excerpt to TARGET_LUFS; return it in dB.
 
-    The gate of BS.1770 is absolute, so the quiet parts of a quiet clip count only once it is amplified:
-    measure at full scale.
+    The gate of BS.1770 is absolute, so quiet parts of a quiet clip count only once it is amplified: it is
+    measured at full scale.
     """
     peak_db = decibels(float(np.abs(samples).max()))
     _amplify(samples, -peak_db)

@@ -10,8 +10,8 @@ import numpy as np
 
 from arena.audio.reading import frame_of
 
-GATE_LUFS = -70.0  # BS.1770-4, equation 6: nothing quieter counts; the filter says this when nothing does
-SILENCE_DBFS = -60.0  # the highest sample peak of what nobody would call sound
+GATE_LUFS = -70.0  # BS.1770-4, equation 6: the absolute gate; the filter returns it when no block passes
+SILENCE_DBFS = -60.0  # audio whose sample peak is below this counts as silent
 STEP_S = 0.1
 
 
@@ -51,7 +51,7 @@ class LoudnessMeter:
         self._collect()
 
     def levels(self) -> Levels:
-        """BS.1770 leaves out an unfinished last block; the peak is sought in it all the same."""
+        """The Levels of all that was pushed. BS.1770 leaves out an incomplete last block; the true peak includes it."""
         loudness = float(self._measured.get("lavfi.r128.I", GATE_LUFS))
         channels = av.AudioLayout(self._layout).nb_channels
         self.push(np.zeros((self._step + -self._pushed % self._step, channels), np.float32))

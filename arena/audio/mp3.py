@@ -1,8 +1,8 @@
 """What LAME leaves in an MP3 frame besides music, and its removal.
 
-An encoder fills the space that a frame of constant size has left after its Huffman-coded data (ISO 11172-3, 2.4.1.7,
-ancillary data). LAME writes its name there, as often as the music leaves room, so counting the name would tell
-something about a clip without decoding it. Players skip these bits.
+An encoder fills the space that is left in a frame of constant size after its Huffman-coded data (ISO 11172-3, 2.4.1.7,
+ancillary data). LAME writes its name there, as often as there is room, so counting the name would reveal something
+about a clip without decoding it. Players skip these bits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RESERVOIR_BITS, SHARED_BITS = 9, 20  # main_data_begin; it, private_bits and scf
 def without_filler(frame: bytes) -> bytes:
     """The same stereo MPEG-1 layer III frame with zeros after its main data; it decodes to the same samples.
 
-    Raises ValueError for anything but one whole frame whose data begin and end in it (no bit reservoir).
+    Raises ValueError for anything but one complete frame that contains all its data (no bit reservoir).
     """
     start = _main_data_start(frame)
     side = int.from_bytes(frame[start - SIDE_BYTES : start], "big")

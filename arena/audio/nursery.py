@@ -1,7 +1,7 @@
 """A process that loads the decoder once and forks one limited child per request, in milliseconds.
 
-Each request is a number of seconds and three open files. It looks into none of them: what it read from one
-file, the children of all later files would inherit. It ends, and its child with it, when its parent does.
+Each request is a number of seconds and three open files. It reads none of them, because the children of all later
+requests would inherit what it read. When its parent ends, it ends too, and its child with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from arena.audio import child
 
 def main() -> None:
     """Serve requests on the socket at stdin, one at a time; the answer is `status_of` the child as JSON."""
-    with contextlib.suppress(ImportError):  # each child says so itself
+    with contextlib.suppress(ImportError):  # each child reports this itself
         importlib.import_module(child.OPERATIONS)
     parent = socket.socket(fileno=0)
     ended, woken = os.pipe()
@@ -59,19 +59,19 @@ def work(files: list[int]) -> None:
 
 
 def status_of(pid: int, wall_s: int, parent: socket.socket, ended: int) -> int | None:
-    """The exit status (negative: the signal), or None if the clock ran out. Nothing of the child is left."""
+    """The exit status (negative: the signal), or None on timeout. No process of the child is left."""
     deadline = time.monotonic() + wall_s
-    while (found := os.waitpid(pid, os.WNOHANG))[0] == 0:
+    while (waited := os.waitpid(pid, os.WNOHANG))[0] == 0:
         readable, _, _ = select.select([parent, ended], [], [], max(0, deadline - time.monotonic()))
         if ended in readable:
             os.read(ended, 4096)
-        else:  # too late, or the parent, which has nothing to say while it waits, is gone
+        else:  # timeout; or the parent, which sends nothing while it waits, is gone
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             break
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(found[1]) if found[0] else None
+    return os.waitstatus_to_exitcode(waited[1]) if waited[0] else None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The operations as the child runs them: plain values in, a JSON-able dict out."""
+"""The operations that the child runs: plain values in, a JSON-serialisable dict out."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def decode(path: str, out_path: str, sample_rate: int, mono: bool, max_seconds: 
 
 
 def decode_once(path: str, out_path: str, max_seconds: float) -> dict:
-    """Write the mean of the channels, little-endian float32, to `out_path`; return the sample rate, the file's own."""
+    """Write the mean of the channels, little-endian float32, to `out_path`; return the file's sample rate."""
     with open_audio(path, max_seconds=max_seconds) as source, open(out_path, "wb") as out:
         for block in source.blocks():
             out.write(block.mean(axis=1).astype("<f4").tobytes())

@@ -1,4 +1,4 @@
-"""What an operation on an audio file can end in: facts, or one of three exceptions."""
+"""The outcomes of an operation on an audio file: facts, or an exception."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class AudioError(Exception):
 
 
 class AudioRejected(AudioError):
-    """The file is at fault: it can be neither measured nor played."""
+    """The file is at fault: it cannot be measured or played."""
 
 
 class CannotLevel(AudioError):
@@ -26,7 +26,7 @@ class CannotDegrade(CannotLevel):
 
 
 class AudioUnavailable(AudioError):
-    """This machine is at fault (PyAV missing, disk full), so the file was not judged: try again later."""
+    """This machine is at fault (PyAV missing, disk full), so nothing is known about the file: try again later."""
 
 
 # How a child names the exception that its parent raises.

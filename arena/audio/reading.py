@@ -1,4 +1,4 @@
-"""Untrusted files to blocks of finite float32 samples, one frame at a time, or AudioRejected."""
+"""Read untrusted files as blocks of finite float32 samples, one frame at a time, or raise AudioRejected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIN_RATE, MAX_RATE, MAX_CHANNELS = 8_000, 192_000, 8
 CODEC_PADDING_S = 0.1
 # A lost MP3 or AAC frame is 20 to 130 ms and encoders round up to frames; lossless formats count exactly.
 SLACK_S, LOSSLESS_SLACK_S = 0.2, 0.005
-# The order of WAVE_FORMAT_EXTENSIBLE, for files that do not say where their channels go.
+# The order of WAVE_FORMAT_EXTENSIBLE, for files that do not state their channel layout.
 USUAL_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
@@ -59,7 +59,7 @@ class AudioSource:
         self._first = next(self._frames, None)
         if self._first is None:
             undecodable = self._stream.duration
-            raise AudioRejected("None of it can be decoded." if undecodable else "The file holds no samples.")
+            raise AudioRejected("None of the audio can be decoded." if undecodable else "The file holds no samples.")
         self.sample_rate, self.channels = self._first.sample_rate, self._first.layout.nb_channels
         self._check_shape()
         self.layout = layout_name(self._first.layout)
@@ -67,7 +67,7 @@ class AudioSource:
 
     @property
     def seconds(self) -> float:
-        """How much has been read so far."""
+        """Duration read so far."""
         return self.samples / self.sample_rate
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -91,7 +91,7 @@ class AudioSource:
             yield block
 
     def _decode(self) -> Iterator[av.AudioFrame]:
-        """All frames. A packet that fails is damage if audio follows it, and a cut if none does."""
+        """All frames. A packet that fails means damage if audio follows it, and truncation if none does."""
         decoded, failed, last = 0, None, None
         for packet in self._packets():
             try:
@@ -113,7 +113,7 @@ class AudioSource:
     def _packets(self) -> Iterator[av.Packet]:
         try:
             for packet in self._container.demux(self._stream):
-                # FFmpeg calls every last packet of a WAV written to a pipe corrupt; its header was checked.
+                # FFmpeg marks the last packet of any WAV written to a pipe as corrupt; its header was checked.
                 if packet.is_corrupt and self.format != "wav":
                     raise AudioRejected(CUT_OFF)
                 yield packet
@@ -121,7 +121,7 @@ class AudioSource:
             raise _refusal(error, "The file is damaged: its audio cannot be read to the end.") from error
 
     def _is_trailing_tag(self, packet: av.Packet) -> bool:
-        """MP3 files may end with tags that FFmpeg takes for a last frame."""
+        """Whether the packet is a tag at the end of an MP3 file, which FFmpeg mistakes for a last frame."""
         return self.codec == "mp3" and containers.mp3_frame_size(bytes(packet)) is None
 
     def _check_shape(self) -> None:
@@ -142,7 +142,7 @@ class AudioSource:
 
 
 class Resampler:
-    """Blocks float32 [n, channels] to another rate and layout, by FFmpeg's swresample."""
+    """Converts float32 blocks [n, channels] to another rate and layout, by FFmpeg's swresample."""
 
     def __init__(self, rate: int, layout: str, to_rate: int, to_layout: str):
         self._from = rate, layout
@@ -150,13 +150,13 @@ class Resampler:
         self._resampler = av.AudioResampler(format="flt", layout=to_layout, rate=to_rate)
 
     def push(self, block: np.ndarray | None) -> list[np.ndarray]:
-        """What is ready; None flushes."""
+        """The blocks that are ready; None flushes."""
         frame = None if block is None else frame_of(block, *self._from)
         return [out.to_ndarray().reshape(-1, self._channels) for out in self._resampler.resample(frame)]
 
 
 def frame_of(block: np.ndarray, rate: int, layout: str, pts: int | None = None) -> av.AudioFrame:
-    """A packed frame; PyAV 18 reads past the end of planar frames with eight channels."""
+    """A packed frame, because PyAV 18 reads past the end of planar frames with eight channels."""
     packed = np.ascontiguousarray(block, dtype=np.float32).reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
     frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), pts
@@ -169,5 +169,5 @@ def layout_name(layout: av.AudioLayout) -> str:
 
 
 def _refusal(error: av.FFmpegError, sentence: str) -> Exception:
-    """Running out of memory is told as such, everything else as `sentence`."""
+    """MemoryError unchanged; any other error as AudioRejected with `sentence`."""
     return error if isinstance(error, MemoryError) else AudioRejected(sentence)

@@ -1,8 +1,8 @@
-"""Run one operation in a child process that can harm nobody, and turn any way it dies into one sentence.
+"""Run one operation in a sandboxed child process, and turn any way it can die into one sentence.
 
 The child (`arena.audio.child`) limits itself and has an environment without secrets. It is forked by a process
-that keeps the clock and ends whatever the child leaves behind (`arena.audio.nursery`), one for each thread that calls
-at the same time.
+that enforces the time limit and ends whatever the child leaves behind (`arena.audio.nursery`), one for each thread that
+calls at the same time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def call(
 
 
 class Nursery:
-    """This side of an `arena.audio.nursery` process.
+    """The caller's side of an `arena.audio.nursery` process.
 
     Children share its memory layout, which a hostile file could explore over many tries, so it serves few of
     them and is never used again after one that failed.
@@ -91,7 +91,7 @@ class Nursery:
         return self._children < MAX_CHILDREN and self.process.poll() is None
 
     def run(self, wall_s: int, *files: IO[bytes]) -> int | None:
-        """The exit status of a child (negative: the signal), or None if the clock ran out."""
+        """The exit status of a child (negative: the signal), or None on timeout."""
         self._children += 1
         status = None
         try:
@@ -101,12 +101,12 @@ class Nursery:
         except (OSError, ValueError) as error:
             raise AudioUnavailable("The process that starts the audio decoder was stopped.") from error
         finally:
-            if status != 0:  # or interrupted: a late answer must not reach the next caller
+            if status != 0:  # failed or interrupted: a late answer must not reach the next caller
                 self.close()
         return status
 
     def disown(self) -> None:
-        """It ends when the last copy of this socket is closed."""
+        """Close our copy of the socket; the process ends when the last copy is closed."""
         self._socket.close()
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ def _run(wall_s: int, *files: IO[bytes]) -> int | None:
 
 
 def _take() -> Nursery:
-    """The nursery that was used last, so that there are only as many as threads that call at once."""
+    """The most recently used nursery, so that there are only as many as concurrent calls."""
     with _lock:
         while _idle:
             nursery = _idle.pop()
@@ -148,7 +148,7 @@ def _take() -> Nursery:
 
 
 def _after_fork() -> None:
-    """A forked process starts its own nurseries, and does not keep those of its parent alive."""
+    """In a forked process: forget the parent's nurseries without keeping them alive; new ones start on demand."""
     global _idle, _busy, _lock
     for nursery in (*_idle, *_busy):
         nursery.disown()
@@ -159,11 +159,11 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def _environment() -> dict[str, str]:
-    """Enough to start Python and find this package; no password or key of the parent."""
+    """Enough to start Python and find this package, without the parent's passwords and keys."""
     search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return {**kept, **threads, "PYTHONPATH": search, "LC_ALL": "C.UTF-8"}
+    return {**inherited, **threads, "PYTHONPATH": search, "LC_ALL": "C.UTF-8"}
 
 
 def _sentence_for(status: int | None, limits: Limits) -> str:
@@ -173,7 +173,7 @@ def _sentence_for(status: int | None, limits: Limits) -> str:
         return "Reading the file was stopped from outside, most likely because it took too much memory."
     if status < 0:
         return f"The file crashed the decoder ({signal.Signals(-status).name})."
-    return "The decoder failed on this file in a way it should not; the server's log says how."
+    return "The decoder failed unexpectedly on this file; the server's log has the details."
 
 
 def _unpack(answer: bytes, result: Callable[..., T]) -> T:
@@ -184,7 +184,7 @@ def _unpack(answer: bytes, result: Callable[..., T]) -> T:
             return result(**content)
         refusal = REFUSALS[kind](str(content))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise AudioRejected("The decoder gave an answer that makes no sense for this file.") from error
+        raise AudioRejected("The decoder gave an invalid answer for this file.") from error
     raise refusal
 
 

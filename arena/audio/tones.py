@@ -1,6 +1,6 @@
 """Three rising beeps: the tone sequence of the attention check, which raters are told to listen for.
 
-An A major triad, one note after the other, where hearing is keen and the loudspeaker of a telephone still plays.
+An A major triad, one note after the other, in a range where hearing is sensitive and phone loudspeakers still play.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Samples to the plainest WAV there is: 44 bytes of header, 16-bit samples, no other chunk."""
+"""Write minimal WAV files: 44 bytes of header, 16-bit samples, no other chunk."""
 
 from __future__ import annotations
 

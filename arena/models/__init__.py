@@ -1,7 +1,7 @@
-"""The stage: what is compared (systems, prompts, clips) and how it is served (studies, raters, battles).
+"""What is compared (systems, prompts, clips) and how it is served (studies, raters, battles).
 
-What must always hold is a named constraint here or, where Django has no words for it (composite foreign
-keys), a statement in a migration. A check that comes to NULL passes: hence every `isnull=False`.
+Invariants are named constraints here or, where Django cannot express them (composite foreign keys), statements
+in a migration. A check that evaluates to NULL passes: hence every `isnull=False`.
 """
 
 from arena.study_settings import ANSWERS

@@ -1,4 +1,4 @@
-"""Clip pairs that staff wants to be heard by more raters."""
+"""Clip pairs that staff want more raters to hear."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -8,10 +8,10 @@ from .studies import Study
 
 
 class Again(models.Model):
-    """Two clips that are to be served `wanted` more times in a study, each time to a rater who has not met them.
+    """Two clips to be served `wanted` more times in a study, each time to a rater who has not heard the pair.
 
-    `left` is counted down in the transaction that serves; a serving that is skipped or never answered is not given
-    back, so `wanted` is the most there will be. Such battles are of policy `Battle.AGAIN`.
+    `left` is counted down in the transaction that serves. A battle that is skipped or never answered is not served
+    again, so `wanted` is the maximum. Such battles have the policy `Battle.AGAIN`.
     """
 
     MOST = 50

@@ -12,16 +12,16 @@ from .studies import Study
 
 class BattleQuerySet(models.QuerySet):
     def open(self, now):
-        """Still to be answered: what a vote would be taken for, also where the study's end was moved since."""
+        """Battles that can still be answered, by the study's end as it is now."""
         ends = Q(study__ends_at__isnull=True) | Q(study__ends_at__gt=now)
         return self.filter(ends, closed_at__isnull=True, expires_at__gt=now)
 
     def voted(self):
-        """What a pair's quota sees for good."""
+        """Battles that count towards a pair's quota permanently."""
         return self.filter(close_reason="voted", kind__in=["ranked", "imported"]).exclude(policy=Battle.AGAIN)
 
     def awaited(self, now):
-        """What it sees for a while: battles for which an answer is still expected."""
+        """Battles that count towards it temporarily: an answer is still expected."""
         awaited = self.filter(closed_at__isnull=True, reserved_until__gt=now, kind__in=["ranked", "imported"])
         return awaited.exclude(policy=Battle.AGAIN)
 
@@ -38,7 +38,7 @@ class Battle(models.Model):
         PRACTICE = "practice"
 
     AGAIN = "again"  # the policy of battles that staff asked for, clip pair by clip pair: see `Again`
-    ONE_CLIP = (Kind.GOLD, Kind.TRAP, Kind.PRACTICE)  # a clip against a variant of itself: one answer is right
+    ONE_CLIP = (Kind.GOLD, Kind.TRAP, Kind.PRACTICE)  # a clip against a variant of itself, with one right answer
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, models.PROTECT, related_name="battles")

@@ -9,11 +9,11 @@ from django.utils import timezone
 
 
 class ClaimQuerySet(models.QuerySet):
-    """Pending work that several workers share. A claim is a lease: who dies loses it when it runs out."""
+    """Pending work that several workers share. A claim is a lease: a worker that dies loses it when it expires."""
 
     def claim(self, seconds=200):
-        """The pk of a pending row, now ours for `seconds` (longer than a decoding child may take); None where there
-        is none free. Nobody waits on a lock."""
+        """The pk of a pending row, claimed for `seconds` (longer than a decoding child may take); None where none is
+        free. Never waits for a lock."""
         now = timezone.now()
         free = self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now), status=Status.PENDING)
         with transaction.atomic():
@@ -36,7 +36,7 @@ class Status(models.TextChoices):
 
 class SystemQuerySet(models.QuerySet):
     def ids_of(self, names):
-        """{name: id} of those of the names that are there."""
+        """{name: id} of the systems that exist among the names."""
         return dict(self.filter(name__in=list(names)).values_list("name", "pk"))
 
 
@@ -65,7 +65,7 @@ class System(models.Model):
 
 
 class Prompt(models.Model):
-    """Text (and lyrics) asked for."""
+    """The text (and lyrics) that systems are asked for."""
 
     text = models.TextField()
     lyrics = models.TextField(blank=True)

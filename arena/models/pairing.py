@@ -1,4 +1,4 @@
-"""Which pairs of systems a study's next votes are worth most on, as the jury left it for the stage."""
+"""Which pairs of systems a study's next votes are worth most on, as `scoring` computed it."""
 
 from functools import cached_property
 
@@ -9,13 +9,13 @@ from .studies import Study
 
 
 class PairingTable(models.Model):
-    """The probability of every pair of the systems under the policy `informative`, made after an edition.
+    """The probability of every pair of systems under the policy `informative`, computed after an edition.
 
     One row per version. The probabilities are cumulative, in the order of numpy's `triu_indices`: (0, 1), (0, 2), ...;
-    a draw is one search in them. A study's share of uniform draws (epsilon) comes on top, when a pair is drawn.
+    a draw is one binary search in them. The study's share of uniform draws (epsilon) is added when a pair is drawn.
     """
 
-    KEPT = 3  # versions of a study; a battle keeps the probability it was drawn with
+    KEPT = 3  # versions per study; a battle stores the probability with which it was drawn
 
     study = models.ForeignKey(Study, models.CASCADE, related_name="pairing_tables")
     version = models.PositiveIntegerField(help_text="The number of the edition that it was made after.")
@@ -36,5 +36,5 @@ class PairingTable(models.Model):
 
     @cached_property
     def probability(self):
-        """float [pairs], of sum 1."""
+        """float [pairs], sums to 1."""
         return np.diff(np.frombuffer(self.cumulative, dtype="<f8"), prepend=0.0)

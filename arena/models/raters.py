@@ -1,4 +1,4 @@
-"""Who listens: a pseudonym, and beside it, erasable, all that could say more."""
+"""Raters: a pseudonym, and in erasable tables all that could identify them."""
 
 import uuid
 
@@ -26,7 +26,7 @@ class Rater(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
 
-    is_authenticated = True  # what a REST view asks of request.user
+    is_authenticated = True  # REST framework checks this on request.user
 
     class Personal:
         rater = "self"
@@ -69,8 +69,9 @@ class Consent(models.Model):
 class Participation(models.Model):
     """A rater in a study: where they came from, the checks before the first battle, how it ended.
 
-    Erased by a withdrawal. `participant` is how a platform or an invitation knows the rater, as an HMAC keyed per
-    study: nobody can tell from it who they are, nor, since each has a rater of its own, that two studies had the same.
+    Erased by a withdrawal. `participant` is an HMAC, keyed per study, of the rater's id at a platform or in an
+    invitation: it reveals neither who they are nor, since each study has a rater of its own, that they took part in
+    two.
     """
 
     class Headphones(models.TextChoices):
@@ -111,7 +112,8 @@ class Participation(models.Model):
 
 
 class Arrival(models.Model):
-    """When a rater came, from which connection: an HMAC whose key changes every day. Kept for two days at most."""
+    """When a rater came, and over which connection, as an HMAC whose key changes every day. Kept for two days at
+    most."""
 
     rater = models.ForeignKey(Rater, models.CASCADE, related_name="arrivals")
     connection = models.CharField(max_length=64)

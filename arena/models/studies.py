@@ -21,7 +21,7 @@ def default_questions():
 
 
 class Study(models.Model):
-    """The settings of a listening test. What they mean together is checked by `arena.study_settings`."""
+    """The settings of a listening test. `arena.study_settings` checks that they are consistent."""
 
     class Access(models.TextChoices):
         OPEN = "open"
@@ -168,5 +168,5 @@ class Study(models.Model):
 
     @property
     def has_checks(self):
-        """Whether battles come in blocks with checks among them, so that their order is not the rater's to choose."""
+        """Whether there are checks among the battles, so that the rater cannot choose their order."""
         return bool(self.practice or self.golds or self.traps or self.repeats)

@@ -1,7 +1,6 @@
-"""Personal data declares itself: what tables hold of people, and what a withdrawal does with it.
+"""Declarations of personal data: what tables hold about people, and what a withdrawal does with it.
 
-A model declares it in an inner class `Personal` (see `declaration`). From the declarations alone follow the withdrawal
-(`erasure`), the data map in the docs (`data_map`), and the sentences that a table gets which should have a
-declaration, or has a wrong one (`guard`). Django's registry of apps gives the models, those of the apps above too, so
-nothing here imports them.
+A model declares it in an inner class `Personal` (see `declaration`). The withdrawal (`erasure`), the data map in the
+docs (`data_map`) and the errors about missing or wrong declarations (`guard`) follow from the declarations alone. The
+models come from Django's app registry, including those of higher apps, so nothing here imports them.
 """

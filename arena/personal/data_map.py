@@ -1,4 +1,4 @@
-"""The data map: docs/data-map.md, written from the declarations and held equal to them by a test."""
+"""The data map: docs/data-map.md, written from the declarations; a test compares the two."""
 
 from django.conf import settings
 
@@ -65,7 +65,7 @@ def _section(title, header, rows):
 
 
 def _rows(declared, fate, becomes=None):
-    """One for each entry of a declaration: [table, fields, what they hold], and for what goes how and when."""
+    """[table, fields, what they hold] for each entry with this fate; with `becomes`, also what happens and when."""
     return [
         [
             table.model._meta.label,

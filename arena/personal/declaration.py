@@ -1,19 +1,19 @@
-"""What a table holds of people, as its model says in an inner class:
+"""What a table holds about people, as its model declares in an inner class:
 
     class Personal:
         rater = "vote__rater"
         deleted = {"comment, events": "what the rater wrote and did while listening"}
 
-rater: the way from a row to its rater, over foreign keys; SELF on the rater's own table; several, as a tuple, where a
-    row belongs to several. user: the same for an account of a researcher or of staff.
-deleted, blanked, kept: what a withdrawal does to the fields, each {field names, with commas: a sentence}. `deleted`
-    (the row goes, and its files) and `blanked` (the row stays, these fields are emptied) say what the fields hold;
-    `kept` also says why that may stay. With `user` alone, `deleted` means: with the account.
+rater: the way from a row to its rater, over foreign keys; SELF on the rater's own table; a tuple of ways where a row
+    belongs to several raters. user: the same for an account of a researcher or of staff.
+deleted, blanked, kept: what a withdrawal does to the fields, each {comma-separated field names: a sentence}. `deleted`
+    (the row is deleted, with its files) and `blanked` (the row stays, these fields are emptied) say what the fields
+    hold; `kept` also says why they may stay. With `user` alone, `deleted` means: with the account.
 not_personal: {field names: what they hold} of fields that could hold text about people, but do not.
-lifetime: when the rows go anyway, where they do.
+lifetime: when the rows are deleted in any case, where they are.
 
-A declaration names every field of a table that leads to a rater or a user, and in any other table those that can hold
-text; see `guard`. For tables of other packages it stands in `third_party`.
+In a table that leads to a rater or a user, a declaration names every field; in any other table, those that can hold
+text; see `guard`. Declarations for tables of other packages are in `third_party`.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class BadDeclaration(Exception):
 
 @dataclass(frozen=True)
 class Declaration:
-    """The `Personal` class of a model, read: each fate is {field names, with commas: sentence}, as written."""
+    """The `Personal` class of a model; each fate is {comma-separated field names: sentence}, as written."""
 
     model: type
     rater: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Declaration:
     lifetime: str = ""
 
     def fields(self, *fates):
-        """Names of the fields with these fates, of all if none is named; a name that is written twice comes twice."""
+        """Names of the fields with these fates, by default with any; a name that is written twice comes twice."""
         return [name for fate in fates or FATES for names in getattr(self, fate) for name in split(names)]
 
 
@@ -58,12 +58,12 @@ def split(names):
 
 
 def tables():
-    """The models that have a table of their own, of all apps."""
+    """The models of all apps that have a table of their own."""
     return [model for model in apps.get_models() if not model._meta.proxy]
 
 
 def declarations():
-    """Every Declaration there is, in the order of the apps."""
+    """Every Declaration, in the order of the apps."""
     return [declared for model in tables() if (declared := declaration_of(model))]
 
 
@@ -91,7 +91,7 @@ def person_of(person):
 
 
 def ways_to(model, person, passed=()):
-    """{field name: the shortest way over it, as "vote__rater"} of the fields of `model` that lead to `person`."""
+    """{field name: the shortest way over it, such as "vote__rater"} of the fields of `model` that lead to `person`."""
     ways = {}
     for relation in (*model._meta.concrete_fields, *model._meta.many_to_many):
         target = relation.related_model
@@ -105,8 +105,8 @@ def ways_to(model, person, passed=()):
 
 
 def stations(model, way):
-    """[(the way so far, the model it has come to)] of a way, from the model itself on; BadDeclaration where it does
-    not go over foreign keys of the models."""
+    """[(the way so far, the model it has reached)] along a way, starting with the model itself; BadDeclaration where a
+    step is not a foreign key."""
     here, steps, passed = model, [], [("", model)]
     for step in [] if way == SELF else way.split("__"):
         relation = {field.name: field for field in here._meta.concrete_fields}.get(step)

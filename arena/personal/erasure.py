@@ -12,11 +12,11 @@ from .declaration import declarations, stations
 
 @transaction.atomic(savepoint=False)
 def erase(rows):
-    """Erase what is personal and belongs to these rows: a QuerySet of raters, or of any model on the way from a table
-    to its rater (of votes: what came with each).
+    """Erase the personal data that belongs to these rows: a QuerySet of raters, or of any model on the way from a table
+    to its rater (for votes: what came with each).
 
-    One statement for each table that declares `deleted` or `blanked`, however many rows. Files go last and before the
-    commit: a storage that fails undoes the erasure, so that nobody is told that a file is gone which is not.
+    One statement for each table that declares `deleted` or `blanked`, however many rows. Files are deleted last, before
+    the commit: if the storage fails, the erasure is rolled back, so that nobody is told wrongly that a file is gone.
     """
     erasable = [(declared, mine) for declared in _referring_first() if (mine := rows_of(declared, rows)) is not None]
     files = [file for declared, mine in erasable for file in _files(declared, mine)]
@@ -30,7 +30,8 @@ def erase(rows):
 
 
 def rows_of(declared, rows):
-    """The rows of a declared table that belong to `rows`, as a QuerySet; None where no way to a rater passes there."""
+    """The rows of a declared table that belong to `rows`, as a QuerySet; None where no way to a rater passes their
+    model."""
     ways = [
         Q(**{f"{so_far or 'pk'}__in": rows.order_by()})
         for way in declared.rater
@@ -41,14 +42,14 @@ def rows_of(declared, rows):
 
 
 def empty(field):
-    """What a blanked field holds: NULL if it may, else its default, else the empty text."""
+    """The value of a blanked field: NULL where allowed, else its default, else the empty string."""
     if field.null:
         return None
     return field.get_default() if field.has_default() else ""
 
 
 def _referring_first():
-    """Declarations with something to erase of a rater, so that no row goes before those that refer to it."""
+    """Declarations with something to erase for a rater, in an order that deletes referring rows first."""
     erasing = {
         declared.model: declared
         for declared in declarations()
@@ -63,7 +64,7 @@ def _referring_first():
 
 
 def _files(declared, rows):
-    """[(storage, name)] of the files that go with the rows, or with their blanked fields."""
+    """[(storage, name)] of the files to delete with the rows, or with their blanked fields."""
     fields = [
         field
         for field in declared.model._meta.concrete_fields

@@ -1,10 +1,10 @@
-"""What is wrong with the declarations of personal data: one sentence for each, which says what to write."""
+"""Problems with the declarations of personal data: a sentence for each, which says what to write."""
 
 from django.db import models
 
 from .declaration import FATES, PEOPLE, SELF, BadDeclaration, declaration_of, person_of, stations, tables, ways_to
 
-# Fields that can hold no text, so nothing that somebody writes of themselves or is known by.
+# Fields that cannot hold text, so neither what people write nor names for them.
 BOUNDED = (
     models.IntegerField, models.FloatField, models.DecimalField, models.BooleanField, models.DateField,
     models.TimeField, models.DurationField,
@@ -13,7 +13,7 @@ ARTICLE = {"rater": "a rater", "user": "a user"}
 
 
 def problems(of=None):
-    """[sentence] about the declarations of these models, or of all; empty where all is well."""
+    """[sentence] about the declarations of these models, by default of all; empty where nothing is wrong."""
     sentences = []
     for model in tables() if of is None else of:
         try:
@@ -33,7 +33,7 @@ def _problems(model):
 
 
 def holds_text(field):
-    """Whether the database would take any text in this field: a name, an address, a remark, a file, JSON."""
+    """Whether this field can hold arbitrary text: a name, an address, a remark, a file, JSON."""
     if field.is_relation or field.choices or isinstance(field, BOUNDED):
         return False
     return not (field.primary_key and isinstance(field, models.UUIDField))
@@ -72,7 +72,7 @@ def _undeclared(model, ways):
 
 
 def _ways(declared, ways):
-    """Is everybody reached to whom the table leads, and can be?"""
+    """Problems with the ways: one that does not reach a person, or a person the table leads to without a way."""
     model = declared.model
     for person in PEOPLE:
         written = getattr(declared, person)
@@ -93,7 +93,7 @@ def _ways(declared, ways):
 
 
 def _fates(declared):
-    """Can be done what is declared?"""
+    """Problems with the fates: what cannot be done as declared."""
     if declared.deleted and (declared.blanked or declared.kept):
         yield "deleted means the whole row, so nothing of it can be blanked or kept."
     if declared.blanked and not declared.rater:
@@ -113,7 +113,7 @@ def _fates(declared):
 
 
 def _stays_behind(declared):
-    """`deleted` of a user's table: does the row go with the account?"""
+    """`deleted` in a user's table: problems where the row is not deleted with the account."""
     for way in declared.user:
         model = declared.model
         for step in [] if way == SELF else way.split("__"):
@@ -124,7 +124,7 @@ def _stays_behind(declared):
 
 
 def _fields(declared, ways):
-    """Is every field named, once, that has to be?"""
+    """Problems with the names: fields missing, unknown or named twice."""
     named, known = declared.fields(), _all_fields(declared.model)
     for name in sorted({name for name in named if named.count(name) > 1}):
         yield f"{name} is named twice."
@@ -142,7 +142,7 @@ def _fields(declared, ways):
 
 
 def _accountable(model, is_person=False):
-    """Names of the fields that a table which leads to a person has to account for. A row's own number is none."""
+    """Names of the fields that a table which leads to a person has to declare; a generated primary key is not one."""
     return [
         field.name
         for field in _all_fields(model).values()

@@ -1,5 +1,4 @@
-"""The declarations of tables of other packages, which cannot hold their own. All of it is of staff and researchers:
-a rater has no account."""
+"""Declarations for tables of other packages. All of them concern staff and researchers: a rater has no account."""
 
 
 class User:

@@ -26,7 +26,7 @@ class Stop(BaseException):
 
 
 def main():
-    """Returns the exit status."""
+    """Run the arena until it is stopped; returns the exit status."""
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
     adopt_orphans()
@@ -56,7 +56,7 @@ class Arena:
         self.home, self.port, self.lock = home, port, lock
         self.address = f"http://127.0.0.1:{port}"
         self.folder = self.supervisor = None
-        self.stores = {}  # by the environment variable that would replace it
+        self.stores = {}  # {environment variable that would replace it: store}
 
     def run(self):
         killed_before = self.home.clear_run()
@@ -66,7 +66,7 @@ class Arena:
             self.prepare()
             self.start()
             if manage("demo", "--if-empty") != 0:
-                say("The demo could not be made, the reason is above; the arena runs without it")
+                say("The demo could not be made, see above for the reason; the arena runs without it")
             say(f"Ready at {self.address} - Ctrl-C stops it, logs are in {self.home.log}")
             self.stay()
         finally:
@@ -74,7 +74,7 @@ class Arena:
             self.stop()
 
     def prepare(self):
-        """All that comes before the first process."""
+        """Everything before the first process is started."""
         data = self.home.postgres
         self.folder = make_run_folder(embedded.database_account(data))
         if not os.environ.get("DATABASE_URL"):
@@ -90,7 +90,7 @@ class Arena:
         self.home.write_run(pid=os.getpid(), port=self.port, folder=str(self.folder), **for_others)
 
     def start(self):
-        """From nothing to pages that are served."""
+        """Start all processes, until pages are served."""
         programs = [store.program for store in self.stores.values()]
         self.supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port, self.folder))
         self.supervisor.start(self.lock)
@@ -100,7 +100,7 @@ class Arena:
             self.supervisor.start_program(program.name)
         for store in self.stores.values():
             self.supervisor.expect(store.program.name, store.answers)
-        say("Bringing the tables up to date")
+        say("Migrating the database")
         must_manage("migrate", "--noinput", "--verbosity=0")
         say("Starting the web server")
         self.supervisor.start_program("apps:web")
@@ -110,7 +110,7 @@ class Arena:
         self.supervisor.start_apps()  # the workers: last, because they load longest and no page needs them
 
     def stay(self):
-        """Until somebody asks to stop. supervisord restarts the others, we restart supervisord."""
+        """Wait until somebody asks to stop. supervisord restarts the other processes; this one restarts supervisord."""
         while True:
             wait_for_end(self.supervisor.process)
             say("supervisord has ended, starting everything again")
@@ -130,7 +130,7 @@ class Arena:
 
 def must_manage(*arguments):
     if manage(*arguments) != 0:
-        raise CannotStart(f"`manage.py {' '.join(arguments)}` failed, the reason is above.")
+        raise CannotStart(f"`manage.py {' '.join(arguments)}` failed, see above for the reason.")
 
 
 def manage(*arguments):
@@ -146,7 +146,7 @@ def manage(*arguments):
 
 
 def say(text):
-    """A line of progress. A closed terminal must not keep us from stopping in order."""
+    """Print a line of progress. A closed terminal must not prevent an orderly stop."""
     with contextlib.suppress(OSError):
         print(f"{time.monotonic() - BEGAN:6.1f} s  {text}", flush=True)
 

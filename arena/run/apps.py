@@ -6,9 +6,9 @@ from .program import Program
 
 
 def apps(port, folder):
-    """web, worker, gpu and beat; `folder` takes beat's note of when it last ran what."""
+    """web, worker, gpu and beat; `folder` is where beat stores when it last ran each task."""
     return [
-        # A page in flight has 5 s; a worker killed in a task leaves it to the next sweep.
+        # On stop, requests in progress have 5 s; a task that is killed is left to the next sweep.
         Program("web", _python("gunicorn", *_gunicorn(port))),
         Program("worker", _celery("worker", "-Q", "default", "-n", "default@%h", "--concurrency=2", *_QUIET)),
         Program("gpu", _celery("worker", "-Q", "gpu", "-n", "gpu@%h", "--pool=solo", *_QUIET)),

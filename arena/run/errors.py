@@ -2,4 +2,4 @@
 
 
 class CannotStart(Exception):
-    """The arena cannot run here; the text says what is in the way and what to do about it."""
+    """The arena cannot run here; the message says why and what to do about it."""

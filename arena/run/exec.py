@@ -2,8 +2,8 @@
 
     ARENA_PARENT_PID=... python exec.py SIGNAL UID:GID|- COMMAND...
 
-The parent is a supervisor. Should it be killed with -9, nobody is left to stop its children; Linux can then
-send each child a signal (PR_SET_PDEATHSIG), and this is the place to ask for it: after the change of account,
+The parent is a supervisor. If it is killed with -9, nobody is left to stop its children; Linux can then send each
+child a signal (PR_SET_PDEATHSIG), and this is the place to request it: after the change of account,
 which clears the request, and before the exec, which keeps it. Elsewhere only the account changes.
 
 Runs as a script under `python -I -S` and imports little, because every start of every process pays for it.
@@ -40,7 +40,7 @@ def become(uid, gid):
 
 def die_with_parent(number):
     prctl(_PR_SET_PDEATHSIG, number)
-    if os.getppid() != int(os.environ[PARENT]):  # it died before we asked
+    if os.getppid() != int(os.environ[PARENT]):  # it died before the request
         sys.exit("the parent process is gone")
 
 

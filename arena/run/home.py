@@ -1,4 +1,4 @@
-"""ARENA_HOME: the folder of all that an arena must not lose, with the lock that keeps a second arena out.
+"""ARENA_HOME: the folder with all that an arena must not lose, and the lock against a second arena.
 
 postgres/    the database (as root possibly a link, see embedded.py)
 media/       clips, weights, releases
@@ -48,7 +48,7 @@ class Home:
         return self.path / "run.json"
 
     def enter(self):
-        """Make the folder if need be, take its lock and return the lock's open file."""
+        """Create the folder if needed, take its lock and return the lock's open file."""
         try:
             for folder in (self.path, self.path / "media", self.log):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -61,10 +61,10 @@ class Home:
             ) from None
 
     def _lock(self):
-        """Raise CannotStart when an arena runs here already.
+        """The lock's open file; CannotStart when an arena runs here already.
 
-        supervisord inherits the file. So after `kill -9` of an arena the lock stays taken until supervisord
-        has stopped what it runs; that is worth waiting for.
+        supervisord inherits the file. So after `kill -9` of an arena the lock is held until supervisord has
+        stopped its programs; this waits for that.
         """
         deadline = time.monotonic() + STOPPING_SECONDS
         while True:
@@ -108,7 +108,7 @@ class Home:
     def clear_run(self):
         """Remove run.json and the folder of sockets it names. Only for the holder of the lock.
 
-        True if there was one: the run before this one did not end well.
+        True if there was one: the previous run did not stop properly.
         """
         run = self.read_run()
         if run is None:

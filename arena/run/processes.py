@@ -1,4 +1,4 @@
-"""Waiting for processes and ports, and seeing that none is left."""
+"""Wait for processes and ports, and make sure that no process is left."""
 
 import http.client
 import os
@@ -39,7 +39,7 @@ def _is_free(port):
         try:
             probe.bind(("127.0.0.1", port))
         except PermissionError:
-            raise CannotStart(f"Port {port} is only for root. Use another one: `PORT=8000 make run`.") from None
+            raise CannotStart(f"Only root may use port {port}. Use another one: `PORT=8000 make run`.") from None
         except OSError:
             return False
     return True
@@ -57,7 +57,7 @@ def serves_pages(port):
 
 
 def wait_for_end(process):
-    """Block until `process`, a Popen, ends; meanwhile take leave of the orphans that we adopted."""
+    """Block until `process`, a Popen, ends; meanwhile reap the orphans that we adopted."""
     while process.poll() is None:
         pid, status = os.waitpid(-1, 0)
         if pid == process.pid:
@@ -65,7 +65,7 @@ def wait_for_end(process):
 
 
 def end_descendants(seconds=10):
-    """Wait for every process below this one to end by itself, then kill. Returns the names of the killed."""
+    """Wait for all descendants of this process to end, then kill the others. Returns the names of those killed."""
     deadline = time.monotonic() + seconds
     while (left := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
         psutil.wait_procs(left, timeout=max(0, deadline - time.monotonic()))

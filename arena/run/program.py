@@ -12,7 +12,7 @@ from . import exec as wrapper
 
 @dataclass(frozen=True)
 class Account:
-    """An account that a root process steps down to."""
+    """An account to which a root process drops its privileges."""
 
     uid: int
     gid: int
@@ -28,7 +28,7 @@ class Account:
         return cls(status.st_uid, status.st_gid)
 
     def reaches(self, path):
-        """Can this account go into the folder `path`, or execute the file?"""
+        """Whether this account can enter the folder `path`, or execute the file."""
         try:
             return run(["test", "-x", str(path)], self, check=False).returncode == 0
         except OSError:
@@ -37,7 +37,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Program:
-    """`stop_signal` ends it politely; after `patience` seconds it is killed. `account`: None is our own."""
+    """`stop_signal` asks it to end; after `patience` seconds it is killed. `account`: None is our own."""
 
     name: str
     command: list[str]
@@ -56,7 +56,7 @@ class Program:
 
 
 def run(command, account, *, check=True, **options):
-    """Run a short command to its end as `account`, in a folder that every account can be in."""
+    """Run a short command to its end as `account`, in a folder that every account can enter."""
     identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     return subprocess.run(command, cwd="/", check=check, capture_output=True, text=True, **identity, **options)
 

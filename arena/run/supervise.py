@@ -1,6 +1,6 @@
-"""supervisord, started by us and spoken to over its socket: it restarts what dies, each time a bit later.
+"""Start supervisord and control it over its socket: it restarts what dies, each time a little later.
 
-It has a session of its own, so that a terminal's Ctrl-C reaches only its parent, and ends when that does.
+It has a session of its own, so that a terminal's Ctrl-C reaches only its parent, and it ends when its parent does.
 """
 
 import os
@@ -19,7 +19,7 @@ from .processes import wait_until
 from .program import Program
 
 OUTPUT = "supervisord.out"
-FAIR_CHANCE_SECONDS = 10  # then a program that is down is one that cannot start
+FAIR_CHANCE_SECONDS = 10  # after that, a program that keeps ending counts as one that cannot start
 GIVE_UP_SECONDS = 300  # a database may need this long to recover from a crash
 
 
@@ -84,7 +84,7 @@ class Supervisor:
 
     @property
     def rpc(self):
-        # A new connection each time: the transport cannot use one again that failed.
+        # A new connection each time: the transport cannot reuse one that failed.
         transport = SupervisorTransport(None, None, f"unix://{self.folder / 'supervisor.sock'}")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
@@ -117,11 +117,11 @@ class Supervisor:
         self.rpc.startProcess(name, False)
 
     def start_apps(self):
-        """All of them that do not run yet."""
+        """Start all apps that are not running yet."""
         self.rpc.startProcessGroup("apps", False)
 
     def expect(self, name, answers, process=None):
-        """Wait until `answers()`. For a program that keeps ending, or is silent for long, CannotStart."""
+        """Wait until `answers()`. CannotStart for a program that keeps ending or does not answer for too long."""
         began = time.monotonic()
         while not answers():
             waited = time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Where several of the stage's models change together: clips in, raters in."""
+"""Changes to several models of `arena` at once: registering clips, admitting raters."""
 
 from .clips import cut_excerpt, ingest_clip, local_copy, register_clip
 from .joining import (

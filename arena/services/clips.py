@@ -1,4 +1,4 @@
-"""Clips in: register the file, measure it, cut the excerpts that studies ask for."""
+"""Import clips: register the file, measure it, cut the excerpts that studies need."""
 
 import hashlib
 import tempfile
@@ -15,10 +15,10 @@ MAX_BYTES = 200_000_000
 
 
 def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence="", sings_lyrics=None):
-    """Copy an audio file into the private originals and write its Clip down as pending.
+    """Copy an audio file into the private originals and create its Clip as pending.
 
-    sings_lyrics: whether the system sings the lyrics of prompts; None says nothing of it. ValueError where the arena
-    has been told otherwise.
+    sings_lyrics: whether the system sings the lyrics of prompts; None for unknown. ValueError where it contradicts
+    what is stored.
     Idempotent by content: the same bytes for the same system and prompt are the same clip.
     Returns (clip, created).
     """
@@ -45,19 +45,20 @@ def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence=
 
 
 def _system(name, sings_lyrics):
-    """The system of that name. What is not yet known of it is written down; what is known stays."""
+    """The system of that name, created if new. `sings_lyrics` is stored if unknown so far; ValueError if it differs."""
     system, _ = System.objects.get_or_create(name=name, defaults={"sings_lyrics": sings_lyrics})
     if sings_lyrics is not None and system.sings_lyrics is None:
         System.objects.filter(pk=system.pk, sings_lyrics=None).update(sings_lyrics=sings_lyrics)
         system.refresh_from_db()
     if sings_lyrics not in (None, system.sings_lyrics):
         known = "sings lyrics" if system.sings_lyrics else "does not sing lyrics"
-        raise ValueError(f"{name} {known}, as was said before; the admin can change that (Systems)")
+        raise ValueError(f"{name} {known}, as stored before; the admin can change that (Systems)")
     return system
 
 
 def _kept_original(path, sha256):
-    """The original in private storage; one that is too large is not even copied."""
+    """The Clip's fields after copying its original to private storage; a file that is too large is rejected
+    uncopied."""
     if path.stat().st_size > MAX_BYTES:
         megabytes = path.stat().st_size / 1e6
         return {
@@ -132,7 +133,7 @@ def cut_excerpt(excerpt_id):
     )
     if not stored:  # another worker was first
         default_storage.delete(name)
-    elif excerpt.file and excerpt.file.name != name:  # cut anew
+    elif excerpt.file and excerpt.file.name != name:  # it was cut again
         default_storage.delete(excerpt.file.name)
 
 

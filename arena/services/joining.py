@@ -1,4 +1,4 @@
-"""Raters in: consent, where they come from, and the checks before the first battle."""
+"""Admit raters: consent, where they come from, and the checks before the first battle."""
 
 from datetime import timedelta
 from random import Random
@@ -12,7 +12,7 @@ from arena.refusals import Conflict, Forbidden, NotFound, Refusal
 
 HEADPHONE_ATTEMPTS = 2
 ARRIVALS_KEPT = timedelta(days=2)
-# By hand: every battle asks, and the ORM is slower to write it than the database to answer.
+# Raw SQL: it runs for every battle, and building it in the ORM takes longer than running it.
 AGREED = """
     SELECT participation.* FROM arena_participation AS participation
         JOIN arena_consent AS consent ON consent.rater_id = participation.rater_id
@@ -30,12 +30,12 @@ def find_study(slug=None):
 
 @transaction.atomic
 def give_consent(rater, study, version, now=None, kind="listener", participant=None, connection=None, group=""):
-    """Record a rater's consent to the study's current text; without a rater, make one. Returns the rater.
+    """Record a rater's consent to the study's current text; without a rater, create one. Returns the rater.
 
-    participant: of `participants.participant_of`. Each has a rater of its own, whatever the browser; who comes back
-    with it is that rater, and gets at nothing but what that rater did in this study. connection: of
-    `participants.connection_of`, noted when a rater is new. group: one of the study's, as the rater says; the first
-    word stands, or the boards of groups would move without a vote.
+    participant: from `participants.participant_of`. Each participant has a rater of its own, whatever the browser;
+    coming back with it gives the same rater, and access only to what that rater did in this study. connection: from
+    `participants.connection_of`, stored when a rater is new. group: one of the study's, as the rater states; only the
+    first statement counts, because otherwise the boards of groups would move without a vote.
     """
     now = now or timezone.now()
     if version != study.consent_version:
@@ -49,8 +49,8 @@ def give_consent(rater, study, version, now=None, kind="listener", participant=N
     if participant:
         Study.objects.select_for_update(no_key=True).get(pk=study.pk)  # one person in two tabs is one rater
         known = Participation.objects.filter(study=study, participant=participant).first()
-        rater = known and known.rater  # a rater of this study alone: the browser may be somebody else's, or shared
-    if rater:  # one who withdraws at this moment stays withdrawn, and a new one is made
+        rater = known and known.rater  # a rater of this study only: the browser may be shared
+    if rater:  # a rater who has just withdrawn stays withdrawn, and a new one is created
         rater = Rater.objects.select_for_update(no_key=True).filter(pk=rater.pk, withdrawn_at=None).first()
     if not rater:
         rater = Rater.objects.create(kind=kind, created_at=now)
@@ -66,7 +66,7 @@ def give_consent(rater, study, version, now=None, kind="listener", participant=N
 
 
 def forget_arrivals(now=None):
-    """Erase the marks of connections that are older than ARRIVALS_KEPT."""
+    """Delete the arrivals that are older than ARRIVALS_KEPT; returns how many rows."""
     return Arrival.objects.filter(at__lt=(now or timezone.now()) - ARRIVALS_KEPT).delete()[0]
 
 
@@ -83,14 +83,14 @@ def participation_of(rater, study):
 
 
 def _participation_to_change(rater, study):
-    """The participation, locked; a withdrawal either comes first, and refuses this, or erases what is written here."""
+    """The participation, locked; Forbidden after a withdrawal, and a later withdrawal erases what is written."""
     if not Rater.objects.select_for_update(no_key=True).filter(pk=rater.pk, withdrawn_at=None).exists():
         raise Forbidden("You have withdrawn.", code="consent_needed")
     return Participation.objects.select_for_update().get(pk=participation_of(rater, study).pk)
 
 
 def require_ready(rater, study):
-    """Refuse whoever still has something to do before a battle, with a code that says what."""
+    """Refuse a rater who still has something to do before a battle; the code says what."""
     participation = participation_of(rater, study)
     if not participation.participant and study.platform:
         raise Forbidden("This study is entered from its platform.", code="platform_needed")
@@ -114,7 +114,7 @@ def _require_headphones(participation, study):
 
 @transaction.atomic
 def set_volume(rater, study, level):
-    """Note the volume, 0 to 1, at which the rater found the reference sound comfortable."""
+    """Store the volume, 0 to 1, at which the rater found the reference sound comfortable."""
     participation = _participation_to_change(rater, study)
     participation.volume = level
     participation.save(update_fields=["volume"])
@@ -122,7 +122,7 @@ def set_volume(rater, study, level):
 
 @transaction.atomic
 def begin_headphones(rater, study):
-    """The number of the attempt that is open now: the first, or the second after a failed first."""
+    """Begin or continue an attempt, the second only after a failed first; returns its number."""
     participation = _participation_to_change(rater, study)
     failed_once = participation.headphones == "fail" and participation.headphone_attempts < HEADPHONE_ATTEMPTS
     if participation.headphones and not failed_once:
@@ -136,7 +136,7 @@ def begin_headphones(rater, study):
 
 def headphone_targets(rater, study, attempt):
     """[(which interval holds the tone, seed of its noise)] of an attempt; the server's secret."""
-    from arena.audio.headphones import N_TRIALS  # NumPy: not for every start of every process
+    from arena.audio.headphones import N_TRIALS  # imports NumPy, which not every process needs
 
     rng = Random(f"{schedule_seed(rater, study)}:headphones:{attempt}")
     return [(rng.randint(1, 3), rng.getrandbits(32)) for _ in range(N_TRIALS)]
@@ -144,9 +144,9 @@ def headphone_targets(rater, study, attempt):
 
 @transaction.atomic
 def answer_headphones(rater, study, attempt, answers):
-    """Judge an attempt, once. answers: an interval (1 to 3) per trial, or None where it could not be played, which
-    counts as unknown and excludes nobody; not after an attempt that could be, and failed.
-    Returns {"result", "correct", "of", "attempts_left"}."""
+    """Judge an attempt, once. answers: an interval (1 to 3) per trial, or None where it could not be played. At the
+    first attempt None counts as unknown, which excludes nobody; after a failed attempt it counts as a failure. Returns
+    {"result", "correct", "of", "attempts_left"}."""
     from arena.audio.headphones import PASS_AT
 
     participation = _participation_to_change(rater, study)

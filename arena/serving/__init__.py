@@ -1,4 +1,4 @@
-"""Battles out: which clip pair a rater hears next, with the probability it was drawn with."""
+"""Serve battles: which clip pair a rater hears next, and the probability with which it was drawn."""
 
 from .again import ask_again
 from .battles import SKIP_REASONS, progress, serve_battle, skip_battle, waits_for_clips

@@ -1,9 +1,9 @@
-"""Clip pairs that are served again: asked for by staff, drawn before the ordinary pairs, and never without end.
+"""Clip pairs that are served again: requested by staff, drawn before ordinary pairs, in limited number.
 
-What is served again was chosen for how people answered it, so its votes would tilt a board: battles say so (policy
-`again`), boards and anchor fits leave them out, quotas do not count them. For the listener it is a battle like any
-other. What was drawn ordinarily keeps an exact probability: that turn was not one of these, which neither the rater's
-answers nor the policy decide.
+They were chosen for how people answered them, so their votes would bias a board: the battles have the policy `again`,
+boards and anchor fits leave them out, and quotas do not count them. For the listener it is a battle like any other. The
+probabilities of ordinary draws stay exact: whether a turn is ordinary depends neither on the rater's answers nor on the
+policy.
 """
 
 from collections import Counter
@@ -44,25 +44,25 @@ def _asked(study):
 
 
 def stop(asked, now=None):
-    """Serve none of a QuerySet of Again any more. Returns how many were not done yet."""
+    """Stop serving a QuerySet of Again. Returns how many were not finished."""
     return asked.filter(left__gt=0).update(left=0, stopped_at=now or timezone.now())
 
 
 def draw_again(offer, past, rng):
-    """A Drawn of the clip pairs that are to be served again, each as likely as any other; None where this turn is an
-    ordinary one: nothing is asked for that this rater can hear, or their last battle was served again.
+    """A Drawn among the clip pairs to be served again, all equally likely; None where this turn is an ordinary one:
+    this rater can hear none of the requested pairs, or their last battle was already served again.
 
-    Its probabilities are those of a turn like this: of the pair of systems, and of the clips given the pair.
+    Its probabilities are those within such a turn: of the pair of systems, and of the clips given the pair.
     """
     last = next((battle for battle in reversed(past) if battle.kind == Battle.Kind.RANKED), None)
     if offer.is_over or (last and last.policy == Battle.AGAIN):
         return None
-    asked = recent(("again", offer.study.pk), lambda _: _asked(offer.study))  # every battle asks, mostly for nothing
+    asked = recent(("again", offer.study.pk), lambda _: _asked(offer.study))  # for every battle, mostly empty
     options = [(pk, candidate) for pk, *clips in asked if (candidate := offer.find(*clips))]
     if not options:
         return None
     pk, candidate = options[draw_uniform(len(options), rng).index]
-    if not Again.objects.filter(pk=pk, left__gt=0).update(left=F("left") - 1):  # another rater had the last one
+    if not Again.objects.filter(pk=pk, left__gt=0).update(left=F("left") - 1):  # another rater took the last one
         return None
     of_pair = Counter(option.system_ids for _, option in options)
     n = of_pair[candidate.system_ids]

@@ -1,4 +1,4 @@
-"""Battles out: the rater's open one, else the next by the study's schedule; progress; skips."""
+"""Serve battles: the rater's open one, else the next in the study's schedule; progress; skips."""
 
 import logging
 from datetime import timedelta
@@ -23,7 +23,7 @@ BATTLE_LIFETIME = timedelta(days=30)
 RESERVATION = timedelta(minutes=30)
 SKIP_REASONS = ("cannot_play", "cannot_decide", "heard_before", "other")
 MANY = 500  # a progress bar needs no larger total
-ASKED = (  # of the battles there have been, which every turn reads: all columns would take half as long again
+ASKED = (  # columns of past battles that every turn reads; reading all takes half as long again
     "study", "kind", "policy", "clip_a", "clip_b", "repeats", "served_at", "closed_at", "close_reason", "expires_at",
 )  # fmt: skip
 
@@ -68,8 +68,8 @@ def _following(rater, study, after, waiting):
 
 
 def _prompt_of(rater, study, like, now):
-    """The prompt of an answered battle, for who asks for more of it; where checks are to come unforeseen, or nothing
-    is revealed, the order of battles is not the rater's to choose."""
+    """The prompt of an answered battle of which the rater wants more; Conflict where the study has checks, which must
+    come unexpectedly, or reveals nothing: there the rater cannot choose the order of battles."""
     liked = rater.battles.filter(pk=like, study=study, close_reason="voted").first()
     if not liked:
         raise NotFound("You have answered no such battle in this study.")
@@ -81,17 +81,18 @@ def _prompt_of(rater, study, like, now):
 
 
 class _Turn:
-    """One rater's turn: what has been, and what comes next."""
+    """One rater's turn: their past battles, and what comes next."""
 
     def __init__(self, rater, study, now, rng=None):
         self.rater, self.study, self.rng = rater, study, rng or SystemRandom()
         everywhere = list(Battle.objects.filter(rater=rater).order_by("served_at").only(*ASKED))
         self.past = [battle for battle in everywhere if battle.study_id == study.pk]
         last = everywhere[-1].served_at if everywhere else now
-        self.now = max(now, last + timedelta(microseconds=1)) if everywhere else now  # their order is that of serving
+        # Later than the last battle, so that served_at gives the order of serving.
+        self.now = max(now, last + timedelta(microseconds=1)) if everywhere else now
 
     def waiting(self, now):
-        """The battles that are still to be answered, as `BattleQuerySet.open` has them."""
+        """The battles that can still be answered, by the rule of `BattleQuerySet.open`."""
         if self.study.ends_at and self.study.ends_at <= now:
             return []
         return [battle for battle in self.past if battle.closed_at is None and battle.expires_at > now]
@@ -108,9 +109,9 @@ class _Turn:
             drawn = self._check(kind)
         else:
             drawn = None
-        if kind == schedule.PRACTICE and not drawn:  # what is announced as practice must not count
+        if kind == schedule.PRACTICE and not drawn:  # a battle announced as practice must not count
             raise not_ready()
-        return drawn or self._ranked(prompt)  # another check that cannot be had gives way to an ordinary battle
+        return drawn or self._ranked(prompt)  # where another check is not available, an ordinary battle takes its place
 
     def _ranked(self, prompt):
         offer = Offer(self.rater, self.study, self.past, self.now, prompt)
@@ -144,8 +145,8 @@ class _Turn:
         )
 
     def options(self, kind):
-        """What a check can be made of now: clips that this rater has not met in one, with their variants; or, for a
-        repeat, their answered battles of some time ago."""
+        """What a check of this kind can use now: clips that this rater has not heard in a check, with their variants;
+        or, for a repeat, their answered battles from at least REPEAT_DISTANCE battles ago."""
         if kind != schedule.REPEAT:
             met = {battle.clip_a_id for battle in self.past if battle.kind in Battle.ONE_CLIP}
             ready = ready_checks(self.study, kind == schedule.TRAP)
@@ -168,7 +169,7 @@ class _Turn:
         tones = kind == schedule.TRAP
         excerpts = (check.plain_id, check.variant_id)
         a, b = self._slots()
-        # Right is the clip as it is, against its degraded self; in a trap the one with the tones.
+        # The right answer is the original clip, not its degraded copy; in a trap, the one with the tones.
         right = 1 if tones else 0
         return self._create(
             kind=kind,
@@ -221,7 +222,7 @@ class _Turn:
 
 
 def progress(rater, study):
-    """How many battles the rater has done of how many there are for them: {"done", "total"}."""
+    """{"done": battles the rater has finished, "total": those and the ones still to come}."""
     turn = _Turn(rater, study, timezone.now())
     past, now = turn.past, turn.now
     done = sum(battle.closed_at is not None for battle in past)
@@ -236,7 +237,7 @@ def progress(rater, study):
 
 
 def waits_for_clips(rater, study):
-    """Whether there may be more for the rater in a moment: their schedule goes on, and excerpts are being cut."""
+    """Whether there may soon be more for the rater: their schedule goes on, and excerpts are being cut."""
     past = list(rater.battles.filter(study=study))
     ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
     if study.battles_per_rater and ranked >= study.battles_per_rater:
@@ -249,8 +250,8 @@ def waits_for_clips(rater, study):
 
 
 def _scheduled(turn, ranked_left):
-    """How many battles the schedule still holds for the rater, of which at most `ranked_left` are ordinary. Whether a
-    check can be had is known of the next battle; where it cannot, an ordinary one takes its place."""
+    """How many battles the schedule still has for the rater, of which at most `ranked_left` are ordinary. Only for the
+    next battle is it known whether a check is available; if not, an ordinary one takes its place."""
     plan, seed = schedule.Schedule.of(turn.study), schedule_seed(turn.rater, turn.study)
     for count in range(MANY):
         kind = plan.kind_at(len(turn.past) + count, seed)
@@ -264,7 +265,7 @@ def _scheduled(turn, ranked_left):
 
 @transaction.atomic
 def skip_battle(rater, battle_id, reason, now=None):
-    """Close an open battle without an answer. Skipping again is no error."""
+    """Close an open battle without an answer. Skipping it again is not an error."""
     if reason not in SKIP_REASONS:
         raise Refusal(f"reason is {reason!r}; it is one of {', '.join(SKIP_REASONS)}.")
     Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)

@@ -1,4 +1,4 @@
-"""Which excerpts a study needs, and which checks it can serve once they are cut. What pairs: arena/stock.py."""
+"""Which excerpts a study needs, and which checks it can serve once they are cut. For clip pairs see `stock`."""
 
 import hashlib
 from collections import defaultdict
@@ -11,12 +11,12 @@ from .process_cache import recent
 
 DEGRADED = (Excerpt.Variant.LOWPASS, Excerpt.Variant.CLIPPED, Excerpt.Variant.NOISY)
 MOST_CHECKS = 24  # clips with a variant, per study and purpose
-STEP_MS = 100  # lengths are whole tenths of a second, so that clips of about equal length share an excerpt
+STEP_MS = 100  # lengths are multiples of this, so that clips of about equal length share an excerpt
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Two clips that can meet, the one of the lower system id first, with their excerpts of common length."""
+    """Two clips that can form a battle, the one of the lower system id first, with their excerpts of common length."""
 
     prompt_id: int
     length_ms: int
@@ -47,7 +47,7 @@ def clips_by_prompt(study):
 
 @dataclass(frozen=True)
 class Check:
-    """A clip that can meet a variant of itself."""
+    """A clip that can be served against a variant of itself."""
 
     prompt_id: int
     length_ms: int
@@ -74,8 +74,8 @@ def needed_excerpts(study):
 def needed_checks(study):
     """(clip_id, length_ms, variant) of every excerpt that the study's checks need, the plain ones included.
 
-    A few clips, spread over the study by a hash that stays: enough that no rater meets one twice. One whose variant
-    was refused (it would not be heard on that clip) makes room for the next.
+    A few clips, spread over the study by a fixed hash: enough that no rater hears one twice. A clip whose variant was
+    rejected (it would not be audible on that clip) is replaced by the next.
     """
     needed = set()
     refused = set(
@@ -84,20 +84,20 @@ def needed_checks(study):
     everything = _spread_over_prompts(study)
     for wanted, variants in ((study.practice + _in_blocks(study.golds, study), DEGRADED),
                              (_in_blocks(study.traps, study), (Excerpt.Variant.TONES,))):  # fmt: skip
-        found = 0
+        n_chosen = 0
         for order, clip, length in everything:
-            if found >= min(wanted, MOST_CHECKS):
+            if n_chosen >= min(wanted, MOST_CHECKS):
                 break
             variant = variants[order[0] % len(variants)]
             if not {(clip, length, variant), (clip, length, "")} & refused:
                 needed |= {(clip, length, variant), (clip, length, "")}
-                found += 1
+                n_chosen += 1
     return needed
 
 
 def _spread_over_prompts(study):
-    """[(hash, clip, length)], one clip of every prompt before the second of any: a prompt must not hint at a check.
-    Nor must a length: those of ordinary battles only."""
+    """[(hash, clip, length)], one clip of every prompt before the second of any, and only lengths of ordinary
+    battles: neither prompt nor length must hint at a check."""
     lengths = defaultdict(list)
     for clip, length in sorted(needed_excerpts(study)):
         lengths[clip].append(length)
@@ -118,7 +118,7 @@ def _in_blocks(per_block, study):
 
 
 def request_excerpts(study):
-    """Write down, as pending rows, the excerpts that the study needs and nobody has asked for yet."""
+    """Create, as pending rows, the excerpts that the study needs and does not have yet; returns how many."""
     have = set(Excerpt.objects.filter(codec=study.codec).values_list("clip_id", "length_ms", "variant"))
     needed = {(clip, length, "") for clip, length in needed_excerpts(study)} | needed_checks(study)
     missing = needed - have
@@ -143,8 +143,7 @@ def ready_excerpts(study, variants):
 
 
 def ready_checks(study, tones):
-    """The checks that can be served now, a few seconds old: attention traps, or clips to tell from their
-    degraded selves."""
+    """`checks`, cached for a few seconds: attention traps, or clips against their degraded copies."""
     return recent(("checks", study.pk, tones), lambda _: checks(study, tones))
 
 
@@ -156,12 +155,12 @@ def checks(study, tones):
     of_clip = {clip: (prompt, system) for prompt, clips in clips_by_prompt(study).items() for clip, system, _ in clips}
     return [
         Check(of_clip[clip][0], length, of_clip[clip][1], clip, plain[clip, length][0][1], excerpt)
-        for (clip, length), found in variants.items()
+        for (clip, length), ready_variants in variants.items()
         if (clip, length) in plain and (clip, length) in needed
-        for _, excerpt in found
+        for _, excerpt in ready_variants
     ]
 
 
 def still_being_cut(study):
-    """Whether excerpts of the study are on their way, so that there is more to serve in a moment."""
+    """Whether excerpts of the study are pending, so that there will soon be more to serve."""
     return Excerpt.objects.filter(codec=study.codec, status=Status.PENDING, clip__system__studies=study).exists()

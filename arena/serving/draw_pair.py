@@ -14,8 +14,8 @@ from arena.serving.pairing import Draw, draw_least_voted, draw_uniform
 from arena.serving.stock import recent_stock, recent_table
 from arena.serving.vote_counts import votes_on
 
-BALANCED_OVER = 4  # battles per prompt, back from now, in which a pair's prompts are balanced
-# By hand: every battle asks, and the ORM is slower to write these than the database to answer.
+BALANCED_OVER = 4  # latest battles per prompt over which a pair's prompts are balanced
+# Raw SQL: they run for every battle, and building them in the ORM takes longer than running them.
 RETIRED = """
     SELECT system.id FROM arena_system AS system
         JOIN arena_study_systems AS here ON here.system_id = system.id AND here.study_id = %s
@@ -31,7 +31,7 @@ LATELY = " UNION ALL ".join(
 
 @dataclass(frozen=True)
 class Drawn:
-    """policy: that drew the pair, which without a pairing table is not the study's."""
+    """policy: the one that drew the pair; without a pairing table it is not the study's."""
 
     candidate: Candidate
     policy: str
@@ -40,10 +40,10 @@ class Drawn:
 
 
 class Offer:
-    """What a rater can be served now: all that has not been heard, of systems in service, within the quotas.
+    """What a rater can be served now: clip pairs not heard yet, of systems in service, within the quotas.
 
-    Without `prompt` that is what the study has but for a few pairs, and these are left out of the draw; so it takes as
-    long for the first vote as for the millionth.
+    Without `prompt` that is the study's stock except for a few pairs, which are left out of the draw; so the time of a
+    draw does not depend on the number of votes.
     """
 
     def __init__(self, rater, study, past, now, prompt=None):
@@ -60,11 +60,11 @@ class Offer:
 
     @cached_property
     def counts(self):
-        """int [pairs]: votes there are and votes to come."""
+        """int [pairs]: votes given and votes expected."""
         return votes_on(self.study, self.stock, self.now)
 
     def n_left(self):
-        """How many battles there are for this rater, of what the quotas leave room for."""
+        """How many battles are left for this rater within the quotas."""
         if self.is_over:
             return 0
         left = self.stock.options.copy()
@@ -73,13 +73,13 @@ class Offer:
         left[self._retired] = 0
         if self.study.votes_per_pair:
             room = self.study.votes_per_pair - self.counts
-            for pair, n in self._heard(self._met_again).items():  # so that these, too, take one off the total
+            for pair, n in self._heard(self._met_again).items():  # so that these reduce the total, too
                 room[pair] -= n
             left = np.clip(room, 0, left)
         return int(left.sum())
 
     def draw(self, rng):
-        """A Drawn. There must be something left."""
+        """A Drawn; ValueError where nothing is left."""
         policy, pair = self._draw_pair(rng)
         options = [option for option in self.stock.candidates(pair.index) if self._is_open(option)]
         if policy == Study.Pairing.UNIFORM or self.prompt or len(options) == 1:
@@ -99,7 +99,7 @@ class Offer:
 
     @cached_property
     def _shut(self):
-        """int: the pairs that cannot be drawn for this rater, ascending."""
+        """int: indices of the pairs that cannot be drawn for this rater, ascending."""
         shut = self._nothing_left() if self.prompt else self.stock.shut
         more = (
             [] if self.prompt else [pair for pair, n in self._heard(self._met).items() if n >= self.stock.options[pair]]
@@ -110,7 +110,7 @@ class Offer:
         return shut
 
     def _nothing_left(self):
-        """int: the pairs of which this rater has heard all there is for the prompt."""
+        """int: the pairs of which this rater has heard everything for the prompt."""
         left = self.stock.options_on(self.prompt)
         for pair, n in self._heard(self._met, self.prompt).items():
             left[pair] -= n
@@ -122,12 +122,12 @@ class Offer:
         return np.flatnonzero(self.counts >= quota) if quota else np.array([], dtype=np.intp)
 
     def find(self, clip, other):
-        """The Candidate of two clips, if this rater can be served it now; whatever the quotas."""
-        found = None if frozenset((clip, other)) in self._met else self.stock.find(clip, other)
-        return found if found and self.stock.number_of(clip, other)[0] not in self._retired else None
+        """The Candidate of two clips if this rater can be served it now, regardless of the quotas; else None."""
+        candidate = None if frozenset((clip, other)) in self._met else self.stock.find(clip, other)
+        return candidate if candidate and self.stock.number_of(clip, other)[0] not in self._retired else None
 
     def _heard(self, met, prompt=None):
-        """{pair: clip pairs that this rater has met}, of those in stock."""
+        """{pair: number of clip pairs in stock that this rater has heard}."""
         places = (self.stock.number_of(*clips) for clips in met)
         return Counter(pair for pair, of in filter(None, places) if prompt in (None, of))
 
@@ -142,7 +142,8 @@ class Offer:
         return frozenset(option.clip_ids) not in self._met and self.prompt in (None, option.prompt_id)
 
     def _lately_on_prompts(self, options):
-        """How often the pair has met for each option's prompt, lately: a look-up that the votes do not lengthen."""
+        """How often the pair was recently served for each option's prompt; the time does not depend on the number of
+        votes."""
         low, high = options[0].system_ids
         most = BALANCED_OVER * len({option.prompt_id for option in options})
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Ingest in the foreground, beside whatever workers are running: for commands that wait until clips can be served."""
+"""Ingest in the foreground, beside running workers: for commands that wait until clips can be served."""
 
 import time
 
@@ -18,7 +18,7 @@ def ingest(clips, study):
 
 
 def _work_off(items, work, what):
-    """Do what is pending among `items`; wait for what a worker has claimed."""
+    """Do the pending work among `items`; wait for what a worker has claimed."""
     with tqdm(total=items.count(), desc=what, unit="clip") as bar:
         while pending := items.filter(status=Status.PENDING).count():
             bar.update(bar.total - pending - bar.n)

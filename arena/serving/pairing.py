@@ -1,7 +1,7 @@
-"""Draw the next pair of systems, with the probability that it was drawn with. Pure.
+"""Draw the next pair of systems, and give the probability with which it was drawn. Pure.
 
-Every policy is a mixture: with probability epsilon any option, else one by the policy's weights. What may not be drawn
-this time (`without`) is left out of both parts, and the stated probability is that of the mixture over what is left.
+Every policy is a mixture: with probability epsilon any option, else one by the policy's weights. Options that may not
+be drawn (`without`) are left out of both parts, and the stated probability is that of the mixture over the others.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Draw:
 
 
 class Wheel:
-    """Options of unequal weight. To draw one takes O(log n), while less than half of the weight is left out."""
+    """Options of unequal weight. A draw takes O(log n), as long as less than half of the weight is left out."""
 
     def __init__(self, weights: ArrayLike) -> None:
         """weights: float [n] >= 0, in any unit."""
@@ -32,18 +32,18 @@ class Wheel:
         self._cumulative = np.cumsum(self.weights)
 
     def draw(self, epsilon: float, rng: Random, without: ArrayLike = ()) -> Draw:
-        """One of the options that are not in `without` (different indices, ascending). Where those that are left weigh
-        nothing, each is as likely as any other."""
+        """One of the options that are not in `without` (different indices, ascending). Where the others have no
+        weight, they are equally likely."""
         without = np.asarray(without, dtype=np.intp)
         n = _count(self.weights.size, without)
         _check(epsilon)
         taken = float(self.weights[without].sum())
         total = float(self._cumulative[-1])
         cumulative = self._cumulative
-        if 2 * taken > total:  # rejection would take long, and the difference would be rounding
-            kept = self.weights.copy()
-            kept[without] = 0
-            cumulative, taken = np.cumsum(kept), 0.0
+        if 2 * taken > total:  # rejection would be slow, and the difference only rounding error
+            remaining = self.weights.copy()
+            remaining[without] = 0
+            cumulative, taken = np.cumsum(remaining), 0.0
             total = float(cumulative[-1])
         left = total - taken
         if left <= 0:
@@ -78,7 +78,7 @@ def draw_least_voted(counts: Sequence[int], epsilon: float, rng: Random, without
 
 
 def draw_uniform(n: int, rng: Random, without: ArrayLike = ()) -> Draw:
-    """One of `n` options that are not in `without` (different indices, ascending), each as likely as any other."""
+    """One of `n` options that are not in `without` (different indices, ascending), all equally likely."""
     without = np.asarray(without, dtype=np.intp)
     left = _count(n, without)
     return Draw(_any(n, without, rng), 1 / left, left)

@@ -1,7 +1,7 @@
-"""What was found out a few seconds ago and still is good enough: each process has its copy.
+"""A cache in each process for values that may be a few seconds old.
 
-The first to ask when it is too old finds it out again, if that is quick; else a thread does, and who asks meanwhile
-gets the old answer. So no listener waits for a large study to be read.
+The first caller after a value has expired computes it again if that is quick; otherwise a thread does, and callers
+meanwhile get the old value. So no listener waits for a large study to be read.
 """
 
 import threading
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from django.db import connection
 
 FRESH_S = 5
-QUICK_S = 0.1  # what takes longer is done in a thread
-SHARE = 20  # what takes a second is good for twenty
+QUICK_S = 0.1  # slower values are computed in a thread
+SHARE = 20  # a value that takes a second to compute is valid for twenty
 
 
 @dataclass
@@ -27,7 +27,8 @@ _answers = {}
 
 
 def recent(key, build, fresh_s=FRESH_S):
-    """What `build(the answer before, or None)` gave, at most `fresh_s` seconds ago, or 20 times as long as it took."""
+    """The value of `build(previous value or None)`, not older than `fresh_s` seconds or SHARE times the time it
+    took."""
     answer = _answers.get(key)
     if not answer:
         return _renew(key, build, None).value
@@ -42,7 +43,7 @@ def recent(key, build, fresh_s=FRESH_S):
 
 
 def forget(key=None):
-    """Find out again at the next question; without a key, everything."""
+    """Compute the value again at the next call; without a key, all values."""
     if key is None:
         _answers.clear()
     else:
@@ -53,7 +54,7 @@ def _renew(key, build, before):
     began = time.monotonic()
     value = build(before and before.value)
     answer = _Answer(value, began, time.monotonic() - began)
-    if before is None or _answers.get(key) is before:  # else it was forgotten meanwhile
+    if before is None or _answers.get(key) is before:  # otherwise it was forgotten meanwhile
         _answers[key] = answer
     return answer
 

@@ -11,7 +11,7 @@ CHECKS = (GOLD, TRAP, REPEAT)
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a study asks for; per block but for `practice`. `blocks` None: without end."""
+    """A study's numbers of battles; all per block except `practice`. `blocks` None: unlimited."""
 
     practice: int = 0
     block_length: int = 10
@@ -22,7 +22,7 @@ class Schedule:
 
     @classmethod
     def of(cls, study):
-        """The schedule of anything that has these settings; without checks there are no blocks to count."""
+        """The schedule of a study, or of any object with these attributes."""
         names = cls.__dataclass_fields__
         return cls(**{name: getattr(study, name) for name in names})
 
@@ -33,7 +33,7 @@ class Schedule:
     def kind_at(self, position: int, seed: str) -> str | None:
         """The kind of a rater's battle at `position` (0 is the first); None after the last.
 
-        seed: secret and the rater's own, so that nobody can tell in advance where the checks are.
+        seed: secret and different for each rater, so that nobody can know in advance where the checks are.
         """
         if position < self.practice:
             return PRACTICE
@@ -43,15 +43,15 @@ class Schedule:
         return self.block(block, seed)[place]
 
     def block(self, number: int, seed: str) -> list[str]:
-        """The kinds of one block in their order. A repeat has something to repeat: an ordinary battle of this
-        block, REPEAT_DISTANCE places before it, that no earlier repeat of the block has taken."""
+        """The kinds of one block in their order. For each repeat there is an ordinary battle in this block, at least
+        REPEAT_DISTANCE places before it, that no earlier repeat of the block uses."""
         kinds = [RANKED] * self.block_length + [GOLD] * self.golds + [TRAP] * self.traps + [REPEAT] * self.repeats
         rng = Random(f"{seed}:{number}")
         for _ in range(100):
             rng.shuffle(kinds)
             if _repeats_fit(kinds):
                 return kinds
-        return sorted(kinds, key=lambda kind: kind == REPEAT)  # few orders fit in short blocks: repeats last
+        return sorted(kinds, key=lambda kind: kind == REPEAT)  # in short blocks few orders are valid: repeats come last
 
 
 def _repeats_fit(kinds):

@@ -1,4 +1,4 @@
-"""What a study can serve now, as tables: how many clip pairs every pair of systems has, and the clips behind them."""
+"""What a study can serve now: the number of clip pairs of every pair of systems, and the clips behind them."""
 
 from collections import defaultdict
 from functools import cached_property
@@ -11,12 +11,13 @@ from arena.serving.candidates import Candidate, clips_by_prompt, ready_excerpts
 from arena.serving.pairing import Wheel
 from arena.serving.process_cache import recent
 
-NEWCOMER = 2.0  # what a pair weighs that the pairing table does not know yet, in pairs of its average weight
+NEWCOMER = 2.0  # weight of a pair that is not in the pairing table yet, in units of its average weight
 
 
 class Stock:
-    """The clips of a study that can be played. Systems have places 0 to n - 1 in the order of their ids; pairs of them
-    are numbered as numpy's `triu_indices(n, 1)`: (0, 1), (0, 2), ... Clip pairs are counted, and listed for one pair.
+    """The clips of a study that can be played. Systems have places 0 to n - 1 in the order of their ids; their pairs
+    are numbered as in numpy's `triu_indices(n, 1)`: (0, 1), (0, 2), ... Clip pairs are counted, and listed for one
+    pair.
 
     systems: int [n], ids, ascending. low, high: int [pairs], places. options: int [pairs], clip pairs.
     """
@@ -46,7 +47,7 @@ class Stock:
 
     @cached_property
     def shut(self):
-        """int: the pairs that have no clips to meet, ascending."""
+        """int: the pairs without clip pairs, ascending."""
         return np.flatnonzero(self.options == 0)
 
     def options_on(self, prompt):
@@ -54,7 +55,7 @@ class Stock:
         return self._count(prompt) if prompt in self._grouped else np.zeros(self.low.size, np.int64)
 
     def _count(self, prompt):
-        """Two clips meet at the shorter one's length, if both have an excerpt of it."""
+        """int [pairs]: clip pairs for a prompt. Two clips need ready excerpts of the shorter one's length."""
         clips = self._grouped[prompt]
         lengths, at = np.unique([length for *_, length in clips], return_inverse=True)
         ready = np.array([[(clip, length) in self._excerpts for length in lengths.tolist()] for clip, *_ in clips])
@@ -63,8 +64,8 @@ class Stock:
         first, second = np.nonzero(np.triu(mine & mine.T, 1) & (place[:, None] != place[None, :]))
         return np.bincount(self._number(place[first], place[second]), minlength=self.low.size)
 
-    def _number(self, one, other):
-        low, high = np.minimum(one, other), np.maximum(one, other)
+    def _number(self, place_a, place_b):
+        low, high = np.minimum(place_a, place_b), np.maximum(place_a, place_b)
         return low * (2 * self.systems.size - low - 1) // 2 + high - low - 1
 
     def numbers_of(self, systems):
@@ -73,14 +74,14 @@ class Stock:
         return np.flatnonzero(np.isin(self.low, places) | np.isin(self.high, places)) if places else np.array([], int)
 
     def find(self, clip, other):
-        """The Candidate of two clips; None where they cannot meet, or not now."""
-        (prompt, *one), (prompt_too, *two) = (self._of_clip.get(pk, (None,)) for pk in (clip, other))
-        if prompt is None or prompt != prompt_too:
+        """The Candidate of two clips; None where they cannot be served together now."""
+        (prompt, *of_clip), (prompt_of_other, *of_other) = (self._of_clip.get(pk, (None,)) for pk in (clip, other))
+        if prompt is None or prompt != prompt_of_other:
             return None
-        return self._candidate((clip, *one), (other, *two), prompt)
+        return self._candidate((clip, *of_clip), (other, *of_other), prompt)
 
     def number_of(self, clip, other):
-        """(pair, prompt) of two clips that can meet; None where they cannot, or not now."""
+        """(pair, prompt) of two clips; None where they cannot be served together now."""
         candidate = self.find(clip, other)
         if not candidate:
             return None
@@ -89,17 +90,17 @@ class Stock:
 
     def candidates(self, pair):
         """The clip pairs of a pair of systems, as Candidates."""
-        one, other = (self._of_system[int(self.systems[place[pair]])] for place in (self.low, self.high))
-        met = (
+        clips_low, clips_high = (self._of_system[int(self.systems[place[pair]])] for place in (self.low, self.high))
+        candidates = (
             self._candidate(first, second, prompt)
-            for prompt in one
-            if prompt in other
-            for first, second in product(one[prompt], other[prompt])
+            for prompt in clips_low
+            if prompt in clips_high
+            for first, second in product(clips_low[prompt], clips_high[prompt])
         )
-        return [candidate for candidate in met if candidate]
+        return [candidate for candidate in candidates if candidate]
 
-    def _candidate(self, one, other, prompt):
-        (clip1, system1, length1), (clip2, system2, length2) = sorted((one, other), key=lambda clip: clip[1])
+    def _candidate(self, first, second, prompt):
+        (clip1, system1, length1), (clip2, system2, length2) = sorted((first, second), key=lambda clip: clip[1])
         length = min(length1, length2)
         excerpts = self._excerpts.get((clip1, length)), self._excerpts.get((clip2, length))
         if system1 == system2 or None in excerpts:
@@ -107,23 +108,23 @@ class Stock:
         return Candidate(prompt, length, (system1, system2), (clip1, clip2), excerpts)
 
     def tally(self, rows):
-        """int [pairs]: the sum of n over rows (system, system, n), of those that the stock has; systems are ids."""
+        """int [pairs]: the sum of n over rows (system id, system id, n); systems not in stock are left out."""
         rows = np.array(rows, dtype=np.int64).reshape(-1, 3)
         if not self.systems.size:
             return np.zeros(0, np.int64)
-        one, other = (_found(self.systems, rows[:, column]) for column in (0, 1))
-        known = (one >= 0) & (other >= 0)
-        number = self._number(one[known], other[known])
+        place_a, place_b = (_places_of(self.systems, rows[:, column]) for column in (0, 1))
+        known = (place_a >= 0) & (place_b >= 0)
+        number = self._number(place_a[known], place_b[known])
         return np.bincount(number, rows[known, 2], self.low.size).astype(np.int64)
 
     def wheel(self, table):
-        """The pairs, weighed as a PairingTable says."""
+        """The Wheel of the pairs with the weights of a PairingTable."""
         if table.pk not in self._wheels:
             self._wheels = {table.pk: Wheel(self._weigh(table) * (self.options > 0))}
         return self._wheels[table.pk]
 
     def _weigh(self, table):
-        place = _found(np.array(table.systems, dtype=np.int64), self.systems)
+        place = _places_of(np.array(table.systems, dtype=np.int64), self.systems)
         known = (place[self.low] >= 0) & (place[self.high] >= 0)
         n, low, high = len(table.systems), place[self.low[known]], place[self.high[known]]
         weight = np.full(self.low.size, NEWCOMER / max(1, table.probability.size))
@@ -131,8 +132,8 @@ class Stock:
         return weight
 
 
-def _found(ascending, values):
-    """int: where each of the values stands; -1 where it does not."""
+def _places_of(ascending, values):
+    """int: the index of each of the values in `ascending`; -1 where it is missing."""
     if not ascending.size:
         return np.full(values.size, -1)
     place = np.minimum(np.searchsorted(ascending, values), ascending.size - 1)
@@ -140,12 +141,12 @@ def _found(ascending, values):
 
 
 def recent_stock(study):
-    """The study's stock, a few seconds old: every listener asks, and new clips may wait that long."""
+    """The study's Stock, cached for a few seconds: every battle needs it, and new clips can wait that long."""
     return recent(("stock", study.pk), lambda _: Stock.of(study))
 
 
 def recent_table(study):
-    """The study's last PairingTable, a few seconds old; None before the first."""
+    """The study's last PairingTable, cached for a few seconds; None before the first."""
 
     def load(before):
         version = study.pairing_tables.values_list("pk", flat=True).first()

@@ -1,4 +1,4 @@
-"""How many votes every pair of systems has, asked before every battle."""
+"""The number of votes of every pair of systems, needed for every battle."""
 
 from datetime import timedelta
 
@@ -6,24 +6,24 @@ from django.db.models import Count
 
 from arena.serving.process_cache import forget, recent
 
-SETTLED = timedelta(minutes=1)  # a vote takes less from its reading of the clock to its commit
+SETTLED = timedelta(minutes=1)  # a vote commits within this time after its timestamp
 FOLDED = 2 * SETTLED
-RECOUNT_S = 600  # votes that come with an old time, as imported ones do, are seen after that
+RECOUNT_S = 600  # votes with an old timestamp, such as imported ones, are counted after that
 
 
 class Votes:
-    """How many votes every pair of systems has, or will have had. What is older than a minute is counted once; the rest
-    at every question, so that it takes no longer where there are more votes."""
+    """The number of votes of every pair of systems, including expected ones. Votes older than SETTLED are counted once,
+    the others at every call, so that its time does not depend on the number of votes."""
 
     def __init__(self, study, now):
         until = now - SETTLED
         self._study = study
-        # One value, replaced as a whole: threads may share it.
+        # One tuple, replaced atomically: threads may share it.
         self._counted = until, _rows(study.battles.voted().filter(closed_at__lte=until))
         self._tallied = None
 
     def on(self, stock, now):
-        """int [pairs] of the stock."""
+        """int [pairs] of the stock: votes given and votes expected."""
         if now - self._counted[0] > FOLDED:
             self._counted = self._folded(now - SETTLED)
         counted, tallied = self._counted, self._tallied
@@ -33,7 +33,7 @@ class Votes:
         return tallied[2] + stock.tally(_rows(lately, self._study.battles.awaited(now)))
 
     def knows(self, now):
-        """Whether its count ends before `now`; a clock may have been set back."""
+        """Whether its count ends before `now`; not so where the clock was set back."""
         return now >= self._counted[0]
 
     def _folded(self, until):
@@ -50,7 +50,7 @@ def _rows(*battles):
 
 
 def votes_on(study, stock, now):
-    """int [pairs] of the stock: votes there are and votes to come."""
+    """int [pairs] of the stock: votes given and votes expected."""
     key = ("votes", study.pk)
     if not recent(key, lambda _: Votes(study, now), RECOUNT_S).knows(now):
         forget(key)

@@ -1,4 +1,4 @@
-"""A study as a YAML file: written by hand or by `dump`, read by `load`, which says everything that is wrong at once."""
+"""A study as a YAML file: written by hand or by `dump`, read by `load`, which reports all problems at once."""
 
 from .dumping import dump
 from .loading import Loaded, StudyFileRefused, load

@@ -1,4 +1,4 @@
-"""A study as a file that teaches: every setting, in groups that say what they are for."""
+"""A study as a documented file: every setting, in groups with an explanation."""
 
 import textwrap
 
@@ -13,11 +13,11 @@ HEADER = "A listening test. `manage.py study load FILE` reads it; what is left o
 
 class _Dumper(yaml.SafeDumper):
     def increase_indent(self, flow=False, indentless=False):
-        return super().increase_indent(flow, False)  # lists stand under their key, indented
+        return super().increase_indent(flow, False)  # lists are indented under their key
 
 
 def _represent_text(dumper, value):
-    """Texts of several lines stand as they are; those with other line breaks than our own need escapes."""
+    """Texts of several lines are written as blocks; those with line breaks other than \\n need escapes."""
     style = '"' if OTHER_BREAKS & set(value) else "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -49,8 +49,8 @@ def _setting(name, value):
     if name == "prompts" and not value:
         return "# prompts: all of them\n"
     flow = False if name == "prompts" else None  # None: innermost lists and objects on one line
-    one = _Setting({name: value})
-    return yaml.dump(one, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH, default_flow_style=flow)
+    setting = _Setting({name: value})
+    return yaml.dump(setting, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH, default_flow_style=flow)
 
 
 def _value(study, name):

@@ -1,7 +1,7 @@
-"""YAML that remembers where everything stands: plain values, and beside them the line and the spelling of each.
+"""YAML with positions: plain values, and the line and spelling of each.
 
-The safe subset only: texts, numbers, true and false, dates, null, lists, mappings. No references (`*name`), which
-are how a small file becomes an endless one, and no tags.
+The safe subset only: texts, numbers, true and false, dates, null, lists, mappings. No references (`*name`), with
+which a small file can expand without limit, and no tags.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ TEXT, LIST, MAPPING = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "m
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """What is wrong where; as a line of the terminal, `panel.yaml:12: golds: -1 is not between 0 and 10.`"""
+    """A problem and its place; as text, `panel.yaml:12: golds: -1 is not between 0 and 10.`"""
 
     file: str
     line: int
@@ -42,7 +42,7 @@ class Document:
         self.problems.append(self.problem(path, sentence))
 
     def problem(self, path, sentence):
-        """At the line of the path, or of the nearest thing around it that the file has."""
+        """A Problem at the line of the path, or of the nearest parent of it that the file has."""
         key = ".".join(part if isinstance(part, str) else str(part + 1) for part in path)
         while path and path not in self.lines:
             path = path[:-1]
@@ -53,13 +53,12 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark
-            raise yaml.composer.ComposerError(None, None, "references (*name) are not read here: write it out", mark)
+            raise yaml.composer.ComposerError(None, None, "references (*name) are not supported", mark)
         return super().compose_node(parent, index)
 
 
 def read(file: str, content: bytes) -> tuple[list[Document], list[Problem]]:
-    """The documents of a file up to where it cannot be read, and why it cannot be read further. Empty ones are
-    left out."""
+    """(documents, problems): the non-empty documents of a file up to where it cannot be read, and why it cannot."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,7 +71,7 @@ def read(file: str, content: bytes) -> tuple[list[Document], list[Problem]]:
             documents.append(_document(file, loader, loader.get_node()))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        problems = [Problem(file, line, "", f"The character {chr(error.character)!r} cannot stand in a YAML file.")]
+        problems = [Problem(file, line, "", f"The character {chr(error.character)!r} is not allowed in a YAML file.")]
     except yaml.MarkedYAMLError as error:
         problems = [Problem(file, error.problem_mark.line + 1, "", _syntax(error))]
     except RecursionError:
@@ -103,7 +102,7 @@ def _value(loader, node, path, document):
         return [_value(loader, part, (*path, number), document) for number, part in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode) and node.tag in PLAIN:
         return _scalar(loader, node, path, document)
-    document.refuse(path, f"{node.tag.replace('tag:yaml.org,2002:', '!!')} is not read here.")
+    document.refuse(path, f"{node.tag.replace('tag:yaml.org,2002:', '!!')} is not supported.")
     return None
 
 
@@ -111,11 +110,11 @@ def _scalar(loader, node, path, document):
     document.spelled[path] = node.value
     try:
         value = loader.construct_object(node)
-    except (ValueError, OverflowError, yaml.YAMLError):  # the thirteenth month, a number of 5,000 digits
+    except (ValueError, OverflowError, yaml.YAMLError):  # for example month 13, or a number of 5,000 digits
         value = node.value
     if storable(value):
         return value
-    document.refuse(path, "It holds a NUL or a lone surrogate, which cannot be stored.")
+    document.refuse(path, "It contains a NUL or a lone surrogate, which cannot be stored.")
     return "?"
 
 
@@ -127,7 +126,7 @@ def _mapping(loader, node, path, document):
             document.problems.append(Problem(document.file, line, ".".join(map(str, path)), "A name must be a text."))
         elif key in mapping:
             known = document.lines[*path, key]
-            document.problems.append(Problem(document.file, line, key, f"It stands on line {known} already."))
+            document.problems.append(Problem(document.file, line, key, f"It is set on line {known} already."))
         else:
             document.lines[*path, key] = line
             mapping[key] = _value(loader, value_node, (*path, key), document)

@@ -1,7 +1,7 @@
-"""From documents to studies: everything is checked before anything is written, and all of it in one transaction.
+"""From documents to studies: everything is checked before anything is written, in one transaction.
 
-A file describes the whole study: what it leaves out has its default, whatever it was before. So two arenas that
-load the same file have the same study.
+A file describes the whole study: a setting that it leaves out gets its default, whatever it was before. So two arenas
+that load the same file have the same study.
 """
 
 from copy import copy
@@ -31,7 +31,7 @@ class StudyFileRefused(Exception):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A study as it now is. `changed`: the settings that were otherwise before; none for a new study."""
+    """A study as it is now. changed: the settings that had another value before; empty for a new study."""
 
     study: Study
     is_new: bool
@@ -56,7 +56,7 @@ class Draft:
 
 @transaction.atomic
 def load(sources: list[tuple[str, bytes]]) -> list[Loaded]:
-    """Make or change the studies that these files, as (name, content), describe. Raises StudyFileRefused."""
+    """Create or change the studies that these files, as (name, content), describe. Raises StudyFileRefused."""
     drafts, problems = [], []
     for file, content in sources:
         documents, unreadable = read(file, content)
@@ -71,7 +71,7 @@ def load(sources: list[tuple[str, bytes]]) -> list[Loaded]:
 
 
 def _draft(document):
-    """The study of a document, and on the document all that is wrong with it."""
+    """The Draft of a document; all its problems are added to the document."""
     draft = Draft(document)
     if not isinstance(document.value, dict):
         document.refuse((), "A study is written as `setting: value`, a line each.")
@@ -90,7 +90,7 @@ def _draft(document):
 
 
 def _standing(slug):
-    """The study there is, held until the transaction ends."""
+    """The existing study, locked until the transaction ends; None where there is none."""
     if not isinstance(slug, str):
         return None
     return Study.objects.select_for_update(no_key=True).filter(slug=slug).first()
@@ -117,12 +117,14 @@ def _described(document, before):
 
 
 def _check_whole(draft):
-    """What the settings say together, and beside what was there before."""
+    """Check that the settings are consistent, and allowed after those before."""
     document, study, before = draft.document, draft.study, draft.before
     unread = [problem.key for problem in document.problems]  # these have their default for now
     for path, sentence in [*located_problems(study), *(refused(before, study) if before else ())]:
         key = ".".join(path)
-        if not any(one in (key, READ_WITH.get(key)) or one.startswith(f"{key}.") for one in unread):
+        if not any(
+            unread_key in (key, READ_WITH.get(key)) or unread_key.startswith(f"{key}.") for unread_key in unread
+        ):
             document.refuse(path, sentence)
     if before and not document.problems:
         for name, sentence in mixed(before, study).items():
@@ -131,27 +133,27 @@ def _check_whole(draft):
 
 def _systems(document):
     names = _list(document, "systems", lambda value, path: text(value, document.spelled.get(path, "")))
-    found = System.objects.in_bulk(list(names.values()), field_name="name")
+    system_of = System.objects.in_bulk(list(names.values()), field_name="name")
     for number, name in names.items():
-        if name not in found:
+        if name not in system_of:
             document.refuse(("systems", number), _no_system(name))
-    return list(found.values())
+    return list(system_of.values())
 
 
 def _no_system(name):
-    there = list(System.objects.values_list("name", flat=True)[:MANY])
-    some = f"there are {', '.join(there)}{' and more' if len(there) == MANY else ''}" if there else "there are none yet"
+    names = list(System.objects.values_list("name", flat=True)[:MANY])
+    some = f"there are {', '.join(names)}{' and more' if len(names) == MANY else ''}" if names else "there are none yet"
     return f"There is no system {name!r}; {some}. `manage.py import_clips` brings in new ones."
 
 
 def _prompts(document):
-    """{place in the list: prompt}; one that is new is not saved yet."""
+    """{index in the list: prompt}; a new prompt is not saved yet."""
     words = _list(document, "prompts", lambda value, path: _words(value, path, document))
     return {number: _find_prompt(*both) for number, both in words.items()}
 
 
 def _words(value, path, document):
-    """(text, lyrics) of a prompt: a text alone, or an object with any of the two."""
+    """(text, lyrics) of a prompt, which is written as a text, or as an object with text, lyrics or both."""
     if isinstance(value, dict):
         for key in value:
             if key not in ("text", "lyrics"):
@@ -160,12 +162,12 @@ def _words(value, path, document):
     else:
         both = text(value, document.spelled.get(path, "")), ""
     if not "".join(both).strip():
-        raise Unfit("It says nothing: a prompt has a text, or lyrics, or both.")
+        raise Unfit("It is empty: a prompt has a text, or lyrics, or both.")
     return both
 
 
 def _find_prompt(words, lyrics):
-    """The prompt as it is stored, be it with or without the white space around it; a new one has none."""
+    """The stored prompt, with or without surrounding white space; else a new one, stripped."""
     bare = {"text": words.strip(), "lyrics": lyrics.strip()}
     return (
         Prompt.objects.filter(text=words, lyrics=lyrics).first()
@@ -174,27 +176,27 @@ def _find_prompt(words, lyrics):
     )
 
 
-def _list(document, key, read_one):
-    """{place: value} of a list without repetitions; a missing one is empty."""
+def _list(document, key, read_item):
+    """{index: value} of a list without repetitions; a missing list is empty."""
     values, read_values = document.value.get(key, []), {}
     if not isinstance(values, list):
         document.refuse((key,), "It must be a list, a line each: `- ...`.")
         return {}
     for number, value in enumerate(values):
         try:
-            one = read_one(value, (key, number))
+            item = read_item(value, (key, number))
         except Unfit as problem:
             document.refuse((key, number), str(problem))
             continue
-        if one in read_values.values():
+        if item in read_values.values():
             document.refuse((key, number), "It is in the list already.")
         else:
-            read_values[number] = one
+            read_values[number] = item
     return read_values
 
 
 def _check_together(drafts):
-    """What several studies of one load cannot have all."""
+    """Refuse what only one of several studies in one load can have."""
     slugs, default = {}, None
     for draft in drafts:
         if not draft.study:
@@ -220,7 +222,7 @@ def _write(draft):
     if other := move_default(study):
         draft.warn(("is_default",), f"The default was {other.slug}; it is {study.slug} now.")
     elif before and before.is_default and not study.is_default:
-        draft.warn(("is_default",), "It was the default: who comes without a link finds none now.")
+        draft.warn(("is_default",), "It was the default: there is now no study for people without a link.")
     study.save()
     for prompt in lists["prompts"]:
         if prompt.pk is None:
@@ -237,7 +239,7 @@ def _changed(before, study, lists):
 
 
 def _warn_of_silence(draft):
-    """Of what nothing can be heard."""
+    """Warn of systems and prompts for which nothing can be served."""
     if len(draft.systems) < 2:
         draft.warn(("systems",), "With fewer than two systems there is nothing to compare.")
     heard = Clip.objects.filter(system__in=draft.systems, prompt__in=draft.prompts.values())

@@ -1,4 +1,4 @@
-"""From what YAML read to what a field of the model takes, or a sentence about what it should have been."""
+"""From YAML values to values of model fields, or a sentence about what the value should be."""
 
 from datetime import UTC, date, datetime
 
@@ -14,12 +14,12 @@ YES_OR_NO = {("questions", "degree"), ("questions", "comment")}  # all else insi
 
 
 class Unfit(ValueError):
-    """The value is not one for its field; the message says what would be."""
+    """The value does not fit its field; the message says what would."""
 
 
 def read_field(field, document):
-    """The value of this key of the document for its model field. Raises Unfit, unless the trouble is inside an
-    object: then the document gets the problem, and the value stands as if it had been quoted."""
+    """The value of this key of the document for its model field. Raises Unfit; a problem inside an object is added to
+    the document instead, and the value is used as if it were quoted."""
     value, spelled = document.value[field.name], document.spelled.get((field.name,), "")
     if isinstance(field, models.JSONField):
         return _object(value, (field.name,), document)
@@ -32,7 +32,7 @@ def read_field(field, document):
 
 
 def text(value, spelled):
-    """The value if it is a text; Unfit says how to make it one."""
+    """The value if it is a text; else Unfit, which says how to write it as one."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -40,7 +40,7 @@ def text(value, spelled):
     if isinstance(value, list | dict):
         raise Unfit("It must be a text.")
     kind = "true or false" if isinstance(value, bool) else "a date" if isinstance(value, date) else "a number"
-    raise Unfit(f"{spelled} is read as {kind} here; put it in quotation marks.")
+    raise Unfit(f"{spelled} is interpreted as {kind}; put it in quotation marks.")
 
 
 def _text(field, value, spelled):
@@ -97,7 +97,7 @@ def _moment(field, value, spelled):
 
 
 def _object(value, path, document):
-    """A JSON value whose leaves are texts, but for what is asked with yes or no."""
+    """A JSON value whose leaves are texts, except those in YES_OR_NO."""
     if isinstance(value, dict):
         return {key: _object(part, (*path, key), document) for key, part in value.items()}
     if isinstance(value, list):
@@ -112,7 +112,7 @@ def _object(value, path, document):
 
 
 def limits(field):
-    """[low, high] of an integer field: the narrowest of its own validators and what its column can hold."""
+    """(low, high) of an integer field: the narrowest of its validators and the range of its column."""
     low = [v.limit_value for v in field.validators if isinstance(v, MinValueValidator)]
     high = [v.limit_value for v in field.validators if isinstance(v, MaxValueValidator)]
     return max(low), min(high)

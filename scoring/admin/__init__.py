@@ -1,4 +1,4 @@
-"""The jury in the admin: what has been computed, from what, and what failed."""
+"""`scoring` in the admin: what was computed, from what, and what failed."""
 
 from django.contrib import admin
 
@@ -101,7 +101,7 @@ class CategoryBoardsAdmin(ReadOnlyAdmin):
 
     @admin.display(description="categories")
     def names(self, obj):
-        return ", ".join(one["category"] for one in obj.summary) or "-"
+        return ", ".join(category["category"] for category in obj.summary) or "-"
 
 
 @admin.register(Figure)
@@ -118,15 +118,15 @@ class FigureAdmin(ReadOnlyAdmin):
 
 
 def agreement(name, label):
-    """A column with one of a report's agreements: value, 95 % interval, and what it rests on."""
+    """A column with one of a report's agreements: value, 95 % interval, and the data it is based on."""
 
     @admin.display(description=label)
     def column(self, obj):
-        found = obj.report.get(name)
-        if not found or found["value"] is None:
-            return found["reason"] if found else "-"
-        interval = "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
-        return f"{found['value']:.2f}{interval}, n = {found['n']} of {found['n_raters']} raters"
+        measure = obj.report.get(name)
+        if not measure or measure["value"] is None:
+            return measure["reason"] if measure else "-"
+        interval = "" if measure["low"] is None else f" [{measure['low']:.2f}, {measure['high']:.2f}]"
+        return f"{measure['value']:.2f}{interval}, n = {measure['n']} of {measure['n_raters']} raters"
 
     return column
 
@@ -151,8 +151,8 @@ class QualityReportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="raters")
     def results(self, obj):
-        found = obj.report.get("results", {})
-        return ", ".join(f"{n} {result}" for result, n in found.items()) or obj.report.get("outage", "-")
+        counts = obj.report.get("results", {})
+        return ", ".join(f"{n} {result}" for result, n in counts.items()) or obj.report.get("outage", "-")
 
 
 @admin.register(AnchorFit)
@@ -176,7 +176,7 @@ class AnchorBiasAdmin(ReadOnlyAdmin):
 
 @admin.register(TrainingMark)
 class TrainingMarkAdmin(ReadOnlyAdmin):
-    """Made on the page of disagreements."""
+    """Training marks, which staff set on the page of disagreements."""
 
     list_display = ["id", "study", "low_link", "high_link", "weight", "by", "created_at"]
     list_filter = ["study"]

@@ -1,4 +1,4 @@
-"""Reward models in the admin: which there are, what was decided about them and why, and the loop for new ones."""
+"""Reward models in the admin: the models, the decisions about them with their reasons, and the retraining loop."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ NOTHING = "-"
 
 
 def sentences(lines):
-    """Lines of text, one below the other."""
+    """Lines of text, each on a line of its own."""
     return format_html_join("", "<div>{}</div>", ((line,) for line in lines)) or NOTHING
 
 
@@ -82,8 +82,11 @@ class RewardModelAdmin(ReadOnlyAdmin):
 
     @admin.display(description="decisions")
     def decided(self, obj):
-        acts = registry.history().filter(model=obj)
-        return sentences(f"{one.created_at:%Y-%m-%d %H:%M} UTC, {one.get_act_display()}, by {one.by}" for one in acts)
+        decisions = registry.history().filter(model=obj)
+        return sentences(
+            f"{decision.created_at:%Y-%m-%d %H:%M} UTC, {decision.get_act_display()}, by {decision.by}"
+            for decision in decisions
+        )
 
     @admin.action(description="Make the selected model live", permissions=["activate"])
     def activate(self, request, queryset):
@@ -102,10 +105,10 @@ class RewardModelAdmin(ReadOnlyAdmin):
         return request.user.has_perm("scoring.change_rewardmodel")
 
 
-def _figures(found):
-    if not found or found.get("accuracy") is None:
+def _figures(metrics):
+    if not metrics or metrics.get("accuracy") is None:
         return NOTHING
-    return f"accuracy {found['accuracy']:.3f}, ECE {found['ece']:.3f}, n = {found['n_decided']}"
+    return f"accuracy {metrics['accuracy']:.3f}, ECE {metrics['ece']:.3f}, n = {metrics['n_decided']}"
 
 
 @admin.register(Decision)
@@ -119,7 +122,7 @@ class DecisionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="found")
     def found(self, obj):
-        """The gate's figures in a line: the candidate's, then the live model's."""
+        """The gate's figures in one line: the candidate's, then the live model's."""
         judged = obj.reasons
         if not judged.get("n_decided"):
             return "; ".join(judged.get("forced_over", [])) or NOTHING
@@ -139,7 +142,7 @@ class DecisionAdmin(ReadOnlyAdmin):
 
 
 class RetrainingForm(forms.ModelForm):
-    """Says what does not fit in the words of the field."""
+    """Checks each field, with the error beside it."""
 
     judge_share = forms.FloatField(
         min_value=0.05, max_value=0.95, initial=0.4, help_text=Retraining._meta.get_field("judge_share").help_text
@@ -238,7 +241,7 @@ class RetrainingRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="steps")
     def steps(self, obj):
-        """Every step: whether it is done, when, and what it found."""
+        """A table of all steps: their state, when they ran, and what they found."""
         return format_html(
             "<table><thead><tr><th>step</th><th>state</th><th>began</th><th>ended</th><th>found</th></tr></thead>{}</table>",
             format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", self._steps(obj)),
@@ -246,18 +249,18 @@ class RetrainingRunAdmin(ReadOnlyAdmin):
 
     def _steps(self, obj):
         for step in retraining.STEPS:
-            found = dict(obj.facts.get(step, {}))
-            began, ended = (found.pop(name, None) for name in ("began_at", "ended_at"))
-            failed, reasons = found.pop("failed_at", None), found.pop("reasons", [])
+            facts_of_step = dict(obj.facts.get(step, {}))
+            began, ended = (facts_of_step.pop(name, None) for name in ("began_at", "ended_at"))
+            failed, reasons = facts_of_step.pop("failed_at", None), facts_of_step.pop("reasons", [])
             if ended:
                 state = "done"
             elif failed:
                 state = "failed"
-            elif "skipped" in found:
-                state, reasons = "skipped", [found.pop("skipped")]
+            elif "skipped" in facts_of_step:
+                state, reasons = "skipped", [facts_of_step.pop("skipped")]
             elif step == obj.step:
                 state = "waits" if began and not obj.claimed_until else "at work" if began else "next"
             else:
                 state = "to come" if not obj.ended_at else NOTHING
-            said = sentences([*reasons, facts(found)] if found else reasons)
-            yield step.label, state, clock(began), clock(ended or failed), said
+            details = sentences([*reasons, facts(facts_of_step)] if facts_of_step else reasons)
+            yield step.label, state, clock(began), clock(ended or failed), details

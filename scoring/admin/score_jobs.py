@@ -1,4 +1,4 @@
-"""Files that researchers sent, in the admin: what waits, what is at work, and what came of it."""
+"""Score jobs in the admin: which files are waiting, being scored or done, and with what result."""
 
 from django.contrib import admin
 from django.db.models import Case, Count, Q, Value, When
@@ -11,7 +11,7 @@ QUEUED, CLAIMED, DONE, FAILED = "queued", "claimed", "done", "failed"
 
 
 def state_of_jobs(prefix=""):
-    """An expression: how far a job is; `prefix` leads to it from another model."""
+    """The state of a job as a database expression; `prefix` is the lookup that leads to it from another model."""
     return Case(
         When(**{f"{prefix}done_at__isnull": False, "then": Value(DONE)}),
         When(**{f"{prefix}claimed_until__gte": timezone.now(), "then": Value(CLAIMED)}),
@@ -20,7 +20,7 @@ def state_of_jobs(prefix=""):
 
 
 def state_of_items():
-    """The same of a file; one that waits is as far as its job."""
+    """The state of a file as a database expression; a waiting file has the state of its job."""
     return Case(
         When(reward__isnull=False, then=Value(DONE)),
         When(~Q(error=""), then=Value(FAILED)),

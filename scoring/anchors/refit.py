@@ -1,5 +1,5 @@
-"""How a study's next anchor fit comes about: from the decisive votes on scored clips to the rows that are written; and
-how a fit of the past is computed again."""
+"""A study's next anchor fit, from the decisive votes on scored clips to the rows that are written; and how an earlier
+fit is computed again."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -23,7 +23,7 @@ CONFIG = {
     "ties": "excluded",
     "cluster": "rater",
     "anchor_system": None,
-    "half_width": 0.25,  # logits, wanted of each bias: the probability of an even pair to 6 percentage points
+    "half_width": 0.25,  # logits, wanted for each bias: about 6 percentage points for an even pair
 }
 CHOSEN = ("anchor_system", "half_width")
 
@@ -44,7 +44,7 @@ def anchors_are_due(study, model):
 @transaction.atomic
 def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
     """Fit the model's per-system bias to the study's decisive votes on scored clips, as a whole and by time, and raise
-    an alarm where the newest part of them disagrees with those before it.
+    an alarm where the newest part of the votes disagrees with the parts before it.
 
     With `only_if_due`, None where there is nothing new, or another worker is at it.
     chosen: `anchor_system`, a name or None, held at bias 0; `half_width`, logits, of the intervals that are wanted.
@@ -86,12 +86,12 @@ def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
 
 
 def rebuild_fit(fit):
-    """The fit's canonical JSON, computed again from the database; `stored(fit)` is what it must equal. CannotBeRebuilt
-    where its method is not in this code, or which rewards it was computed from is not known."""
+    """The fit's canonical JSON, computed again from the database; it must equal `stored(fit)`. CannotBeRebuilt where
+    its method is not in this code, or it is unknown which rewards it was computed from."""
     version = fit.config.get("method_version", 1)
     require_method(fit, (anchor_drift.METHOD, version), {(anchor_drift.METHOD, anchor_drift.METHOD_VERSION)})
     if not _has_intervals(fit):
-        raise CannotBeRebuilt(f"{fit}: it is from before fits had intervals and parts. It stays as published.")
+        raise CannotBeRebuilt(f"{fit}: it dates from before fits had intervals and parts. It stays as published.")
     is_noted = "last_reward" in fit.config
     last_reward = fit.config["last_reward"] if is_noted else _last_of_first_rewards(fit)
     config = {**fit.config, "last_reward": last_reward}
@@ -99,7 +99,7 @@ def rebuild_fit(fit):
     computed = compute(fit.study, fit.reward_model, fit.ledger_seq, config, _looked_at(before))
     if not is_noted and computed.n_pairs != fit.n_pairs:
         raise CannotBeRebuilt(
-            f"{fit}: it did not note which rewards it was computed from. The first {fit.config['n_rewards']} give"
+            f"{fit}: it did not record which rewards it was computed from. The first {fit.config['n_rewards']} give"
             f" {computed.n_pairs} pairs, not {fit.n_pairs}: more rewards came while it was computed, or it was changed."
         )
     return canonical_json(
@@ -127,9 +127,9 @@ def stored(fit):
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """What an anchor fit says. config: what its configuration learns from the computation. changes: of
-    `anchor_drift.Change`; looks: whether enough pairs are new for an alarm about them. slices: the parts by time, as
-    JSON. biases: {system: its figures, not rounded}."""
+    """The result of an anchor fit. config: what the computation adds to the configuration. changes: list of
+    `anchor_drift.Change`; looks: whether there are enough new pairs to raise an alarm about them. slices: the parts by
+    time, as JSON. biases: {system: its figures, not rounded}."""
 
     config: dict
     n_pairs: int
@@ -141,11 +141,11 @@ class Computed:
 
 
 def compute(study, model, seq, config, looked_at):
-    """The anchors of a model from a study's votes up to `seq`, as Computed: the same for the same arguments, whatever
-    came since.
+    """The anchors of a model from a study's votes up to `seq`, as Computed: the same arguments always give the same
+    result.
 
     config: of a fit; its `last_reward` is the id of the last reward that counts. looked_at: how many pairs there were
-    when the model's fits were last looked at for a drift.
+    when the model's fits were last checked for drift.
     """
     pairs, n_unscored = inputs.anchor_pairs(study, model, seq, config["excluded_flags"], config["last_reward"])
     n_rewards = model.rewards.filter(pk__lte=config["last_reward"]).count()
@@ -185,14 +185,14 @@ def _looked_at(last):
 
 
 def _last_of_first_rewards(fit):
-    """Of a fit that did not note its last reward: the id of the last of the first `n_rewards` of its model, which were
-    there when it began to read; 0 where none was."""
+    """The id of the `n_rewards`-th reward of the model of a fit that did not record its last reward: those were there
+    when it began to read. 0 where there was none."""
     first = fit.reward_model.rewards.order_by("pk").values_list("pk", flat=True)[: fit.config["n_rewards"]]
     return max(first, default=0)
 
 
 def _slice(pairs, anchors, level):
-    """One part of an anchor fit's pairs, as JSON: from which to which place of the ledger, and each system's bias."""
+    """One part of an anchor fit's pairs, as JSON: its first and last ledger number, and each system's bias."""
     intervals = anchors.interval(level)
     return {
         "from_seq": int(pairs.seq[0]),
@@ -231,9 +231,9 @@ def _biases(anchors, l2, config):
 
 
 def _raise_alarm_of_drift(study, model, moved, now):
-    said = "; ".join(
+    drift = "; ".join(
         f"{change.system} by {change.change:+.2f} ({change.low:+.2f} to {change.high:+.2f}) from {change.before:+.2f}"
         for change in moved
     )
     detail = {"reward_model": model.name, "changes": [asdict(change) for change in moved]}
-    raise_alarm(study, "bias", f"The bias of {model} has moved in the newest votes: {said}.", detail, now)
+    raise_alarm(study, "bias", f"The bias of {model} has moved in the newest votes: {drift}.", detail, now)

@@ -1,14 +1,18 @@
-"""Which votes are in which category, and the boards of the categories of an edition as one append-only row.
+"""Which votes belong to which category, and the boards of an edition's categories as one append-only row.
 
 A category is a tag of the prompt, the language of the listener's browser, or the group that a listener says they
-belong to. They are computed after the edition, by a sweep, for the last edition of each study: one that was superseded
-before its turn has none.
+belong to. A sweep computes the boards after the edition, for the last edition of each study; an edition that is
+superseded before the sweep reaches it has none.
 
-What can be rebuilt, of this version of the method: the boards of tags, always, since the row keeps which prompts had
-which tag. Those of languages and groups until one of their listeners withdraws a vote: the withdrawal erases which
-language and group that was, and keeping it for the sake of a rebuild would be keeping what was to be erased. Those of
-groups also until a listener who had not named a group names one, which no ledger notes. The row keeps a hash of who
-was in which, so that a rebuild knows; it then says how many votes were withdrawn since, and rebuilds the rest.
+What can be rebuilt with this version of the method:
+
+- boards of tags: always, because the row stores which prompts had which tag.
+- boards of languages and groups: until one of their listeners withdraws a vote. The withdrawal erases the language and
+  the group; storing them for the sake of a rebuild would undo the erasure.
+- boards of groups: also only until a listener who had not named a group names one, which the ledger does not record.
+
+The row stores a hash of who was in which category. A rebuild that finds another hash reports how many votes have been
+withdrawn since, and rebuilds the rest.
 """
 
 import re
@@ -37,17 +41,17 @@ FIRST_LANGUAGE = re.compile(r"\s*([a-z]{2,3})(?![a-z])", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """json: the canonical result, without the kinds in `lost`. lost: {kind: the votes withdrawn since, which took with
-    them what it rested on; 0 for groups where no vote was withdrawn, so that a listener named theirs since}."""
+    """json: the canonical result, without the kinds in `lost`. lost: {kind that cannot be rebuilt: number of votes
+    withdrawn since}; 0 where none was withdrawn, and a listener has named their group since."""
 
     json: str
     lost: dict[str, int]
 
 
 def language_of(accepted):
-    """The language that a browser asks for first: `de` of "de-CH,de;q=0.9"; "" where it names none."""
-    found = FIRST_LANGUAGE.match(accepted)
-    return found[1].lower() if found else ""
+    """The language that a browser prefers: `de` for "de-CH,de;q=0.9"; "" where it names none."""
+    match = FIRST_LANGUAGE.match(accepted)
+    return match[1].lower() if match else ""
 
 
 def categories_are_due(study):
@@ -58,7 +62,7 @@ def categories_are_due(study):
 
 @transaction.atomic
 def compute_categories(study, now=None):
-    """Write the categories of the study's last edition; None where it has them."""
+    """Write the categories of the study's last edition; None where it has them already."""
     hold(Lock.CATEGORIES, study)
     if not categories_are_due(study):
         return None
@@ -79,7 +83,7 @@ def compute_categories(study, now=None):
 
 
 def config_of(edition_config, tags):
-    """The configuration of the categories of an edition. tags: {tag: prompt ids}, as they are now."""
+    """The configuration of an edition's categories. tags: {tag: prompt ids}, as they are now."""
     shared = ("l2", "level", "excluded_flags", "cluster", "reliability")
     return {
         **category_method.CONFIG,
@@ -89,7 +93,7 @@ def config_of(edition_config, tags):
 
 
 def rebuild(row):
-    """A row's result computed again from the database, as Rebuilt; `stored(row, lost)` is what it must equal.
+    """A row's result, computed again from the database, as Rebuilt; it must equal `stored(row, lost)`.
     CannotBeRebuilt where its method is not in this code."""
     require_known(row)
     votes = _votes(row.edition)
@@ -101,7 +105,7 @@ def rebuild(row):
 
 
 def require_known(row):
-    """CannotBeRebuilt where the row is by a method that is not in this code."""
+    """Raise CannotBeRebuilt where the row was computed by a method that is not in this code."""
     known = {(category_method.METHOD, category_method.METHOD_VERSION)}
     require_method(row, (row.method, row.method_version), known)
 
@@ -112,13 +116,13 @@ def stored(row, lost=()):
 
 
 def _withdrawn_since(edition):
-    """How many of the edition's votes were withdrawn after it, those among them that the ledger has yet to number."""
+    """How many of the edition's votes were withdrawn after it, including withdrawals that have no ledger number yet."""
     withdrawals = Ledger.objects.filter(study=edition.study, flag__rule=Flag.WITHDRAWN)
     later = withdrawals.filter(Q(seq__gt=edition.ledger_seq) | Q(seq__isnull=True))
     return later.filter(flag__vote__entry__seq__lte=edition.ledger_seq).count()
 
 
-# ---- which votes are in which -------------------------------------------------------------------------
+# ---- which votes belong to which category -------------------------------------------------------------
 
 
 def _votes(edition):
@@ -128,13 +132,13 @@ def _votes(edition):
 
 
 def _tags(votes):
-    """{tag: ids of the prompts that have it, of those voted on}."""
-    found = defaultdict(list)
+    """{tag: ids of the prompts that have it, among those voted on}."""
+    prompt_ids = defaultdict(list)
     prompts = Prompt.objects.filter(pk__in=np.unique(votes.prompt).tolist()).order_by("pk")
     for pk, tags in prompts.values_list("pk", "tags"):
         for tag in {tag.strip() for tag in tags if isinstance(tag, str)} - {""}:
-            found[tag].append(pk)
-    return dict(sorted(found.items()))
+            prompt_ids[tag].append(pk)
+    return dict(sorted(prompt_ids.items()))
 
 
 def _members(edition, votes, tags):
@@ -147,13 +151,14 @@ def _members(edition, votes, tags):
     }
 
 
-def _by_label(label_of, things, thing):
-    """{label: bool [V]} of votes by the label of one of the things, `thing` [V] in each; some have none."""
-    labels = sorted(set(label_of.values()) - {""})  # a browser that takes any language has none
+def _by_label(label_of, keys, key_of_vote):
+    """{label: bool [V]}: which votes have the label. label_of: {key: label}; keys: [K], some without a label;
+    key_of_vote: the index [V] of each vote's key in `keys`."""
+    labels = sorted(set(label_of.values()) - {""})  # a browser that accepts any language has none
     number = {label: k for k, label in enumerate(labels)}
-    of_thing = np.array([number.get(label_of.get(one), -1) for one in things], dtype=np.intp)
-    found = {label: (of_thing == k)[thing] for k, label in enumerate(labels)}
-    return {label: inside for label, inside in found.items() if inside.any()}
+    label_of_key = np.array([number.get(label_of.get(key), -1) for key in keys], dtype=np.intp)
+    members = {label: (label_of_key == k)[key_of_vote] for k, label in enumerate(labels)}
+    return {label: inside for label, inside in members.items() if inside.any()}
 
 
 def _languages(edition):
@@ -167,8 +172,8 @@ def _languages(edition):
 
 def _groups(study, votes):
     """{group: bool [V]}."""
-    said = Participation.objects.filter(study=study).exclude(group="").values_list("rater_id", "group")
-    group_of = {rater.bytes: group for rater, group in said}
+    groups = Participation.objects.filter(study=study).exclude(group="").values_list("rater_id", "group")
+    group_of = {rater.bytes: group for rater, group in groups}
     _, first, cluster = np.unique(votes.cluster, return_index=True, return_inverse=True)
     return _by_label(group_of, votes.rater_id[first].tolist(), cluster)
 
@@ -177,41 +182,41 @@ def _groups(study, votes):
 
 
 def find_board(edition, category):
-    """The stored board of one of the edition's categories; NotFound says which there are. Only that one is read."""
-    found = (
+    """The stored board of one of the edition's categories; NotFound lists those it has. Only that board is read."""
+    row = (
         CategoryBoards.objects.filter(edition=edition)
         .annotate(board=KeyTransform(category, "result__categories"))
         .values("board", "result__systems", "result__spread", "summary", "method", "method_version", "config")
         .first()
     )
-    if not found:
-        raise NotFound(f"{edition} has no categories: they are being computed, or it was superseded before.")
-    board = found["board"]
+    if not row:
+        raise NotFound(f"{edition} has no categories: they are still being computed, or a newer edition came first.")
+    board = row["board"]
     if not isinstance(board, dict):
-        there = ", ".join([OVERALL, *(one["category"] for one in found["summary"])])
-        raise NotFound(f"{edition} has no category {category!r}; it has {there}.")
+        names = ", ".join([OVERALL, *(listed["category"] for listed in row["summary"])])
+        raise NotFound(f"{edition} has no category {category!r}; it has {names}.")
     return {
         **board,
-        "systems": found["result__systems"],
-        "spread": found["result__spread"][board["kind"]],
-        "method": f"{found['method']} {found['method_version']}",
-        "config": {name: value for name, value in found["config"].items() if name != "tags"},
+        "systems": row["result__systems"],
+        "spread": row["result__spread"][board["kind"]],
+        "method": f"{row['method']} {row['method_version']}",
+        "config": {name: value for name, value in row["config"].items() if name != "tags"},
     }
 
 
 def list_of(edition):
-    """[{category, kind, name, n_votes, n_raters}] of the edition, by kind, the largest first."""
-    found = (
+    """[{category, kind, name, n_votes, n_raters}] of the edition, by kind, then the largest first."""
+    summary = (
         CategoryBoards.objects.filter(edition=edition).values_list("summary", flat=True).first() if edition else None
     )
-    return found or []
+    return summary or []
 
 
 def summary_of(result):
-    """What `list_of` answers, of a row's result."""
+    """What `list_of` returns, from a row's result."""
     kinds = (TAG, LANGUAGE, GROUP)
-    found = [
+    entries = [
         {"category": key, **{name: board[name] for name in ("kind", "name", "n_votes", "n_raters")}}
         for key, board in result["categories"].items()
     ]
-    return sorted(found, key=lambda one: (kinds.index(one["kind"]), -one["n_votes"], one["name"]))
+    return sorted(entries, key=lambda entry: (kinds.index(entry["kind"]), -entry["n_votes"], entry["name"]))

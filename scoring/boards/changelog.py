@@ -11,8 +11,8 @@ PAGE = 50
 
 
 def changelog(study, before=None):
-    """What GET /api/editions/ answers: the editions, newest first, PAGE at a time, each with what moved it (None while
-    that is not computed yet, and for the first)."""
+    """What GET /api/editions/ returns: the editions, newest first, PAGE at a time, each with what moved it (None for
+    the first edition, and until it is computed)."""
     editions = study.editions.order_by("-number").defer("result")
     if before:
         editions = editions.filter(number__lt=before)
@@ -49,20 +49,20 @@ def _changes(editions):
 
 
 def _in_short(result):
-    """The facts of a change without its systems, and how many changed their rank."""
+    """The facts of a change without its systems, but with how many of them changed rank."""
     if result is None:
         return None
     rows = result["systems"].values()
     moved = sum(bool(row["from"] and row["to"] and row["from"]["rank"] != row["to"]["rank"]) for row in rows)
-    kept = {name: value for name, value in result.items() if name != "systems"}
-    return {**kept, "rank_moves": moved, "arrived": sum(row["from"] is None for row in rows)}
+    summary = {name: value for name, value in result.items() if name != "systems"}
+    return {**summary, "rank_moves": moved, "arrived": sum(row["from"] is None for row in rows)}
 
 
 def difference(study, first, last):
-    """What GET /api/editions/compare/ answers: the moves between two editions, each shared out among its reasons.
+    """What GET /api/editions/compare/ returns: the moves between two editions, each split into its reasons.
 
-    Parts are None while a step between them is not computed yet (`complete` is False), and where a system was not on
-    every board between.
+    Parts are None until every step between the two is computed (`complete` is False), and for a system that was not on
+    every board in between.
     """
     if first >= last:
         raise NotFound(f"The edition compared from must be the earlier one: {first} is not before {last}.")

@@ -9,11 +9,11 @@ PAGE = 100
 
 
 def exclusions(study, before=None):
-    """What GET /api/exclusions/ answers: every rule that has flagged votes of the study, with how many votes of how
-    many raters, whether the board leaves them out (the last edition's; before the first, the study's settings say),
+    """What GET /api/exclusions/ returns: every rule that has flagged votes of the study, with how many votes of how
+    many raters, whether the board excludes them (as in the last edition; before the first, by the study's settings),
     and the flags themselves, newest first, PAGE at a time.
 
-    A flag that excludes nothing is listed too: nothing that was found out about a vote is kept back. No rater is named.
+    Flags that exclude nothing are listed too, so that nothing known about a vote is hidden. No rater is named.
     """
     last = study.editions.newest()
     leaves_out = set(last.config["excluded_flags"] if last else excluded_flags(study))
@@ -46,7 +46,7 @@ def exclusions(study, before=None):
 
 
 def _page(study, before):
-    """The newest flags with a place in the ledger (before `before`), and where the next page begins."""
+    """The newest flags that the ledger has numbered (below `before`), and where the next page begins."""
     entries = Ledger.objects.filter(study=study, flag__isnull=False, seq__isnull=False)
     if before:
         entries = entries.filter(seq__lt=before)

@@ -1,4 +1,4 @@
-"""What moved an edition away from the one before it: computed once, in the worker."""
+"""What changed between an edition and the one before it: computed once, in the worker."""
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -16,13 +16,13 @@ FACTS = ("new_votes", "withdrawn", "flagged", "readmitted")
 
 
 def unexplained():
-    """Editions that no EditionChange of this method explains, oldest first; the first of a board needs none."""
+    """Editions without an EditionChange of this method, oldest first; a board's first edition needs none."""
     explained = EditionChange.objects.filter(method_version=edition_difference.METHOD_VERSION).values("edition")
     return Edition.objects.filter(number__gt=1).exclude(pk__in=explained).order_by("pk").select_related("study")
 
 
 def explain(edition, now=None):
-    """Write what moved the edition. None where another worker has just done so."""
+    """Write what moved the edition; None where another worker has just done so."""
     result = compute_change(edition)
     try:
         with transaction.atomic():
@@ -37,8 +37,8 @@ def explain(edition, now=None):
 
 
 def rebuild_change(change):
-    """Its canonical JSON, computed again from the database; CannotBeRebuilt where its method, or that of one of its two
-    editions, is not in this code."""
+    """The change's canonical JSON, computed again from the database; CannotBeRebuilt where its method, or that of
+    one of its two editions, is not in this code."""
     edition = change.edition
     require_method(change, (METHOD, change.method_version), {(METHOD, edition_difference.METHOD_VERSION)})
     for compared in (_before(edition), edition):
@@ -47,8 +47,8 @@ def rebuild_change(change):
 
 
 def compute_change(edition):
-    """The result of an EditionChange. Votes are read only where an old one was excluded or cleared, or the method has
-    changed: else the whole move is that of the new votes."""
+    """The result of an EditionChange. Votes are read only where an old vote was excluded or cleared, or the method has
+    changed: otherwise the new votes account for the whole move."""
     before = _before(edition)
     settings = edition_difference.changed_settings(before.config, edition.config)
     same_method = before.config == edition.config and method_of(before) == method_of(edition)
@@ -82,14 +82,14 @@ def leader_of(edition):
 
 
 def _touched(before, edition):
-    """Whether anything was said between the editions of a vote that came before the first, that its board minds."""
+    """Whether a vote from before the first edition was flagged or cleared between the two, by a rule the board uses."""
     rules = [*before.config["excluded_flags"], Flag.WITHDRAWN, Flag.CLEARED]
     between = Ledger.objects.filter(study=edition.study, seq__gt=before.ledger_seq, seq__lte=edition.ledger_seq)
     return between.filter(flag__rule__in=rules, flag__vote__entry__seq__lte=before.ledger_seq).exists()
 
 
 def _stages(before, edition, same_method):
-    """(results of the path's four stages, the facts), by fitting what was never a board."""
+    """(results of the four stages between the editions, the facts); boards that were never published are fitted."""
     study, config = edition.study, before.config
     old = inputs.board_votes(study, before.ledger_seq, config)
     now = inputs.board_votes(study, edition.ledger_seq, config)

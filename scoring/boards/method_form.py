@@ -1,8 +1,8 @@
-"""How a study's board is computed, for its staff to choose: a form over what `refit_board` takes.
+"""The form in which staff choose how a study's board is computed: the arguments of `refit_board`.
 
-What was chosen stands in the configuration of the last edition and nowhere else, and the next edition keeps it. So the
-form, the command and the board cannot disagree. That the votes bear a choice is only known once the board is computed,
-so this, and nothing else of the jury's, is computed while somebody waits: seconds for a million votes.
+A choice is stored in the configuration of the last edition and nowhere else, and the next edition keeps it, so the
+form, the command and the board cannot disagree. Whether the votes support a choice is only known once the board is
+computed, so this is the one computation of `scoring` that a person waits for: seconds for a million votes.
 """
 
 from django import forms
@@ -50,7 +50,7 @@ class MethodForm(forms.Form):
 
     def refit(self, study):
         """The next edition, computed as the form says. None, with the reason among the form's errors, where the votes
-        do not bear it or nothing would change: then the board stays as it is."""
+        do not support the choice or nothing would change: then the board stays as it is."""
         try:
             return _refit(study, self.cleaned_data)
         except BadCovariate as refusal:

@@ -1,4 +1,4 @@
-"""A board as its readers see it: an edition's ratings, and beside them what the live model says of each system."""
+"""A board as its readers see it: an edition's ratings, and the live model's rewards and biases beside them."""
 
 from collections import defaultdict
 
@@ -14,13 +14,13 @@ from . import categories, standings
 
 
 def find_edition(study, number=None, category=OVERALL):
-    """The numbered edition, or the last that has the category; None before the first."""
+    """The edition of that number, or the last one that has the category; None before the first edition."""
     editions = study.editions
     if category != OVERALL and number is None:
-        found = editions.filter(categories__isnull=False).newest() or editions.newest()
-        if not found:
+        last = editions.filter(categories__isnull=False).newest() or editions.newest()
+        if not last:
             raise NotFound(f"There is no category {category!r}: {study.slug} has no edition yet.")
-        return found
+        return last
     if number is None:
         return editions.newest()
     edition = editions.filter(number=number).first()
@@ -30,12 +30,12 @@ def find_edition(study, number=None, category=OVERALL):
 
 
 def board_json(study, edition, category=OVERALL):
-    """What GET /api/leaderboard/ answers. Before the first edition: `edition` is null, with the votes so far.
+    """What GET /api/leaderboard/ returns. Before the first edition, `edition` is null, with the number of votes so far.
 
-    Of a category: its pooled ratings, with `overall` and `own_share` beside each, and `pooling`; rewards and biases are
-    those of the whole study. NotFound for one that the edition has not.
-    Where votes have come since the last edition, `now` is each rating with them, and `since` says up to which place of
-    the ledger; else both are null.
+    For a category: its pooled ratings, with `overall` and `own_share` beside each, and `pooling`; rewards and biases
+    are those of the whole study. NotFound where the edition does not have the category.
+    Where votes have come since the last edition, `now` is each rating with those votes, and `since` says up to which
+    ledger number; otherwise both are null.
     """
     model = RewardModel.live()
     jury = _jury(study, model)
@@ -71,7 +71,7 @@ def board_json(study, edition, category=OVERALL):
 
 
 def _about(edition, result, category):
-    """How the board was computed, and from what. result: the edition's, or that of its category."""
+    """How the board was computed, and from which data. result: of the edition, or of its category."""
     own = {"method": f"{edition.method} {edition.method_version}", "config": edition.config}
     return {
         "created_at": edition.created_at.isoformat(),
@@ -85,7 +85,7 @@ def _about(edition, result, category):
 
 
 def _jury(study, model):
-    """{system name: {mean_reward, reward_stderr, n_clips, bias, bias_stderr, n_pairs}}, None where not known."""
+    """{system name: {mean_reward, reward_stderr, n_clips, bias, bias_stderr, n_pairs}}, None where unknown."""
     nothing = {
         "mean_reward": None, "reward_stderr": None, "n_clips": 0, "bias": None, "bias_stderr": None, "n_pairs": 0,
     }  # fmt: skip

@@ -1,19 +1,19 @@
-"""The pairing table of a study, written after each edition: what the jury knows, for the stage to draw from."""
+"""The pairing table of a study, written after each edition: from it `arena` draws the pairs of new battles."""
 
 import numpy as np
 
 from arena.models import PairingTable, Study
 from scoring.stats import pair_design
 
-FAMILIAR = 20  # votes, before which a system is new
+FAMILIAR = 20  # votes; a system with fewer is new
 METHOD = {"criterion": "A, of open orders", "steps": pair_design.STEPS, "ahead": pair_design.AHEAD, "version": 1}
 
 
 def write(edition, votes):
-    """The PairingTable of an edition, made of its votes, where the study draws pairs by such a table; else None.
+    """The PairingTable of an edition, computed from its votes; None where the study does not draw pairs by a table.
 
-    Every system in service is in it. One that nobody has voted on has the ratings' mean and all the uncertainty that
-    the board's ridge leaves it; up to FAMILIAR votes it is welcomed. The last few tables are kept.
+    It has every system in service. A system without votes gets the mean rating and the full uncertainty of the board's
+    ridge; until a system has FAMILIAR votes, it is drawn more often. The last few tables are kept.
     """
     study = edition.study
     if study.pairing != Study.Pairing.INFORMATIVE:
@@ -34,15 +34,16 @@ def write(edition, votes):
 
 
 def _share(active, votes, edition):
-    """float [pairs] of the active systems (names). Votes on systems that have retired tell of those they met."""
+    """Probability of each pair of active systems, float [pairs]. active: names. Votes on retired systems count too:
+    they are informative about the systems that these met."""
     names = [*active, *sorted(set(votes.systems) - set(active))]
     place = np.array([names.index(name) for name in votes.systems], dtype=np.intp)
     ratings = {rating["system"]: rating["rating"] for group in edition.result["groups"] for rating in group}
     mean = np.mean(list(ratings.values())) if ratings else 0.0
     theta = np.array([ratings.get(name, mean) for name in names])
-    told = votes.outcome >= 0  # "both bad" compares nothing
+    compared = votes.outcome >= 0  # "both bad" compares nothing
     covariance = pair_design.posterior_covariance(
-        place[votes.a[told]], place[votes.b[told]], votes.weight[told], theta, _precision(edition)
+        place[votes.a[compared]], place[votes.b[compared]], votes.weight[compared], theta, _precision(edition)
     )
     n = len(active)
     share = pair_design.design(theta[:n], covariance[:n, :n], len(votes.outcome))

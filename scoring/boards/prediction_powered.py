@@ -1,8 +1,8 @@
-"""Prediction-powered ratings of an edition: which votes and unvoted pairs the live model may speak of, the canonical
-result, and what readers see. The statistics are in `prediction_powered`.
+"""Prediction-powered ratings of an edition: which votes and unvoted pairs the live model may predict, the canonical
+result, and what readers see. The statistics are in `scoring.stats.prediction_powered`.
 
-The model speaks only of prompts that it was not trained on, as its split recorded them: not those that trained it, nor
-those that stopped its training. A vote on another prompt counts as it does on the board.
+The model predicts only on prompts that, by its recorded split, were in neither its training set nor the validation set
+that stopped its training. A vote on any other prompt counts as it does on the board.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from scoring.stats.rebuilding import require_method
 from scoring.stats.rounding import rounded
 
 METHOD, METHOD_VERSION = "prediction-powered", 1
-FEWEST_VOTES = 50  # that the model may speak of; fewer are not worth a second board
-MOST_UNVOTED = 2_000_000  # clip pairs; beyond, prompts are left out at random, drawn by the edition's number
-AGAIN = timedelta(minutes=2)  # where clips were scored since
+FEWEST_VOTES = 50  # with a prediction; fewer are not worth a second board
+MOST_UNVOTED = 2_000_000  # clip pairs; above that, prompts are left out at random, seeded by the edition's number
+AGAIN = timedelta(minutes=2)  # between two computations where clips were scored meanwhile
 
 # Why an edition has no such ratings.
 TREATMENT, PROMPTS_UNKNOWN, FEW_VOTES = "treatment", "prompts_unknown", "few_votes"
@@ -34,7 +34,7 @@ TREATMENT, PROMPTS_UNKNOWN, FEW_VOTES = "treatment", "prompts_unknown", "few_vot
 
 
 def is_due(study, model, now=None):
-    """The study's last edition has no ratings of this model yet, or has them from before clips were scored."""
+    """Whether the study's last edition has no ratings by this model yet, or clips were scored since."""
     edition = study.editions.newest()
     if not edition:
         return False
@@ -48,7 +48,7 @@ def is_due(study, model, now=None):
 
 @transaction.atomic
 def compute(study, model, now=None, only_if_due=False):
-    """Write the ratings of votes and rewards of the study's last edition. Returns the row; None where it is not due."""
+    """Write the ratings of the study's last edition from votes and rewards. The row; None where it is not due."""
     hold(Lock.POWERED, study)
     if only_if_due and not is_due(study, model, now):
         return None
@@ -83,16 +83,16 @@ def rebuild(row):
 
 
 def unseen(model):
-    """How it is known which prompts the model was not trained on: "split", "stated", or None."""
+    """How we know which prompts the model was not trained on: "split", "stated", or None where we do not."""
     if model.config.get("unseen_prompts_stated_by"):
         return "stated"
     split = model.config.get("split") or {}
-    # The prompts of an export may be another arena's, whose numbers mean other prompts here.
+    # The prompts of an export may be those of another arena, where the same ids mean other prompts.
     return "split" if "prompts" in split and not model.config.get("export") else None
 
 
 def state_unseen(model, by):
-    """Write down somebody's word that no prompt of this arena trained the model: it may then speak of all of them."""
+    """Record who states that no prompt of this arena trained the model: it may then predict on all of them."""
     model.config = {**model.config, "unseen_prompts_stated_by": by}
     model.save(update_fields=["config"])
 
@@ -101,7 +101,7 @@ def state_unseen(model, by):
 
 
 def result_of(edition, model, config):
-    """Plain JSON: ratings of votes and rewards and, beside each, those of the votes alone; or why there are none."""
+    """Plain JSON: ratings from votes and rewards with those from the votes alone beside each; or why there are none."""
     board = edition.config
     if board.get("treatment", HALF_TIE) != HALF_TIE or board.get("covariates"):
         return {"not_offered": TREATMENT}
@@ -111,14 +111,15 @@ def result_of(edition, model, config):
         edition.study, edition.ledger_seq, board["excluded_flags"], board.get("reliability"), both_bad=True
     )
     seen = _trained_on(model) if config["unseen"] == "split" else set()
-    told = _Told.of(votes, model, config, seen, edition.number)
-    counts = {"n_predicted": int(told.has_prediction.sum()), "n_unvoted": len(told.unvoted_predicted)}
+    predictions = _Predictions.of(votes, model, config, seen, edition.number)
+    counts = {"n_predicted": int(predictions.has_prediction.sum()), "n_unvoted": len(predictions.unvoted_predicted)}
     if counts["n_predicted"] < config["fewest_votes"] or not counts["n_unvoted"]:
         return {"not_offered": FEW_VOTES, **counts}
     fit = fit_prediction_powered(
-        votes.a, votes.b, votes.outcome, told.predicted, told.unvoted_a, told.unvoted_b, told.unvoted_predicted,
-        len(votes.systems), l2=board["l2"], has_prediction=told.has_prediction, weight=votes.weight,
-        cluster=votes.cluster, unvoted_cluster=told.unvoted_prompt,
+        votes.a, votes.b, votes.outcome, predictions.predicted,
+        predictions.unvoted_a, predictions.unvoted_b, predictions.unvoted_predicted, len(votes.systems),
+        l2=board["l2"], has_prediction=predictions.has_prediction, weight=votes.weight,
+        cluster=votes.cluster, unvoted_cluster=predictions.unvoted_prompt,
     )  # fmt: skip
     if fit.n_predicted < config["fewest_votes"]:
         return {"not_offered": FEW_VOTES, **counts}
@@ -127,7 +128,7 @@ def result_of(edition, model, config):
         "n_votes": fit.n_votes,
         "n_predicted": fit.n_predicted,
         "n_unvoted": fit.n_unvoted,
-        "n_unvoted_prompts": len(np.unique(told.unvoted_prompt)),
+        "n_unvoted_prompts": len(np.unique(predictions.unvoted_prompt)),
         "power": rounded(fit.power),
         "correlation": None if fit.correlation is None else rounded(fit.correlation),
         "width_ratio": rounded(fit.width_ratio[fit.stderr > 0].mean()),
@@ -139,9 +140,10 @@ def result_of(edition, model, config):
 
 def _groups(systems, fit, level):
     columns = {}
-    for prefix, one in (("", fit), ("votes_", fit.votes_only)):
-        low, high = one.interval(level)
-        columns |= {f"{prefix}{name}": values for name, values in (("rating", one.theta), ("low", low), ("high", high))}
+    for prefix, estimate in (("", fit), ("votes_", fit.votes_only)):
+        low, high = estimate.interval(level)
+        values_of = {"rating": estimate.theta, "low": low, "high": high}
+        columns |= {f"{prefix}{name}": values for name, values in values_of.items()}
     columns |= {"stderr": fit.stderr, "width_ratio": fit.width_ratio}
     groups = [
         [{"system": systems[i], **{name: rounded(values[i]) for name, values in columns.items()}} for i in group]
@@ -160,9 +162,9 @@ def _trained_on(model):
 
 
 @dataclass(frozen=True)
-class _Told:
-    """predicted, has_prediction: [V], of the votes. unvoted_*: [N], clip pairs of rated systems that nobody voted on,
-    by prompt; a, b: indices into the systems."""
+class _Predictions:
+    """The model's predictions. predicted, has_prediction: [V], for the votes. unvoted_*: [N], for the clip pairs of
+    rated systems that nobody voted on; a, b: indices into the systems."""
 
     predicted: np.ndarray
     has_prediction: np.ndarray
@@ -183,22 +185,22 @@ class _Told:
 
 
 def _scored_clips(systems, model, config, seen):
-    """{prompt: [(clip, system's name, reward)]} over the prompts that the model may speak of."""
+    """{prompt: [(clip, system's name, reward)]} of the prompts on which the model may predict."""
     rewards = Reward.objects.filter(
         reward_model=model, protocol=Reward.PROMPT_TEXT, pk__lte=config["last_reward"], clip__system__name__in=systems
     )
     allowed = None if config["prompts"] is None else set(config["prompts"])
-    found = {}
+    clips = {}
     for clip, prompt, system, value in rewards.order_by("clip_id").values_list(
         "clip_id", "clip__prompt_id", "clip__system__name", "value"
     ):
         if prompt not in seen and (allowed is None or prompt in allowed):
-            found.setdefault(prompt, []).append((clip, system, value))
-    return found
+            clips.setdefault(prompt, []).append((clip, system, value))
+    return clips
 
 
 def _unvoted(clips, systems, voted, most, seed):
-    """(a, b, predicted, prompt) [N] each. voted: int [2, V], clip ids, the lower first."""
+    """(a, b, predicted, prompt), each [N]. voted: int [2, V], clip ids, the lower first."""
     index = {name: i for i, name in enumerate(systems)}
     voted_pairs = set(zip(*voted.tolist(), strict=True))
     columns, n = [[], [], [], []], 0
@@ -212,12 +214,12 @@ def _unvoted(clips, systems, voted, most, seed):
         if n + first.size > most:
             break
         n += first.size
-        for column, found in zip(
+        for column, new_values in zip(
             columns,
             (system[first], system[second], expit(value[first] - value[second]), np.full(first.size, prompt)),
             strict=True,
         ):
-            column.append(found)
+            column.append(new_values)
     empty = (np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), np.zeros(0, np.int64))
     return tuple(np.concatenate([none, *column]) for none, column in zip(empty, columns, strict=True))
 
@@ -226,7 +228,7 @@ def _unvoted(clips, systems, voted, most, seed):
 
 
 def powered_json(study, edition):
-    """What GET /api/leaderboard/prediction-powered/ answers: the newest ratings of that edition; null where none."""
+    """What GET /api/leaderboard/prediction-powered/ returns: the newest ratings of that edition; null where none."""
     row = edition.prediction_powered.select_related("reward_model").first() if edition else None
     return {
         "study": study.slug,
@@ -243,6 +245,6 @@ def powered_json(study, edition):
 
 
 def compute_due(study, now=None):
-    """The same for the live model, if there is one and it is due."""
+    """`compute` for the live model, if there is one and it is due."""
     model = RewardModel.live()
     return compute(study, model, now, only_if_due=True) if model and is_due(study, model, now) else None

@@ -16,14 +16,14 @@ from scoring.stats.bradley_terry import BadCovariate, NotOffered
 
 from . import pairing_tables, standings
 
-UNKNOWN = ("draw_unknown", "covariate_unknown")  # reasons why a vote is left out that come of what was chosen
+UNKNOWN = ("draw_unknown", "covariate_unknown")  # reasons for leaving out a vote that follow from what was chosen
 
 
 @transaction.atomic
 def refit_board(study, now=None, only_if_due=False, **chosen):
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
-    With `only_if_due`, None where there is nothing new to say, or another worker is at it.
+    With `only_if_due`, None where nothing is new, or another worker is computing it.
     chosen: `treatment`, `covariates` or `weighting`, from this edition on; see `board_method.config_for`. What is not
     chosen stays as in the last edition, or goes back to the default where the votes no longer support it. NotOffered,
     BadCovariate or Conflict where the votes do not support what was chosen.
@@ -81,8 +81,8 @@ def rebuilt(edition):
 
 
 def board_is_due(study, now=None):
-    """Whether the study's ledger has run far enough ahead of its last edition, the study's settings are not those of
-    that edition, or votes weigh as much as raters are reliable and reliabilities are new."""
+    """Whether the ledger has enough entries since the study's last edition, the study's settings have changed since, or
+    votes are weighted by reliability and there are new reliabilities."""
     now = now or timezone.now()
     entries = Ledger.objects.filter(study=study, seq__isnull=False)
     last = study.editions.newest()
@@ -110,7 +110,7 @@ def is_worth_an_edition(*, n_counted, n_new_entries, n_votes, oldest_wait_s, sin
     """Whether what is new justifies computing the board again.
 
     n_counted: votes in the ledger at the last edition; n_votes: now; n_new_entries: votes, flags and new weights since;
-    oldest_wait_s: age of the oldest uncounted one; since_last_s: age of the edition.
+    oldest_wait_s: age of the oldest of these, in seconds; since_last_s: age of the last edition, in seconds.
     """
     if not n_new_entries:
         return False
@@ -120,7 +120,7 @@ def is_worth_an_edition(*, n_counted, n_new_entries, n_votes, oldest_wait_s, sin
 
 
 def _choice(last, chosen):
-    """What the board is computed by: what is chosen now, the rest as in the last edition."""
+    """How the board is computed: as chosen now, and otherwise as in the last edition."""
     if "covariates" in chosen:
         chosen = {**chosen, "covariates": in_order(chosen["covariates"])}
     return {**board_method.choice_of(last.config if last else {}), **chosen}
@@ -133,7 +133,7 @@ def _configuration(study, choice):
 
 
 def _votes(study, seq, config):
-    """The votes that the board counts. Conflict where the configuration leaves out every one."""
+    """The votes that the board counts. Conflict where the configuration leaves out all of them."""
     votes = inputs.board_votes(study, seq, config)
     if not len(votes.outcome) and (unknown := [reason for reason in UNKNOWN if reason in votes.excluded]):
         raise Conflict(f"Every vote would be left out: {', '.join(unknown)}.", reasons=unknown)
@@ -141,7 +141,7 @@ def _votes(study, seq, config):
 
 
 def ratings_of(result):
-    """{system: its figures} of an edition's result, as they are copied to the rows of Rating."""
+    """{system: its figures} from an edition's result, as they are copied to the rows of Rating."""
     return {
         rating["system"]: {
             "group": group_number,

@@ -1,4 +1,4 @@
-"""The robustness card of an edition: from rows to `scoring.stats.robustness` and back to one row. In the worker."""
+"""The robustness card of an edition: from the database to `scoring.stats.robustness` and back. Runs in the worker."""
 
 from datetime import timedelta
 
@@ -15,12 +15,12 @@ from scoring.stats import board_method, robustness
 from scoring.stats.rebuilding import require_method
 
 METHOD = "robustness card"
-SETTLED = timedelta(minutes=10)  # how long a card stands before newer anchors make another
+SETTLED = timedelta(minutes=10)  # how long a card is kept before newer anchors lead to another
 
 
 def card_is_due(study, now=None):
-    """Whether the study's last edition has no card of this method, or one whose reward model or anchors are not those
-    of now, and which has stood for a while."""
+    """Whether the study's last edition has no card of this method, or one older than SETTLED whose reward model or
+    anchors are no longer the current ones."""
     edition = study.editions.newest()
     if not edition:
         return False
@@ -35,7 +35,7 @@ def last_card(edition):
 
 
 def judges(study):
-    """(the live model's id, the id of its last anchor fit in the study), None each where there is none."""
+    """(the live model's id, the id of its last anchor fit in the study), each None where there is none."""
     model = RewardModel.live()
     fit = study.anchor_fits.newest_of(model)
     return model and model.pk, fit and fit.pk
@@ -47,7 +47,7 @@ def _judges_of(card):
 
 @transaction.atomic
 def write_card(study, edition=None, now=None, only_if_due=False):
-    """The card of an edition (the study's last), from what is known now. None where it is not due."""
+    """Write the card of an edition (by default the study's last) from current data. None where it is not due."""
     hold(Lock.CARD, study)
     if only_if_due and not card_is_due(study, now):
         return None
@@ -92,7 +92,8 @@ def compute(edition, config):
 
 
 def _other_side(edition, ballots, counted):
-    """The board's votes without the flagged ones where it counts them, and with them where it does not."""
+    """The board's votes with flagged ones treated the other way: without them where the board counts them, with them
+    where it does not."""
     flags = Ledger.objects.filter(study=edition.study, seq__lte=edition.ledger_seq, flag__rule__in=QUALITY_RULES)
     if not flags.exists():
         return ballots
@@ -108,7 +109,7 @@ def _judged(votes, config):
     fit = AnchorFit.objects.filter(pk=config["anchor_fit"]).first()
     bias = dict(fit.biases.values_list("system__name", "bias")) if fit else {}
     rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b), config["last_reward"])
-    found = robustness.agreement(
+    agreement = robustness.agreement(
         votes.a,
         votes.b,
         votes.outcome,
@@ -116,12 +117,12 @@ def _judged(votes, config):
         *inputs.in_columns(rewards, votes.clip_a, votes.clip_b),
         bias,
     )
-    return found and {"name": model.name, "anchored": fit is not None, **found}
+    return agreement and {"name": model.name, "anchored": fit is not None, **agreement}
 
 
 def card_json(study, edition):
-    """What GET /api/robustness/ answers: the edition's last card. None while it is not computed yet (`pending`), and
-    where the next edition came before its card was."""
+    """What GET /api/robustness/ returns: the edition's last card. None until it is computed (`pending`), and where the
+    next edition came before the card was computed."""
     card = last_card(edition) if edition else None
     is_last = edition and not study.editions.filter(number__gt=edition.number).exists()
     return {

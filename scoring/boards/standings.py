@@ -1,9 +1,9 @@
 """A board's ratings with the votes that came since its edition: a point estimate whose cost does not grow with the
-votes there are.
+total number of votes.
 
-A `Standing` keeps how many votes say what of each pair, up to a place of the ledger. To move it on, only what the
-ledger holds since is read: new votes are counted in, and older ones that a flag or a person's word has moved are
-counted out, or in again. Every edition counts all votes anew, checks the standing by that and writes the next one.
+A `Standing` holds the vote counts of each pair up to a ledger number. To update it, only the entries since are read:
+new votes are added, and older votes that a flag or a person's decision excluded or readmitted are subtracted or added.
+Every edition counts all votes from scratch, checks the standing against them and writes the next one.
 """
 
 import numpy as np
@@ -21,40 +21,40 @@ from scoring.stats.board_method import counts_both_bad, settings_of, weighs
 from scoring.stats.bradley_terry import NotOffered
 from scoring.stats.rounding import rounded
 
-SCREEN = "standing"  # under which an alarm rings
+SCREEN = "standing"  # the `screen` of its alarms
 
 
 def is_kept(config):
-    """Whether a board of this configuration has a standing: not where votes weigh differently or have covariates, for
-    then it is not enough to count them."""
+    """Whether a board of this configuration has a standing: not with weighted votes or covariates, where counts are not
+    enough."""
     return not (config.get("covariates") or weighs(config))
 
 
 def is_behind(standing):
-    """Whether the ledger holds something of the study that the standing does not."""
+    """Whether the ledger has entries of the study that the standing does not include yet."""
     return Ledger.objects.filter(study_id=standing.study_id, seq__gt=standing.ledger_seq).exists()
 
 
 @transaction.atomic
 def move_on(study, now=None):
-    """Bring the study's standing to the head of the ledger; None where it has none."""
+    """Update the study's standing to the head of the ledger; None where it has none."""
     standing = Standing.objects.select_for_update().filter(study=study).first()
     if not standing:
         return None
     now, seq = now or timezone.now(), ledger.head()
     try:
         counts = _moved(study, standing.config, _counts(standing), standing.ledger_seq, seq)
-    except ValueError as astray:
-        raise_alarm(study, SCREEN, f"The votes counted one by one have gone astray: {astray}.", {}, now)
-        standing.delete()  # the next edition writes another
+    except ValueError as error:
+        raise_alarm(study, SCREEN, f"The incremental vote counts are inconsistent: {error}.", {}, now)
+        standing.delete()  # the next edition writes a new one
         return None
     return _write(standing, seq, counts, _ratings(counts, standing.config), now)
 
 
 @transaction.atomic
 def start(edition, votes):
-    """The standing of an edition and its StudyVotes; None where its board has none. An alarm rings where the one
-    before, brought to the same place of the ledger, has not come to the same counts."""
+    """Write the standing of an edition from its StudyVotes; None where its board has none. Raises an alarm where the
+    previous standing, updated to the same ledger number, has different counts."""
     study = edition.study
     before = Standing.objects.select_for_update().filter(study=study).first()
     if not is_kept(edition.config):
@@ -74,8 +74,8 @@ def start(edition, votes):
 
 
 def since(edition):
-    """What there is to say of the votes that came after an edition, as JSON; None where it is not the study's last, or
-    there are none, or its board has no standing."""
+    """The ratings with the votes that came after an edition, as JSON; None where it is not the study's last edition, no
+    votes came, or its board has no standing."""
     standing = Standing.objects.filter(study=edition.study, ledger_seq__gt=edition.ledger_seq).first()
     if not standing or standing.config != edition.config or not standing.ratings:
         return None
@@ -90,22 +90,22 @@ def since(edition):
 
 
 def _check(before, edition, counts, seq):
-    """Ring if the standing has lost or doubled something; the edition's counts, at `seq`, are those that stay."""
+    """Raise an alarm if the standing lost or double-counted votes; the edition's counts, at `seq`, are kept."""
     try:
         same = np.array_equal(_moved(edition.study, before.config, _counts(before), before.ledger_seq, seq), counts)
     except ValueError:
         same = False
     if not same:
-        message = f"The votes counted one by one were not those of edition {edition.number}, which counts them anew."
+        message = f"The incremental vote counts differ from those of edition {edition.number}, which counted all votes."
         raise_alarm(edition.study, SCREEN, message, {"edition": edition.number}, edition.created_at)
 
 
 def _moved(study, config, counts, after, up_to):
-    """The counts at `after` brought to `up_to` by what the ledger holds between. ValueError where they were not those
-    at `after`, and it shows."""
+    """The counts at ledger number `after`, updated to `up_to` with the entries between. ValueError where a count would
+    be impossible, so `counts` cannot have been right."""
     new = vote_blocks.read(study, up_to, after)
     flags = Ledger.objects.filter(study=study, seq__gt=after, seq__lte=up_to, flag__isnull=False)
-    moved = sorted(set(flags.values_list("flag__vote_id", flat=True)))  # flags of new votes are new, too
+    moved = sorted(set(flags.values_list("flag__vote_id", flat=True)))  # the flags of new votes are new, too
     old = vote_blocks.read_votes(study, moved)
     old = old[old["seq"] <= after]
     return pair_counts.added(
@@ -116,7 +116,7 @@ def _moved(study, config, counts, after, up_to):
 
 
 def _used(records, flagged, config):
-    """The COUNTS of those of some blocks.RECORD that the board counts."""
+    """The COUNTS of the votes that the board counts. records: vote_blocks.RECORD [V]."""
     credit = credit_to_a(counts_both_bad(config))
     used = records[reasons_of(records, flagged, credit)[0] == 0]
     ids = (used[name].astype(np.int64) for name in ("system_a", "system_b"))
@@ -134,7 +134,7 @@ def _ratings(counts, config):
     """{system's name: rating}."""
     try:
         ratings = pair_counts.ratings(counts, config)
-    except NotOffered:  # the last vote that the treatment needs was withdrawn: the next edition will say so
+    except NotOffered:  # the last vote that the treatment needs was withdrawn: the next edition reports it
         return {}
     names = dict(System.objects.filter(pk__in=list(ratings)).values_list("pk", "name"))
     return {names[pk]: rounded(rating) for pk, rating in ratings.items()}

@@ -108,17 +108,17 @@ def read_brief(text: str) -> Brief:
 
 
 def _named_voices(words: str) -> dict[str, str]:
-    """Role to voice for the instruments named: each gets one role if it can, then they share the rest."""
-    found = []
+    """{role: voice} for the instruments named: each gets one role if it can, then they share the rest."""
+    instruments = []
     for phrase, roles, voice in INSTRUMENTS:
         if phrase in words:
             words = words.replace(phrase, " ")  # "electric piano" must not also count as "piano"
-            found.append((roles, voice))
+            instruments.append((roles, voice))
     voices: dict[str, str] = {}
-    for roles, voice in sorted(found, key=lambda instrument: len(instrument[0])):
+    for roles, voice in sorted(instruments, key=lambda instrument: len(instrument[0])):
         free = [role for role in roles if role not in voices]
         voices |= dict.fromkeys(free[:1], voice)
-    for roles, voice in found:
+    for roles, voice in instruments:
         voices |= {role: voice for role in roles if role not in voices}
     return voices
 
@@ -130,7 +130,7 @@ def _tempo(words: str) -> float:
 
 
 def _mode(words: str, style: Style) -> str:
-    """A stated key decides, then the moods, then the genre. "bright drums" speaks of drums, not of mood."""
+    """A stated key decides, then mood words, then the genre. "bright drums" is about drums, not about mood."""
     if stated := re.search(r"\b(major|minor)\b", words):
         return stated[1]
     moods = re.findall(r"[a-z]+", words.replace("bright drums", ""))
@@ -194,7 +194,7 @@ def _hold(pattern: str, at: int) -> int:
 
 
 class _Page:
-    """The bars of one piece; each method writes one part on it."""
+    """The bars of one piece; each method writes one part."""
 
     def __init__(self, style: Style, key: Key, chords: tuple[Chord, ...], bars: int, beats: float):
         self.style, self.key, self.chords, self.bars = style, key, chords, bars
@@ -309,7 +309,7 @@ class _Page:
 
 
 def _movement(before: tuple[int, ...], after: tuple[int, ...]) -> int:
-    """Semitones the voices travel, and a fine for a second at the bottom, where it is only mud."""
+    """Semitones that the voices move, plus a penalty for a second at the bottom, which sounds muddy."""
     travel = sum(abs(a - b) for a, b in zip(before, after, strict=True))
     return travel + 6 * (after[1] - after[0] < 3)
 

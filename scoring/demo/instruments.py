@@ -17,7 +17,7 @@ import numpy as np
 from scipy.signal import butter, sosfilt
 
 BLOCK = 256  # samples per row in `ring`
-STRING_RATE = 44_100  # the rate a Karplus-Strong loop is imagined at, so that tone does not depend on the output's
+STRING_RATE = 44_100  # of the simulated Karplus-Strong loop, so that the tone does not depend on the output's rate
 
 
 def ring(freq, decay, amp, n: int, rate: int, phase=0.0) -> np.ndarray:
@@ -103,7 +103,7 @@ def picked_bass(f0, n, rate, rng):
 
 
 def slap_bass(f0, n, rate, rng):
-    """A bright bass string, and the snap of it against the frets."""
+    """A bright bass string and its snap against the frets."""
     tone = _string(f0, n, rate, place=0.1, bright=2800, damp=2.0, slack=3.0)
     snap = min(n, rate // 50)
     tone[:snap] += 0.25 * np.abs(tone).max() * noise(snap, rate, (1500, 5000), rng) * np.linspace(1, 0, snap) ** 2
@@ -116,7 +116,7 @@ def round_bass(f0, n, rate, rng):
 
 
 def _saws(f0, cents, n, rate, *, cutoff, decay, closing, rng) -> np.ndarray:
-    """Detuned saws, by turns left and right, behind a low-pass that closes at `closing` 1/s."""
+    """Detuned saws, alternating left and right, behind a low-pass that closes at `closing` 1/s."""
     k = np.arange(1, max(2, int(min(3.5 * cutoff, 0.45 * rate) / f0)) + 1)[:40]
     amp = 1 / k / (1 + (k * f0 / cutoff) ** 2)
     detune = 2 ** (np.asarray(cents) / 1200)
@@ -191,7 +191,7 @@ def flute(f0, n, rate, rng):
 
 @dataclass(frozen=True)
 class Voice:
-    """A playable instrument: its tone, its level in the mix, and what its part goes through."""
+    """A playable instrument: its tone, its level in the mix, and the effects on its part."""
 
     tone: Callable[[float, int, int, np.random.Generator], np.ndarray]
     gain_db: float = 0.0

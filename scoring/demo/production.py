@@ -52,14 +52,14 @@ def arrange(system: DemoSystem, score: Score) -> Score:
     """Leave out the ornaments a simple system does not play; what the prompt names always stays."""
     if system.full:
         return score
-    kept = CORE | score.brief.named
-    if not kept & {"chords", "pad", "arpeggio"} & score.parts.keys():
-        kept |= {"pad"}  # someone has to play the harmony
-    return replace(score, parts={role: notes for role, notes in score.parts.items() if role in kept})
+    roles = CORE | score.brief.named
+    if not roles & {"chords", "pad", "arpeggio"} & score.parts.keys():
+        roles |= {"pad"}  # some part has to play the harmony
+    return replace(score, parts={role: notes for role, notes in score.parts.items() if role in roles})
 
 
 def perform(system: DemoSystem, score: Score, seconds: float, rate: int, rng: np.random.Generator) -> Mix:
-    """Play every part onto the two buses, as well or as badly as the system does."""
+    """Play every part onto the two buses, with the skill of the system."""
     n = round(seconds * rate)
     mix = Mix(np.zeros((2, n), np.float32), np.zeros(n, np.float32))
     pump = _pump(score, n, rate)
@@ -86,7 +86,7 @@ def _play(
     rate: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """One part, float32 [2, n]. Each pitch is sounded once, at its longest, and cut to each of its notes."""
+    """One part, float32 [2, n]. Each pitch is synthesised once, at its longest, and cut to each of its notes."""
     starts = _timing(system, score, notes, rng)
     tuning = rng.normal(0, 0.6 * system.detune_cents / 100)
     by_pitch: dict[float, list[Note]] = defaultdict(list)
@@ -127,7 +127,7 @@ def _drum(system: DemoSystem, score: Score, mix: Mix, rate: int, rng: np.random.
 def _timing(
     system: DemoSystem, score: Score, events: Iterable[Note | Hit], rng: np.random.Generator
 ) -> dict[float, float]:
-    """Beat to second: the style's swing, the player's lag, and a slip of the hand; never before 0."""
+    """{beat: second}, with the style's swing, the player's lag and random errors; never before 0."""
     second = 60 / score.brief.bpm
     lag = rng.normal(0, 0.4 * system.timing_ms / 1000)
     starts = {}
@@ -138,7 +138,7 @@ def _timing(
 
 
 def _loudness(system: DemoSystem, velocity: float, rng: np.random.Generator) -> float:
-    """A velocity as gain; `dynamics` 0 flattens all of them to one."""
+    """A velocity as gain; with `dynamics` 0 all notes have the same gain."""
     touched = velocity * (1 + 0.06 * system.dynamics * rng.standard_normal())
     return float(np.clip(0.75 + system.dynamics * (touched - 0.75), 0.08, 1.1)) ** 1.5
 
@@ -199,7 +199,7 @@ def master(system: DemoSystem, mix: Mix, room: float, rate: int, rng: np.random.
 
 
 def _reverberate(send: np.ndarray, room: float, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Convolve with two independent tails of decaying noise, whose treble dies sooner: float32 [2, n]."""
+    """Convolve with two independent tails of decaying noise, whose treble decays sooner: float32 [2, n]."""
     length = int(room * rate)
     t = np.arange(length, dtype=np.float32) / rate
     low, high = noise(2 * length, rate, (180, 2500), rng), noise(2 * length, rate, (2500, 7000), rng)

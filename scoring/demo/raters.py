@@ -1,4 +1,5 @@
-"""Simulated raters of different care, who vote through the same services as people, on a clock of their own."""
+"""Simulated raters, some more careful than others, who vote through the same services as people but on their own
+clock."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,12 +17,12 @@ from arena.serving import serve_battle
 from .systems import SYSTEMS
 
 RATERS, BATTLES_EACH = 24, 15
-SHARPNESS = 1.5  # planted qualities are in logits; a careful rater is a bit sharper than that
+SHARPNESS = 1.5  # factor on the planted qualities, in logits: a careful rater discriminates somewhat better
 
 
 @dataclass(frozen=True)
 class Care:
-    """How a rater decides: share of guesses, share of near-equal pairs called a tie, lean towards slot B."""
+    """How a rater decides: share of guesses, share of near-equal pairs called a tie, bias towards slot B in logits."""
 
     guesses: float
     ties: float
@@ -47,7 +48,7 @@ def vote(study, progress=lambda: None, seed=2026):
         for turn in range(BATTLES_EACH):
             try:
                 battle, _ = serve_battle(rater, study, now=clock, rng=rng)
-            except Conflict:  # fewer pairs than battles
+            except Conflict:  # no pair is left for this rater
                 break
             heard = {slot: [[0, rng.randrange(study.min_listen_ms, battle.length_ms + 1)]] for slot in ("A", "B")}
             clock += timedelta(milliseconds=sum(end for [[_, end]] in heard.values()), seconds=rng.uniform(1, 9))

@@ -40,7 +40,7 @@ class Style:
     sevenths: bool = False
     chord_gate: float = 0.95  # how much of the way to the next note a note is held
     bass_gate: float = 0.9
-    swing: float = 0.0  # how late an odd sixteenth comes, in sixteenths
+    swing: float = 0.0  # delay of odd sixteenths, in sixteenths
     room: float = 1.4  # seconds in which its reverberation falls by 60 dB
     pump: float = 0.0  # how far the kick pushes the sustained parts down, 0 to 1
 
@@ -194,7 +194,7 @@ STYLES = (
     ),
 )
 
-# For a prompt that names no genre we know: quiet pop.
+# For a prompt without a known genre: quiet pop.
 PLAIN = Style(
     words=(),
     voices={"chords": "piano", "lead": "flute", "bass": "round bass", "drums": "drums", "pad": "strings"},
@@ -205,7 +205,7 @@ PLAIN = Style(
     fill={"kick": "9.......8.......", "snare": "....8.....5.7.78"},
 )
 
-# Instrument words, the more particular first, to the roles they may take and the voice that plays.
+# Instrument words, the more specific first, with the roles they may take and the voice that plays them.
 INSTRUMENTS = (
     ("arpeggio", ("arpeggio",), "plucked arpeggio"),
     ("distorted guitar", ("chords",), "distorted guitar"),

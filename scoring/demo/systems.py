@@ -1,7 +1,7 @@
 """The demo's six systems and eight prompts, as data.
 
-The systems share one composer and differ only in the fields below, so the planted order of quality is there
-to be read: a full production, a simpler one, a bare one, one off the beat, one out of tune, one clipped.
+The systems share one composer and differ only in the fields below, so the planted order of quality can be read from
+them: a full production, a simpler one, a bare one, one off the beat, one out of tune, one clipped.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class DemoSystem:
     description: str
     quality: float
     gain_db: float  # of the finished clip's peak; systems differ as they do in the wild
-    sample_rate: int  # its natural one; callers may ask for another
+    sample_rate: int  # by default; callers may ask for another
     full: bool = False  # plays every role of the style, not just bass, drums, lead, chords and what the prompt names
     dynamics: float = 1.0  # 0: every note equally loud
-    timing_ms: float = 0.0  # standard deviation of when a note comes
+    timing_ms: float = 0.0  # standard deviation of note onsets
     detune_cents: float = 0.0  # standard deviation of a note's, and of a whole part's, tuning
     reverb: float = 0.0
     width: float = 1.0  # 0: mono

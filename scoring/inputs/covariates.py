@@ -1,9 +1,9 @@
-"""What may move a vote besides the music, as columns beside the ratings: names, units and signs.
+"""Covariates: what may influence a vote besides the music. Names, units and signs.
 
-Each is a quantity of the clip in slot A minus that of the one in slot B, so its effect is in favour of the clip that
-has more of it, in logits per unit. Effects are what went along with the votes, not what caused them: people listen
-longer to what they like. What every clip of a system shares is part of the system's rating. So whether it sings lyrics
-is a covariate only together with the prompt: where there are no lyrics to sing, it is of no use.
+Each is a quantity of the clip in slot A minus that of the clip in slot B, so a positive effect favours the clip that
+has more of it, in logits per unit. Effects are associations, not causes: people listen longer to what they like. What
+all clips of a system share is part of the system's rating. So whether a system sings lyrics is a covariate only
+together with the prompt: it makes no difference where there are no lyrics to sing.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,8 @@ LYRICS = "lyrics"
 
 @dataclass(frozen=True)
 class Covariate:
-    """unit: what the effect is of. value: of the `fields` of a vote's ledger entry; None where it is not known."""
+    """unit: what one unit of the effect is. value: computes the covariate from the `fields` of a vote's ledger entry;
+    None where it is unknown."""
 
     unit: str
     fields: tuple[str | Expression, ...]
@@ -37,9 +38,9 @@ def _heard(a, b, length):
 
 
 def _sings(sings_lyrics, has_lyrics, a, b):
-    """1 where only A's system sings the lyrics that were asked for, -1 where only B's does."""
+    """1 where only A's system sings the lyrics of the prompt, -1 where only B's does, else 0; None where unknown."""
     if not has_lyrics:
-        return None if has_lyrics is None else 0.0  # a vote that came without its prompt
+        return None if has_lyrics is None else 0.0  # None: the vote was imported without its prompt
     sings = sings_lyrics.get(a), sings_lyrics.get(b)
     return None if None in sings else float(sings[0]) - float(sings[1])
 
@@ -77,7 +78,7 @@ COVARIATES = {
 
 
 def covariates_of(config):
-    """{name: Covariate} of the configuration of a board; what was known of systems is what it says."""
+    """{name: Covariate} of a board's configuration; facts about systems are those recorded in it."""
     chosen = {name: COVARIATES[name] for name in config.get("covariates", ())}
     if LYRICS in chosen:
         chosen[LYRICS] = replace(chosen[LYRICS], value=partial(_sings, config["sings_lyrics"]))
@@ -85,8 +86,9 @@ def covariates_of(config):
 
 
 def known_of_systems(study, names):
-    """What of the study's systems these covariates rest on, for the configuration: it may be edited later, and an
-    edition must rebuild as it was. {"sings_lyrics": {system: bool}}, without the systems of which that is not known.
+    """The facts about the study's systems that these covariates depend on, for the board's configuration: they may be
+    edited later, and an edition must rebuild as it was. {"sings_lyrics": {system: bool}}, without systems of which this
+    is unknown.
     """
     if LYRICS not in names:
         return {}
@@ -96,21 +98,23 @@ def known_of_systems(study, names):
 
 
 def in_order(names):
-    """The names in the order of COVARIATES: whoever chooses them in another one chooses the same."""
+    """The names in the order of COVARIATES, so that the order in which they are chosen makes no difference."""
     return [name for name in COVARIATES if name in names]
 
 
 def known_covariates(study, up_to, covariates):
-    """{seq: (value of each covariate)} of the study's votes up to a `seq` of the ledger that have all of them.
+    """{seq: (value of each covariate)} of the study's votes up to a ledger `seq` that have all of them.
 
     covariates: {name: Covariate}, see `covariates_of`.
     """
-    fields = dict.fromkeys(field for one in covariates.values() for field in one.fields)
+    fields = dict.fromkeys(field for covariate in covariates.values() for field in covariate.fields)
     entries = Ledger.objects.filter(study=study, seq__lte=up_to, vote__isnull=False)
     known = {}
     for seq, *row in entries.values_list("seq", *fields).iterator(chunk_size=5000):
-        found = dict(zip(fields, row, strict=True))
-        values = tuple(one.value(*(found[field] for field in one.fields)) for one in covariates.values())
+        value_of = dict(zip(fields, row, strict=True))
+        values = tuple(
+            covariate.value(*(value_of[field] for field in covariate.fields)) for covariate in covariates.values()
+        )
         if None not in values:
             known[seq] = values
     return known

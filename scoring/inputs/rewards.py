@@ -1,4 +1,4 @@
-"""What a model says of the clips that were voted on."""
+"""A model's rewards of the clips that were voted on."""
 
 import numpy as np
 from django.db import transaction
@@ -12,7 +12,7 @@ from .votes import study_votes
 
 
 def clip_rewards(model, clip_ids, last_reward=None):
-    """{clip id: reward} under the model, for those of the clips that have one (of id up to `last_reward`)."""
+    """{clip id: reward} under the model, for the clips that have one (with an id up to `last_reward`)."""
     rewards = Reward.objects.filter(
         reward_model=model, protocol=Reward.PROMPT_TEXT, clip_id__in={int(pk) for pk in clip_ids} - {0}
     )
@@ -23,7 +23,8 @@ def clip_rewards(model, clip_ids, last_reward=None):
 
 @transaction.atomic
 def last_reward():
-    """The id up to which every reward that will ever be there is there; 0 before the first."""
+    """The id up to which no further reward can appear; 0 before the first. Waits until writes in progress have
+    committed."""
     hold(Lock.REWARDS)
     return Reward.objects.aggregate(last=Max("pk"))["last"] or 0
 
@@ -31,12 +32,12 @@ def last_reward():
 def in_columns(rewards, *clips):
     """[float [V]]: the reward of every clip, NaN where it has none. rewards: {clip id: reward}; clips: ids, int [V]."""
     ids = np.array(sorted(rewards), dtype=np.int64)
-    values = np.append([rewards[clip] for clip in ids.tolist()], np.nan)  # the last: of a clip without one
+    values = np.append([rewards[clip] for clip in ids.tolist()], np.nan)  # the last is for clips without a reward
     return [values[np.where(np.isin(column, ids), np.searchsorted(ids, column), len(ids))] for column in clips]
 
 
 def anchor_pairs(study, model, seq, excluded_flags, last_reward):
-    """(the decisive votes up to `seq` on clips that the model has scored, as AnchorPairs; how many it has not).
+    """(the decisive votes up to `seq` on clips that the model has scored, as AnchorPairs; the number on other clips).
 
     last_reward: the id of the last reward that counts.
     """

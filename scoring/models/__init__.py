@@ -1,4 +1,4 @@
-"""The jury: what models say (embeddings, rewards) and what the statistics say (editions, anchors)."""
+"""What reward models compute (embeddings, rewards) and what the statistics compute (editions, anchors)."""
 
 from .anchors import AnchorBias, AnchorFit
 from .boards import (

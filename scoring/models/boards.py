@@ -1,4 +1,4 @@
-"""What the statistics say of a study: editions, and what stands beside them."""
+"""The statistics of a study: editions, and what belongs to them."""
 
 from django.db import models
 from django.db.models import Q
@@ -10,7 +10,7 @@ from .rewards import RewardModel
 
 class EditionQuerySet(models.QuerySet):
     def newest(self):
-        """The last edition of a study's, None before the first."""
+        """A study's last edition, None before the first."""
         return self.order_by("-number").first()
 
 
@@ -49,7 +49,7 @@ class Edition(models.Model):
 
 
 class Rating(models.Model):
-    """A system's Bradley-Terry value on an edition, as a row to query; `Edition.result` is canonical."""
+    """A system's Bradley-Terry value in an edition, as a row for queries; `Edition.result` is canonical."""
 
     edition = models.ForeignKey(Edition, models.PROTECT, related_name="ratings")
     system = models.ForeignKey(System, models.PROTECT, related_name="ratings")
@@ -72,8 +72,8 @@ class Rating(models.Model):
 
 
 class Standing(models.Model):
-    """How many votes say what of each pair of a study's systems, up to a place of the ledger, and the ratings that
-    follow: what the board is about to say. A cache; see `scoring.boards.standings`."""
+    """The vote counts of each pair of a study's systems up to a ledger number, and the ratings that follow from them:
+    a preview of the next edition. A cache; see `scoring.boards.standings`."""
 
     study = models.OneToOneField(Study, models.CASCADE, related_name="standing")
     ledger_seq = models.BigIntegerField()
@@ -91,8 +91,8 @@ class Standing(models.Model):
 
 
 class PredictionPowered(models.Model):
-    """Ratings of an edition's votes and, beside them, of a reward model's opinion of pairs nobody voted on. They stand
-    beside the edition, never instead of it. Append-only; of several the newest is shown."""
+    """Ratings from an edition's votes together with a reward model's predictions on pairs that nobody voted on. They
+    are shown beside the edition, never instead of it. Append-only; the newest is shown."""
 
     edition = models.ForeignKey(Edition, models.PROTECT, related_name="prediction_powered")
     reward_model = models.ForeignKey(RewardModel, models.PROTECT, related_name="prediction_powered")
@@ -114,7 +114,7 @@ class PredictionPowered(models.Model):
 
 
 class RobustnessCard(models.Model):
-    """How sure an edition's order is and what would change it. Append-only; newer rewards make another card."""
+    """How certain an edition's ranking is and what would change it. Append-only; newer rewards lead to a new card."""
 
     edition = models.ForeignKey(Edition, models.PROTECT, related_name="cards")
     method_version = models.PositiveIntegerField()
@@ -182,7 +182,7 @@ class CategoryBoards(models.Model):
 class Figure(models.Model):
     """One of the figures of a study's last edition: its data, and a drawing where it could be drawn.
 
-    A cache, replaced by the next: everything here follows from editions, votes and rewards. See
+    A cache that the next drawing replaces: everything here follows from editions, votes and rewards. See
     `scoring.boards.figures.data`.
     """
 
@@ -209,7 +209,7 @@ class Figure(models.Model):
 
 
 class QualityReport(models.Model):
-    """What the quality rules found in a study at one place of the ledger, and how well its raters agree."""
+    """What the quality rules found in a study up to a ledger number, and how well its raters agree."""
 
     study = models.ForeignKey(Study, models.PROTECT, related_name="quality_reports")
     ledger_seq = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""Files out and in: numbered exports, and what researchers sent to be scored."""
+"""Files: numbered exports, and uploads that researchers sent to be scored."""
 
 import uuid
 
@@ -42,7 +42,7 @@ class Release(models.Model):
 
 
 class ScoreJob(models.Model):
-    """Files that somebody sent to be scored, none of them a clip of the arena. Erased a day after it is done."""
+    """Files that a researcher sent to be scored; none is a clip of the arena. Erased a day after it is done."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="score_jobs")
@@ -81,7 +81,7 @@ class ScoreJob(models.Model):
 
 
 class ScoreItem(models.Model):
-    """One file of a score job: its reward, or the reason why it has none."""
+    """One file of a score job: its reward, or the error that prevented one."""
 
     job = models.ForeignKey(ScoreJob, models.CASCADE, related_name="items")
     position = models.PositiveSmallIntegerField()

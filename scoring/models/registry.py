@@ -70,7 +70,7 @@ class Retraining(models.Model):
 
     @classmethod
     def load(cls):
-        """The row, as it is before anybody has changed it where there is none."""
+        """The row; with the defaults where nobody has saved it yet."""
         return cls.objects.filter(pk=1).first() or cls(pk=1)
 
     @property
@@ -78,13 +78,13 @@ class Retraining(models.Model):
         return [key.strip() for key in self.encoders.split(",") if key.strip()]
 
     def chosen_studies(self):
-        """The studies whose votes train and judge a candidate, in the order of their making."""
+        """The studies whose votes train and judge a candidate, in the order in which they were created."""
         chosen = self.studies.order_by("pk") if self.studies.exists() else Study.objects.filter(is_simulated=False)
         return list(chosen.order_by("pk"))
 
 
 class RetrainingRun(models.Model):
-    """One turn of the loop. `step` is what is to be done next; `facts` has what each step found, by its name."""
+    """One run of the loop. `step` is the next thing to do; `facts` has the findings of each step, by its name."""
 
     class Step(models.TextChoices):
         TRAIN = "train", "train a candidate"

@@ -1,4 +1,4 @@
-"""What models say: embeddings of clips, reward models, the rewards they give."""
+"""Embeddings of clips, reward models, and the rewards they give."""
 
 import numpy as np
 from django.db import models
@@ -8,7 +8,7 @@ from arena.models import Clip, Study
 
 
 class Embedding(models.Model):
-    """One clip through one encoder. A row without a vector is a claim on the work, or says why it failed."""
+    """One clip's embedding by one encoder. A row without a vector is a claim by a worker, or says why it failed."""
 
     clip = models.ForeignKey(Clip, models.PROTECT, related_name="embeddings")
     encoder = models.CharField(max_length=40)
@@ -82,7 +82,7 @@ class RewardModel(models.Model):
 
 
 class Reward(models.Model):
-    """The scalar a reward model gives a clip, under a prompt protocol (how the prompt was put to it)."""
+    """The scalar a reward model gives a clip, under a prompt protocol (how the prompt was presented to it)."""
 
     PROMPT_TEXT = "text"
 
@@ -109,8 +109,8 @@ class Reward(models.Model):
 
 
 class TrainingMark(models.Model):
-    """How much the votes on two clips weigh in training sets from now on, beside what they weigh anyway. Append-only:
-    of several on the same clips the last counts, so weight 1 takes a mark back."""
+    """A factor on the weight of the votes on two clips in training sets from now on. Append-only: of several marks on
+    the same clips the last counts, so weight 1 takes a mark back."""
 
     WEIGHT = 3.0
 

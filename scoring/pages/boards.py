@@ -1,4 +1,4 @@
-"""The front page with its boards, a board of its own, and what is drawn and listed beside it."""
+"""The front page with all boards, the page of one board, and its figures and exclusions."""
 
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie

@@ -18,7 +18,7 @@ def editions(request, slug):
 
 @require_safe
 def compare(request, slug):
-    """Without a choice of two: the last edition and the one before it."""
+    """Two editions compared; by default the last and the one before it."""
     study = page_study(request, slug)
     newest = study.editions.newest()
     last = newest.number if newest else 0

@@ -8,7 +8,7 @@ from scoring.registry import live, model_page
 
 from .not_found import not_found_is_404
 
-DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its own
+DECISIONS = 100  # the newest on the page of all models; a model's own page has all of its decisions
 
 
 @require_safe

@@ -1,5 +1,5 @@
-"""Pages for staff alone: a system as its makers would ask for it, how a board is computed, and where people and the
-live model disagree."""
+"""Pages for staff only: the report of a system, how a board is computed, and where people and the live model
+disagree."""
 
 from functools import wraps
 
@@ -28,8 +28,8 @@ from scoring.stats import board_method
 from .not_found import not_found_is_404
 
 PER_PAGE = 20
-MOST_ROWS = 25  # of a table on the page of a system; the download has all
-SERVINGS = 5  # that a form proposes
+MOST_ROWS = 25  # in a table on the page of a system; the download has all of them
+SERVINGS = 5  # the default of the form
 QUEUE_COLUMNS = (
     "study", "winner_system", "winner_clip", "winner_votes", "winner_reward", "loser_system", "loser_clip",
     "loser_votes", "loser_reward", "ties", "unseen", "probability", "low", "high", "surprise",
@@ -37,7 +37,7 @@ QUEUE_COLUMNS = (
 
 
 def for_staff(view):
-    """Everybody else is asked to log in; nothing is kept by a cache."""
+    """Require a staff account: anybody else is asked to log in. No cache stores the response."""
 
     @staff_member_required
     @wraps(view)
@@ -100,7 +100,7 @@ def _report(request, slug, name):
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_staff
 def method(request, slug):
-    """How the study's board is computed. A choice that its votes bear makes the next edition."""
+    """How the study's board is computed. A choice that its votes support makes the next edition."""
     study = get_object_or_404(Study, slug=slug)
     if request.method == "POST" and not request.user.has_perm("scoring.add_edition"):
         raise PermissionDenied
@@ -167,7 +167,7 @@ def _flat(row):
 @require_POST
 @for_staff
 def serve_again(request):
-    """Have the two clips of the form heard by so many more raters."""
+    """Serve the two clips of the form to more raters, as many as it says."""
     if not request.user.has_perm("arena.add_again"):
         raise PermissionDenied
     return _act(
@@ -180,7 +180,7 @@ def serve_again(request):
 @require_POST
 @for_staff
 def mark(request):
-    """Let votes on the two clips of the form weigh more in training."""
+    """Give votes on the two clips of the form more weight in training."""
     if not request.user.has_perm("scoring.add_trainingmark"):
         raise PermissionDenied
     return _act(
@@ -191,7 +191,7 @@ def mark(request):
 
 
 def _act(request, act, done):
-    """Do it to what the form names, say so, and go back to the queue."""
+    """Call `act` on the clips that the form names, show the outcome, and go back to the queue."""
     try:
         clips = [_number(request.POST.get(name), int) for name in ("clip", "other")]
         study, clips = disagreements.find_pair(request.POST.get("study", ""), clips)
@@ -199,10 +199,10 @@ def _act(request, act, done):
         messages.success(request, done)
     except Refusal as refusal:
         messages.error(request, refusal.message)
-    kept = {name: request.POST[name] for name in ("page", "in_study", "system") if request.POST.get(name)}
-    if "in_study" in kept:
-        kept["study"] = kept.pop("in_study")
-    return redirect(f"{reverse('review')}?{urlencode(kept)}")
+    query = {name: request.POST[name] for name in ("page", "in_study", "system") if request.POST.get(name)}
+    if "in_study" in query:
+        query["study"] = query.pop("in_study")
+    return redirect(f"{reverse('review')}?{urlencode(query)}")
 
 
 def _number(text, kind):

@@ -70,13 +70,13 @@ def test_importing_again_changes_nothing(votes_csv):
         (",A,x,y", "battle_id is empty"),
         ("b9,A,x", "system_b is empty"),
         ("b9,A,x,y,z", "more cells"),
-        ("b1,B,x,y", "there already"),
+        ("b1,B,x,y", "stored already"),
         (f"b9,A,x,{'y' * 101}", "longer than 100"),
     ],
 )
 def test_a_row_that_does_not_fit_is_named_and_the_rest_goes_in(votes_csv, capsys, row, reason):
     path = votes_csv(ROWS + row + "\nb10,A,y,x\n")
-    with pytest.raises(CommandError, match="5 votes imported, 0 were there already, 1 rows do not fit"):
+    with pytest.raises(CommandError, match="5 votes imported, 0 already stored, 1 rows rejected"):
         call_command("import_votes", path)
     error = capsys.readouterr().err
     assert reason in error

@@ -123,7 +123,7 @@ def test_a_block_that_does_not_say_what_the_rows_say_is_found(study, small):
     block.records = bytes(wrong)
     block.save()
     assert vote_blocks.damaged(study) == 4
-    with pytest.raises(CommandError, match="open: the block of votes that begins at 4"):
+    with pytest.raises(CommandError, match="open: the block of votes that begins at ledger entry 4"):
         call_command("verify_ledger")
 
 
@@ -141,12 +141,12 @@ def test_a_block_that_is_gone_is_missed_by_who_checks(study, small):
 def test_verify_ledger_says_what_it_found_in_order(study, small, capsys):
     cast(study, "ABAB")
     call_command("verify_ledger")
-    assert "The ledger's 4 entries follow from one another." in capsys.readouterr().out
+    assert "All 4 entries of the ledger follow from one another." in capsys.readouterr().out
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE annotations_ledger DISABLE TRIGGER ledger_is_numbered_once")
         cursor.execute("UPDATE annotations_ledger SET digest = repeat('0', 64) WHERE seq = 3")
-    with pytest.raises(CommandError, match="The entry 3 of the ledger"):
+    with pytest.raises(CommandError, match="Ledger entry 3 does not follow"):
         call_command("verify_ledger")
 
 

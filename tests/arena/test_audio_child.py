@@ -35,9 +35,9 @@ def misbehave(operation, *, wall_s=20, cpu_s=20, memory_bytes=2**30, **arguments
         ("crash", {}, "The file crashed the decoder (SIGSEGV)."),
         ("be_killed", {}, "Reading the file was stopped from outside, most likely because it took too much memory."),
         ("eat_memory", {}, "Reading the file needs more than 1,024 MB of memory."),
-        ("talk_nonsense", {}, "The decoder gave an answer that makes no sense for this file."),
-        ("answer_nan", {}, "The decoder gave an answer that makes no sense for this file."),
-        ("have_a_bug", {}, "The decoder failed on this file in a way it should not; the server's log says how."),
+        ("talk_nonsense", {}, "The decoder gave an invalid answer for this file."),
+        ("answer_nan", {}, "The decoder gave an invalid answer for this file."),
+        ("have_a_bug", {}, "The decoder failed unexpectedly on this file; the server's log has the details."),
     ],
 )
 def test_a_child_that_misbehaves_costs_one_sentence(operation, limits, sentence):

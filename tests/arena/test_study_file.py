@@ -82,7 +82,7 @@ def vote_in(study):
 def test_a_file_becomes_a_study_and_what_it_leaves_out_has_its_default(study, file):
     out, _ = load(file(WHOLE))
     panel = Study.objects.get(slug="panel")
-    assert out == "panel: made\n"
+    assert out == "panel: created\n"
     assert [system.name for system in panel.systems.all()] == ["alder", "birch"]
     assert set(panel.prompts.values_list("text", "lyrics")) == {
         ("A calm piano ballad", ""),
@@ -159,7 +159,7 @@ def test_a_dump_can_go_to_a_file(study, tmp_path):
 
 def test_one_file_may_hold_several_studies(study, file):
     out, _ = load(file("---\nslug: one\nname: One\n---\nslug: two\nname: Two\n---\n"))
-    assert out == "one: made\ntwo: made\n"
+    assert out == "one: created\ntwo: created\n"
 
 
 # ---- what is wrong --------------------------------------------------------------------------------------
@@ -225,16 +225,16 @@ def test_everything_wrong_is_said_at_once_with_its_line_and_nothing_is_written(s
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("name: 0123", "name: 0123 is read as a number here; put it in quotation marks."),
-        ("name: yes", "name: yes is read as true or false here; put it in quotation marks."),
-        ("name: 2027-01-31", "name: 2027-01-31 is read as a date here"),
+        ("name: 0123", "name: 0123 is interpreted as a number; put it in quotation marks."),
+        ("name: yes", "name: yes is interpreted as true or false; put it in quotation marks."),
+        ("name: 2027-01-31", "name: 2027-01-31 is interpreted as a date"),
         ("name:", "name: It is empty"),
         ("name: [x]", "name: It must be a text."),
-        ('name: "\\0"', "name: It holds a NUL"),
+        ('name: "\\0"', "name: It contains a NUL"),
         ("description: x\nname: '" + "x" * 101 + "'", "name: Ensure this value has at most 100 characters"),
-        ("completion: {codes: {completed: 0123}}", "completion.codes.completed: 0123 is read as a number"),
-        ("questions: {tags: [no]}", "questions.tags.1: no is read as true or false here; put it in quotation marks."),
-        ("platform: {participant: 7}", "platform.participant: 7 is read as a number"),
+        ("completion: {codes: {completed: 0123}}", "completion.codes.completed: 0123 is interpreted as a number"),
+        ("questions: {tags: [no]}", "questions.tags.1: no is interpreted as true or false; put it in quotation marks."),
+        ("platform: {participant: 7}", "platform.participant: 7 is interpreted as a number"),
         ("golds: true", "golds: true is not a whole number."),
         ('golds: "3"', "golds: 3 is not a whole number; write it without quotation marks."),
         ("golds:", "golds: It is not a whole number."),
@@ -248,18 +248,18 @@ def test_everything_wrong_is_said_at_once_with_its_line_and_nothing_is_written(s
         ("ends_at: 2027-13-31", "ends_at: 2027-13-31 is not a time"),
         ("systems: alder", "systems: It must be a list"),
         ("systems: [elm]", "systems.1: There is no system 'elm'; there are alder, birch, cedar. `manage.py import_"),
-        ("prompts: [7]", "prompts.1: 7 is read as a number"),
+        ("prompts: [7]", "prompts.1: 7 is interpreted as a number"),
         ("prompts: [x, x]", "prompts.2: It is in the list already."),
         ("repeats: 7", "repeats: At most 5 in blocks of 10"),
         ("questions: &q {tags: []}\nplatform: *q", "references"),
-        ("name: !!python/object:os.system x", "is not read here"),
+        ("name: !!python/object:os.system x", "is not supported"),
         ("? [a]\n: b", "A name must be a text."),
         ("1: b", "A name must be a text."),
         ("\tname: x", "indent with spaces, not tabs"),
         ("name: 'x", "This cannot be read as YAML"),
         ("name: \x07", "The character"),
         ("questions: " + "[" * 600, "nested too deeply"),
-        ("questions: {degree: true, degree: false}", "degree: It stands on line 2 already."),
+        ("questions: {degree: true, degree: false}", "degree: It is set on line 2 already."),
     ],
 )
 def test_a_line_that_cannot_be_is_told_so(study, file, line, says):
@@ -320,7 +320,7 @@ def test_the_default_moves_and_says_so(study, file):
 
 def test_a_default_that_is_given_up_is_noticed(study, file):
     _, warnings = load(file("slug: open\nname: x\nsystems: [alder, birch]\n"))
-    assert "who comes without a link finds none now" in warnings
+    assert "there is now no study for people without a link" in warnings
 
 
 def test_whether_votes_are_simulated_never_changes_and_need_not_be_repeated(study, file):
@@ -328,7 +328,7 @@ def test_whether_votes_are_simulated_never_changes_and_need_not_be_repeated(stud
     load(file("slug: made-up\nname: y\n"))
     assert Study.objects.get(slug="made-up").is_simulated
     (told,) = problems(file("slug: made-up\nname: y\nis_simulated: false\n"))
-    assert told.startswith("panel.yaml:3: is_simulated: It is true and stays so")
+    assert told.startswith("panel.yaml:3: is_simulated: It is true and cannot change")
 
 
 def test_a_text_that_people_agreed_to_changes_only_with_its_version(study, file):
@@ -339,7 +339,7 @@ def test_a_text_that_people_agreed_to_changes_only_with_its_version(study, file)
     changed = text.replace("else", "new")
     (told,) = problems(file(changed))
     assert told == (
-        "panel.yaml:5: consent_text: One person has agreed to version 1, which had another text: raise "
+        "panel.yaml:5: consent_text: One person has agreed to version 1, which had a different text: raise "
         "consent_version to 2."
     )
     load(file(f"{changed}consent_version: 2\n"))

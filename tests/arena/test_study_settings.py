@@ -72,7 +72,7 @@ def test_what_is_possible_is_let_pass(possible):
         ({"platform": None}, "platform", "An object"),
         ({"platform": {"session": "S"}}, "platform", "participant"),
         ({"platform": {"participant": "PID", "person": "P"}}, "platform", "person: There is no such name, only"),
-        ({"platform": {"participant": "PID", "study": "PID"}}, "platform", "each another"),
+        ({"platform": {"participant": "PID", "study": "PID"}}, "platform", "a different URL parameter"),
         ({"platform": {"participant": "P ID"}}, "platform", "URL parameter"),
         ({"platform": PROLIFIC, "access": "invited"}, "platform", "not both"),
         ({"completion": {"mesage": "Thanks"}}, "completion", "did you mean message?"),

@@ -11,12 +11,12 @@ from arena.refusals import Refusal
 class Command(BaseCommand):
     help = (
         f"Import votes from CSV or JSONL with {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}. "
-        "Ends with status 1 if a row did not fit; the others are in."
+        "Exits with status 1 if a row was rejected; the other rows are imported."
     )
 
     def add_arguments(self, parser):
         parser.add_argument("file", type=Path)
-        parser.add_argument("--study", help="slug of the study they go into; default: the file's name")
+        parser.add_argument("--study", help="slug of the study to import into; default: the file's name")
 
     def handle(self, file, study, **options):
         slug = study or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-")
@@ -26,12 +26,12 @@ class Command(BaseCommand):
             raise CommandError(f"{file}: {error}") from error
         ledger.catch_up()
         if report.ignored_columns:
-            self.stdout.write(f"Columns not read: {', '.join(report.ignored_columns)}")
+            self.stdout.write(f"Ignored columns: {', '.join(report.ignored_columns)}")
         for line, reason in report.bad:
             self.stderr.write(f"{file}:{line}: {reason}")
         summary = (
-            f"study {slug}: {report.imported} votes imported, {report.already_there} were there already, "
-            f"{len(report.bad)} rows do not fit"
+            f"study {slug}: {report.imported} votes imported, {report.already_there} already stored, "
+            f"{len(report.bad)} rows rejected"
         )
         if report.bad:
             raise CommandError(summary)

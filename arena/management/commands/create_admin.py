@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Create the first admin and print its generated password, once. Does nothing where there is one."
+    help = "Create the first admin and print its generated password, once. Does nothing if there is one."
 
     def handle(self, **options):
         User = get_user_model()

@@ -1,4 +1,4 @@
-"""`manage.py data_map`: what is stored of people, and what becomes of it, as the models declare it."""
+"""`manage.py data_map`: what is stored about people, and what happens to it, as the models declare it."""
 
 from django.core.management.base import BaseCommand
 

@@ -1,4 +1,4 @@
-"""`import_clips MANIFEST.csv`: register every row, then ingest, beside whatever workers are running."""
+"""`import_clips MANIFEST.csv`: register every row, then ingest, sharing the work with running workers."""
 
 import csv
 import re
@@ -21,12 +21,12 @@ class Command(BaseCommand):
     help = (
         f"Import clips from a CSV with the columns {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)} "
         "(tags separated by ;; sings_lyrics, of the system: yes or no). Paths are relative to the manifest. "
-        "Run it again to go on where it stopped."
+        "Run it again to continue where it stopped."
     )
 
     def add_arguments(self, parser):
         parser.add_argument("manifest", type=Path)
-        parser.add_argument("--study", help="the study that compares them; made if new; default: the default study")
+        parser.add_argument("--study", help="the study that compares them, created if new; default: the default study")
 
     def handle(self, manifest, study, **options):
         rows = read_manifest(manifest)
@@ -60,7 +60,7 @@ class Command(BaseCommand):
 
 
 def read_manifest(manifest):
-    """[(line, row)] of the manifest; a header that does not fit is an error."""
+    """[(line, row)] of the manifest; CommandError for a wrong header."""
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -85,15 +85,17 @@ def find_or_make_study(slug, out):
         if not slug:
             raise CommandError(f"{missing} Name one with --study.") from missing
         if not re.fullmatch(r"[a-z0-9_-]{1,50}", slug):
-            raise CommandError(f"{slug!r} cannot name a study: write 1 to 50 of a-z, 0-9, - and _.") from missing
-        out.write(f"There was no study {slug!r}: made one, with the default settings.")
+            raise CommandError(
+                f"{slug!r} cannot name a study: write 1 to 50 of the characters a-z, 0-9, - and _."
+            ) from missing
+        out.write(f"There was no study {slug!r}: created it with the default settings.")
         return Study.objects.create(slug=slug, name=slug.replace("-", " ").capitalize())
 
 
 def register(manifest, row):
-    """The row's clip. ValueError or OSError with a sentence for a row that cannot be one."""
+    """The row's clip. ValueError or OSError, with a sentence, for a bad row."""
     if None in row or None in row.values():
-        raise ValueError("the row has not as many cells as the header")
+        raise ValueError("the row does not have as many cells as the header")
     cells = {name: (row.get(name) or "").strip() for name in REQUIRED + OPTIONAL}
     if empty := [name for name in ("path", "system") if not cells[name]]:
         raise ValueError(f"{', '.join(empty)} is empty")

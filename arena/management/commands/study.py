@@ -10,12 +10,12 @@ from arena.models import Study
 from arena.participants import new_invitation, return_key
 
 LOAD = (
-    "Make or change the studies that YAML files describe (- is the standard input; one file may hold several, "
-    "separated by ---). A file describes the whole study: a setting that it leaves out has its default, whatever it "
-    "was before. All problems are reported with their lines, and then nothing is written. The slug of a study there "
-    "is, and whether its votes are simulated, never change: boards and releases repeat them."
+    "Create or change the studies that YAML files describe (- is the standard input; one file may hold several, "
+    "separated by ---). A file describes the whole study: a setting that it leaves out gets its default, whatever it "
+    "was before. If there are problems, all are reported with their lines and nothing is written. The slug of an "
+    "existing study, and whether its votes are simulated, never change: boards and releases repeat them."
 )
-DUMP = "Write a study as a YAML file, every setting with what it means. Loading that file changes nothing."
+DUMP = "Write a study as a YAML file, with an explanation of every setting. Loading that file changes nothing."
 INVITE = "Print links into a study by invitation, each for one person: whoever opens it again is the same rater."
 KEY = "Print the secret key with which the study's return URLs are signed, for the platform that receives them."
 HOW_TO_CHECK = (
@@ -30,9 +30,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         commands = parser.add_subparsers(dest="command", required=True, metavar="load|dump|invite|key")
-        load = commands.add_parser("load", help="YAML files in", description=LOAD)
+        load = commands.add_parser("load", help="load YAML files", description=LOAD)
         load.add_argument("files", nargs="+", metavar="FILE")
-        dump = commands.add_parser("dump", help="a YAML file out", description=DUMP)
+        dump = commands.add_parser("dump", help="write a YAML file", description=DUMP)
         dump.add_argument("slug")
         dump.add_argument("--output", type=Path, metavar="FILE", help="default: the standard output")
         invite = commands.add_parser("invite", help="links for raters", description=INVITE)
@@ -55,11 +55,11 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Nothing was written: {count} problem{'' if count == 1 else 's'}.\n{refused}"
             ) from refused
-        for one in loaded:
-            for warning in one.warnings:
+        for result in loaded:
+            for warning in result.warnings:
                 self.stderr.write(f"{warning} (warning)")
-            done = "made" if one.is_new else f"changed: {', '.join(one.changed)}" if one.changed else "unchanged"
-            self.stdout.write(f"{one.study.slug}: {done}")
+            changes = f"changed: {', '.join(result.changed)}" if result.changed else "unchanged"
+            self.stdout.write(f"{result.study.slug}: {'created' if result.is_new else changes}")
 
     def dump(self, slug, output, **_):
         text = study_file.dump(_find(slug))
@@ -89,8 +89,8 @@ class Command(BaseCommand):
 def _find(slug):
     study = Study.objects.filter(slug=slug).first()
     if not study:
-        there = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
-        raise CommandError(f"There is no study {slug!r}; there are: {there}.")
+        slugs = ", ".join(Study.objects.values_list("slug", flat=True)) or "none yet"
+        raise CommandError(f"There is no study {slug!r}; there are: {slugs}.")
     return study
 
 

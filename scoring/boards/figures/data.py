@@ -1,8 +1,8 @@
 """What the figures of a study show, as data; and the sweep that draws them.
 
-Every figure is a table first: rows of named values, which the page writes out, which are downloaded, and which the
-drawing is made from. The rows and drawings in `Figure` are a cache of the last edition's. Where drawing fails the row
-stands without one, and the page shows the table alone. The web process reads rows and never draws.
+Every figure is a table first: rows of named values that the page prints, that can be downloaded, and that the drawing
+is made from. `Figure` caches the data and drawings of the last edition. Where drawing fails, the row is stored without
+a drawing and the page shows the table alone. The web process only reads rows; it never draws.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ from ..page import board_json
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # of data and drawings; another one draws them all again
+VERSION = 2  # of data and drawings; raising it makes every figure be drawn again
 PATIENCE = timedelta(seconds=60)  # between two drawings of a study
-MOST_EDITIONS = 60  # of the history
+MOST_EDITIONS = 60  # shown in the history
 NAMES = ("intervals", "history", "wins", "rewards", "reliability", "biases", "days")
 
 
@@ -40,8 +40,8 @@ NAMES = ("intervals", "history", "wins", "rewards", "reliability", "biases", "da
 
 
 def figures_are_due(study, now=None):
-    """Whether the study's edition, or the live model and its rewards, are not those that were drawn; but not within a
-    minute of the last drawing."""
+    """Whether the study's edition, or the live model and its rewards, have changed since the last drawing; never within
+    PATIENCE of it."""
     basis = _basis(study)
     last = study.figures.order_by("-drawn_at").first()
     if not basis or not last:
@@ -50,7 +50,7 @@ def figures_are_due(study, now=None):
 
 
 def draw_figures(study, now=None):
-    """Gather and draw the figures of the study's last edition, in the place of those before."""
+    """Gather and draw the figures of the study's last edition; they replace the earlier ones."""
     basis, edition = _basis(study), study.editions.newest()
     shared = {"study": study, "edition": edition, "basis": basis, "drawn_at": now or timezone.now()}
     rows = [
@@ -72,7 +72,7 @@ def _basis(study):
 
 
 def _drawn(name, data):
-    """{narrow, wide}: SVG; {} where it cannot be drawn, which must not keep its numbers from anybody."""
+    """{narrow, wide}: SVG; {} where drawing fails, because the numbers must be shown all the same."""
     from . import drawing  # matplotlib: workers only
 
     try:
@@ -105,7 +105,7 @@ def gather(study, edition):
 
 
 def of_category(edition, category):
-    """{"intervals", "wins"} of a category: data as `gather` has it, but that the first has the overall rating too."""
+    """{"intervals", "wins"} of a category, in the form of `gather`; the intervals also have the overall rating."""
     board = categories.find_board(edition, category)
     rated = [{"group": n, **rating} for n, group in enumerate(board["groups"], start=1) for rating in group]
     columns = "group", "system", "rating", "low", "high", "overall", "own_share", "n_votes", "wins", "losses", "ties"
@@ -113,7 +113,7 @@ def of_category(edition, category):
 
 
 def _wins_of(board):
-    """The systems are in the order of the board; no rows where they are too many for a heat map."""
+    """Systems in the order of the board; no rows where there are too many systems for a heat map."""
     if board["pairs"] is None:
         return {"systems": [], "rows": []}
     order = {rating["system"]: n for n, rating in enumerate(rating for group in board["groups"] for rating in group)}
@@ -125,7 +125,7 @@ def _only(row, *names):
 
 
 def _history(study, edition):
-    """The ratings of up to 60 editions, evenly chosen, the first and the last among them."""
+    """The ratings of up to MOST_EDITIONS editions, evenly spaced, including the first and the last."""
     numbers = list(
         study.editions.filter(number__lte=edition.number).order_by("number").values_list("number", flat=True)
     )
@@ -146,12 +146,12 @@ def _history(study, edition):
 
 
 def _counts(votes):
-    found = win_rates.pairs(votes.a, votes.b, votes.outcome, len(votes.systems), votes.cluster)
-    return [(one.a, one.b, one.wins, one.losses, one.ties, one.n_eff) for one in found]
+    pairs = win_rates.pairs(votes.a, votes.b, votes.outcome, len(votes.systems), votes.cluster)
+    return [(pair.a, pair.b, pair.wins, pair.losses, pair.ties, pair.n_eff) for pair in pairs]
 
 
 def _wins(systems, counts, order):
-    """A row per pair that met, the better one of the board first."""
+    """A row per pair that met, the higher-ranked system first."""
     rows = []
     for a, b, wins, losses, ties, n_eff in counts:
         if order.get(systems[a], len(order)) > order.get(systems[b], len(order)):
@@ -190,7 +190,7 @@ def _rewards(rated, model, level):
 
 
 def _reliability(votes):
-    """How sure the live model was, against how often it was right, on the votes that it has not seen in training."""
+    """The live model's confidence against its accuracy, on the votes that it has not seen in training."""
     model = RewardModel.live()
     if not model:
         return {"rows": [], "reward_model": None}
@@ -204,7 +204,7 @@ def _reliability(votes):
     bins = preference.reliability_bins(margin, votes.outcome[used])
     error = preference.expected_calibration_error(margin, votes.outcome[used])
     return {
-        "rows": [_bin(one) for one in bins],
+        "rows": [_bin(reliability_bin) for reliability_bin in bins],
         "reward_model": model.name,
         "n": int(used.sum()),
         "n_seen": int((on_clips & ~unseen).sum()),
@@ -213,34 +213,34 @@ def _reliability(votes):
     }
 
 
-def _bin(one):
-    low, high = wilson(one.accuracy * one.n, one.n)
+def _bin(reliability_bin):
+    low, high = wilson(reliability_bin.accuracy * reliability_bin.n, reliability_bin.n)
     figures = {
-        "confidence": one.confidence, "accuracy": one.accuracy, "low": low, "high": high,
-        "margin_low": one.margin_low, "margin_high": one.margin_high,
+        "confidence": reliability_bin.confidence, "accuracy": reliability_bin.accuracy, "low": low, "high": high,
+        "margin_low": reliability_bin.margin_low, "margin_high": reliability_bin.margin_high,
     }  # fmt: skip
-    return {**{name: rounded(value) for name, value in figures.items()}, "n": one.n}
+    return {**{name: rounded(value) for name, value in figures.items()}, "n": reliability_bin.n}
 
 
 def _biases(study):
-    """The live model's bias on each system by part of the votes, as its last fit has it; the most flattered first."""
-    said = anchors_json(study)
-    fit = said["fit"] or {"slices": [], "biases": []}
-    order = {one["system"]: place for place, one in enumerate(fit["biases"])}
+    """The live model's bias on each system by part of the votes, from its last fit; the largest bias first."""
+    anchors = anchors_json(study)
+    fit = anchors["fit"] or {"slices": [], "biases": []}
+    order = {bias["system"]: place for place, bias in enumerate(fit["biases"])}
     rows = [
         {
             "part": number, "since": part["from"][:10], "until": part["to"][:10],
-            **_only(one, "system", "bias", "low", "high"), "n_pairs": one["n_pairs"],
+            **_only(bias, "system", "bias", "low", "high"), "n_pairs": bias["n_pairs"],
         }
         for number, part in enumerate(fit["slices"], start=1)
-        for one in sorted(part["biases"], key=lambda one: order.get(one["system"], len(order)))
+        for bias in sorted(part["biases"], key=lambda bias: order.get(bias["system"], len(order)))
     ]  # fmt: skip
     moved = [change["system"] for change in fit.get("changes", []) if change["moved"]]
-    return {"rows": rows, "reward_model": said["reward_model"], "moved": moved}
+    return {"rows": rows, "reward_model": anchors["reward_model"], "moved": moved}
 
 
 def _days(study, edition):
-    """The votes of each day, in UTC, up to the edition; those that were withdrawn since are not among `standing`."""
+    """The votes of each day, in UTC, up to the edition; `standing` leaves out those withdrawn since."""
     withdrawn = Q(vote__flags__rule=Flag.WITHDRAWN)
     entries = Ledger.objects.filter(study=study, seq__lte=edition.ledger_seq, vote__isnull=False)
     by_day = (

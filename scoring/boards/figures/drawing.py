@@ -1,9 +1,9 @@
 """Figures as SVG, by matplotlib, from their data. No Django; only workers import this.
 
-A drawing goes into the page itself, so that it has the page's fonts and its colours in the light and in the dark: in
-place of colours it has the page's names for them, `var(--a)`. It has no words but the systems' names: `[[word:rating]]`
-stands for a word and `[[number:0.5]]` for a number, and the page puts in those of the reader's language. So a study is
-drawn once for all languages; and twice for all screens, as one that is readable at 330 px is clumsy at 900.
+A drawing is inlined into the page and uses its fonts and its colours, light or dark: it names colours by the page's CSS
+variables, such as `var(--a)`. Its only words are the systems' names: `[[word:rating]]` stands for a word and
+`[[number:0.5]]` for a number, which the page replaces in the reader's language. So a study is drawn once for all
+languages, but twice for screen widths: what is readable at 330 px looks clumsy at 900.
 """
 
 import io
@@ -22,7 +22,7 @@ MOST_SYSTEMS, MOST_PANELS = {"intervals": 100, "wins": 30}, 12
 SIZE = 12  # px of letters
 INK, SOFT, LINE, A, B, CARD = COLOURS = [f"#00000{n}" for n in range(1, 7)]
 NAMES = dict(zip(COLOURS, ("ink", "soft", "line", "a", "b", "card"), strict=True))
-FINE = re.compile(r"\[\[.*?\]\]|>[^<]*<|(\d+\.\d{2})\d+")  # what is finer than it need be, but for what is read
+FINE = re.compile(r"\[\[.*?\]\]|>[^<]*<|(\d+\.\d{2})\d+")  # a token, a text, or a number with too many decimals
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "arena",
@@ -44,8 +44,10 @@ STYLE = {
 
 
 def draw(name, data, size):
-    """The figure as SVG without a root's own size, its ids unlike those of any other; "" where there is nothing to
-    draw. name: of `DRAWERS`; data: as `scoring.boards.figures.data` gathers it; size: of WIDTHS."""
+    """The figure as SVG with ids of its own and no size on its root; "" where there is nothing to draw.
+
+    name: of `DRAWERS`; data: as `scoring.boards.figures.data` gathers it; size: of WIDTHS.
+    """
     if not data["rows"]:
         return ""
     with matplotlib.rc_context(STYLE):
@@ -82,13 +84,13 @@ def _word(name):
     return f"[[word:{name}]]"
 
 
-def _ticks(axis, most, form=_number, whole=False):
-    axis.set_major_locator(MaxNLocator(most, integer=whole, steps=[1, 2, 5, 10]))
+def _ticks(axis, most, form=_number, integers=False):
+    axis.set_major_locator(MaxNLocator(most, integer=integers, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(FuncFormatter(form))
 
 
 def _call_y(axes, name):
-    """What goes up, written across its top: nobody has to tilt their head."""
+    """Name the y axis above its top, so that nobody has to read sideways."""
     axes.set_title(_word(name), loc="left", fontsize=SIZE, color=SOFT, pad=8)
 
 
@@ -106,7 +108,7 @@ def _dots(axes, x, y):
 
 
 def _for_a_page(sheet, prefix):
-    """What a page can take in: no prologue, no style that would apply to the page, no size, no id that repeats."""
+    """SVG to inline into a page: no prologue, no style that would apply to the page, no size, unique ids."""
     out = io.StringIO()
     sheet.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
@@ -114,11 +116,11 @@ def _for_a_page(sheet, prefix):
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, count=1, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
-    text = re.sub(r' id="([^"]*)"', lambda found: f' id="{prefix}-{found[1]}"' if found[1] in used else "", text)
+    text = re.sub(r' id="([^"]*)"', lambda match: f' id="{prefix}-{match[1]}"' if match[1] in used else "", text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", text)
-    text = re.sub("#00000[1-6]", lambda found: f"var(--{NAMES[found[0]]})", text)
-    text = FINE.sub(lambda found: found[1] or found[0], text)  # a hundredth of a px is enough
+    text = re.sub("#00000[1-6]", lambda match: f"var(--{NAMES[match[0]]})", text)
+    text = FINE.sub(lambda match: match[1] or match[0], text)  # a hundredth of a px is enough
     return re.sub(r"\s*\n\s*", " ", text)
 
 
@@ -174,8 +176,8 @@ def _biases(data, width, wide):
 
 
 def _panels(rows, systems, along, value, draw_own, width, wide):
-    """A panel for each system, its own line dark before all the others' faint ones: no key, and no colours to tell.
-    along, value: columns; draw_own: called with a panel's axes and its system's rows."""
+    """A panel for each system, its own line dark in front of the faint ones of the others: this needs no legend and no
+    colours to tell apart. along, value: columns; draw_own: called with a panel's axes and its system's rows."""
     systems = systems[:MOST_PANELS]
     lines = {system: [r for r in rows if r["system"] == system] for system in systems}
     columns = min(4 if wide else 2, len(systems))
@@ -208,7 +210,7 @@ def _panels(rows, systems, along, value, draw_own, width, wide):
 
 
 def _wins(data, width, wide):
-    """How often the row's system wins against the column's; the deeper the colour the clearer."""
+    """How often the row's system wins against the column's; the deeper the colour, the clearer the result."""
     systems = data["systems"][: MOST_SYSTEMS["wins"]]
     n = len(systems)
     left = 190 if wide else 118
@@ -242,7 +244,7 @@ def _wins(data, width, wide):
 
 
 def _rewards(data, width, wide):
-    """Each system under the number that the table gives it: names would lie over each other."""
+    """Each system under its number in the table: names would overlap."""
     rows = data["rows"]
     sheet = _sheet(width, 420 if wide else 330)
     axes = _axes(sheet, 46, 30, 12, 50)
@@ -292,7 +294,7 @@ def _days(data, width, wide):
     axes.set_xticks(ends, [str(np.datetime64(int(day), "D")) for day in ends])
     for label, side in zip(axes.get_xticklabels(), ("left", "right") if len(ends) > 1 else ("center",), strict=True):
         label.set_horizontalalignment(side)
-    _ticks(axes.yaxis, 5, whole=True)
+    _ticks(axes.yaxis, 5, integers=True)
     return sheet
 
 

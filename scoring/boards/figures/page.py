@@ -1,4 +1,4 @@
-"""The figures of a study as its readers see them: a drawing, a sentence, a table, and the data to take along."""
+"""The figures of a study as its readers see them: a drawing, a sentence, a table, and the data to download."""
 
 import re
 
@@ -17,7 +17,7 @@ from scoring.wording.numbers import DASH, figure, percent, share, signed
 from .data import NAMES, of_category
 
 TOKEN = re.compile(r"\[\[(word|number|percent):([^\]]*)\]\]")
-MOST_ROWS = 200  # of a table on the page; the downloads have them all
+MOST_ROWS = 200  # in a table on the page; the downloads have all of them
 
 TITLES = {
     "intervals": gettext_lazy("Ratings"),
@@ -80,7 +80,7 @@ SHARES = {"wins": ("low", "high"), "reliability": ("low", "high")}  # figures wh
 
 
 def page(study):
-    """{"figures": [...], "edition", "drawn_at"}; no figures before the first edition, or until it is drawn."""
+    """{"figures": [...], "edition", "drawn_at"}; no figures until the first edition is drawn."""
     rows = {row.name: row for row in study.figures.select_related("edition")}
     shown = [_shown(rows[name]) for name in NAMES if name in rows]
     first = next(iter(rows.values()), None)
@@ -96,7 +96,7 @@ def _shown(row):
         "explains": EXPLANATIONS[row.name],
         "drawings": [(size, _readable(svg, row.name, size, says)) for size, svg in _sizes(row) if svg],
         "columns": [COLUMNS[name][0] for name in rows[0]] if rows else [],
-        "rows": [_cells(row.name, one) for one in rows[-MOST_ROWS:]],
+        "rows": [_cells(row.name, figure_row) for figure_row in rows[-MOST_ROWS:]],
         "n_rows": len(rows),
         "n_more": max(0, len(rows) - MOST_ROWS),
     }  # fmt: skip
@@ -116,7 +116,7 @@ def _cells(name, row):
 
 
 def _readable(svg, name, size, says):
-    """The drawing with its words and numbers in the reader's language, and what it shows for who cannot see it."""
+    """The drawing with its words and numbers in the reader's language, and a text for those who cannot see it."""
     labels = f"figure-{name}-{size}-title", f"figure-{name}-{size}-desc"
     root, rest = TOKEN.sub(_put_in, svg).split(">", 1)
     root = root.replace("<svg", f'<svg role="img" aria-labelledby="{" ".join(labels)}"', 1)
@@ -124,17 +124,17 @@ def _readable(svg, name, size, says):
         f'<{tag} id="{label}">{escape(str(text))}</{tag}>'
         for tag, label, text in zip(("title", "desc"), labels, (TITLES[name], says), strict=True)
     )
-    return mark_safe(f"{root}>{title}{desc}{rest}")  # matplotlib escapes the names, and here is all else escaped
+    return mark_safe(f"{root}>{title}{desc}{rest}")  # matplotlib escapes the names; everything else is escaped here
 
 
-def _put_in(found):
-    kind, value = found.groups()
+def _put_in(match):
+    kind, value = match.groups()
     try:
         if kind == "word":
             return escape(str(WORDS[value]))
         number = float(value)
     except (KeyError, ValueError):
-        return found[0]  # so a system may be called what looks like one of these
+        return match[0]  # not one of ours: the name of a system may look like a token
     digits = len(value.partition(".")[2])
     return escape(percent(number) if kind == "percent" else signed(number, digits).lstrip("+"))
 
@@ -179,8 +179,8 @@ def _wins(data):
     if clear["low"] <= 0.5 <= clear["high"]:
         return _("No pair of systems is settled by its own votes alone.")
     won, a, b = clear["share"] > 0.5, clear["a"], clear["b"]
-    found = [clear[name] if won else 1 - clear[name] for name in ("share", "low", "high")]
-    low, high = sorted(found[1:])
+    shares = [clear[name] if won else 1 - clear[name] for name in ("share", "low", "high")]
+    low, high = sorted(shares[1:])
     return ngettext(
         "The clearest pair: {a} wins {share} against {b} ({low} to {high}), of {n} vote.",
         "The clearest pair: {a} wins {share} against {b} ({low} to {high}), of {n} votes.",
@@ -188,7 +188,7 @@ def _wins(data):
     ).format(
         a=a if won else b,
         b=b if won else a,
-        share=percent(found[0]),
+        share=percent(shares[0]),
         low=percent(low),
         high=percent(high),
         n=clear["n"],
@@ -289,24 +289,24 @@ EXPLANATIONS = {
 }
 
 
-# ---- to take along -----------------------------------------------------------------------------------
+# ---- downloads ---------------------------------------------------------------------------------------
 
 
 def download(study, name, form, edition=None, category=OVERALL):
-    """The data of a figure as a file, "json" or "csv": of the last edition, or of a category of an edition. NotFound
-    where there is none."""
+    """The data of a figure as a "json" or "csv" file: of the last edition, or of a category of an edition. NotFound
+    where there is no such figure."""
     if category == OVERALL:
-        found = {row.name: (row.edition, row.data) for row in study.figures.select_related("edition")}
+        figures = {row.name: (row.edition, row.data) for row in study.figures.select_related("edition")}
     else:
-        found = {figure: (edition, data) for figure, data in of_category(edition, category).items()}
-    if name not in found:
-        raise NotFound(f"{study.slug} has no figure {name!r}; it has {', '.join(found) or 'none yet'}.")
-    edition, data = found[name]
+        figures = {figure: (edition, data) for figure, data in of_category(edition, category).items()}
+    if name not in figures:
+        raise NotFound(f"{study.slug} has no figure {name!r}; it has {', '.join(figures) or 'none yet'}.")
+    edition, data = figures[name]
     part = "" if category == OVERALL else f"-{slugify(category.replace(':', '-'))}"
     filename = f"{study.slug}-{name}{part}-edition-{edition.number}.{form}"
     if form == "json":
-        said = {"study": study.slug, "edition": edition.number, "category": category, "figure": name, **data}
-        response = JsonResponse(said, json_dumps_params={"indent": 1, "ensure_ascii": False})
+        content = {"study": study.slug, "edition": edition.number, "category": category, "figure": name, **data}
+        response = JsonResponse(content, json_dumps_params={"indent": 1, "ensure_ascii": False})
     else:
         columns = list(data["rows"][0]) if data["rows"] else []
         text = "".join(csv_files.lines(columns, data["rows"]))

@@ -172,7 +172,7 @@ def test_a_manifest_may_say_which_systems_sing(manifest):  # noqa: F811
     ("row", "sentence"),
     [
         ("a.wav,alder,a song,perhaps", "'perhaps'; it is yes, no, or empty"),
-        ("a.wav,alder,a song,no", "alder sings lyrics, as was said before; the admin can change"),
+        ("a.wav,alder,a song,no", "alder sings lyrics, as stored before; the admin can change"),
     ],
 )
 def test_a_row_that_says_something_else_of_a_system_fails_with_a_sentence(manifest, row, sentence):  # noqa: F811

@@ -19,7 +19,7 @@ def ratings_of(edition):
     return {row["system"]: row["rating"] for group in edition.result["groups"] for row in group}
 
 
-def rings():
+def alarms():
     return Alarm.objects.filter(screen=standings.SCREEN)
 
 
@@ -32,7 +32,7 @@ def test_ratings_with_the_votes_since_are_those_of_the_next_edition(study, treat
     edition = refit_board(study)
     assert standing.ratings == pytest.approx(ratings_of(edition), abs=2e-6)
     assert standing.n_votes == edition.n_votes
-    assert not rings()
+    assert not alarms()
 
 
 def test_a_vote_that_is_withdrawn_flagged_or_cleared_since_is_counted_out_or_in_again(study):
@@ -52,7 +52,7 @@ def test_a_vote_that_is_withdrawn_flagged_or_cleared_since_is_counted_out_or_in_
     edition = refit_board(study)
     assert standing.n_votes == edition.n_votes == 4
     assert standing.ratings == pytest.approx(ratings_of(edition), abs=2e-6)
-    assert not rings()
+    assert not alarms()
 
 
 def test_moving_on_in_many_steps_is_moving_on_at_once(study):
@@ -67,10 +67,10 @@ def test_moving_on_in_many_steps_is_moving_on_at_once(study):
     in_steps = bytes(Standing.objects.get().counts)
     refit_board(study)
     assert bytes(Standing.objects.get().counts) == in_steps
-    assert not rings()
+    assert not alarms()
 
 
-def test_an_edition_rings_where_the_counts_have_gone_astray_and_puts_them_right(study):
+def test_an_edition_raises_an_alarm_where_the_counts_are_inconsistent_and_corrects_them(study):
     cast(study, "ABAB")
     refit_board(study)
     standing = Standing.objects.get()
@@ -80,7 +80,7 @@ def test_an_edition_rings_where_the_counts_have_gone_astray_and_puts_them_right(
     standing.save()
     cast(study, "A")
     edition = refit_board(study)
-    assert [alarm.detail for alarm in rings()] == [{"edition": 2}]
+    assert [alarm.detail for alarm in alarms()] == [{"edition": 2}]
     assert Standing.objects.get().n_votes == edition.n_votes == 5
 
 
@@ -98,21 +98,21 @@ def test_an_edition_checks_counts_that_a_sweep_has_moved_on_while_it_was_compute
     edition = refit_board(study)
     standing = Standing.objects.get()
     assert (edition.n_votes, standing.n_votes, standing.ledger_seq) == (4, 6, 6)
-    assert not rings()
+    assert not alarms()
     Standing.objects.update(counts=b"")
     refit_board(study)
-    assert rings().count() == 1
+    assert alarms().count() == 1
     assert Standing.objects.get().n_votes == 8
 
 
-def test_counts_that_have_gone_astray_ring_and_do_not_hold_up_the_other_boards(study):
+def test_inconsistent_counts_raise_an_alarm_and_do_not_hold_up_the_other_boards(study):
     rater = cast(study, "ABAB")
     refit_board(study)
     Standing.objects.update(counts=b"")
     withdraw_rater(rater)
     ledger.catch_up()
     tasks.move_standings_on()
-    assert "gone astray" in rings().get().message
+    assert "inconsistent" in alarms().get().message
     assert not Standing.objects.exists()
     refit_board(study)
     assert Standing.objects.get().n_votes == 0

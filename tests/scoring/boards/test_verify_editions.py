@@ -351,7 +351,7 @@ def test_an_old_fit_that_had_more_rewards_than_it_noted_cannot_be_computed_again
     fit = old_fit(n_rewards=2)
     with pytest.raises(CannotBeRebuilt, match=r"The first 2 give 1 pairs, not 14: more rewards came"):
         anchors.rebuild_fit(fit)
-    assert "did not note which rewards" in verified()
+    assert "did not record which rewards" in verified()
 
 
 def test_a_fit_from_before_intervals_or_of_another_method_cannot_be_computed_again(published):
