@@ -1,5 +1,7 @@
 """What may be looked at and not touched, or written only once."""
 
+from collections.abc import Sequence
+
 from django.contrib import admin
 
 
@@ -19,7 +21,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 class NamedAdmin(admin.ModelAdmin):
     """What editions and releases repeat is written once: the database refuses to change it later."""
 
-    written_once = ()
+    written_once: Sequence[str] = ()
 
     def get_readonly_fields(self, request, obj=None):
         return [*self.readonly_fields, *(self.written_once if obj else ())]

@@ -6,6 +6,7 @@ load the same file have the same study.
 
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 
@@ -57,7 +58,8 @@ class Draft:
 @transaction.atomic
 def load(sources: list[tuple[str, bytes]]) -> list[Loaded]:
     """Make or change the studies that these files, as (name, content), describe. Raises StudyFileRefused."""
-    drafts, problems = [], []
+    drafts: list[Draft] = []
+    problems: list[Problem] = []
     for file, content in sources:
         documents, unreadable = read(file, content)
         problems += unreadable
@@ -102,7 +104,7 @@ def _described(document, before):
     for name in SETTINGS:
         if name in LISTS:
             continue
-        model_field = Study._meta.get_field(name)
+        model_field: Any = Study._meta.get_field(name)
         if name in document.value and name not in unreadable:
             try:
                 setattr(study, name, read_field(model_field, document))
@@ -176,7 +178,8 @@ def _find_prompt(words, lyrics):
 
 def _list(document, key, read_one):
     """{place: value} of a list without repetitions; a missing one is empty."""
-    values, read_values = document.value.get(key, []), {}
+    values = document.value.get(key, [])
+    read_values: dict[int, Any] = {}
     if not isinstance(values, list):
         document.refuse((key,), "It must be a list, a line each: `- ...`.")
         return {}
@@ -195,7 +198,8 @@ def _list(document, key, read_one):
 
 def _check_together(drafts):
     """What several studies of one load cannot have all."""
-    slugs, default = {}, None
+    slugs: dict[str, Draft] = {}
+    default = None
     for draft in drafts:
         if not draft.study:
             continue

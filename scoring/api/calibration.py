@@ -1,5 +1,7 @@
 """What a margin means under the live model."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.authentication import TokenAuthentication
@@ -13,7 +15,7 @@ from scoring.registry.calibration import calibration_json
 
 from .access import IsResearcher
 
-NUMBER = {"allow_null": True}
+NUMBER: dict[str, Any] = {"allow_null": True}
 LAPSES = inline_serializer(
     "LapsesOfVotes",
     {
@@ -94,7 +96,7 @@ LAPSES = inline_serializer(
         403: REFUSED,
         404: REFUSED,
     },
-    auth=[{"tokenAuth": []}],
+    auth=[{"tokenAuth": []}],  # type: ignore[list-item]  # its hint says texts, but it wants the schema's objects
 )
 @api_view(["GET"])
 @authentication_classes([TokenAuthentication])

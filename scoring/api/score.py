@@ -3,6 +3,7 @@
 import time
 from contextlib import contextmanager
 from threading import BoundedSemaphore
+from typing import Any
 
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -122,7 +123,7 @@ WAITING = inline_serializer(
 )
 STUDY = OpenApiParameter("study", OpenApiTypes.STR, description="Also the position among the clips of its systems.")
 REFUSALS = dict.fromkeys((400, 401, 403, 404, 413, 422, 429, 503), REFUSED)
-TOKEN = [{"tokenAuth": []}]
+TOKEN: Any = [{"tokenAuth": []}]  # what goes into the schema; the hint of `auth`, texts, is of what it is made from
 
 
 @extend_schema(

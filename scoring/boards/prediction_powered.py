@@ -134,7 +134,7 @@ def result_of(edition, model, config):
 
 
 def _groups(systems, fit, level):
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for prefix, one in (("", fit), ("votes_", fit.votes_only)):
         low, high = one.interval(level)
         columns |= {f"{prefix}{name}": values for name, values in (("rating", one.theta), ("low", low), ("high", high))}
@@ -184,7 +184,7 @@ def _scored_clips(systems, model, config, seen):
         reward_model=model, protocol=Reward.PROMPT_TEXT, pk__lte=config["last_reward"], clip__system__name__in=systems
     )
     allowed = None if config["prompts"] is None else set(config["prompts"])
-    found = {}
+    found: dict[int, list[tuple]] = {}
     for clip, prompt, system, value in rewards.order_by("clip_id").values_list(
         "clip_id", "clip__prompt_id", "clip__system__name", "value"
     ):
@@ -197,7 +197,8 @@ def _unvoted(clips, systems, voted, most, seed):
     """(a, b, predicted, prompt) [N] each. voted: int [2, V], clip ids, the lower first."""
     index = {name: i for i, name in enumerate(systems)}
     voted_pairs = set(zip(*voted.tolist(), strict=True))
-    columns, n = [[], [], [], []], 0
+    columns: list[list] = [[], [], [], []]
+    n = 0
     for prompt in np.random.default_rng(seed).permutation(sorted(clips)).tolist():
         ids, names, values = zip(*clips[prompt], strict=True)
         system, value = np.array([index[name] for name in names]), np.array(values)

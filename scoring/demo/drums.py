@@ -5,7 +5,7 @@ import numpy as np
 from scoring.demo.instruments import noise, ring
 
 # Per kit, per drum: (recipe, level in dB). For a drum that a kit lacks its relative in STANDS_FOR is struck.
-KITS = {
+KITS: dict[str, dict[str, tuple[str, float]]] = {
     "drums": {"kick": ("kick", 0), "snare": ("snare", -3), "hat": ("hat", -14), "crash": ("crash", -15)},
     "bright drums": {
         "kick": ("tight kick", 0),
@@ -69,7 +69,7 @@ _NOISES = {
 def strike(kit: str, drum: str, rate: int, rng: np.random.Generator) -> np.ndarray | None:
     """One full-velocity stroke of a kit's drum, float32 [n]; None where the kit has nothing like it."""
     drums = KITS[kit]
-    recipe, level_db = drums.get(drum) or drums.get(STANDS_FOR.get(drum, "")) or (None, 0)
+    recipe, level_db = drums.get(drum) or drums.get(STANDS_FOR.get(drum, "")) or (None, 0.0)
     if recipe is None:
         return None
     if drum == "tom" and "snare" in drums:
@@ -87,9 +87,10 @@ def _make(recipe: str, rate: int, rng: np.random.Generator) -> np.ndarray:
     if recipe == "rim":
         return ring([420, 1180, 1720, 2650], [70, 80, 110, 130], [0.4, 1, 0.7, 0.4], n, rate)
     if recipe == "clap":
-        return sum(
+        bursts = [
             np.roll(_burst(900, 5000, 0.001, 30 + 60 * (i < 2), 0.3, rate, rng), i * rate // 90) for i in range(3)
-        )
+        ]
+        return bursts[0] + bursts[1] + bursts[2]
     bright = recipe == "bright snare"
     shell = ring([186, 331], [24, 32], [1.0, 0.5], n, rate)
     wires = _burst(1600 if bright else 900, 11000 if bright else 7000, 0.0008, 20, 0.3, rate, rng)

@@ -69,7 +69,8 @@ def score(
 
     Files are read ahead on a thread while the model computes. Rewards are kept in `cache` as they come.
     """
-    found, sha256s = {}, {}
+    found: dict[Key, float | NoReward] = {}
+    sha256s: dict[str, str] = {}
 
     def prepare(batch):
         return [(key, *_prepared(judge, folder, key, cache, sha256s)) for key in batch]

@@ -64,9 +64,11 @@ def probe(judge, originals: Iterable[Original], progress: Callable[[], object]) 
         if isinstance(original.sound, NoReward):
             failures.setdefault("original", {})[original.name] = original.sound.reason
         for name, reward in _probe_one(judge, place, original).items():
-            known = not isinstance(reward, NoReward)
-            columns[name].append(reward if known else None)
-            if not known and reward is not original.sound:
+            if not isinstance(reward, NoReward):
+                columns[name].append(reward)
+                continue
+            columns[name].append(None)
+            if reward is not original.sound:
                 failures.setdefault(name, {})[original.name] = reward.reason
         progress()
     rewards = columns.pop("original")

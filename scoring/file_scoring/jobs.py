@@ -83,7 +83,8 @@ def ahead_of(job):
     """
     waiting = Count("items", Q(items__reward=None, items__error=""))
     jobs = ScoreJob.objects.filter(done_at=None).order_by().annotate(n=waiting)
-    mine, theirs = 0, Counter()
+    mine = 0
+    theirs: Counter[int] = Counter()
     for pk, user, created_at, n in jobs.values_list("pk", "user", "created_at", "n"):
         turns = max(1, ceil(n / BATCH))
         if user != job.user_id:

@@ -6,7 +6,7 @@ For a gpu worker or a command: it loads the reward model. Whatever is wrong with
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class _Sound:
 
 def _ahead(threads, files):
     """A _Sound or Scored for each file, in order, with no more than a few decoded before they are needed."""
-    started = deque()
+    started: deque[Future] = deque()
     for path, prompt in files:
         started.append(threads.submit(_decoded, path, prompt))
         if len(started) > 2 * DECODERS:

@@ -160,7 +160,7 @@ def flagged_votes(study, up_to, excluded_flags, votes=None):
     flags = Ledger.objects.filter(study=study, seq__lte=up_to, flag__rule__in=[*rules, Flag.CLEARED, Flag.WITHDRAWN])
     if votes is not None:
         flags = flags.filter(flag__vote__in=votes)
-    found = {}
+    found: dict[int, set[str]] = {}
     for vote, rule in flags.values_list("flag__vote_id", "flag__rule"):
         found.setdefault(vote, set()).add(rule)
     excluded = {}

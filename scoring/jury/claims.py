@@ -107,9 +107,10 @@ def claim(blocks, *, limit, max_seconds, after=0, model=None, is_idle=True):
     free = lacking(blocks, after=after, model=model, free_at=now)
     missing = dict(islice(free, limit))
     suspects = _suspects(missing, now)
-    claims, seconds = {}, 0
+    claims: dict[int, Claim] = {}
+    seconds = 0.0
     for clip in Clip.objects.filter(pk__in=missing).select_related("prompt").order_by("pk"):
-        seconds += clip.duration_ms / 1000
+        seconds += (clip.duration_ms or 0) / 1000
         is_suspect = clip.pk in suspects
         if (claims and seconds > max_seconds) or (is_suspect and (claims or not is_idle)):
             break

@@ -110,7 +110,7 @@ class _Model:
             return None
         clips = {pk for battle in battles for pk in (battle.clip_a_id, battle.clip_b_id) if pk}
         fits = AnchorFit.objects.filter(reward_model=model, study__in=studies).order_by("study_id", "-created_at")
-        biases = defaultdict(dict)
+        biases: dict[int, dict[int, float]] = defaultdict(dict)
         for fit in fits.distinct("study_id").prefetch_related("biases"):
             biases[fit.study_id] = {bias.system_id: bias.bias for bias in fit.biases.all()}
         anchors = {study: Anchors(biases[study], stderr={}, n_pairs={}) for study in studies}
@@ -128,7 +128,7 @@ class _Model:
 
 def _crowd(studies, rater):
     """{(study, system, other): [credit of the first from others' votes, votes]}, both ways round."""
-    credits = defaultdict(lambda: [0.0, 0])
+    credits: dict[tuple[int, int, int], list] = defaultdict(lambda: [0.0, 0])
     others = Vote.objects.filter(
         battle__study__in=studies,
         battle__kind__in=[Battle.Kind.RANKED, Battle.Kind.IMPORTED],

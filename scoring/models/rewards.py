@@ -32,6 +32,7 @@ class Embedding(models.Model):
 
     @property
     def array(self):
+        assert self.vector is not None, "it was embedded"
         return np.frombuffer(self.vector, dtype="<f4")
 
 

@@ -110,7 +110,7 @@ def _go_live(model, live, by, act, reasons, force):
 
 def _trail():
     """Ids of the models from the first to the live one, each replaced by the next; a roll back takes the last off."""
-    trail = []
+    trail: list[int] = []
     for act, model, replaced in (
         Decision.objects.exclude(act=Decision.Act.KEPT).order_by("pk").values_list("act", "model_id", "replaced_id")
     ):

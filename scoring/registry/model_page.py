@@ -127,5 +127,5 @@ def _block(block):
 
 
 def _with_interval(one):
-    low, high = wilson(one["accuracy"] * one["n"], one["n"])
+    low, high = wilson(one["accuracy"] * one["n"], one["n"]) or (0.0, 1.0)
     return {**one, "low": low, "high": high}

@@ -71,7 +71,8 @@ def release(content, format="jsonl", study=None, filters=None):
     """Write the votes or pairs of the whole ledger, or of one study, as the next release; of pairs perhaps only
     those that pass the filters (see exports.PairJury)."""
     ledger.catch_up()
-    seq, config, excluded = ledger.head(), current_config(content, filters), Counter()
+    seq, config = ledger.head(), current_config(content, filters)
+    excluded: Counter[str] = Counter()
     with tempfile.NamedTemporaryFile() as file:
         pieces = content_of(content, format, seq=seq, study=study, config=config, excluded=excluded)
         n_rows, sha256 = _write_to(file, pieces)

@@ -87,7 +87,7 @@ def _with_clips(rows, jury, excluded):
         won, lost = ("a", "b") if row["preference"] == "A" else ("b", "a")
         chosen, rejected = clips[row[f"clip_{won}"]], clips[row[f"clip_{lost}"]]
         scores = rewards.get(chosen.pk), rewards.get(rejected.pk)
-        margin = None if None in scores else round(scores[0] - scores[1], 6)
+        margin = None if scores[0] is None or scores[1] is None else round(scores[0] - scores[1], 6)
         chosen_reward, rejected_reward = (None if score is None else round(score, 6) for score in scores)
         if reason := jury.why_not(chosen_reward, margin):  # what is written decides: a reader filters to the same rows
             excluded[reason] += 1

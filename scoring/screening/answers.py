@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def standing(study, seq):
         .defer("heard", "axes", "tags")
         .order_by("entry__seq")
     )
-    by_rater = {}
+    by_rater: dict[UUID | None, Answers] = {}
     for vote in votes.iterator(chunk_size=5000):
         by_rater.setdefault(vote.rater_id, Answers(vote.rater)).votes.append(vote)
     return [answers for answers in by_rater.values() if answers.ranked]

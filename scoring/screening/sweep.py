@@ -12,6 +12,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
+from uuid import UUID
 
 import numpy as np
 from django.db import transaction
@@ -191,7 +192,8 @@ def _standing_flags(study):
     one_each = flags.order_by("vote__rater", "rule", "rule_version", "pk").distinct(
         "vote__rater", "rule", "rule_version"
     )
-    cleared, standing_flags = _cleared(study), {}
+    cleared = _cleared(study)
+    standing_flags: dict[UUID, dict[tuple[str, int], dict]] = {}
     for rater, rule, version, detail in one_each.values_list("vote__rater", "rule", "rule_version", "detail"):
         if rater not in cleared:
             standing_flags.setdefault(rater, {})[rule, version] = detail
@@ -288,8 +290,13 @@ def _write_some(study, found, now, fields):
 
 def _write_reliability(study, seq, raters, evidence, own, now):
     """Write down every rater's skill, by the board without them, that is new or has moved noticeably."""
+    a, b, preference = (
+        np.concatenate([getattr(votes, name) for votes in evidence]) for name in ("a", "b", "preference")
+    )
     skills = quality.reliability(
-        *(np.concatenate([getattr(votes, name) for votes in evidence]) for name in ("a", "b", "preference")),
+        a,
+        b,
+        preference,
         np.repeat(np.arange(len(raters)), [len(votes.preference) for votes in evidence]),
         own,
         len(raters),

@@ -64,14 +64,14 @@ def with_clips(rows):
 
 def _again(studies, clips):
     """{(study, low, high): {wanted, left, served, answered}}: all that was ever asked for on these clips."""
-    found = {}
+    found: dict[tuple[str, int, int], Counter[str]] = {}
     for one in Again.objects.filter(study__slug__in=studies, clip_low__in=clips).select_related("study"):
         row = found.setdefault((one.study.slug, one.clip_low_id, one.clip_high_id), Counter())
         row.update(wanted=one.wanted, left=one.left)
     battles = Battle.objects.filter(policy=Battle.AGAIN, study__slug__in=studies, clip_a__in=clips, clip_b__in=clips)
     counts = battles.order_by().values_list("study__slug", "clip_a", "clip_b")
     for study, a, b, served, answered in counts.annotate(n=Count("pk"), voted=Count("pk", Q(close_reason="voted"))):
-        found.setdefault((study, *sorted((a, b))), Counter()).update(served=served, answered=answered)
+        found.setdefault((study, min(a, b), max(a, b)), Counter()).update(served=served, answered=answered)
     return {key: {name: row[name] for name in ("wanted", "left", "served", "answered")} for key, row in found.items()}
 
 

@@ -6,6 +6,7 @@ who they are.
 """
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from django.db.models import Avg, Case, Count, Exists, OuterRef, Q, StdDev, Value, When
@@ -86,7 +87,9 @@ class _Mine:
 
     def __init__(self, study, system, edition):
         self.study, self.system, self.edition = study, system, edition
-        self.votes, self.index, self.fit = None, None, None
+        self.votes: Any = None
+        self.index: Any = None
+        self.fit: Any = None
         self.credit, self.theirs, self.prompt, self.clip = (np.array([], dtype=kind) for kind in (float, int, int, int))
         if not edition:
             return
@@ -183,7 +186,7 @@ class _Mine:
             difference = float(theta[self.index] - theta[other])
             variance = covariance[self.index, self.index] + covariance[other, other] - 2 * covariance[self.index, other]
             stderr = float(np.sqrt(max(variance, 0.0)))
-            half = float(reach(stderr, self.fit.g_eff, self.edition.config["level"]))
+            half = float(reach(np.array(stderr), self.fit.g_eff, self.edition.config["level"]))
             rows.append(
                 {
                     "place": name,
@@ -287,7 +290,7 @@ def _votes_said(study, system, edition):
 
 def _tags(said, system):
     """How often each reason was given, by how the system had fared."""
-    found = {}
+    found: dict[str, list[float]] = {}
     for preference, tags, is_a in said.exclude(tags=[]).values_list("preference", "tags", _is_a(system)):
         for tag in tags:
             found.setdefault(tag, []).append(_credit(preference, is_a))

@@ -52,7 +52,7 @@ class Export:
         if not self.last:
             return 0
         entry = Ledger.objects.filter(seq=self.last["seq"], vote__isnull=False).select_related("vote__battle").first()
-        if not entry:
+        if not entry or not entry.vote:
             return 0
         battle = entry.vote.battle
         return self.last["seq"] if self.last["battle"] in (str(battle.pk), battle.external_id) else 0
@@ -74,7 +74,8 @@ def training_set(export, clips, encoders, *, keep_flagged=False, progress=None):
     progress: called with the number of clips embedded, again and again.
     """
     read = read_export(export, clips, keep_flagged=keep_flagged)
-    blocks, failed = [], {}
+    blocks: list[dict[int, np.ndarray]] = []
+    failed: dict[str, str] = {}
     for encoder in encoders:
         vectors, reasons = _embed(encoder, read.clips, Path(export), progress or (lambda n: None))
         blocks.append(vectors)

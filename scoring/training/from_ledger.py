@@ -55,7 +55,8 @@ def training_set(studies, seq, encoders, reliability=None, last_mark=None):
     last_mark: id up to which `TrainingMark`s are honoured: votes on marked clips weigh so many times as much.
     Votes on clip pairs that were served again are used, too: here what people find hard is not to be averaged away.
     """
-    columns, excluded = {}, Counter()
+    parts: dict[str, list[np.ndarray]] = {}
+    excluded: Counter[str] = Counter()
     for study in studies:
         votes = study_votes(study, seq, excluded_flags(study), (reliability or {}).get(study.slug), again=True)
         names = np.array(votes.systems, dtype=str)
@@ -71,9 +72,9 @@ def training_set(studies, seq, encoders, reliability=None, last_mark=None):
             "source": np.full(len(votes.seq), study.slug),
             "time": votes.seq,
         }.items():
-            columns.setdefault(name, []).append(values)
+            parts.setdefault(name, []).append(values)
         excluded.update(votes.excluded)
-    columns = {name: np.concatenate(values) for name, values in columns.items()}
+    columns = {name: np.concatenate(values) for name, values in parts.items()}
     clip_ids, features = read_all_features(np.union1d(columns["clip_a"], columns["clip_b"]), encoders, logger.warning)
     return assemble(columns, clip_ids, features, excluded)
 

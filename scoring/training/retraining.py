@@ -9,10 +9,12 @@ workers have come to do has one outcome.
 import logging
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -357,7 +359,7 @@ def _anchors(claim):
     return True
 
 
-STEPS = {Step.TRAIN: _train, Step.JUDGE: _judge, Step.RESCORE: _rescore, Step.ANCHORS: _anchors}
+STEPS: dict[Any, Callable] = {Step.TRAIN: _train, Step.JUDGE: _judge, Step.RESCORE: _rescore, Step.ANCHORS: _anchors}
 
 
 def _studies(run):

@@ -56,8 +56,8 @@ def judge(candidate, live, studies, up_to):
     votes = votes_between(studies, max(candidate.ledger_seq, live.ledger_seq), up_to)
     mine, its = _margins(candidate, votes), _margins(live, votes)
     usable = np.isfinite(mine) & np.isfinite(its)
-    margins = (calibration_of(model).log_odds(own[usable]) for model, own in ((candidate, mine), (live, its)))
-    return gate.judge(*margins, votes.target[usable]), int((~usable).sum())
+    mine, its = calibration_of(candidate).log_odds(mine[usable]), calibration_of(live).log_odds(its[usable])
+    return gate.judge(mine, its, votes.target[usable]), int((~usable).sum())
 
 
 def _rewards(model, clips):

@@ -214,7 +214,7 @@ def _reliability(votes):
 
 
 def _bin(one):
-    low, high = wilson(one.accuracy * one.n, one.n)
+    low, high = wilson(one.accuracy * one.n, one.n) or (0.0, 1.0)
     figures = {
         "confidence": one.confidence, "accuracy": one.accuracy, "low": low, "high": high,
         "margin_low": one.margin_low, "margin_high": one.margin_high,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Command(BaseCommand):
             )
 
     def handle(self, kind, model, prompt_protocol, **options):
-        run = {"cmi-rewardbench": self.cmi_rewardbench, "probes": self.probes}[kind]
+        runs: dict[str, Callable] = {"cmi-rewardbench": self.cmi_rewardbench, "probes": self.probes}
         try:
             judge = Judge(find_model(model))
             facts = {
@@ -66,7 +67,7 @@ class Command(BaseCommand):
                 "prompt_protocol": prompt_protocol,
                 "reads_prompts": judge.reads_prompts,
             }
-            run(judge, facts, prompt_protocol == "with", **options)
+            runs[kind](judge, facts, prompt_protocol == "with", **options)
         except (Refusal, ValueError, OSError, MemoryError, AudioUnavailable) as error:
             raise CommandError(str(error) or repr(error)) from error
 
