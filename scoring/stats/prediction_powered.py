@@ -37,7 +37,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from scoring.stats.bradley_terry import BOTH_BAD, Fit, fit, groups, newton, sums
-from scoring.stats.bradley_terry.results import Floats, Ints
+from scoring.stats.bradley_terry.results import Floats, Ints, Labels
 from scoring.stats.bradley_terry.votes import Votes, check, codes, floats
 
 FEWEST_UNVOTED = 2  # clip pairs of a system pair: one alone shows no spread
@@ -78,8 +78,8 @@ def fit_prediction_powered(
     l2: float,
     has_prediction: ArrayLike | None = None,
     weight: ArrayLike | None = None,
-    cluster: ArrayLike | None = None,
-    unvoted_cluster: ArrayLike | None = None,
+    cluster: Labels | None = None,
+    unvoted_cluster: Labels | None = None,
     power: float | None = None,
 ) -> PoweredFit:
     """Fit ratings to V votes and to a model's credits of them and of N clip pairs without a vote; see the module.
@@ -98,7 +98,7 @@ def fit_prediction_powered(
         raise ValueError(f"l2 is a finite number above 0 here, not {l2}")
     if power is not None and not 0 <= power <= 1:
         raise ValueError(f"power is a number between 0 and 1, not {power}")
-    size = len(outcome)
+    size = len(np.asarray(outcome))
     weight = np.ones(size) if weight is None else floats("weight", weight, size, 0)
     rated = np.asarray(outcome) != BOTH_BAD
     outcome = np.where(rated, outcome, 0.5)
@@ -110,7 +110,7 @@ def fit_prediction_powered(
     votes, counts = check(a, b, outcome, n_systems, weight, cluster), weight > 0
     credit, told, rated = credit[counts], told[counts], rated[counts]
     unvoted = _unvoted(unvoted_a, unvoted_b, unvoted_predicted, n_systems, unvoted_cluster)
-    human = votes.weight * rated
+    human = votes.weights * rated
     model = _Correction.of(votes, human, credit, told, unvoted)
 
     gauge = groups.Gauge.of(_labels(alone.groups, n_systems), None)
@@ -118,7 +118,7 @@ def fit_prediction_powered(
         power = _tuned(votes, human, model, alone.theta, l2, gauge)
     objective = _Objective.of(votes, human, power * model.deviation, l2)
     theta, converged = newton.minimise(objective, alone.theta, gauge)
-    score = human * _residual(votes, theta) - power * votes.weight * model.deviation
+    score = human * _residual(votes, theta) - power * votes.weights * model.deviation
     meat, _ = sums.meat(votes.a, votes.b, n_systems, [score, -score], votes.weight, votes.cluster)
     covariance = newton.sandwich(objective, theta, gauge, meat + power**2 * model.meat, np.ones(n_systems))
     return PoweredFit(
@@ -159,8 +159,8 @@ class _Unvoted:
     cluster: Ints | None
 
 
-def _unvoted(a, b, credit, n, cluster) -> _Unvoted:
-    size = len(credit)
+def _unvoted(a: ArrayLike, b: ArrayLike, credit: ArrayLike, n: int, cluster: Labels | None) -> _Unvoted:
+    size = len(np.asarray(credit))
     if not size:
         return _Unvoted(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), None)
     credit = floats("unvoted_predicted", credit, size, 0, 1)
@@ -180,7 +180,9 @@ class _Correction:
     n_unvoted: int
 
     @classmethod
-    def of(cls, votes: Votes, human: Floats, credit: Floats, told, unvoted: _Unvoted) -> "_Correction":
+    def of(
+        cls, votes: Votes, human: Floats, credit: Floats, told: NDArray[np.bool_], unvoted: _Unvoted
+    ) -> "_Correction":
         n = votes.n
         pair, unvoted_pair = _pair(votes, n), _pair(unvoted, n)
         seen = _as_first_sees(unvoted, unvoted.credit)
@@ -190,7 +192,7 @@ class _Correction:
         deviation = np.where(used, _as_first_sees(votes, credit) - mean[pair], 0.0)
         deviation[votes.a > votes.b] *= -1
 
-        weight = np.bincount(pair[used], votes.weight[used], n * n)
+        weight = np.bincount(pair[used], votes.weights[used], n * n)
         helps = weight[unvoted_pair] > 0
         one, at, size = unvoted_pair[helps], np.flatnonzero(helps), count[unvoted_pair[helps]]
         score = weight[one] / size * (seen[at] - mean[one]) * np.sqrt(size / (size - 1))
@@ -200,12 +202,12 @@ class _Correction:
         return cls(deviation, used, spread, int(at.size))
 
 
-def _pair(pairs, n: int) -> Ints:
+def _pair(pairs: Votes | _Unvoted, n: int) -> Ints:
     """One number for the two systems, whichever of them is a."""
     return np.minimum(pairs.a, pairs.b) * n + np.maximum(pairs.a, pairs.b)
 
 
-def _as_first_sees(pairs, credit: Floats) -> Floats:
+def _as_first_sees(pairs: Votes | _Unvoted, credit: Floats) -> Floats:
     """Credit to the system of smaller index."""
     return np.where(pairs.a < pairs.b, credit, 1 - credit)
 
@@ -216,7 +218,7 @@ def _tuned(votes: Votes, human: Floats, model: _Correction, theta: Floats, l2: f
     Cross-moments are taken vote by vote: which clips a vote got does not depend on the rater, so that other votes of
     the rater only add noise to them. Any power is valid, and this one is not chosen by the spread it will report.
     """
-    residual, deviation = human * _residual(votes, theta), votes.weight * model.deviation
+    residual, deviation = human * _residual(votes, theta), votes.weights * model.deviation
     together = sums.laplacian(votes.a, votes.b, votes.n, residual * deviation)
     own = sums.laplacian(votes.a, votes.b, votes.n, deviation**2) + model.meat
     curvature = _Objective.of(votes, human, 0 * deviation, l2).hessian(theta)
@@ -229,7 +231,7 @@ def _between(gauge: groups.Gauge, curvature: Floats, meat: Floats, l2: float) ->
     return gauge.solve(curvature, gauge.solve(curvature, meat, l2).T, l2)
 
 
-def _correlation(votes: Votes, human: Floats, credit: Floats, used) -> float | None:
+def _correlation(votes: Votes, human: Floats, credit: Floats, used: NDArray[np.bool_]) -> float | None:
     """Of votes and credits about their means within system pairs."""
     pair = _pair(votes, votes.n)
     weight = np.where(used, human, 0.0)
@@ -265,8 +267,8 @@ class _Objective:
         """human: [V] weights of the votes' own credits; correction: [V] of the credits to a."""
         n, pair = votes.n, _pair(votes, votes.n)
         won = human * _as_first_sees(votes, votes.outcome)
-        won -= votes.weight * np.where(votes.a < votes.b, correction, -correction)
-        total, won = np.bincount(pair, human, n * n), np.bincount(pair, won, n * n)
+        won -= votes.weights * np.where(votes.a < votes.b, correction, -correction)
+        total, won = sums.totals(pair, human, n * n), sums.totals(pair, won, n * n)
         (met,) = np.nonzero(total)
         return cls(n, met // n, met % n, total[met], won[met], l2)
 
