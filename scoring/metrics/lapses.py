@@ -82,7 +82,7 @@ def calibrated_loss(margin: np.ndarray, target: np.ndarray, weight: np.ndarray |
     return preference.log_loss(margin, target, weight)
 
 
-def _loss(parameters, signed):
+def _loss(parameters: np.ndarray, signed: np.ndarray) -> tuple[float, np.ndarray]:
     """Negative log likelihood, in nats, and its gradient by (rate, log temperature).
 
     signed: the margins of the winners over the losers.
@@ -96,6 +96,6 @@ def _loss(parameters, signed):
     return -log_p.sum(), np.array([by_rate, by_log_temperature])
 
 
-def _log_p(margin, rate):
+def _log_p(margin: np.ndarray, rate: float) -> np.ndarray:
     coin = np.log(rate / 2) if rate else -np.inf
     return np.logaddexp(coin, np.log1p(-rate) - np.logaddexp(0.0, -margin))

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from scoring.metrics import preference
@@ -54,13 +56,13 @@ class Trained:
     """
 
     head: RankNetHead
-    metrics: dict[str, dict]
-    history: list[dict]
+    metrics: dict[str, dict[str, Any]]
+    history: list[dict[str, Any]]
     seed: int
     best_epoch: int
-    seeds: list[dict]
-    over_seeds: dict[str, dict]
-    split: dict
+    seeds: list[dict[str, Any]]
+    over_seeds: dict[str, dict[str, Any]]
+    split: dict[str, Any]
 
 
 def train(
@@ -91,9 +93,9 @@ def train(
     min_delta: float = 1e-4,
     max_epochs: int = 1000,
     threads: int = 1,
-    checkpoint: str | os.PathLike | None = None,
-    note: dict | None = None,
-    progress: Callable[[dict], None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    note: dict[str, Any] | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Trained:
     """Fit a head to N votes over C clips, once per seed, and keep the one of least validation loss.
 
@@ -127,7 +129,8 @@ def train(
     seeds = [int(seed) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds {seeds} must be one or more different numbers")
-    labels = Labels(a, b, prompt, rater, *(systems or (None, None)), source, time)
+    system_a, system_b = systems or (None, None)
+    labels = Labels(a, b, prompt, rater, system_a, system_b, source, time)
     side, split_facts = splits.cut(labels, split, fractions=fractions, seed=seeds[0], leave_out=leave_out)
     rows = {name: np.flatnonzero(side == i) for i, name in enumerate(SIDES)}
     for name in ("train", "validation"):
@@ -135,9 +138,9 @@ def train(
             raise ValueError(f"all votes of the {name} side have weight 0: nothing to learn from")
     w = w / w[rows["train"]].mean()
 
-    runs: list[dict] = []  # of the seeds that are done: {seed, epochs, best_epoch, history, metrics}
-    winner: dict | None = None  # {seed, best_epoch, best_loss, best_state} of the best of them
-    at = None  # the seed that a checkpoint was in the middle of
+    runs: list[dict[str, Any]] = []  # of the seeds that are done: {seed, epochs, best_epoch, history, metrics}
+    winner: dict[str, Any] | None = None  # {seed, best_epoch, best_loss, best_state} of the best of them
+    at: dict[str, Any] | None = None  # the seed that a checkpoint was in the middle of
     if checkpoint is not None:
         settings = [seeds, list(hidden), dropout, learning_rate, weight_decay, batch_size, lapses, patience, min_delta]
         settings.append(threads)
@@ -146,21 +149,22 @@ def train(
             runs, winner, at = _read_checkpoint(checkpoint, fingerprint)
             if progress:
                 for run in [*runs, at] if at else runs:
-                    for entry in run["history"]:
-                        progress(entry)
+                    for earlier_entry in run["history"]:
+                        progress(earlier_entry)
 
     with torch.random.fork_rng(devices=[]), _torch_threads(threads):
         for seed in seeds[len(runs) :]:
             torch.manual_seed(seed)
             shuffle = torch.Generator().manual_seed(seed)
             head = RankNetHead(x.shape[1], hidden, dropout)
-            learnt = [{"params": head.parameters()}]
+            learnt: list[dict[str, Any]] = [{"params": head.parameters()}]
             tosses = LapsingRankNet() if lapses else None
             if tosses:
                 learnt.append({"params": tosses.parameters(), "lr": STEP, "weight_decay": 0.0})
             optimizer = torch.optim.AdamW(learnt, lr=learning_rate, weight_decay=weight_decay, fused=True)
-            history: list[dict] = []
-            best_loss, best_epoch, best_state = float("inf"), 0, deepcopy(head.state_dict())
+            history: list[dict[str, Any]] = []
+            best_loss: float = float("inf")
+            best_epoch, best_state = 0, deepcopy(head.state_dict())
             if at:
                 head.load_state_dict(at["head"])
                 if tosses:
@@ -192,7 +196,7 @@ def train(
                 # it began to order the clips worse.
                 validation_loss = calibrated_loss if tosses else preference.log_loss
                 rate = tosses.rate if tosses else 0.0
-                entry = {
+                entry: dict[str, Any] = {
                     "seed": seed,
                     "epoch": len(history) + 1,
                     "train_loss": preference.log_loss(log_odds(train_margin, rate), t[order], w[order]),
@@ -241,6 +245,7 @@ def train(
                 _write_checkpoint(checkpoint, fingerprint, note, runs, winner, None)
 
         head = RankNetHead(x.shape[1], hidden, dropout)
+        assert winner, "there is a seed at least"
         head.load_state_dict(winner["best_state"])
         margin_of = {name: _predict(head, x, a[rows[name]], b[rows[name]]) for name in SIDES if name != "train"}
         calibration = calibrate(margin_of["validation"], t[rows["validation"]])
@@ -249,8 +254,10 @@ def train(
                 **preference.report(
                     margin,
                     t[rows[name]],
-                    source=None if source is None else labels.source[rows[name]],
-                    systems=None if systems is None else (labels.system_a[rows[name]], labels.system_b[rows[name]]),
+                    source=None if labels.source is None else labels.source[rows[name]],
+                    systems=None
+                    if labels.system_a is None or labels.system_b is None
+                    else (labels.system_a[rows[name]], labels.system_b[rows[name]]),
                 ),
                 "calibrated": calibration and _as_calibrated(calibration, margin, t[rows[name]]),
             }
@@ -318,31 +325,39 @@ def _as_calibrated(calibration: Lapses, margin: np.ndarray, target: np.ndarray) 
 
 def _mean_and_sd(values: list[float | None]) -> dict[str, float | None]:
     """Of the seeds' values, which are all there or all None: every seed is judged on the same votes."""
-    if None in values:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return {"mean": None, "sd": None}
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+    return {"mean": float(np.mean(known)), "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None}
 
 
 # ---- checkpoints --------------------------------------------------------------------------------------
 
 
-def _fingerprint(arrays: list[np.ndarray], settings: list) -> str:
+def _fingerprint(arrays: list[np.ndarray], settings: list[Any]) -> str:
     """One hash over all that the head depends on."""
     digest = hashlib.sha256(json.dumps([settings, torch.__version__]).encode())
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+        digest.update(memoryview(np.ascontiguousarray(array).data).cast("B"))
     return digest.hexdigest()
 
 
-def noted_in(checkpoint: str | os.PathLike | None) -> dict | None:
+def noted_in(checkpoint: str | os.PathLike[str] | None) -> dict[str, Any] | None:
     """The note that the training of this checkpoint was called with; None where there is no such file (yet)."""
     if checkpoint is None or not Path(checkpoint).exists():
         return None
     return _load_checkpoint(checkpoint)["note"]
 
 
-def _write_checkpoint(path, fingerprint, note, runs, winner, at) -> None:
+def _write_checkpoint(
+    path: str | os.PathLike[str],
+    fingerprint: str,
+    note: dict[str, Any] | None,
+    runs: list[dict[str, Any]],
+    winner: dict[str, Any] | None,
+    at: dict[str, Any] | None,
+) -> None:
     """All or nothing: a process killed while it writes leaves the checkpoint of the epoch before."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -355,7 +370,9 @@ def _write_checkpoint(path, fingerprint, note, runs, winner, at) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _read_checkpoint(path, fingerprint) -> tuple[list[dict], dict | None, dict | None]:
+def _read_checkpoint(
+    path: str | os.PathLike[str], fingerprint: str
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None, dict[str, Any] | None]:
     saved = _load_checkpoint(path)
     if saved["fingerprint"] != fingerprint:
         raise BadTrainingCheckpoint(
@@ -364,7 +381,7 @@ def _read_checkpoint(path, fingerprint) -> tuple[list[dict], dict | None, dict |
     return saved["runs"], saved["winner"], saved["at"]
 
 
-def _load_checkpoint(path) -> dict:
+def _load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
@@ -389,7 +406,14 @@ def _used_blocks(x: Tensor, blocks: Mapping[str, int] | None, use: Sequence[str]
     return torch.cat(columns, dim=1)
 
 
-def _checked(features, pairs_a, pairs_b, target, prompt, weight):
+def _checked(
+    features: ArrayLike,
+    pairs_a: ArrayLike,
+    pairs_b: ArrayLike,
+    target: ArrayLike,
+    prompt: ArrayLike,
+    weight: ArrayLike | None,
+) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     x = np.ascontiguousarray(features, dtype=np.float32)
     a, b = np.asarray(pairs_a), np.asarray(pairs_b)
     t, prompt = np.asarray(target, dtype=np.float32), np.asarray(prompt)

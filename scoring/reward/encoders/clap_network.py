@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,19 +41,20 @@ PUBLISHED = {
     },
 }
 
+_NUMPY_SCALAR = getattr(np, "_core").multiarray.scalar  # noqa: B009  # no part of numpy's types
 # The published pickle holds learning rates and losses as NumPy scalars, beside the tensors.
 _NUMPY_SCALARS = (
     np.dtype,
     *(type(np.dtype(name)) for name in ("float64", "float32", "int64")),
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
 )
 
 
 class Clap(nn.Module):
     """CLAP's two towers; windows [B, n] of samples at 48 kHz, full scale +-1 -> [B, 512] of norm 1."""
 
-    def __init__(self, config: ClapConfig, tokenizer: RobertaTokenizer):
+    def __init__(self, config: Any, tokenizer: RobertaTokenizer):
         super().__init__()
         self.log_mel = LogMel(config.audio_config.num_mel_bins)
         self.model = ClapModel(config)
@@ -94,7 +96,11 @@ class LogMel(nn.Module):
     As torchlibrosa's Spectrogram and LogmelFilterBank (Kong et al. 2020): frames centred, reflected at the ends.
     """
 
-    def __init__(self, mels: int):
+    real: Tensor
+    imaginary: Tensor
+    filters: Tensor
+
+    def __init__(self, mels: int) -> None:
         super().__init__()
         bins = FRAME // 2 + 1
         self.register_buffer("real", torch.empty(bins, 1, FRAME))
@@ -131,7 +137,7 @@ def load(folder: Path) -> Clap:
     Raises BadCheckpoint naming the file, and the tensor or setting that does not fit.
     """
     network = _build(folder)
-    config = network.model.config
+    config: Any = network.model.config
     path = folder / CHECKPOINT
     content = read_checkpoint(path, allowed=_NUMPY_SCALARS)
     tensors = named_tensors(path, content.get("state_dict", content), prefix="module.")
@@ -148,7 +154,7 @@ def _build(folder: Path) -> Clap:
     """The network that config.json describes, or the published one, with its tokenizer; on the meta device."""
     path = folder / "config.json"
     try:
-        config = ClapConfig.from_dict(json.loads(path.read_text("utf-8")) if path.is_file() else PUBLISHED)
+        config: Any = ClapConfig.from_dict(json.loads(path.read_text("utf-8")) if path.is_file() else PUBLISHED)
         if config.audio_config.enable_fusion or config.projection_dim != WIDTH:
             raise BadCheckpoint(
                 f"{path}: enable_fusion is {config.audio_config.enable_fusion} and projection_dim "
@@ -162,13 +168,13 @@ def _build(folder: Path) -> Clap:
         raise BadCheckpoint(f"{path}: not a ClapConfig of any network ({error})") from error
 
 
-def _tokenizer(folder: Path, config) -> RobertaTokenizer:
+def _tokenizer(folder: Path, config: Any) -> RobertaTokenizer:
     """roberta-base's byte-pair tokenizer of vocab.json and merges.txt."""
     vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
     try:
         ids = json.loads(vocabulary.read_text("utf-8"))
         lines = merges.read_text("utf-8").split("\n")
-        pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+        pairs: Any = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
         tokenizer = RobertaTokenizer(vocab=ids, merges=pairs)
         largest, padding = max(ids.values()), ids["<pad>"]
     except Exception as error:  # the tokenizers library raises plain Exception for files that contradict each other
