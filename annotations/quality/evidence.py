@@ -7,6 +7,7 @@ chance that it EVER reaches 1/alpha is at most alpha (Ville 1939; Ramdas et al. 
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,14 +26,14 @@ class Evidence:
 
     n: int
     log_e: float
-    detail: dict = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
 
     @property
     def e(self) -> float:
         return float(np.exp(np.clip(self.log_e, -LARGEST, LARGEST)))
 
 
-def of_path(log_path: ArrayLike, detail: dict) -> Evidence:
+def of_path(log_path: ArrayLike, detail: dict[str, Any]) -> Evidence:
     """The evidence at the end of a running log e-value with one entry per answer; without answers, even odds."""
     path = np.asarray(log_path, dtype=float)
     return Evidence(path.size, float(path[-1]) if path.size else 0.0, detail)

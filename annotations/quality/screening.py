@@ -6,6 +6,7 @@ a rater whom a bent board wronged is taken back: within one call. Who was flagge
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -79,7 +80,7 @@ def screen(
     return Screening(verdicts, found, theta, own)
 
 
-def board(a: np.ndarray, b: np.ndarray, outcome: np.ndarray, n_systems: int, fit: Callable) -> Floats:
+def board(a: np.ndarray, b: np.ndarray, outcome: np.ndarray, n_systems: int, fit: Callable[..., Any]) -> Floats:
     """[n] ratings of the votes; all alike where every vote is of a flagged rater."""
     return np.asarray(fit(a, b, outcome, n_systems), dtype=float) if len(a) else np.zeros(n_systems)
 
@@ -114,7 +115,8 @@ def pooled(raters: Sequence[RaterVotes], n_systems: int) -> tuple[np.ndarray, np
         columns.append((a, b, outcome, np.full(a.size, number)))
     if not sum(column[0].size for column in columns):
         raise ValueError("there are no votes to fit a board on")
-    return tuple(np.concatenate(column) for column in zip(*columns, strict=True))
+    a, b, outcome, rater = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return a, b, outcome, rater
 
 
 def leave_rater_out(

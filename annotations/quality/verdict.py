@@ -13,6 +13,7 @@ is honest these are independent, and a product of independent e-values is an e-v
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -72,7 +73,7 @@ class Fired:
     version: int
     e: float
     p: float | None
-    detail: dict
+    detail: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _weigh(
     }
     if rater.gold_passed is not None:
         found[FAILED_GOLDS] = gold(rater.gold_passed).evidence
-    if rater.repeat_first is not None:
+    if rater.repeat_first is not None and rater.repeat_second is not None:
         found[INCONSISTENT] = repeats(rater.repeat_first, rater.repeat_second).evidence
     if rater.decision_ms is not None:
         found[TOO_FAST] = decision_times(rater.decision_ms).evidence
@@ -180,7 +181,9 @@ class _Counts:
     @classmethod
     def of(cls, rater: RaterVotes) -> "_Counts":
         golds = gold([] if rater.gold_passed is None else rater.gold_passed)
-        same, _ = repeated(rater.repeat_first, rater.repeat_second) if rater.repeat_first is not None else ([], 0)
+        same = np.zeros(0, bool)
+        if rater.repeat_first is not None and rater.repeat_second is not None:
+            same, _ = repeated(rater.repeat_first, rater.repeat_second)
         times = decision_times([] if rater.decision_ms is None else rater.decision_ms)
         hits = (np.array([int(x)]) for x in (golds.passed, np.sum(same), times.fast))
         passed, kept, fast = hits
@@ -197,9 +200,11 @@ class _Counts:
             rng.binomial(self.times, HONEST_FAST, size),
         )
 
-    def detail(self) -> dict:
-        named = {"golds": self.golds, "passed": self.passed, "repeats": self.repeats, "same": self.same,
-                 "times": self.times, "fast": self.fast}  # fmt: skip
+    def detail(self) -> dict[str, Any]:
+        named: dict[str, int | np.ndarray] = {
+            "golds": self.golds, "passed": self.passed, "repeats": self.repeats, "same": self.same,
+            "times": self.times, "fast": self.fast,
+        }  # fmt: skip
         return {name: int(np.sum(value)) for name, value in named.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -56,10 +57,11 @@ class AudioSource:
         # ADTS has no header; its duration is FFmpeg's guess from the bit rate.
         self._stated_length = stated_length and self.format != "aac"
         self._frames = self._decode()
-        self._first = next(self._frames, None)
-        if self._first is None:
+        first = next(self._frames, None)
+        if first is None:
             undecodable = self._stream.duration
             raise AudioRejected("None of it can be decoded." if undecodable else "The file holds no samples.")
+        self._first = first
         self.sample_rate, self.channels = self._first.sample_rate, self._first.layout.nb_channels
         self._check_shape()
         self.layout = layout_name(self._first.layout)
@@ -95,7 +97,7 @@ class AudioSource:
         decoded, failed, last = 0, None, None
         for packet in self._packets():
             try:
-                frames = packet.decode()
+                frames = [frame for frame in packet.decode() if isinstance(frame, av.AudioFrame)]
             except av.FFmpegError as error:
                 failed = _refusal(error, f"The audio is damaged after {decoded:.1f} s."), packet
                 continue
@@ -103,6 +105,7 @@ class AudioSource:
                 raise failed[0]
             last = packet if packet.size else last
             for frame in frames:
+                assert isinstance(frame, av.AudioFrame), "only the audio stream is demuxed"
                 decoded += frame.samples / frame.sample_rate
                 yield frame
         if failed and not self._is_trailing_tag(failed[1]):
@@ -110,7 +113,7 @@ class AudioSource:
         if last and self.codec == "mp3" and (containers.mp3_frame_size(bytes(last)) or 0) > last.size:
             raise AudioRejected(CUT_OFF)
 
-    def _packets(self) -> Iterator[av.Packet]:
+    def _packets(self) -> Iterator[av.Packet[Any]]:
         try:
             for packet in self._container.demux(self._stream):
                 # FFmpeg calls every last packet of a WAV written to a pipe corrupt; its header was checked.
@@ -120,7 +123,7 @@ class AudioSource:
         except av.FFmpegError as error:
             raise _refusal(error, "The file is damaged: its audio cannot be read to the end.") from error
 
-    def _is_trailing_tag(self, packet: av.Packet) -> bool:
+    def _is_trailing_tag(self, packet: av.Packet[Any]) -> bool:
         """MP3 files may end with tags that FFmpeg takes for a last frame."""
         return self.codec == "mp3" and containers.mp3_frame_size(bytes(packet)) is None
 
@@ -131,7 +134,7 @@ class AudioSource:
             raise AudioRejected(f"The file has {self.channels} channels, not 1 to {MAX_CHANNELS}.")
 
     def _check_length(self) -> None:
-        if not self._stated_length or self._stream.duration is None:
+        if not self._stated_length or self._stream.duration is None or self._stream.time_base is None:
             return
         lossless = self.codec == "flac" or self.codec.startswith("pcm_")
         stated = float(self._stream.duration * self._stream.time_base)

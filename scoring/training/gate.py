@@ -6,6 +6,7 @@ candidate is promoted in at most half of P_VALUE: the test is two-sided, and onl
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,8 @@ def judge(candidate: np.ndarray, live: np.ndarray, target: np.ndarray) -> Verdic
     finite and targets outside [0, 1].
     """
     candidate, live, target = (np.asarray(column, dtype=np.float64) for column in (candidate, live, target))
-    mine, its = preference.summarise(candidate, target), preference.summarise(live, target)
+    mine: dict[str, Any] = preference.summarise(candidate, target)
+    its: dict[str, Any] = preference.summarise(live, target)
     decided = target != 0.5
     test = preference.mcnemar(*(_right(margin[decided], target[decided]) for margin in (candidate, live)))
     more_right = test.n_only_a > test.n_only_b
@@ -75,11 +77,18 @@ def judge(candidate: np.ndarray, live: np.ndarray, target: np.ndarray) -> Verdic
     )
 
 
-def _right(margin, target):
+def _right(margin: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.sign(margin) == np.sign(target - 0.5)
 
 
-def _reasons(mine, its, test, more_right, not_luck, calibrated):
+def _reasons(
+    mine: dict[str, Any],
+    its: dict[str, Any],
+    test: preference.McNemar,
+    more_right: bool,
+    not_luck: bool,
+    calibrated: bool,
+) -> tuple[str, ...]:
     if not mine["n_decided"]:
         return ("There is no decided vote that neither model has seen: nothing to judge on.",)
     return (

@@ -9,9 +9,13 @@ drawn once for all languages; and twice for all screens, as one that is readable
 import io
 import math
 import re
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Sheet
 from matplotlib.patches import Rectangle
@@ -23,7 +27,8 @@ SIZE = 12  # px of letters
 INK, SOFT, LINE, A, B, CARD = COLOURS = [f"#00000{n}" for n in range(1, 7)]
 NAMES = dict(zip(COLOURS, ("ink", "soft", "line", "a", "b", "card"), strict=True))
 FINE = re.compile(r"\[\[.*?\]\]|>[^<]*<|(\d+\.\d{2})\d+")  # what is finer than it need be, but for what is read
-STYLE = {
+Row = dict[str, Any]  # of a figure's data: the columns that its drawer reads
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "arena",
     "text.parse_math": False,
@@ -43,7 +48,7 @@ STYLE = {
 }
 
 
-def draw(name, data, size):
+def draw(name: str, data: dict[str, Any], size: str) -> str:
     """The figure as SVG without a root's own size, its ids unlike those of any other; "" where there is nothing to
     draw. name: of `DRAWERS`; data: as `scoring.boards.figures.data` gathers it; size: of WIDTHS."""
     if not data["rows"]:
@@ -56,13 +61,13 @@ def draw(name, data, size):
 # ---- a sheet, laid out in px --------------------------------------------------------------------------
 
 
-def _sheet(width, height):
+def _sheet(width: float, height: float) -> Sheet:
     sheet = Sheet(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(sheet)
     return sheet
 
 
-def _axes(sheet, left, top, right, bottom, **more):
+def _axes(sheet: Sheet, left: float, top: float, right: float, bottom: float, **more: Any) -> Axes:
     """Axes with these margins in px."""
     width, height = sheet.get_size_inches() * 72
     return sheet.add_axes(
@@ -70,42 +75,42 @@ def _axes(sheet, left, top, right, bottom, **more):
     )
 
 
-def _number(value, _=None):
+def _number(value: float, _: object = None) -> str:
     return f"[[number:{value:.10g}]]"
 
 
-def _share(value, _=None):
+def _share(value: float, _: object = None) -> str:
     return f"[[percent:{value:.10g}]]"
 
 
-def _word(name):
+def _word(name: str) -> str:
     return f"[[word:{name}]]"
 
 
-def _ticks(axis, most, form=_number, whole=False):
+def _ticks(axis: Axis, most: int, form: Callable[..., str] = _number, whole: bool = False) -> None:
     axis.set_major_locator(MaxNLocator(most, integer=whole, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(FuncFormatter(form))
 
 
-def _call_y(axes, name):
+def _call_y(axes: Axes, name: str) -> None:
     """What goes up, written across its top: nobody has to tilt their head."""
     axes.set_title(_word(name), loc="left", fontsize=SIZE, color=SOFT, pad=8)
 
 
-def _cut(name, letters):
+def _cut(name: str, letters: int) -> str:
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
-def _bars(axes, at, low, high, horizontal=True):
+def _bars(axes: Axes, at: Any, low: Sequence[float], high: Sequence[float], horizontal: bool = True) -> None:
     line = axes.hlines if horizontal else axes.vlines
     line(at, low, high, color=A, linewidth=7, alpha=0.38, capstyle="round")
 
 
-def _dots(axes, x, y):
+def _dots(axes: Axes, x: Any, y: Any) -> None:
     axes.plot(x, y, "o", color=A, markersize=9, markeredgecolor=CARD, markeredgewidth=1.5)
 
 
-def _for_a_page(sheet, prefix):
+def _for_a_page(sheet: Sheet, prefix: str) -> str:
     """What a page can take in: no prologue, no style that would apply to the page, no size, no id that repeats."""
     out = io.StringIO()
     sheet.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
@@ -125,7 +130,7 @@ def _for_a_page(sheet, prefix):
 # ---- the figures --------------------------------------------------------------------------------------
 
 
-def _intervals(data, width, wide):
+def _intervals(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     rows = data["rows"][: MOST_SYSTEMS["intervals"]]
     step, left = (30, 210) if wide else (44, 12)
     sheet = _sheet(width, step * len(rows) + 52)
@@ -149,11 +154,11 @@ def _intervals(data, width, wide):
     return sheet
 
 
-def _history(data, width, wide):
+def _history(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     last = data["rows"][-1]["edition"]
     systems = [r["system"] for r in data["rows"] if r["edition"] == last]
 
-    def own(axes, rows):
+    def own(axes: Axes, rows: list[Row]) -> None:
         at = [r["edition"] for r in rows]
         axes.fill_between(at, [r["low"] for r in rows], [r["high"] for r in rows], color=A, alpha=0.25, linewidth=0)
         axes.plot(at, [r["rating"] for r in rows], color=A, linewidth=2)
@@ -162,8 +167,8 @@ def _history(data, width, wide):
     return _panels(data["rows"], systems, "edition", "rating", own, width, wide)
 
 
-def _biases(data, width, wide):
-    def own(axes, rows):
+def _biases(data: dict[str, Any], width: float, wide: bool) -> Sheet:
+    def own(axes: Axes, rows: list[Row]) -> None:
         axes.axhline(0, color=LINE, linewidth=1.5, linestyle=(0, (3, 3)))
         at = [r["part"] for r in rows]
         _bars(axes, at, [r["low"] for r in rows], [r["high"] for r in rows], horizontal=False)
@@ -173,7 +178,15 @@ def _biases(data, width, wide):
     return _panels(data["rows"], systems, "part", "bias", own, width, wide)
 
 
-def _panels(rows, systems, along, value, draw_own, width, wide):
+def _panels(
+    rows: list[Row],
+    systems: list[str],
+    along: str,
+    value: str,
+    draw_own: Callable[[Axes, list[Row]], None],
+    width: float,
+    wide: bool,
+) -> Sheet:
     """A panel for each system, its own line dark before all the others' faint ones: no key, and no colours to tell.
     along, value: columns; draw_own: called with a panel's axes and its system's rows."""
     systems = systems[:MOST_PANELS]
@@ -207,7 +220,7 @@ def _panels(rows, systems, along, value, draw_own, width, wide):
     return sheet
 
 
-def _wins(data, width, wide):
+def _wins(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     """How often the row's system wins against the column's; the deeper the colour the clearer."""
     systems = data["systems"][: MOST_SYSTEMS["wins"]]
     n = len(systems)
@@ -229,19 +242,19 @@ def _wins(data, width, wide):
             if counts:
                 axes.text(x + 0.5, y + 0.26, _number(row["n"]), ha="center", va="center", fontsize=9.5, color=SOFT)
     axes.set(xlim=(0, n), ylim=(0, n))
-    for edge in np.arange(n + 1):
+    for edge in range(n + 1):
         axes.axhline(edge, color=CARD, linewidth=1.5)
         axes.axvline(edge, color=CARD, linewidth=1.5)
     for side in axes.spines.values():
         side.set_visible(False)
     names = [f"{k}  {_cut(system, 24 if wide else 13)}" for k, system in enumerate(systems, start=1)]
     axes.set_yticks(n - 0.5 - np.arange(n), names)
-    axes.set_xticks(0.5 + np.arange(n), range(1, n + 1))
+    axes.set_xticks(0.5 + np.arange(n), [str(number) for number in range(1, n + 1)])
     axes.tick_params(length=0, labelcolor=INK, top=True, bottom=False, labeltop=True, labelbottom=False)
     return sheet
 
 
-def _rewards(data, width, wide):
+def _rewards(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     """Each system under the number that the table gives it: names would lie over each other."""
     rows = data["rows"]
     sheet = _sheet(width, 420 if wide else 330)
@@ -262,7 +275,7 @@ def _rewards(data, width, wide):
     return sheet
 
 
-def _reliability(data, width, wide):
+def _reliability(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     rows = data["rows"]
     sheet = _sheet(width, 420 if wide else 330)
     axes = _axes(sheet, 50, 30, 16, 50)
@@ -278,7 +291,7 @@ def _reliability(data, width, wide):
     return sheet
 
 
-def _days(data, width, wide):
+def _days(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     rows = data["rows"]
     days = np.array([row["day"] for row in rows], dtype="datetime64[D]").astype(int)
     sheet = _sheet(width, 240)
@@ -290,7 +303,8 @@ def _days(data, width, wide):
     _call_y(axes, "votes")
     ends = [days[0], days[-1]] if days[-1] > days[0] else [days[0]]
     axes.set_xticks(ends, [str(np.datetime64(int(day), "D")) for day in ends])
-    for label, side in zip(axes.get_xticklabels(), ("left", "right") if len(ends) > 1 else ("center",), strict=True):
+    sides: tuple[Literal["left", "right", "center"], ...] = ("left", "right") if len(ends) > 1 else ("center",)
+    for label, side in zip(axes.get_xticklabels(), sides, strict=True):
         label.set_horizontalalignment(side)
     _ticks(axes.yaxis, 5, whole=True)
     return sheet

@@ -1,6 +1,6 @@
 """CMI-RewardBench's tables as text, rows of CSV and JSON: ours with interval and count, the published ones beside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -113,7 +113,7 @@ def results(rows: Sequence[Row], rewards: Sequence[Rewards]) -> list[dict[str, A
 
 
 def _predictions(given: Rewards) -> dict[str, Any]:
-    keys = {"predicted_musicality": given[0], "predicted_text-music alignment": given[0]}
+    keys: dict[str, Any] = {"predicted_musicality": given[0], "predicted_text-music alignment": given[0]}
     if len(given) == 2:
         keys |= {f"{key}_b": given[1] for key in list(keys)}
         if None not in given:
@@ -133,7 +133,7 @@ def _beside(report: Report, columns: dict[str, Column]) -> str:
     rows = [
         [
             report.name,
-            *(_shown(figure and figure.figure, column) for figure, column in _pairs(found, columns)),
+            *(_shown(figure.figure if figure else None, column) for figure, column in _pairs(found, columns)),
             "this run",
         ],
         ["  95 % interval", *(_interval(figure, column) for figure, column in _pairs(found, columns)), ""],
@@ -147,7 +147,7 @@ def _beside(report: Report, columns: dict[str, Column]) -> str:
     return aligned(["", *columns, "source"], rows)
 
 
-def _pairs(found: Sequence[Figure | None], columns: dict[str, Column]):
+def _pairs(found: Sequence[Figure | None], columns: dict[str, Column]) -> Iterator[tuple[Figure | None, Column]]:
     return zip(found, columns.values(), strict=True)
 
 

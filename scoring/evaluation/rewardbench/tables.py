@@ -16,6 +16,7 @@ prompts, raters or systems that several rows share.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from scoring.metrics.preference import kendall, pearson, spearman
 
 from .rows import BOTH, CMI_PREF, DATASETS, MUSIC_ARENA, PAIRS, TASKS, A, B, Row
 
-CORRELATIONS: dict[str, Callable] = {"LCC": pearson, "SRCC": spearman, "K-Tau": kendall}
+CORRELATIONS: dict[str, Callable[..., Any]] = {"LCC": pearson, "SRCC": spearman, "K-Tau": kendall}
 ACC = "ACC"
 ALL = "all"
 LEVEL, BOOTSTRAPS, SEED = 0.95, 1000, 0
@@ -129,6 +130,7 @@ def composites(figures: Sequence[Figure]) -> dict[str, float | None]:
 def predicted(rewards: Rewards, tie: str) -> str:
     """A or B by the larger of two rewards; `tie` where they are equal."""
     a, b = rewards
+    assert a is not None and b is not None, "pairs without a reward are left out"
     return tie if a == b else A if a > b else B
 
 
@@ -149,12 +151,12 @@ def _usable(scored: Sequence[Scored], task: str) -> list[Scored]:
     return [(row, given) for row, given in scored if row.truth[task] is not None and None not in given]
 
 
-def _months(own: Sequence[Scored]) -> list[tuple[dict, list[Scored]]]:
+def _months(own: Sequence[Scored]) -> list[tuple[dict[str, Any], list[Scored]]]:
     months = sorted({row.month for row, _ in own})
     return [({"group": "month", "value": month}, [pair for pair in own if pair[0].month == month]) for month in months]
 
 
-def _cmi_parts(own: Sequence[Scored], task: str) -> Iterator[tuple[dict, list[Scored]]]:
+def _cmi_parts(own: Sequence[Scored], task: str) -> Iterator[tuple[dict[str, Any], list[Scored]]]:
     def of_modality(names: Sequence[str]) -> list[Scored]:
         return [pair for pair in own if pair[0].modality in names]
 
