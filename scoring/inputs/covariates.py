@@ -6,14 +6,15 @@ longer to what they like. What every clip of a system shares is part of the syst
 is a covariate only together with the prompt: where there are no lyrics to sing, it is of no use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from django.db.models import BooleanField, Exists, Expression, ExpressionWrapper, OuterRef, Q
 
 from annotations.models import Ledger
-from arena.models import System
+from arena.models import Study, System
 from scoring.models import Rating
 
 LYRICS = "lyrics"
@@ -76,7 +77,7 @@ COVARIATES = {
 }
 
 
-def covariates_of(config):
+def covariates_of(config: Mapping[str, Any]) -> dict[str, Covariate]:
     """{name: Covariate} of the configuration of a board; what was known of systems is what it says."""
     chosen = {name: COVARIATES[name] for name in config.get("covariates", ())}
     if LYRICS in chosen:
@@ -84,7 +85,7 @@ def covariates_of(config):
     return chosen
 
 
-def known_of_systems(study, names):
+def known_of_systems(study: Study, names: Collection[str]) -> dict[str, Any]:
     """What of the study's systems these covariates rest on, for the configuration: it may be edited later, and an
     edition must rebuild as it was. {"sings_lyrics": {system: bool}}, without the systems of which that is not known.
     """
@@ -95,12 +96,14 @@ def known_of_systems(study, names):
     return {"sings_lyrics": dict(systems.order_by("name").values_list("name", "sings_lyrics"))}
 
 
-def in_order(names):
+def in_order(names: Collection[str]) -> list[str]:
     """The names in the order of COVARIATES: whoever chooses them in another one chooses the same."""
     return [name for name in COVARIATES if name in names]
 
 
-def known_covariates(study, up_to, covariates):
+def known_covariates(
+    study: Study, up_to: int, covariates: Mapping[str, Covariate]
+) -> dict[int, tuple[float | None, ...]]:
     """{seq: (value of each covariate)} of the study's votes up to a `seq` of the ledger that have all of them.
 
     covariates: {name: Covariate}, see `covariates_of`.

@@ -5,19 +5,21 @@ import hashlib
 import json
 import uuid
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from annotations import vote_blocks
 from annotations.models import Flag, Ledger, Reliability
-from arena.models import ANSWERS, Battle, System
+from arena.models import ANSWERS, Battle, Study, System
 from scoring.stats.board_method import counts_both_bad
 from scoring.stats.bradley_terry import BOTH_BAD
 from scoring.stats.clusters import clusters_of
 from scoring.stats.pair_weights import NONE, UNIFORM_PAIRS, uniform_pair_weights
 
-from .covariates import covariates_of, known_covariates
+from .covariates import Covariate, covariates_of, known_covariates
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
 NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.Kind.REPEAT)
@@ -56,12 +58,12 @@ class StudyVotes:
     covariates: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def decisive(self):
+    def decisive(self) -> np.ndarray:
         """bool [V]: somebody won."""
         return (self.outcome == 0) | (self.outcome == 1)
 
     @property
-    def rater(self):
+    def rater(self) -> np.ndarray:
         """str [V], as exports name raters; `no rater 17` for the vote at 17 where there is none."""
         _, first, of = np.unique(self.cluster, return_index=True, return_inverse=True)
         names = [rater_label(_uuid(self.rater_id[place]), int(self.seq[place])) for place in first]
@@ -85,15 +87,15 @@ class _Records:
 
 
 def study_votes(
-    study,
-    seq,
-    excluded_flags=(Flag.WITHDRAWN,),
-    reliability=None,
-    both_bad=False,
-    covariates=(),
-    weighting=NONE,
-    again=False,
-):
+    study: Study,
+    seq: int,
+    excluded_flags: Sequence[str] = (Flag.WITHDRAWN,),
+    reliability: int | None = None,
+    both_bad: bool = False,
+    covariates: Mapping[str, Covariate] | None = None,
+    weighting: str = NONE,
+    again: bool = False,
+) -> StudyVotes:
     """The votes of the study with a place in the ledger up to `seq`, as StudyVotes.
 
     excluded_flags: rules whose flags exclude a vote, unless a person has cleared it; a withdrawal always does.
@@ -118,15 +120,15 @@ def study_votes(
         known = np.isin(found.used["seq"], np.fromiter(values, dtype=np.int64, count=len(values)))
         beside = np.array([values[place] for place in found.used["seq"][known].tolist()], dtype=float)
         weight, found = weight[known], found.keep(known, beside, "covariate_unknown")
-    return _arrays(study, found, credit, weight, dict(zip(covariates, beside.T, strict=False)), reliability)
+    return _arrays(study, found, credit, weight, dict(zip(covariates or (), beside.T, strict=False)), reliability)
 
 
-def credit_to_a(both_bad):
+def credit_to_a(both_bad: bool) -> dict[str, float]:
     """{answer: credit} of the answers that are used."""
     return {**CREDIT_TO_A, "BOTH_BAD": BOTH_BAD} if both_bad else CREDIT_TO_A
 
 
-def board_votes(study, seq, config):
+def board_votes(study: Study, seq: int, config: Mapping[str, Any]) -> StudyVotes:
     """The votes that a board of this configuration counts."""
     return study_votes(
         study,
@@ -139,12 +141,14 @@ def board_votes(study, seq, config):
     )
 
 
-def rater_label(rater, seq):
+def rater_label(rater: uuid.UUID | None, seq: int) -> str:
     """A vote without a rater is by somebody of its own."""
     return str(rater) if rater else f"no rater {seq}"
 
 
-def why_excluded(flagged_by, kind, preference, credit=CREDIT_TO_A):
+def why_excluded(
+    flagged_by: str | None, kind: str, preference: str, credit: Mapping[str, float] = CREDIT_TO_A
+) -> str | None:
     """The reason why a vote says nothing of its systems, "" where it does; credit: the answers that say something."""
     if flagged_by:
         return flagged_by
@@ -153,7 +157,9 @@ def why_excluded(flagged_by, kind, preference, credit=CREDIT_TO_A):
     return "" if preference in credit else preference.lower()
 
 
-def flagged_votes(study, up_to, excluded_flags, votes=None):
+def flagged_votes(
+    study: Study, up_to: int, excluded_flags: Sequence[str], votes: Collection[int] | None = None
+) -> dict[int, str]:
     """{vote id: the rule that excludes it} by the flags up to a `seq`; of several the first in `excluded_flags`, but a
     withdrawal before all, and none that a person has cleared. votes: ids, to ask of these only."""
     rules = [rule for rule in excluded_flags if rule != Flag.WITHDRAWN]
@@ -172,14 +178,16 @@ def flagged_votes(study, up_to, excluded_flags, votes=None):
     return excluded
 
 
-def reasons_of(records, flagged, credit, again=False):
+def reasons_of(
+    records: np.ndarray, flagged: Mapping[int, str], credit: Mapping[str, float], again: bool = False
+) -> tuple[np.ndarray, list[str]]:
     """(int [V], [reason]): why each vote says nothing of its systems, as `why_excluded` has it; 0, "", where it does.
 
     records: blocks.RECORD [V]. flagged: {vote id: the rule that excludes it}. again: as for `study_votes`.
     """
     names, reason = [""], np.zeros(len(records), dtype=np.int16)
 
-    def set_where(which, name):
+    def set_where(which: np.ndarray, name: str) -> None:
         names.append(name)
         reason[which] = len(names) - 1
 
@@ -197,7 +205,7 @@ def reasons_of(records, flagged, credit, again=False):
     return reason, names
 
 
-def credits_of(records, credit):
+def credits_of(records: np.ndarray, credit: Mapping[str, float]) -> np.ndarray:
     """float [V], NaN for an answer that is not used."""
     return np.array([credit.get(answer, np.nan) for answer in ANSWERS])[records["answer"]]
 

@@ -11,18 +11,20 @@ takes no other clip along and no other is blamed for it, and which is given up a
 import logging
 import threading
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from operator import itemgetter
+from typing import Any, Self
 
 import numpy as np
 from django.db import connection
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from arena.models import Clip, Status
-from scoring.models import Embedding, Reward
+from scoring.models import Embedding, Reward, RewardModel
 from scoring.workers.leases import renewed
 
 LEASE = timedelta(seconds=60)  # how long a killed worker's clips wait; a living one renews three times in it
@@ -32,11 +34,14 @@ GAVE_UP = (
     "an admin says so."
 )
 PAGE = 2000  # clips that are looked at together
+Block = tuple[str, str]  # (key, revision) of an encoder
 HAS_OUTCOME = Q(vector__isnull=False) | ~Q(error="")
 logger = logging.getLogger(__name__)
 
 
-def lacking(blocks, *, after=0, model=None, free_at=None):
+def lacking(
+    blocks: Iterable[Block], *, after: int = 0, model: RewardModel | None = None, free_at: datetime | None = None
+) -> Iterator[tuple[int, set[Block]]]:
     """(clip id, the set of its blocks (key, revision) without an outcome) of ready clips with ids over `after`, in
     their order; with `free_at`, only blocks that nobody has claimed at that time.
 
@@ -82,7 +87,7 @@ def _missing(clips, blocks, free_at):
         return cursor.fetchall()
 
 
-def rewards_of(model, **which):
+def rewards_of(model: RewardModel, **which: Any) -> QuerySet[Reward]:
     return Reward.objects.filter(reward_model=model, protocol=Reward.PROMPT_TEXT, **which)
 
 
@@ -96,7 +101,15 @@ class Claim:
     is_suspect: bool = False  # a worker has ended while it had the clip
 
 
-def claim(blocks, *, limit, max_seconds, after=0, model=None, is_idle=True):
+def claim(
+    blocks: Collection[Block],
+    *,
+    limit: int,
+    max_seconds: float,
+    after: int = 0,
+    model: RewardModel | None = None,
+    is_idle: bool = True,
+) -> tuple[list[Claim], int | None]:
     """Claims on up to `limit` clips with ids over `after`, of `max_seconds` of audio together (but at least one clip);
     a suspect is claimed alone, and only by a worker that is idle: that has no other clips meanwhile.
 
@@ -163,16 +176,17 @@ def _take(wanted, now):
         return cursor.fetchall()
 
 
-def settle(key, revision, outcomes):
+def settle(key: str, revision: str, outcomes: Mapping[int, np.ndarray | str]) -> None:
     """Write {clip id: vector, or the reason (a string) why there is none}. The first outcome of a claim stands."""
     if not outcomes:
         return
-    columns = defaultdict(list)
+    columns: dict[str, list[Any]] = defaultdict(list)
     for clip_id, outcome in outcomes.items():
-        failed = isinstance(outcome, str)
         columns["clips"].append(clip_id)
-        columns["vectors"].append(None if failed else np.ascontiguousarray(outcome, dtype="<f4").tobytes())
-        columns["errors"].append(outcome[:500] if failed else "")
+        columns["vectors"].append(
+            None if isinstance(outcome, str) else np.ascontiguousarray(outcome, dtype="<f4").tobytes()
+        )
+        columns["errors"].append(outcome[:500] if isinstance(outcome, str) else "")
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -185,7 +199,7 @@ def settle(key, revision, outcomes):
         )
 
 
-def condemn(key, revision, clips, reason):
+def condemn(key: str, revision: str, clips: Mapping[int, bytes], reason: str) -> None:
     """Stored vectors {clip id: bytes} that no model can use become the reason why their clips have none. One that is
     another by now stays. An admin can have the clips tried again.
     """
@@ -214,28 +228,29 @@ def _extend(rows, until):
 class Lease:
     """Keeps the claims given to it from running out, as long as this process lives and the block is not left."""
 
-    def __init__(self):
-        self._rows, self._lock = set(), threading.Lock()
+    def __init__(self) -> None:
+        self._rows: set[int] = set()
+        self._lock = threading.Lock()
         self._renewed = renewed(self._renew, LEASE)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._renewed.__enter__()
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: Any) -> bool | None:
         return self._renewed.__exit__(*exc)
 
-    def hold(self, claims):
+    def hold(self, claims: Iterable[Claim]) -> None:
         with self._lock:
             self._rows.update(row for one in claims for row in one.rows)
 
-    def drop(self, claims):
+    def drop(self, claims: Iterable[Claim]) -> None:
         """Renew these no longer: they have their outcomes, or are left to run out and be tried again. That this worker
         lived to say so speaks for them: the attempt does not count."""
         dropped = self.leave_behind(claims)
         Embedding.objects.filter(~HAS_OUTCOME, pk__in=dropped, attempts__gt=0).update(attempts=F("attempts") - 1)
 
-    def leave_behind(self, claims):
+    def leave_behind(self, claims: Iterable[Claim]) -> set[int]:
         """Renew these no longer, and let the attempt count: they may be why this worker ends. Returns the ids of their
         rows that were held."""
         with self._lock:
@@ -243,7 +258,7 @@ class Lease:
             self._rows -= left
         return left
 
-    def give_back(self, claims):
+    def give_back(self, claims: Iterable[Claim]) -> None:
         """Others may have them at once."""
         self.drop(claims)
         _extend([row for one in claims for row in one.rows], timezone.now() - timedelta(seconds=1))

@@ -2,17 +2,23 @@
 
 import logging
 import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from arena import audio
 from arena.services import local_copy
-from scoring.reward.encoders import get_encoder, resample
+from scoring.models import RewardModel
+from scoring.reward.encoders import Encoder, get_encoder, resample
 from scoring.reward.faults import DeviceFailed, of_the_machine
 
 from . import claims
+
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
 
 BATCH, BATCH_SECONDS = 32, 320  # clips, and seconds of audio, that are claimed at once; two batches are in memory
 DECODERS = 4  # threads, each with a decoding child
@@ -20,7 +26,14 @@ MACHINES_FAULT = (audio.AudioUnavailable, MemoryError, OSError)  # WeightsError 
 logger = logging.getLogger(__name__)
 
 
-def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambda clip_ids: None):
+def embed_batches(
+    encoders: Iterable[Encoder],
+    go_on: Callable[[], bool],
+    *,
+    model: RewardModel | None = None,
+    scorer: "Scorer | None" = None,
+    after_batch: Callable[[list[int]], object] = lambda clip_ids: None,
+) -> int:
     """Claim, decode, embed and store, while there are free clips that lack one of the encoders' blocks and `go_on()`.
 
     A clip that cannot be read or embedded carries the reason. What is this machine's fault is raised, but only after
@@ -92,7 +105,7 @@ def _embed_or_leave_behind(batch, by_block, lease):
         raise
 
 
-def harmless(encoder):
+def harmless(encoder: Encoder) -> str | np.ndarray:
     """What every encoder can embed: a second of noise, or a word."""
     if encoder.kind == "text":
         return "music"
@@ -136,7 +149,7 @@ def _embed(batch, by_block):
         raise next((fault for fault in faults if isinstance(fault, DeviceFailed)), faults[0])
 
 
-def vectors_or_reasons(encoder, heard):
+def vectors_or_reasons(encoder: Encoder, heard: Sequence[Any]) -> list[np.ndarray | Exception]:
     """A vector, or the exception that says why there is none, for each; one that fails is found by halving the batch.
 
     Raises what is the machine's fault, as an OSError or a MemoryError.
@@ -156,7 +169,7 @@ def vectors_or_reasons(encoder, heard):
     return vectors_or_reasons(encoder, heard[:half]) + vectors_or_reasons(encoder, heard[half:])
 
 
-def checked(encoder, vectors, n):
+def checked(encoder: Encoder, vectors: np.ndarray, n: int) -> np.ndarray:
     """What is stored is read by every model to come: nothing that is not n finite vectors gets there."""
     if vectors.shape != (n, encoder.dimension):
         raise ValueError(f"{encoder.key} gave {list(vectors.shape)}, not {[n, encoder.dimension]}")
@@ -169,7 +182,7 @@ def _reason(failure):
     return f"{type(failure).__name__}: {failure}"
 
 
-def embed_all(blocks):
+def embed_all(blocks: Collection[tuple[str, str]]) -> None:
     """Embed every clip by every block (key, revision), sharing the work with any running workers."""
     encoders = [get_encoder(*block) for block in blocks]
     while any(claims.lacking(blocks)):

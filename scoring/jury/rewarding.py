@@ -1,5 +1,8 @@
 """Rewards from embeddings that are there: all that a new head needs of the clips, without audio or networks."""
 
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
 import numpy as np
 from django.db import transaction
 
@@ -10,8 +13,13 @@ from .claims import rewards_of
 from .features import CHUNK, read_features
 from .rewards import lock_rewards, store_rewards
 
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
 
-def reward_embedded(model, scorer, complain, only=None):
+
+def reward_embedded(
+    model: RewardModel, scorer: "Scorer", complain: Callable[[str], object], only: Collection[int] | None = None
+) -> int:
     """Reward the ready clips that the model's encoders have embedded and it has not rewarded: all, or `only` those of
     these ids. Returns how many.
 

@@ -1,14 +1,16 @@
 """Rewards into the database: each (clip, reward model) once, and in the order of their ids."""
 
+from collections.abc import Mapping
+
 from django.db import connection, transaction
 from django.utils import timezone
 
-from scoring.models import Reward
+from scoring.models import Reward, RewardModel
 from scoring.workers.locks import Lock, hold
 
 
 @transaction.atomic
-def store_rewards(model, values):
+def store_rewards(model: RewardModel, values: Mapping[int, float]) -> int:
     """Write {clip id: reward}; a clip already scored under the model keeps its reward. Returns how many are new."""
     lock_rewards()
     with connection.cursor() as cursor:
@@ -30,7 +32,7 @@ def store_rewards(model, values):
         return cursor.rowcount
 
 
-def lock_rewards():
+def lock_rewards() -> None:
     """Until the transaction ends nobody else writes rewards: so ids become visible in their order, on which
     `inputs.last_reward` relies, and no two workers score the same clips."""
     hold(Lock.REWARDS)

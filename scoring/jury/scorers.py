@@ -5,15 +5,19 @@ never torch.
 """
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from arena.services import local_copy
 from scoring.models import RewardModel
 from scoring.reward.encoders import get_encoder
 
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
+
 DEFAULT_ENCODERS = ("spectral",)
 
 
-def encoders_in_use(model):
+def encoders_in_use(model: RewardModel | None) -> list[tuple[str, str]]:
     """[(key, revision)] of the live model, or of the default encoder while there is none."""
     if model:
         return [(block["key"], block["revision"]) for block in model.encoders]
@@ -21,7 +25,7 @@ def encoders_in_use(model):
 
 
 @lru_cache(maxsize=2)
-def load_scorer(model_id):
+def load_scorer(model_id: int) -> "Scorer":
     """The model's scorer; a model's weights never change, so its id is enough to remember it by."""
     from scoring.reward.scorer import Scorer
 

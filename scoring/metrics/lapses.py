@@ -13,6 +13,7 @@ NumPy and SciPy only; margins and targets as in metrics.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import chi2
@@ -37,7 +38,7 @@ class Lapses:
         return log_odds(margin, self.rate, self.temperature)
 
 
-def log_odds(margin: np.ndarray, rate: float, temperature: float = 1.0) -> np.ndarray:
+def log_odds(margin: ArrayLike, rate: float, temperature: float = 1.0) -> np.ndarray:
     """log P / (1 - P), float64 [N]: itself a margin, of which all that metrics measures is that of P."""
     margin = np.asarray(margin, dtype=np.float64) / temperature
     return _log_p(margin, rate) - _log_p(-margin, rate) if rate else margin

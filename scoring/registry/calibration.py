@@ -9,10 +9,13 @@ validation side, have a temperature that was fitted on the test side, and no mea
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scoring.metrics.lapses import log_odds
+from scoring.models import RewardModel
 
 HELD_OUT = "test"  # the part of the votes, in RewardModel.metrics, that neither training nor early stopping saw
 FITTED_ON = "validation"  # the part that calibrates; early stopping saw it, training did not
@@ -37,11 +40,11 @@ class Calibration:
     calibrated_ece: float | None = None
     fitted_on: str | None = None
 
-    def probability(self, margin):
+    def probability(self, margin: float | None) -> float | None:
         """P(the one with `margin` more reward is preferred); None where the model was not measured."""
-        return probability(margin, self.temperature and self.temperature["value"], self.lapses)
+        return probability(margin, self.temperature["value"] if self.temperature else None, self.lapses)
 
-    def log_odds(self, margin):
+    def log_odds(self, margin: ArrayLike) -> np.ndarray:
         """The log-odds, float64 [N], of `probability` for margins [N]: these themselves where the model was not
         measured. Their signs are those of the margins.
         """
@@ -49,7 +52,7 @@ class Calibration:
             return log_odds(margin, **self.lapses)
         return log_odds(margin, 0.0, self.temperature["value"] if self.temperature else 1.0)
 
-    def log_odds_of_corrected(self, margin):
+    def log_odds_of_corrected(self, margin: ArrayLike) -> np.ndarray:
         """The log-odds, float64 [N], of margins [N] from which an anchor fit has taken its biases: with lapses where
         votes show them, else the margins themselves. No temperature without lapses: the biases were fitted for the
         plain sigmoid of what is left. With lapses they were too; what is read so is no fit of its own.
@@ -57,21 +60,25 @@ class Calibration:
         return log_odds(margin, **self.lapses) if self.lapses else np.asarray(margin, dtype=np.float64)
 
 
-def probability(margin, temperature, lapses=None):
+def probability(
+    margin: float | None, temperature: float | None, lapses: dict[str, float] | None = None
+) -> float | None:
     """rate / 2 + (1 - rate) sigmoid(margin / T) with lapses {rate, temperature: T}, else sigmoid(margin / T), to 6
     decimals; None without either, or without a margin.
     """
-    if margin is None or (temperature is None and lapses is None):
+    if margin is None:
         return None
-    return round(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature), 6)
+    if lapses:
+        return round(sigmoid(log_odds(margin, **lapses)), 6)
+    return None if temperature is None else round(sigmoid(margin / temperature), 6)
 
 
-def sigmoid(margin):
+def sigmoid(margin: Any) -> float:
     """P = 1 / (1 + exp(-margin)) of a float, without overflow."""
     return float(np.exp(-np.logaddexp(0.0, -margin)))
 
 
-def calibration_of(model):
+def calibration_of(model: RewardModel) -> Calibration:
     """The Calibration of a reward model, from the metrics stored with it."""
     metrics = model.metrics.get(HELD_OUT)
     if not metrics:
@@ -99,7 +106,7 @@ def calibration_of(model):
     )
 
 
-def calibration_json(model):
+def calibration_json(model: RewardModel) -> dict[str, Any]:
     """What GET /api/models/live/calibration/ answers."""
     found = calibration_of(model)
     return {

@@ -2,8 +2,12 @@
 one command. Workers see the change when they next look; rewards under the model before stay.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from arena.refusals import Conflict, NotFound
@@ -18,7 +22,7 @@ class LiveChanged(Conflict):
     """Another act came first: the live model is not the one that this act was to replace."""
 
 
-def find_model(name=None):
+def find_model(name: str | None = None) -> RewardModel:
     """The reward model of that name, or the live one. Raises NotFound, with the names there are."""
     model = RewardModel.objects.filter(name=name).first() if name else RewardModel.live()
     if model:
@@ -30,7 +34,15 @@ def find_model(name=None):
 
 
 @transaction.atomic
-def activate(model, by, act=Decision.Act.ACTIVATED, reasons=None, *, over=ANY, force=False):
+def activate(
+    model: RewardModel,
+    by: str,
+    act: str = Decision.Act.ACTIVATED,
+    reasons: Mapping[str, Any] | None = None,
+    *,
+    over: Any = ANY,
+    force: bool = False,
+) -> Decision | None:
     """Make a reward model the live one; the one before retires. Returns the Decision, None where it was live already.
 
     by: a user's name, a command, or the gate. reasons: JSON, its "reasons" sentences for people.
@@ -47,7 +59,7 @@ def activate(model, by, act=Decision.Act.ACTIVATED, reasons=None, *, over=ANY, f
 
 
 @transaction.atomic
-def roll_back(by, *, force=False):
+def roll_back(by: str, *, force: bool = False) -> Decision:
     """Make that model live again which the live one had replaced; the next roll back goes one further back, not forth.
     Returns the Decision. Conflict where there is no way back, or `problems` are found and it is not forced.
     """
@@ -61,22 +73,22 @@ def roll_back(by, *, force=False):
     return _go_live(RewardModel.objects.get(pk=trail[-2]), live, by, Decision.Act.ROLLED_BACK, None, force)
 
 
-def keep(candidate, live, by, reasons):
+def keep(candidate: RewardModel, live: RewardModel | None, by: str, reasons: Mapping[str, Any]) -> Decision:
     """Write down that a candidate was judged and does not replace the live model. Returns the Decision."""
     return Decision.objects.create(
         model=candidate, act=Decision.Act.KEPT, replaced=live, by=by, reasons=reasons, created_at=timezone.now()
     )
 
 
-def history():
+def history() -> QuerySet[Decision]:
     """Every Decision, newest first, with its models."""
     return Decision.objects.select_related("model", "replaced")
 
 
-def problems(model):
+def problems(model: RewardModel) -> list[str]:
     """Why workers could not score with the model, as sentences; none where they can. Loads no weights and no torch."""
     found = []
-    if not model.weights or not default_storage.exists(model.weights.name):
+    if not model.weights.name or not default_storage.exists(model.weights.name):
         found.append(f"Its file of weights, {model.weights.name or 'without a name'}, is not in the storage.")
     if not model.encoders:
         found.append("It names no encoder blocks.")

@@ -4,6 +4,9 @@ What a model was stored with depends on when and how it came: what is not known 
 named: who made a model live is for the admin.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.db.models import Case, F, Value, When
 
 from annotations.proportions import wilson
@@ -17,14 +20,14 @@ TRAINED_ON = ("studies", "export", "recipe", "n_unembedded", "left_out")
 STATUS_ORDER = (RewardModel.Status.LIVE, RewardModel.Status.CANDIDATE, RewardModel.Status.RETIRED)
 
 
-def all_models():
+def all_models() -> list[dict[str, Any]]:
     """[summary of every model]: the live one, then candidates and the retired, the newest first."""
     place = Case(*(When(status=status, then=Value(n)) for n, status in enumerate(STATUS_ORDER)))
     models = RewardModel.objects.order_by(place, F("activated_at").desc(nulls_last=True), "-pk")
     return [summary(model) for model in models.defer("history", "config")]
 
 
-def summary(model):
+def summary(model: RewardModel) -> dict[str, Any]:
     """What a list says of a model."""
     return {
         "name": model.name,
@@ -37,7 +40,7 @@ def summary(model):
     }
 
 
-def held_out(model, side):
+def held_out(model: RewardModel, side: str) -> dict[str, Any] | None:
     """{n, n_decided, accuracy, low, high, ece, log_loss, temperature, calibrated} on that side of its split; None
     without one. calibrated: as `reward.train.Trained` has it; None where it was not measured."""
     found = model.metrics.get(side)
@@ -55,7 +58,7 @@ def held_out(model, side):
     }
 
 
-def page(model):
+def page(model: RewardModel) -> dict[str, Any]:
     """What the model's own page shows."""
     test = model.metrics.get("test") or {}
     split = model.config.get("split") or {}
@@ -79,7 +82,7 @@ def page(model):
     }
 
 
-def _over_seeds(model):
+def _over_seeds(model: RewardModel):
     """[(side, {mean, sd})] of the accuracies of several seeds, with their number; empty for one."""
     spread = model.metrics.get("over_seeds") or {}
     accuracies = [(side, spread[side]["accuracy"]) for side in SIDES if spread.get(side, {}).get("accuracy")]
@@ -87,7 +90,7 @@ def _over_seeds(model):
     return {"n": len(model.config.get("seeds") or []), "sides": known} if known else None
 
 
-def data(model):
+def data(model: RewardModel) -> dict[str, Any]:
     """The figures and the training history for programs."""
     return {
         "name": model.name,
@@ -102,7 +105,7 @@ def data(model):
     }
 
 
-def decisions(acts):
+def decisions(acts: Iterable[Any]) -> list[dict[str, Any]]:
     """Each act with its reasons, without the name of a person."""
     return [
         {

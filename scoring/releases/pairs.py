@@ -1,13 +1,16 @@
 """Training pairs as rows: the decisive votes on clips, with what the reward model made of them."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from annotations.exports import vote_rows
-from arena.models import Clip
+from arena.models import Clip, Study
 from scoring import inputs
 from scoring.inputs import NOT_RANKED
+from scoring.models import RewardModel
 from scoring.registry.calibration import probability
 
 CHUNK = 1000
@@ -29,27 +32,31 @@ class PairJury:
     smaller reward is left out.
     """
 
-    model: object = None
+    model: RewardModel | None = None
     last_reward: int | None = None
     temperature: float | None = None
     lapses: dict | None = None
     min_margin: float | None = None
     min_reward: float | None = None
 
-    def why_not(self, chosen_reward, margin):
+    def why_not(self, chosen_reward: float | None, margin: float | None) -> str | None:
         """Why a pair of these is left out; None where it stays. A filter takes no pair that it cannot judge."""
         for name, least, value in (
             ("min_margin", self.min_margin, margin),
             ("min_reward", self.min_reward, chosen_reward),
         ):
-            if least is not None and value is None:
+            if least is None:
+                continue
+            if value is None:
                 return "no_reward"
-            if least is not None and value < least:
+            if value < least:
                 return f"below_{name}"
         return None
 
 
-def pair_rows(seq, study=None, jury=None, excluded=None):
+def pair_rows(
+    seq: int, study: Study | None = None, jury: PairJury | None = None, excluded: Counter[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """One row per decisive vote on clips, up to `seq`: {prompt, chosen, rejected, margin, ...} in ledger order.
 
     jury: a PairJury. margin: reward of the chosen minus that of the rejected clip; None where either has none.
@@ -113,10 +120,10 @@ def _with_clips(rows, jury, excluded):
         }
 
 
-def clip_json(clip, system):
+def clip_json(clip: Clip, system: str) -> dict[str, Any]:
     return {"clip": clip.pk, "system": system, "sha256": clip.sha256, "file": clip_file(clip)}
 
 
-def clip_file(clip):
+def clip_file(clip: Clip) -> str:
     """The name of the clip's audio in a folder made by `export --clips`."""
-    return f"{clip.pk}{PurePath(clip.original.name).suffix}"
+    return f"{clip.pk}{PurePath(str(clip.original.name)).suffix}"

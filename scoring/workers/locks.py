@@ -6,6 +6,8 @@ from enum import IntEnum
 
 from django.db import connection
 
+from arena.models import Study
+
 
 class Lock(IntEnum):
     """Advisory locks of PostgreSQL; any constants, but no two alike."""
@@ -23,7 +25,7 @@ class Lock(IntEnum):
     SCREENING = 0x5C2EE2
 
 
-def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
+def hold(lock: Lock, study: Study | None = None, *, wait: bool = True) -> bool:
     """Hold the lock, of the study's own where one is given, until the transaction ends. Waits for it; without `wait`,
     False at once where another holds it."""
     function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
@@ -34,7 +36,7 @@ def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
 
 
 @contextmanager
-def held_over_transactions(lock: Lock, study) -> Iterator[bool]:
+def held_over_transactions(lock: Lock, study: Study) -> Iterator[bool]:
     """Hold the study's lock until the block is left, over as many transactions as it has. Never waits: False where
     another holds it."""
     with connection.cursor() as cursor:

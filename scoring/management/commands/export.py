@@ -38,7 +38,7 @@ class Command(BaseCommand):
             made = release(content, format, chosen, {"min_margin": min_margin, "min_reward": min_reward})
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
-        with default_storage.open(made.file.name) as source:
+        with default_storage.open(str(made.file.name)) as source:
             if output:
                 with output.open("wb") as target:
                     shutil.copyfileobj(source, target)
