@@ -17,14 +17,14 @@ class RewardCache:
     So a run that was stopped goes on where it was; a line that the stop cut short counts as not there.
     """
 
-    def __init__(self, path, model_sha256):
+    def __init__(self, path: str | Path, model_sha256: str) -> None:
         self.path, self.model_sha256 = Path(path), model_sha256
         self.known = dict(self._read())
 
-    def get(self, sha256, prompt):
+    def get(self, sha256: str, prompt: str) -> float | None:
         return self.known.get((sha256, prompt))
 
-    def add(self, sha256, prompt, reward):
+    def add(self, sha256: str, prompt: str, reward: float) -> None:
         self.known[sha256, prompt] = reward
         line = {"file": sha256, "prompt": prompt, "model": self.model_sha256, "reward": reward}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def keys_of(row: Row, *, with_prompt: bool) -> list[Key]:
 
 
 def score(
-    judge: Judge, folder, keys: Sequence[Key], cache: RewardCache, progress: Callable[[int], object]
+    judge: Judge, folder: Path, keys: Sequence[Key], cache: RewardCache, progress: Callable[[int], object]
 ) -> dict[Key, float | NoReward]:
     """The reward of each key, or why it has none; `progress` is told how many more are done.
 
@@ -72,7 +72,7 @@ def score(
     found: dict[Key, float | NoReward] = {}
     sha256s: dict[str, str] = {}
 
-    def prepare(batch):
+    def prepare(batch: Sequence[Key]) -> list[tuple]:
         return [(key, *_prepared(judge, folder, key, cache, sha256s)) for key in batch]
 
     for batch in _ahead(prepare, [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]):

@@ -6,12 +6,14 @@ what is wrong with this machine or with the model is raised.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from arena import audio
 from scoring.jury import scorers
 from scoring.jury.embedding import MACHINES_FAULT
+from scoring.models import RewardModel
 
 BATCH = 8  # sounds that are scored together
 FILES_FAULT = (audio.AudioRejected, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
@@ -35,15 +37,15 @@ class NoReward:
 class Judge:
     """A reward model that hears files: the one place here that knows the scorer and the decoder."""
 
-    def __init__(self, model):
+    def __init__(self, model: RewardModel) -> None:
         self.model = model
         self.scorer = scorers.load_scorer(model.pk)
 
     @property
-    def reads_prompts(self):
+    def reads_prompts(self) -> bool:
         return any(encoder.kind == "text" for encoder in self.scorer.encoders)
 
-    def hear(self, path) -> Sound | NoReward:
+    def hear(self, path: str | Path) -> Sound | NoReward:
         """A file as decoded in a limited child."""
         try:
             return Sound(*audio.decode_once(path))
@@ -67,6 +69,6 @@ class Judge:
         return [float(one) if np.isfinite(one) else NoReward(f"The reward is {one}, not a number.") for one in given]
 
 
-def sentence(failure):
+def sentence(failure: BaseException) -> str:
     """What went wrong with a file, for people."""
     return f"{failure.strerror}." if isinstance(failure, OSError) else str(failure)

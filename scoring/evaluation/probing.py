@@ -9,7 +9,7 @@ from arena.refusals import Conflict
 from arena.services import local_copy
 from scoring.evaluation import probes
 
-from .judge import BATCH, NoReward, Sound
+from .judge import BATCH, Judge, NoReward, Sound
 
 SECONDS = 30  # of each clip; as much as CMI-RewardBench's runner hears
 
@@ -35,14 +35,14 @@ class Probing:
     failures: dict[str, dict[str, str]]
 
 
-def files(judge, paths) -> Iterator[Original]:
+def files(judge: Judge, paths: Iterable[str | Path]) -> Iterator[Original]:
     """Called by their names where these differ, else by their paths; nobody knows their prompts."""
     names = [Path(path).name for path in paths]
     for path, name in zip(paths, names, strict=True):
         yield Original(name if len(set(names)) == len(names) else str(path), "", judge.hear(path))
 
 
-def sample_clips(judge, count, *, with_prompt) -> Iterator[Original]:
+def sample_clips(judge: Judge, count: int, *, with_prompt: bool) -> Iterator[Original]:
     """Of the arena's ready clips always the same ones while there are no new clips: the first by their sha256."""
     clips = Clip.objects.filter(status=Status.READY).select_related("system", "prompt").order_by("sha256", "pk")[:count]
     if not clips:
@@ -53,7 +53,7 @@ def sample_clips(judge, count, *, with_prompt) -> Iterator[Original]:
         yield Original(f"clip {clip.pk} ({clip.system})", clip.prompt.text if with_prompt else "", heard)
 
 
-def probe(judge, originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
+def probe(judge: Judge, originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
     """Score the originals, at most their first SECONDS, and every probe of each."""
     columns: dict[str, list[float | None]] = {"original": [], **{one.name: [] for one in probes.PROBES}}
     failures: dict[str, dict[str, str]] = {}

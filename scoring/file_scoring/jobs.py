@@ -9,10 +9,12 @@ import hashlib
 import logging
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from pathlib import PurePath
+from typing import Any
 from uuid import uuid4
 
 from django.core.files.storage import default_storage
@@ -39,7 +41,7 @@ logger = logging.getLogger(__name__)
 # ---- in -----------------------------------------------------------------------------------------------
 
 
-def check_open(user):
+def check_open(user: Any) -> None:
     """Refuse early what could not be scored, or would fill the disk."""
     if not RewardModel.live():
         raise Unavailable(
@@ -51,7 +53,7 @@ def check_open(user):
         raise TooMany(f"{UNFINISHED_EACH} of your jobs wait already: fetch those first.", retry_after_s=30)
 
 
-def submit(user, prompt, uploads):
+def submit(user: Any, prompt: str, uploads: Iterable[Any]) -> ScoreJob:
     """Store the uploaded files as a job. A file whose row never comes is erased later."""
     items = [
         ScoreItem(position=number, filename=upload.name[:255], sha256=_sha256(upload), file=_store(upload))
@@ -76,7 +78,7 @@ def _store(upload):
     return default_storage.save(f"{FOLDER}/{uuid4().hex}{PurePath(upload.name).suffix.lower()[:10]}", upload)
 
 
-def ahead_of(job):
+def ahead_of(job: ScoreJob) -> int:
     """How many turns, of BATCH files of one job each, are taken before the one that ends this job, at most: those that
     its owner's older jobs and itself still need, and as many of everybody else's, if they need so many. A job that is
     scored now counts. Not foreseen are attempts that come to nothing, and researchers who are yet to send something.
@@ -97,7 +99,7 @@ def ahead_of(job):
 # ---- through ------------------------------------------------------------------------------------------
 
 
-def work_off(seconds=20):
+def work_off(seconds: float = 20) -> int:
     """Score what waits, in turns, for about `seconds`. Returns how many files have an outcome now. Raises
     DeviceFailed: this process can score no more; the claim on the job runs out, and counts as an attempt."""
     deadline, n = time.monotonic() + seconds, 0
@@ -106,7 +108,7 @@ def work_off(seconds=20):
     return n
 
 
-def claim():
+def claim() -> ScoreJob | None:
     """A job that waits and is free, ours until the lease runs out, with the model that is to score all of its files;
     None where there is none. Of the researchers with such a job the one served longest ago has the turn, with the
     oldest of theirs. Nobody waits on a lock.
@@ -129,7 +131,7 @@ def _in_turn(jobs):
     return jobs.order_by(owner_served_at.asc(nulls_first=True), "created_at")
 
 
-def are_waiting():
+def are_waiting() -> bool:
     """Whether a worker could claim a job now: somebody waits, so work that can wait should make room."""
     return RewardModel.live() is not None and _free(timezone.now()).exists()
 
@@ -138,7 +140,7 @@ def _free(now):
     return ScoreJob.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now), done_at=None)
 
 
-def score_some(job):
+def score_some(job: ScoreJob) -> int:
     """Score a batch of a claimed job's files and let go of it. Returns how many have an outcome now.
 
     After an attempt that came to nothing the files are taken one by one, so that one that ends its worker takes no
@@ -193,7 +195,7 @@ def _keep(item, reward, error):
 # ---- away ---------------------------------------------------------------------------------------------
 
 
-def erase(now=None):
+def erase(now: datetime | None = None) -> int:
     """Delete jobs a day after they were done, and every file that no waiting item needs. Returns how many jobs."""
     now = now or timezone.now()
     for item in ScoreItem.objects.exclude(file="").exclude(reward=None, error=""):

@@ -4,8 +4,10 @@ import csv
 import fcntl
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 RESULTS_OF_FILES = ("reward", "percentile", "error", "sha256", "reward_model", "kept")
 RESULTS_OF_PAIRS = (
@@ -28,16 +30,16 @@ class Manifest:
     rows: list[dict]
 
     @property
-    def is_of_pairs(self):
+    def is_of_pairs(self) -> bool:
         return "path_a" in self.columns
 
     @property
-    def paths(self):
+    def paths(self) -> tuple[str, ...]:
         """The columns that name files."""
         return ("path_a", "path_b") if self.is_of_pairs else ("path",)
 
     @property
-    def results(self):
+    def results(self) -> tuple[str, ...]:
         """The columns that scoring adds."""
         return RESULTS_OF_PAIRS if self.is_of_pairs else RESULTS_OF_FILES
 
@@ -72,7 +74,7 @@ class Results:
     Raises BadManifest where the file is something else, or another run is writing it.
     """
 
-    def __init__(self, path: Path, columns: tuple[str, ...]):
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self.path, self.columns = path, columns
         self.file = path.open("a+", encoding="utf-8", newline="")
         try:
@@ -100,7 +102,7 @@ class Results:
             self._append([dict(zip(self.columns, self.columns, strict=True))])
         return known
 
-    def append(self, rows):
+    def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Rows that will be there whatever happens next."""
         self._append(rows)
 
@@ -111,7 +113,7 @@ class Results:
         self.file.flush()
         os.fsync(self.file.fileno())
 
-    def finish(self, rows):
+    def finish(self, rows: Iterable[dict[str, Any]]) -> None:
         """Replace the file by these rows, all of them, in their order."""
         part = self.path.with_name(f".{self.path.name}.part")
         with part.open("w", encoding="utf-8", newline="") as file:
@@ -122,5 +124,5 @@ class Results:
             os.fsync(file.fileno())
         os.replace(part, self.path)
 
-    def close(self):
+    def close(self) -> None:
         self.file.close()

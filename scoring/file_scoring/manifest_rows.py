@@ -2,18 +2,25 @@
 
 import hashlib
 import math
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
+from scoring.models import RewardModel
 from scoring.registry.calibration import calibration_of
 from scoring.stats.rounding import rounded
 
+from .manifest import Manifest
+from .percentiles import Ruler
 from .score import score_files
 
 ROWS = 32  # that are scored and written together: what a kill may cost
 
 
-def score_rows(manifest, model, known):
-    """The manifest's rows with their results, in lists of up to ROWS: (rows, whether anything of them is new).
+def score_rows(
+    manifest: Manifest, model: RewardModel, known: Iterable[dict[str, Any]]
+) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    """The manifest's rows with their results, in lists of up to ROWS: (rows, those of them that are new).
 
     known: rows of an earlier run. One that had a reward is not scored again if its paths, its prompt, the content of
     its files and the model are the same. A row that cannot be scored carries the reason.
@@ -34,10 +41,10 @@ def _carried(manifest, row):
 
 
 class _Judge:
-    def __init__(self, manifest, model):
+    def __init__(self, manifest, model) -> None:
         self.manifest, self.model = manifest, model
         self.calibration = calibration_of(model)
-        self.scored = {}  # (content, prompt): Scored
+        self.scored: dict[tuple[str, str], Any] = {}  # (content, prompt): Scored
         self.hashes = ("sha256_a", "sha256_b") if manifest.is_of_pairs else ("sha256",)
         self.identity = (*manifest.paths, *(["prompt"] if "prompt" in manifest.columns else []), *self.hashes)
 
@@ -103,7 +110,7 @@ class _Judge:
         }
 
 
-def place(rows, ruler):
+def place(rows: Iterable[dict[str, Any]], ruler: Ruler) -> None:
     """Give every reward its percentile among the arena's clips."""
     for row in rows:
         if not row["error"]:
@@ -111,7 +118,13 @@ def place(rows, ruler):
             row["percentile"] = "" if percentile is None else percentile
 
 
-def keep(rows, *, min_reward=None, top_share=None, min_margin=None):
+def keep(
+    rows: list[dict[str, Any]],
+    *,
+    min_reward: float | None = None,
+    top_share: float | None = None,
+    min_margin: float | None = None,
+) -> None:
     """Say of each row whether it is `kept`: it has a result and passes every filter that is set.
 
     min_reward: its reward is at least this. top_share: it is among this share of the rewards, the largest, rounded up

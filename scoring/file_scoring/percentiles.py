@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from django.db.models import Count, Q
 
-from scoring.models import Reward
+from arena.models import Study
+from scoring.models import Reward, RewardModel
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Position:
     n: int
 
 
-def position(value, model, study=None):
+def position(value: float, model: RewardModel, study: Study | None = None) -> Position:
     """The Position of a reward under `model` among the arena's clips, or those of the study's systems."""
     found = _rewards(model, study).aggregate(n=Count("pk"), below=Count("pk", filter=Q(value__lt=value)))
     return Position(round(100 * found["below"] / found["n"], 2) if found["n"] else None, found["n"])
@@ -25,10 +26,10 @@ def position(value, model, study=None):
 class Ruler:
     """The rewards of the arena's clips under a model, read once: for those who have many to place among them."""
 
-    def __init__(self, model):
+    def __init__(self, model: RewardModel) -> None:
         self.values = np.sort(np.fromiter(_rewards(model).values_list("value", flat=True).iterator(), dtype=float))
 
-    def percentile(self, value):
+    def percentile(self, value: float) -> float | None:
         """As Position has it."""
         if not self.values.size:
             return None

@@ -15,6 +15,7 @@ import numpy as np
 from arena import audio
 from scoring.jury import scorers
 from scoring.jury.embedding import MACHINES_FAULT
+from scoring.models import RewardModel
 from scoring.reward.faults import DeviceFailed, of_the_machine
 
 BATCH = 32  # files that are embedded together,
@@ -36,7 +37,7 @@ class Scored:
     again: bool = False
 
 
-def score_files(files: Iterable[tuple[str | Path, str]], model) -> Iterator[Scored]:
+def score_files(files: Iterable[tuple[str | Path, str]], model: RewardModel) -> Iterator[Scored]:
     """One Scored for each (path, prompt), in their order. Threads decode ahead while the device computes.
 
     Raises what loading the model raises: BadCheckpoint, WeightsMissing, OSError; and DeviceFailed.

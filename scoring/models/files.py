@@ -30,7 +30,7 @@ class Release(models.Model):
     class Meta:
         ordering = ["-number"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"release {self.number}"
 
 
@@ -60,7 +60,7 @@ class ScoreJob(models.Model):
             models.Index(fields=["user", "served_at"], name="score_job_served"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"score job {self.pk}"
 
 
@@ -86,5 +86,5 @@ class ScoreItem(models.Model):
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.filename or f"file {self.position}"

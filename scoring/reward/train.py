@@ -95,7 +95,7 @@ def train(
     threads: int = 1,
     checkpoint: str | os.PathLike[str] | None = None,
     note: dict[str, Any] | None = None,
-    progress: Callable[[dict[str, Any]], None] | None = None,
+    progress: Callable[[dict[str, Any]], object] | None = None,
 ) -> Trained:
     """Fit a head to N votes over C clips, once per seed, and keep the one of least validation loss.
 

@@ -7,6 +7,9 @@ again, which are on no board.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -24,7 +27,7 @@ from scoring.stats.head_to_head import Z, pool, surprise
 from scoring.workers.locks import Lock, hold
 
 
-def queue(studies, system=None):
+def queue(studies: Iterable[Study], system: str | None = None) -> list[dict[str, Any]]:
     """[row], the most surprising first, of the clip pairs whose winner the live model gave less than an even chance;
     system: a name, of pairs that it is in. Without a live model there is none.
 
@@ -38,7 +41,7 @@ def queue(studies, system=None):
     return sorted(rows, key=lambda row: (-row["surprise"], row["study"], row["clips"]))
 
 
-def with_clips(rows):
+def with_clips(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with their prompt, and what was asked for and marked: for those that are shown."""
     prompts = Clip.objects.select_related("prompt").in_bulk({pk for row in rows for pk in row["clips"]})
     studies = {row["study"] for row in rows}
@@ -143,17 +146,19 @@ def _probability(read, margin, half):
     return {name: None if value is None else round(float(expit(read(value))), 6) for name, value in figures}
 
 
-def find_pair(slug, clips):
+def find_pair(slug: str, clips: Sequence[int]) -> tuple[Study, tuple[int, int]]:
     """(study, (low, high)) of what a form names; clips: two ids. NotFound where they cannot meet."""
     study = Study.objects.filter(slug=slug).first()
     found = Clip.objects.filter(pk__in=clips, system__studies=study).values_list("pk", "prompt", "system")
     if not study or len({prompt for _, prompt, _ in found}) != 1 or len({system for *_, system in found}) != 2:
         raise NotFound(f"{slug} has no such pair of clips.")
-    return study, tuple(sorted(clips))
+    return study, (min(clips), max(clips))
 
 
 @transaction.atomic
-def mark(study, clips, by, weight=TrainingMark.WEIGHT, now=None):
+def mark(
+    study: Study, clips: Iterable[int], by: str, weight: float = TrainingMark.WEIGHT, now: datetime | None = None
+) -> TrainingMark:
     """Let the votes on two clips weigh so many times as much in every training set from now on; 1 takes it back."""
     if not 0 < weight <= 10:
         raise Refusal(f"weight is {weight}; it is above 0 and at most 10.")

@@ -10,6 +10,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +19,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotations import ledger
@@ -29,7 +30,7 @@ from arena.refusals import Conflict
 from scoring.anchors.refit import refit_anchors
 from scoring.jury import claims, scorers
 from scoring.jury.embedding import embed_all
-from scoring.models import Decision, Embedding, Retraining, RetrainingRun, RewardModel
+from scoring.models import AnchorFit, Decision, Embedding, Retraining, RetrainingRun, RewardModel
 from scoring.registry import live as registry
 from scoring.workers.leases import renewed
 from scoring.workers.locks import Lock, hold
@@ -51,7 +52,7 @@ class ClaimLost(Exception):
     """Another worker has taken the step over: what this one found out counts for nothing."""
 
 
-def turn():
+def turn() -> None:
     """What the scheduler asks for: begin a run that is due, or do the next step of the one there is. Nothing while the
     loop is off."""
     if not Retraining.load().is_on:
@@ -63,7 +64,7 @@ def turn():
     do_step(run)
 
 
-def unfinished():
+def unfinished() -> RetrainingRun | None:
     """The run that has not ended, or None."""
     return RetrainingRun.objects.filter(ended_at=None).first()
 
@@ -85,7 +86,7 @@ class Plan:
 
 
 @transaction.atomic
-def begin(*, anyway=False):
+def begin(*, anyway: bool = False) -> RetrainingRun:
     """Write down a new run, to be trained next; NotDue where there is no reason for one.
 
     anyway: as soon as there are votes at all that the live model has not seen, however few and old.
@@ -121,7 +122,7 @@ def begin(*, anyway=False):
     )
 
 
-def make_plan(row, *, anyway=False):
+def make_plan(row: Retraining, *, anyway: bool = False) -> Plan:
     """The Plan of a run that begins now under these settings; NotDue says what is missing.
 
     New votes are the decisive ones since the live model's place in the ledger, or since the last run's where that is
@@ -152,7 +153,7 @@ def make_plan(row, *, anyway=False):
 # ---- one step -----------------------------------------------------------------------------------------
 
 
-def do_step(run, progress=None):
+def do_step(run: RetrainingRun, progress: Callable[[dict[str, Any]], object] | None = None) -> bool:
     """Do the run's next step. True where that moved it on; False where something is waited for, or another worker is
     at it. A step that breaks ends the run, with the reason, and rings.
 
@@ -180,12 +181,12 @@ def do_step(run, progress=None):
 class Claim:
     """A worker's hold on the next step of a run."""
 
-    def __init__(self, run, until):
+    def __init__(self, run: RetrainingRun, until: datetime) -> None:
         self.run, self.step, self.until = run, run.step, until
         self.lock = threading.Lock()  # between the step and the thread that renews its claim
 
     @classmethod
-    def take(cls, run):
+    def take(cls, run: RetrainingRun) -> "Claim | None":
         """A claim on the step that `run` says is next; None where it is done already, or another worker is at it."""
         now = timezone.now()
         free = RetrainingRun.objects.filter(pk=run.pk, step=run.step, ended_at=None).filter(
@@ -198,15 +199,17 @@ class Claim:
         claim.note(**({"taken_up_again_at": _iso(now)} if run.step in run.facts else {"began_at": _iso(now)}))
         return claim
 
-    def note(self, **facts):
+    def note(self, **facts: Any) -> None:
         """Write down what the step has found so far."""
         self._write(facts=self._facts(facts))
 
-    def wait(self, **facts):
+    def wait(self, **facts: Any) -> None:
         """The step cannot be done yet: let go of it."""
         self._write(facts=self._facts(facts), claimed_until=None)
 
-    def advance(self, step, *, candidate=None, skipped=None, **facts):
+    def advance(
+        self, step: str, *, candidate: RewardModel | None = None, skipped: dict[str, str] | None = None, **facts: Any
+    ) -> None:
         """The step is done, with these facts; `step` is next. skipped: {step: why} of those left out between."""
         now = timezone.now()
         left_out = {name: {"skipped": why} for name, why in (skipped or {}).items()}
@@ -218,7 +221,7 @@ class Claim:
             claimed_until=None,
         )
 
-    def fail(self, error):
+    def fail(self, error: str) -> None:
         """The run ends here. Rings in its studies. Nothing, where another worker has taken over."""
         now = timezone.now()
         message = f"{self.run} failed to {Step(self.step).label}: {error}"
@@ -245,7 +248,7 @@ class Claim:
         for name, value in fields.items():
             setattr(self.run, name, value)
 
-    def kept_alive(self):
+    def kept_alive(self) -> AbstractContextManager[Any]:
         """Renew the claim while the block runs, from a thread that dies with the worker."""
         return renewed(self._renew, LEASE)
 
@@ -302,7 +305,8 @@ def _show(claim, progress, entry):
 
 def _judge(claim):
     """The gate's verdict becomes a Decision in one transaction with the step: a killed worker decides nothing twice."""
-    run, live = claim.run, RewardModel.live()
+    run = claim.run
+    live: Any = RewardModel.live()  # there is one: a run begins with it, and it is only ever replaced
     if live == run.candidate:
         claim.advance(Step.RESCORE, found="A person made the candidate live before it was judged.")
         return True
@@ -329,7 +333,8 @@ def _judge(claim):
 
 def _rescore(claim):
     """The gpu workers score; this waits until no clip that can be scored lacks a reward, or none has come for long."""
-    live, now = RewardModel.live(), timezone.now()
+    live: Any = RewardModel.live()
+    now = timezone.now()
     left, before = unrewarded(live).count(), claim.run.facts[Step.RESCORE]
     since = before["since"] if before.get("left") == left else _iso(now)
     patient = datetime.fromisoformat(since) > now - PATIENCE
@@ -340,7 +345,7 @@ def _rescore(claim):
     return True
 
 
-def unrewarded(model):
+def unrewarded(model: RewardModel) -> QuerySet[Clip]:
     """Ready clips that all the model's encoders have embedded, without a reward under it."""
     clips = Clip.objects.filter(~Exists(claims.rewards_of(model, clip=OuterRef("pk"))), status=Status.READY)
     for key, revision in scorers.encoders_in_use(model):
@@ -350,10 +355,11 @@ def unrewarded(model):
 
 
 def _anchors(claim):
-    live, pairs = RewardModel.live(), {}
+    live: Any = RewardModel.live()
+    pairs = {}
     for study in Study.objects.filter(editions__isnull=False).distinct():
         refit_anchors(study, live, only_if_due=True)  # the sweep may have been here before
-        fit = study.anchor_fits.newest_of(live)
+        fit = AnchorFit.objects.filter(study=study).newest_of(live)
         pairs[study.slug] = fit.n_pairs if fit else 0
     claim.advance(Step.DONE, under=live.name, pairs=pairs)
     return True
