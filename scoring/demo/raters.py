@@ -1,5 +1,6 @@
 """Simulated raters of different care, who vote through the same services as people, on a clock of their own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
@@ -8,7 +9,7 @@ from django.utils import timezone
 from scipy.special import expit
 
 from annotations.services import Answer, cast_vote
-from arena.models import System
+from arena.models import Study, System
 from arena.refusals import Conflict
 from arena.services import give_consent
 from arena.serving import serve_battle
@@ -31,7 +32,7 @@ class Care:
 CARES = (Care(0.03, 0.5, 0.0), Care(0.1, 0.35, 0.1), Care(0.2, 0.2, 0.2), Care(0.6, 0.05, 0.6))
 
 
-def vote(study, progress=lambda: None, seed=2026):
+def vote(study: Study, progress: Callable[[], object] = lambda: None, seed: int = 2026) -> int:
     """Let RATERS raters answer BATTLES_EACH battles each over the past days. Returns the number of votes."""
     rng = Random(seed)
     quality = {
@@ -63,7 +64,7 @@ def vote(study, progress=lambda: None, seed=2026):
     return votes
 
 
-def decide(quality_a, quality_b, care, rng):
+def decide(quality_a: float, quality_b: float, care: Care, rng: Random) -> str:
     """A rater's answer to two clips of these qualities."""
     if rng.random() < care.guesses:
         return "A" if rng.random() < expit(-care.slot_b) else "B"

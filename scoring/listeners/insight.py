@@ -1,11 +1,13 @@
 """What a listener learns after a vote: the model's opinion, the crowd's share, and how often they agree with both."""
 
 from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from annotations.models import Flag, Vote
-from arena.models import Battle
+from arena.models import Battle, Rater
 from arena.refusals import NotFound
 from scoring import inputs
 from scoring.inputs import CREDIT_TO_A
@@ -14,7 +16,7 @@ from scoring.registry.calibration import calibration_of, sigmoid
 from scoring.stats.anchors import Anchors
 
 
-def insight(rater, battle_id):
+def insight(rater: Rater, battle_id: Any) -> dict[str, Any]:
     """{"model", "crowd", "agreement"} for a battle the rater has answered; null where not yet known, and all null
     where the study does not reveal."""
     vote = Vote.objects.filter(battle_id=battle_id, rater=rater).select_related("battle__study").first()
@@ -29,7 +31,7 @@ def insight(rater, battle_id):
     }
 
 
-def comparable_votes(rater):
+def comparable_votes(rater: Rater) -> QuerySet[Vote]:
     """The rater's votes that may be compared with what others say: ordinary, standing, and in studies that reveal."""
     return (
         Vote.objects.filter(rater=rater, battle__study__reveal=True, battle__kind=Battle.Kind.RANKED)
@@ -44,13 +46,13 @@ class Opinions:
     A fixed number of queries. Of a clip against itself, and where the study does not reveal, they think nothing.
     """
 
-    def __init__(self, rater, votes):
+    def __init__(self, rater: Rater, votes: Iterable[Vote]) -> None:
         battles = [vote.battle for vote in votes if _may_be_told(vote.battle)]
         studies = {battle.study_id for battle in battles}
         self.model = _Model.of_battles(battles, studies)
         self.crowd = _crowd(studies, rater)
 
-    def of_model(self, battle):
+    def of_model(self, battle: Battle) -> dict[str, Any] | None:
         """{"reward_model", "prefers", "probability_a"}, or None."""
         probability = self._probability(battle)
         if probability is None:
@@ -61,25 +63,25 @@ class Opinions:
             "probability_a": round(probability, 4),
         }
 
-    def of_crowd(self, battle):
+    def of_crowd(self, battle: Battle) -> dict[str, Any] | None:
         """{"share_a", "n_votes"} of the others between these two systems, or None."""
         if not _may_be_told(battle):
             return None
         credit, n = self.crowd.get((battle.study_id, battle.system_a_id, battle.system_b_id), (0.0, 0))
         return {"share_a": round(credit / n, 4), "n_votes": n} if n else None
 
-    def with_model(self, votes):
+    def with_model(self, votes: Iterable[Vote]) -> dict[str, int] | None:
         """How many of the decisive votes went where the model leans: {"agreed", "of"}, None where nothing to say."""
         return _count(agrees(vote, self._probability(vote.battle)) for vote in votes)
 
-    def with_crowd(self, votes):
+    def with_crowd(self, votes: Iterable[Vote]) -> dict[str, int] | None:
         return _count(agrees(vote, (self.of_crowd(vote.battle) or {}).get("share_a")) for vote in votes)
 
     def _probability(self, battle):
         return self.model.probability(battle) if self.model and _may_be_told(battle) else None
 
 
-def agrees(vote, probability_a):
+def agrees(vote: Vote, probability_a: float | None) -> bool | None:
     """Whether a vote went where the other side leans; None where one of them does not lean."""
     if vote.preference not in ("A", "B") or probability_a in (None, 0.5):
         return None
@@ -99,7 +101,7 @@ class _Model:
     """The live model's view of some battles, corrected by its per-system bias in each study, and read with lapses where
     the model has them; no temperature is applied where it has none."""
 
-    def __init__(self, model, rewards, anchors):
+    def __init__(self, model, rewards, anchors) -> None:
         self.name, self.rewards, self.anchors = model.name, rewards, anchors
         self.calibration = calibration_of(model)
 

@@ -3,14 +3,17 @@
 One vote is one entry, the same on the page and in the download. However many votes there are, the queries are as many.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.utils import timezone
 
 from annotations.checks import MIRRORED
 from annotations.models import Flag, Vote
 from annotations.proportions import wilson
-from arena.models import Battle, Consent, Study
+from arena.models import Battle, Consent, Rater, Study
 from arena.serving import progress
 
 from .insight import Opinions, agrees, comparable_votes
@@ -19,7 +22,7 @@ PER_PAGE = 25
 LISTENING = ("first_played", "switches", "first_play_ms", "opened_ms", "decided_ms", "pauses", "hidden", "volume")
 
 
-def own_page(rater, number=1):
+def own_page(rater: Rater, number: Any = 1) -> dict[str, Any]:
     """What /me/ shows: {"page" of django.core.paginator, "entries" on it, "n_votes", "n_withdrawn", "agreement",
     "studies"}. A page number that cannot be is the nearest that can."""
     page = Paginator(votes_of(rater), PER_PAGE).get_page(number)
@@ -37,7 +40,7 @@ def own_page(rater, number=1):
     }
 
 
-def download(rater):
+def download(rater: Rater) -> dict[str, Any]:
     """All that is kept of a listener and theirs to know, as JSON. What the rules found of them is theirs once it can
     no longer tell a check from an ordinary battle: where the study reveals, or has ended."""
     votes = list(votes_of(rater).prefetch_related("flags"))
@@ -87,7 +90,7 @@ def _screening(screening):
     return {"study": screening.study.slug, **{name: getattr(screening, name) for name in found}}
 
 
-def votes_of(rater):
+def votes_of(rater: Rater) -> QuerySet[Any]:
     """The rater's votes, the newest first, with `is_withdrawn`."""
     withdrawn = Flag.objects.filter(vote=OuterRef("pk"), rule=Flag.WITHDRAWN)
     return (
@@ -98,7 +101,7 @@ def votes_of(rater):
     )
 
 
-def studies_of(rater):
+def studies_of(rater: Rater) -> QuerySet[Study]:
     return Study.objects.filter(consent__rater=rater).distinct().order_by("name")
 
 
@@ -113,7 +116,7 @@ def _study(study, participation):
     }
 
 
-def agreement(votes, opinions):
+def agreement(votes: Sequence[Vote], opinions: Opinions) -> dict[str, Any]:
     """{"with_model", "with_crowd"}: {"agreed", "of", "share", "low", "high"}, or None; 95 % Wilson interval."""
     return {
         "with_model": _with_interval(opinions.with_model(votes)),
@@ -129,7 +132,7 @@ def _with_interval(counts):
     return {**counts, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4)}
 
 
-def entries(votes, opinions):
+def entries(votes: Sequence[Any], opinions: Opinions) -> list[dict[str, Any]]:
     """One dict per vote, JSON but for its times. Where the study does not reveal, an entry says no more of systems,
     checks and opinions than the page said after the vote."""
     repeated = {vote.battle.repeats_id for vote in votes} - {None}

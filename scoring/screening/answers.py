@@ -1,14 +1,15 @@
 """What each rater of a study has answered and not taken back, for the screen to judge."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import numpy as np
 
 from annotations import quality
 from annotations.models import Flag, Vote
-from arena.models import Battle
+from arena.models import Battle, Rater, Study
 from arena.serving import progress
 
 SILENT = timedelta(days=1)  # who has answered nothing for so long has finished
@@ -18,18 +19,18 @@ SILENT = timedelta(days=1)  # who has answered nothing for so long has finished
 class Answers:
     """One rater's standing votes in a study, in the order of the ledger."""
 
-    rater: object
+    rater: Rater
     votes: list[Vote] = field(default_factory=list)
 
-    def of(self, *kinds):
+    def of(self, *kinds: str) -> list[Vote]:
         return [vote for vote in self.votes if vote.battle.kind in kinds]
 
     @property
-    def ranked(self):
+    def ranked(self) -> list[Vote]:
         return self.of(Battle.Kind.RANKED)
 
 
-def standing(study, seq):
+def standing(study: Study, seq: int) -> list[Answers]:
     """The Answers of every rater with an ordinary vote in the ledger up to `seq`."""
     withdrawn = Flag.objects.filter(rule=Flag.WITHDRAWN).values("vote")
     votes = (
@@ -41,23 +42,25 @@ def standing(study, seq):
     )
     by_rater: dict[UUID | None, Answers] = {}
     for vote in votes.iterator(chunk_size=5000):
+        assert vote.rater, "they were asked for"
         by_rater.setdefault(vote.rater_id, Answers(vote.rater)).votes.append(vote)
     return [answers for answers in by_rater.values() if answers.ranked]
 
 
-def systems_of(raters):
+def systems_of(raters: Iterable[Answers]) -> list[int]:
     """The ids of the systems that these raters voted on, sorted."""
     battles = [vote.battle for answers in raters for vote in answers.ranked]
     return sorted({pk for battle in battles for pk in (battle.system_a_id, battle.system_b_id)})
 
 
-def rater_votes(answers, systems):
+def rater_votes(answers: Answers, systems: Sequence[int]) -> quality.RaterVotes:
     """The Answers as arrays; a system's index is its place in `systems`."""
     index = {pk: position for position, pk in enumerate(systems)}
     ranked, attention = answers.ranked, answers.of(Battle.Kind.GOLD, Battle.Kind.TRAP)
     repeats = repeats_of(answers)
     times = [
-        np.nan if None in (vote.opened_ms, vote.decided_ms) else vote.decided_ms - vote.opened_ms for vote in ranked
+        np.nan if vote.opened_ms is None or vote.decided_ms is None else vote.decided_ms - vote.opened_ms
+        for vote in ranked
     ]
     return quality.RaterVotes(
         a=np.array([index[vote.battle.system_a_id] for vote in ranked], dtype=int),
@@ -70,7 +73,7 @@ def rater_votes(answers, systems):
     )
 
 
-def repeats_of(answers):
+def repeats_of(answers: Answers) -> list[tuple[str, str]]:
     """(first answer, second answer) of every repeat whose first hearing stands."""
     first = {vote.battle_id: vote.preference for vote in answers.ranked}
     return [
@@ -80,12 +83,12 @@ def repeats_of(answers):
     ]
 
 
-def is_over(answers, study, now):
+def is_over(answers: Answers, study: Study, now: datetime) -> bool:
     """The study has ended, or the rater has long been silent."""
     return not study.accepts_battles or answers.votes[-1].received_at < now - SILENT
 
 
-def is_through(answers, study):
+def is_through(answers: Answers, study: Study) -> bool:
     """The rater has done all there is for them, checks included; `progress` is asked only near the end."""
     ends = [study.battles_per_rater, study.blocks and study.blocks * study.block_length]
     if not any(end and len(answers.ranked) >= end for end in ends):

@@ -13,7 +13,7 @@ from django.db.models import Avg, Case, Count, Exists, OuterRef, Q, StdDev, Valu
 from scipy.special import expit
 
 from annotations.models import Flag, Vote, VoteDetails
-from arena.models import Prompt, Status, System
+from arena.models import Prompt, Status, Study, System
 from arena.refusals import NotFound
 from scoring import inputs
 from scoring.boards.page import find_edition
@@ -40,7 +40,7 @@ TABLES = {  # and their columns
 }
 
 
-def find_system(study, name):
+def find_system(study: Study, name: str) -> System:
     """The system of that name, if it is or was in the study."""
     known = Q(studies=study) | Q(ratings__edition__study=study)
     system = System.objects.filter(known, name=name).distinct().first()
@@ -49,7 +49,7 @@ def find_system(study, name):
     return system
 
 
-def report(study, system, with_comments):
+def report(study: Study, system: System, with_comments: bool) -> dict[str, Any]:
     """Everything, as plain JSON: single figures, and TABLES, each a list of rows with the same columns.
 
     with_comments: whether listeners' own words are in it; else `comments` is None. What is not known is None.
@@ -85,7 +85,7 @@ def report(study, system, with_comments):
 class _Mine:
     """The edition's votes that the system took part in, from its own side."""
 
-    def __init__(self, study, system, edition):
+    def __init__(self, study, system, edition) -> None:
         self.study, self.system, self.edition = study, system, edition
         self.votes: Any = None
         self.index: Any = None
