@@ -1,5 +1,7 @@
 """Votes over HTTP: vote, undo a vote, withdraw. The contract is docs/api.md."""
 
+from typing import Any
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -18,7 +20,7 @@ from . import services
 from .checks import check_json
 from .completion import finish
 
-OPTIONAL = {"required": False, "allow_null": True}
+OPTIONAL: dict[str, Any] = {"required": False, "allow_null": True}
 
 
 class VoteRequest(StrictSerializer):

@@ -5,6 +5,7 @@ Events come from the browser: they are evidence, not proof. Entries of another f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 KINDS = {"play", "pause", "switch", "seek", "loop", "volume", "hidden", "visible", "opened", "decided"}
 AUTOMATIC = ("end", "vote")  # reasons for pauses that nobody pressed: the clip ended, or the answer was given
@@ -29,12 +30,12 @@ class Timeline:
         return heard_ms > self.decided_ms - self.first_play_ms + tolerance_ms
 
 
-def timeline(events: Sequence) -> Timeline:
+def timeline(events: Sequence[Any]) -> Timeline:
     """The Timeline of [{"t": ms, "kind": ..., "value"?}, ...]; entries of another form are ignored."""
     events = [event for event in events if _is_event(event)]
     if not events:
         return Timeline()
-    first = {}
+    first: dict[str, int] = {}
     for event in events:
         first.setdefault(event["kind"], round(event["t"]))
     decided = [round(event["t"]) for event in events if event["kind"] == "decided"]
@@ -49,7 +50,7 @@ def timeline(events: Sequence) -> Timeline:
     )
 
 
-def _is_event(event):
+def _is_event(event: Any) -> bool:
     return (
         isinstance(event, dict)
         and isinstance(event.get("kind"), str)
@@ -59,9 +60,9 @@ def _is_event(event):
     )
 
 
-def _is_share(value):
+def _is_share(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 1
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

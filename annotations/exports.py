@@ -29,7 +29,7 @@ def vote_rows(seq, study=None, excluded=None):
     """
     excluded = Counter() if excluded is None else excluded
     entries = Ledger.objects.filter(seq__lte=seq, **({"study": study} if study else {})).order_by("seq")
-    flags = {}
+    flags: dict[int | None, set[str]] = {}
     for vote, rule in entries.filter(flag__isnull=False).values_list("flag__vote_id", "flag__rule"):
         flags.setdefault(vote, set()).add(rule)
     votes = entries.filter(vote__isnull=False).select_related(

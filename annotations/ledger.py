@@ -26,7 +26,7 @@ def extend(limit=5000, wait=False):
     if not hold(Lock.LEDGER, wait=wait):
         return 0
     last = Ledger.objects.filter(seq__isnull=False).order_by("-seq").first()
-    seq, digest = (last.seq, last.digest) if last else (0, GENESIS)
+    seq, digest = (last.seq or 0, last.digest) if last else (0, GENESIS)
     waiting = list(_with_content(Ledger.objects.filter(seq__isnull=True)).order_by("pk")[:limit])
     numbered = []
     for entry in waiting:

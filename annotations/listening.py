@@ -1,7 +1,9 @@
 """What a rater heard of a clip, from the intervals that their player reports. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Listening:
         return covered
 
 
-def clip_intervals(heard, length_ms: int) -> Listening:
+def clip_intervals(heard: Any, length_ms: int) -> Listening:
     """Validate {"A": [[s, e], ...], "B": [...]} and clip it to [0, length_ms].
 
     Raises ValueError with a sentence that says what is wrong.
@@ -34,7 +36,7 @@ def clip_intervals(heard, length_ms: int) -> Listening:
     return Listening({slot: [*_clipped(slot, heard[slot], length_ms)] for slot in ("A", "B")})
 
 
-def _clipped(slot, intervals, length_ms):
+def _clipped(slot: str, intervals: Any, length_ms: int) -> Iterator[list[int]]:
     if not isinstance(intervals, list):
         raise ValueError(f"heard.{slot} must be a list of [start, end] pairs in milliseconds.")
     if len(intervals) > 10_000:

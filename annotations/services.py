@@ -60,7 +60,7 @@ def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
     standing = _standing_vote(rater, battle, answer, idempotency_key)
     if standing:
         return standing, False
-    if min(battle.expires_at, battle.study.ends_at or battle.expires_at) <= now:
+    if battle.expires_at and min(battle.expires_at, battle.study.ends_at or battle.expires_at) <= now:
         raise Gone("This battle has expired; please take a new one.", code="expired")
     _check_fits(answer, battle.study)
     listening = _check_heard(answer, battle, rater, now)
@@ -92,7 +92,7 @@ def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
     rater.ears_free_at = listening_ends(listening, battle.served_at, rater.ears_free_at)
     rater.save(update_fields=["ears_free_at"])
     Battle.objects.filter(pk=battle.pk).update(closed_at=now, close_reason="voted")
-    if now > battle.reserved_until:
+    if battle.reserved_until and now > battle.reserved_until:
         flag(vote, Flag.LATE, LATE_VERSION, {"reserved_until": battle.reserved_until.isoformat()}, now)
     if battle.study.headphones != Study.Headphones.OFF and _without_headphones(rater, battle.study):
         flag(vote, Flag.NO_HEADPHONES, NO_HEADPHONES_VERSION, {}, now)

@@ -4,6 +4,8 @@ Reading a million votes by a join of the ledger, the votes and the battles takes
 full blocks are stored as they were read. Only the rest, less than a block, is joined.
 """
 
+from typing import Any
+
 import numpy as np
 from django.db import connection
 
@@ -40,7 +42,7 @@ _READ = f"""
         JOIN annotations_vote AS vote ON vote.id = ledger.vote_id
         JOIN arena_battle AS battle ON battle.id = vote.battle_id
     WHERE ledger.study_id = %(study)s"""
-_NAMES = {"answers": list(ANSWERS), "kinds": list(KINDS), "again": Battle.AGAIN}
+_NAMES: dict[str, Any] = {"answers": list(ANSWERS), "kinds": list(KINDS), "again": Battle.AGAIN}
 
 
 def read(study, up_to, after=0):

@@ -4,6 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.core.signing import BadSignature
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import PermissionDenied
@@ -40,6 +41,11 @@ def read_rater(request):
     return Rater.objects.filter(pk=pk, withdrawn_at__isnull=True).first()
 
 
+def _no_response(request: HttpRequest) -> HttpResponse:
+    """For the middleware that is asked about one request here, and has no view behind it."""
+    raise NotImplementedError
+
+
 class RaterCookieAuthentication(BaseAuthentication):
     """`request.user` is the Rater. Every cookie-authenticated write needs X-CSRFToken."""
 
@@ -47,9 +53,9 @@ class RaterCookieAuthentication(BaseAuthentication):
         rater = read_rater(request._request)
         if not rater:
             return None
-        check = CSRFCheck(lambda _: None)
+        check = CSRFCheck(_no_response)
         check.process_request(request)
-        if reason := check.process_view(request, None, (), {}):
+        if reason := check.process_view(request, _no_response, (), {}):
             raise PermissionDenied(
                 f"CSRF check failed: {reason} GET / sets the cookie to send as X-CSRFToken.", code="csrf_failed"
             )

@@ -4,10 +4,14 @@ Used by the admin and the study file, so that each rule has one sentence.
 """
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from string import Formatter
+from typing import Any
 from urllib.parse import urlsplit
+
+Problems = Iterator[tuple[tuple[str, ...], str]]  # (path, sentence)
 
 ANSWERS = ("A", "B", "TIE", "BOTH_BAD")
 QUESTIONS = ("degree", "axes", "tags", "comment")
@@ -91,14 +95,14 @@ SETTINGS = tuple(setting for group in GROUPS for setting in group.settings)
 ORDER = {name: place for place, name in enumerate((*QUESTIONS, *PLATFORM_PARAMETERS, *COMPLETION, *OUTCOMES))}
 
 
-def in_order(value):
+def in_order(value: Any) -> Any:
     """A JSON value with its names in the documented order, which PostgreSQL does not preserve."""
     if not isinstance(value, dict):
         return value
     return {name: in_order(value[name]) for name in sorted(value, key=lambda name: (ORDER.get(name, len(ORDER)), name))}
 
 
-def problems(study) -> dict[str, list[str]]:
+def problems(study: Any) -> dict[str, list[str]]:
     """{setting: sentences} for every invalid setting of the study (or any object with its attributes)."""
     sentences = {}
     for (setting, *inside), sentence in located_problems(study):
@@ -106,7 +110,7 @@ def problems(study) -> dict[str, list[str]]:
     return sentences
 
 
-def located_problems(study):
+def located_problems(study: Any) -> Problems:
     """(path, sentence) for each problem; the path is the setting's name and, in an object, the names inside it."""
     yield from _answers(study.answers)
     yield from _questions(study.questions)
@@ -119,12 +123,12 @@ def located_problems(study):
     yield from _repeats(study)
 
 
-def out_of_range(value, low, high) -> str | None:
+def out_of_range(value: float, low: float, high: float) -> str | None:
     """A sentence for a number that is not in [low, high]; else None."""
     return None if low <= value <= high else f"{value} is not between {low} and {high}."
 
 
-def unknown(name, known) -> str:
+def unknown(name: Any, known: Iterable[str]) -> str:
     """A sentence for an unknown name, with the known one that was probably meant."""
     near = get_close_matches(str(name), known, n=1)
     return (
@@ -134,7 +138,7 @@ def unknown(name, known) -> str:
     )
 
 
-def _answers(answers):
+def _answers(answers: Any) -> Problems:
     if not isinstance(answers, list):
         yield ("answers",), f"A list of A, B and any of TIE, BOTH_BAD; not {answers!r}."
         return
@@ -144,7 +148,7 @@ def _answers(answers):
         yield ("answers",), f"A and B both, and each answer once; not {', '.join(answers)}."
 
 
-def _questions(questions):
+def _questions(questions: Any) -> Problems:
     if not isinstance(questions, dict):
         yield ("questions",), f"An object with {', '.join(QUESTIONS)}; not {questions!r}."
         return
@@ -166,13 +170,13 @@ def _questions(questions):
         yield ("questions", "tags"), f"A list of different texts of 1 to 60 characters; not {questions['tags']!r}."
 
 
-def _unknown_keys(path, mapping, known):
+def _unknown_keys(path: tuple[str, ...], mapping: Mapping[str, Any], known: Iterable[str]) -> Problems:
     for key in mapping:
         if key not in known:
             yield (*path, key), unknown(key, known)
 
 
-def _unique_texts(values, pattern):
+def _unique_texts(values: Any, pattern: re.Pattern[str]) -> bool:
     return (
         isinstance(values, list)
         and all(isinstance(value, str) and pattern.fullmatch(value) for value in values)
@@ -180,7 +184,7 @@ def _unique_texts(values, pattern):
     )
 
 
-def _platform(platform, access):
+def _platform(platform: Any, access: str) -> Problems:
     if not isinstance(platform, dict):
         yield ("platform",), f"An object, empty for no platform; not {platform!r}."
         return
@@ -193,7 +197,7 @@ def _platform(platform, access):
         yield ("platform",), "Raters come from a platform or by invitation, not both: set access to open."
 
 
-def _completion(completion, platform):
+def _completion(completion: Any, platform: Any) -> Problems:
     if not isinstance(completion, dict):
         yield ("completion",), f"An object with any of {', '.join(COMPLETION)}; not {completion!r}."
         return
@@ -212,7 +216,7 @@ def _completion(completion, platform):
         yield ("completion", "return_url"), sentence
 
 
-def _return_url(url, platform):
+def _return_url(url: Any, platform: Any) -> str | None:
     if not isinstance(url, str):
         return "A text."
     if not url:
@@ -233,7 +237,7 @@ def _return_url(url, platform):
     return None
 
 
-def _repeats(study):
+def _repeats(study: Any) -> Problems:
     most = max(0, study.block_length - REPEAT_DISTANCE)
     if study.repeats > most:
         yield (

@@ -1,6 +1,10 @@
 """Who may see the boards of a study, and the figures and lists beside them: everybody, or staff only."""
 
+from typing import Any, TypeVar
+
 from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.authentication import SessionAuthentication, TokenAuthentication
 
@@ -8,14 +12,16 @@ from arena.models import Study
 from arena.refusals import Forbidden
 from arena.services import find_study
 
+Response = TypeVar("Response", bound=HttpResponseBase)
+
 STAFF_SIGN_IN = [SessionAuthentication, TokenAuthentication]  # how the API recognises staff
 
 
-def may_see(user, study):
+def may_see(user: Any, study: Study) -> bool:
     return study.boards_public or user.is_staff
 
 
-def page_study(request, slug):
+def page_study(request: HttpRequest, slug: str) -> Study:
     """The study of a page about its boards; 404 where there is none, 403 for users who may not see it."""
     study = get_object_or_404(Study, slug=slug)
     if not may_see(request.user, study):
@@ -23,7 +29,7 @@ def page_study(request, slug):
     return study
 
 
-def api_study(request, slug):
+def api_study(request: Any, slug: str | None) -> Study:
     """The study of an endpoint about its boards, by default the default study; NotFound or Forbidden."""
     study = find_study(slug)
     if not may_see(request.user, study):
@@ -31,12 +37,12 @@ def api_study(request, slug):
     return study
 
 
-def kept_private(response, study):
+def kept_private(response: Response, study: Study) -> Response:
     """The response; where not everybody may see the boards, no shared cache may store it."""
     if not study.boards_public:
         response["Cache-Control"] = "private, no-store"
     return response
 
 
-def _why_not(study):
+def _why_not(study: Study) -> str:
     return f"Only staff may see the boards of {study.slug}."

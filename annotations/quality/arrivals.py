@@ -5,6 +5,7 @@ Missing data never counts against a rater: without a known connection the result
 
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.stats import fisher_exact
 
 FAIL_AT = 0.8
@@ -90,5 +91,5 @@ def pass_rate_moved(passed_before: int, n_before: int, passed_now: int, n_now: i
     if before is None or now is None:
         return PassRate(before, now, 1.0, False)
     table = [[passed_before, n_before - passed_before], [passed_now, n_now - passed_now]]
-    p = float(fisher_exact(table).pvalue)
+    p = float(fisher_exact(np.array(table)).pvalue)
     return PassRate(before, now, p, p <= ALARM_P and abs(now - before) >= ALARM_CHANGE)

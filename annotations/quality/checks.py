@@ -52,7 +52,8 @@ def gold(passed: ArrayLike) -> Golds:
 def gold_log_e(n: ArrayLike, passed: ArrayLike) -> Floats:
     """[...] log e-value of `passed` out of `n` golds."""
     yes, no = CAREFUL_GOLD
-    return np.asarray(n) * np.log(0.5) - (betaln(yes + passed, no + n - passed) - betaln(yes, no))
+    n, passed = np.asarray(n), np.asarray(passed)
+    return n * np.log(0.5) - (betaln(yes + passed, no + n - passed) - betaln(yes, no))
 
 
 def repeats(first: ArrayLike, second: ArrayLike) -> Repeats:

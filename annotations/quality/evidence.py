@@ -7,6 +7,7 @@ chance that it EVER reaches 1/alpha is at most alpha (Ville 1939; Ramdas et al. 
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +33,7 @@ class Evidence:
         return float(np.exp(np.clip(self.log_e, -LARGEST, LARGEST)))
 
 
-def of_path(log_path: ArrayLike, detail: dict) -> Evidence:
+def of_path(log_path: ArrayLike, detail: dict[str, Any]) -> Evidence:
     """The evidence at the end of a running log e-value with one entry per answer; 0 without answers."""
     path = np.asarray(log_path, dtype=float)
     return Evidence(path.size, float(path[-1]) if path.size else 0.0, detail)

@@ -85,7 +85,9 @@ def log_mean(values: Floats) -> Floats:
     return np.log(np.exp(values - most).mean(axis=-1)) + most[..., 0]
 
 
-def check_votes(a, b, preference, theta):
+def check_votes(
+    a: ArrayLike, b: ArrayLike, preference: ArrayLike, theta: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Floats]:
     preference, theta = answers("preference", preference), np.asarray(theta, dtype=float)
     if theta.ndim != 1 or not np.isfinite(theta).all():
         raise ValueError("theta is one finite rating per system")

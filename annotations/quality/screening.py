@@ -7,6 +7,7 @@ call stay flagged.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -80,7 +81,7 @@ def screen(
     return Screening(verdicts, failed, theta, own)
 
 
-def board(a: np.ndarray, b: np.ndarray, outcome: np.ndarray, n_systems: int, fit: Callable) -> Floats:
+def board(a: np.ndarray, b: np.ndarray, outcome: np.ndarray, n_systems: int, fit: Callable[..., Any]) -> Floats:
     """[n] ratings fitted to the votes; all 0 where there are none."""
     return np.asarray(fit(a, b, outcome, n_systems), dtype=float) if len(a) else np.zeros(n_systems)
 

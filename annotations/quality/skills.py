@@ -57,7 +57,8 @@ def reliability(
 def _climb(p: Floats, rater: np.ndarray, n_raters: int) -> Skills:
     yes, no = PRIOR[0] - 1, PRIOR[1] - 1
     n = np.bincount(rater, minlength=n_raters)
-    skill, objective, converged = np.full(n_raters, yes / (yes + no)), [], False
+    skill, converged = np.full(n_raters, yes / (yes + no)), False
+    objective: list[float] = []
     while len(objective) < MAX_STEPS and not converged:
         listened = skill[rater] * p
         likelihood = listened + (1 - skill[rater]) / 2

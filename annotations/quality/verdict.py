@@ -13,6 +13,7 @@ rater these are independent, and a product of independent e-values is an e-value
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -197,9 +198,15 @@ class _Counts:
             rng.binomial(self.times, HONEST_FAST, size),
         )
 
-    def detail(self) -> dict:
-        named = {"golds": self.golds, "passed": self.passed, "repeats": self.repeats, "same": self.same,
-                 "times": self.times, "fast": self.fast}  # fmt: skip
+    def detail(self) -> dict[str, Any]:
+        named: dict[str, int | np.ndarray] = {
+            "golds": self.golds,
+            "passed": self.passed,
+            "repeats": self.repeats,
+            "same": self.same,
+            "times": self.times,
+            "fast": self.fast,
+        }
         return {name: int(np.sum(value)) for name, value in named.items()}
 
 

@@ -1,5 +1,7 @@
 """Admin classes for rows that cannot be changed, or whose names are written only once."""
 
+from collections.abc import Sequence
+
 from django.contrib import admin
 
 
@@ -19,7 +21,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 class NamedAdmin(admin.ModelAdmin):
     """Names that editions and releases repeat are written only once: the database refuses later changes."""
 
-    written_once = ()
+    written_once: Sequence[str] = ()
 
     def get_readonly_fields(self, request, obj=None):
         return [*self.readonly_fields, *(self.written_once if obj else ())]

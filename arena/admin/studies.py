@@ -70,7 +70,7 @@ class StudyForm(forms.ModelForm):
                 field.validators = [_range_check(*limits(model_field))]
 
     def _get_validation_exclusions(self):
-        return super()._get_validation_exclusions() | {"is_default"}
+        return super()._get_validation_exclusions() | {"is_default"}  # type: ignore[misc]  # not in Django's public API
 
     def clean(self):
         for name, value in self.cleaned_data.items():
@@ -79,7 +79,7 @@ class StudyForm(forms.ModelForm):
         return self.cleaned_data
 
     def _post_clean(self):
-        super()._post_clean()
+        super()._post_clean()  # type: ignore[misc]  # not in Django's public API
         if self.instance.pk:
             for (name, *_), sentence in refused(self.before, self.instance):
                 if name in self.fields and name not in self.errors:

@@ -128,7 +128,7 @@ def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds
     source = _regular_file(path)
     with tempfile.TemporaryDirectory(prefix="decode-") as folder:
         raw = Path(folder, "samples.f32")
-        shape = sandbox.call(
+        shape: dict[str, int] = sandbox.call(
             "decode",
             dict,
             limits,
@@ -156,7 +156,9 @@ def decode_once(path: str | Path, *, max_seconds: float = 600) -> tuple[np.ndarr
     source = _regular_file(path)
     with tempfile.TemporaryDirectory(prefix="decode-") as folder:
         raw = Path(folder, "samples.f32")
-        facts = sandbox.call("decode_once", dict, limits, path=str(source), out_path=str(raw), max_seconds=max_seconds)
+        facts: dict[str, int] = sandbox.call(
+            "decode_once", dict, limits, path=str(source), out_path=str(raw), max_seconds=max_seconds
+        )
         return np.fromfile(raw, dtype="<f4"), facts["sample_rate"]
 
 

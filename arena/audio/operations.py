@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ MIN_SECONDS = 1.0
 OVERLOAD_DBFS = 20.0  # a 32-bit integer read as a float is at +187 dBFS; a hot mix at +6
 
 
-def inspect(path: str, max_seconds: float) -> dict:
+def inspect(path: str, max_seconds: float) -> dict[str, Any]:
     """ClipFacts of a file, in one pass."""
     peak = 0.0
     with open_audio(path, max_seconds=max_seconds) as source:
@@ -44,11 +45,11 @@ def inspect(path: str, max_seconds: float) -> dict:
     )
 
 
-def cut_excerpt(path: str, out_path: str, length_ms: int, codec: str, variant: str = "") -> dict:
+def cut_excerpt(path: str, out_path: str, length_ms: int, codec: str, variant: str = "") -> dict[str, Any]:
     return asdict(excerpts.cut(path, out_path, length_ms, codec, variant))
 
 
-def decode(path: str, out_path: str, sample_rate: int, mono: bool, max_seconds: float) -> dict:
+def decode(path: str, out_path: str, sample_rate: int, mono: bool, max_seconds: float) -> dict[str, Any]:
     """Write little-endian float32 frames to `out_path`; return the number of channels in it."""
     with open_audio(path, max_seconds=max_seconds) as source, open(out_path, "wb") as out:
         layout = "mono" if mono else source.layout
@@ -62,7 +63,7 @@ def decode(path: str, out_path: str, sample_rate: int, mono: bool, max_seconds: 
     return {"channels": 1 if mono else source.channels}
 
 
-def decode_once(path: str, out_path: str, max_seconds: float) -> dict:
+def decode_once(path: str, out_path: str, max_seconds: float) -> dict[str, Any]:
     """Write the mean of the channels, little-endian float32, to `out_path`; return the file's sample rate."""
     with open_audio(path, max_seconds=max_seconds) as source, open(out_path, "wb") as out:
         for block in source.blocks():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -110,7 +111,7 @@ class AudioSource:
         if last and self.codec == "mp3" and (containers.mp3_frame_size(bytes(last)) or 0) > last.size:
             raise AudioRejected(CUT_OFF)
 
-    def _packets(self) -> Iterator[av.Packet]:
+    def _packets(self) -> Iterator[av.Packet[Any]]:
         try:
             for packet in self._container.demux(self._stream):
                 # FFmpeg marks the last packet of any WAV written to a pipe as corrupt; its header was checked.
@@ -120,7 +121,7 @@ class AudioSource:
         except av.FFmpegError as error:
             raise _refusal(error, "The file is damaged: its audio cannot be read to the end.") from error
 
-    def _is_trailing_tag(self, packet: av.Packet) -> bool:
+    def _is_trailing_tag(self, packet: av.Packet[Any]) -> bool:
         """Whether the packet is a tag at the end of an MP3 file, which FFmpeg mistakes for a last frame."""
         return self.codec == "mp3" and containers.mp3_frame_size(bytes(packet)) is None
 

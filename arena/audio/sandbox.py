@@ -80,7 +80,7 @@ class Nursery:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "arena.audio.nursery"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
                 start_new_session=True,

@@ -1,6 +1,7 @@
 """What is compared: systems, prompts, clips, and the excerpts of clips that raters hear."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -17,7 +18,7 @@ class ClaimQuerySet(models.QuerySet):
         now = timezone.now()
         free = self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now), status=Status.PENDING)
         with transaction.atomic():
-            row = free.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
+            row: Any = free.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
             if row:
                 row.claimed_until = now + timedelta(seconds=seconds)
                 row.save(update_fields=["claimed_until"])

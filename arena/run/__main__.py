@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from types import FrameType
+from typing import IO
 
 from . import embedded
 from .apps import apps
@@ -25,7 +27,7 @@ class Stop(BaseException):
     """Somebody asked the arena to stop: Ctrl-C, SIGTERM, or the terminal was closed."""
 
 
-def main():
+def main() -> int:
     """Run the arena until it is stopped; returns the exit status."""
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
@@ -41,24 +43,24 @@ def main():
         return 0
 
 
-def _stop(number, frame):
+def _stop(number: int, frame: FrameType | None) -> None:
     ignore_signals()  # asking once is enough: stopping has its own time limits
     raise Stop
 
 
-def ignore_signals():
+def ignore_signals() -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 class Arena:
-    def __init__(self, home, port, lock):
+    def __init__(self, home: Home, port: int, lock: IO[str]) -> None:
         self.home, self.port, self.lock = home, port, lock
         self.address = f"http://127.0.0.1:{port}"
         self.folder = self.supervisor = None
         self.stores = {}  # {environment variable that would replace it: store}
 
-    def run(self):
+    def run(self) -> None:
         killed_before = self.home.clear_run()
         require_free(self.port, seconds=20 if killed_before else 0)
         say(f"The arena in {self.home.path}")
@@ -73,7 +75,7 @@ class Arena:
             ignore_signals()
             self.stop()
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Everything before the first process is started."""
         data = self.home.postgres
         self.folder = make_run_folder(embedded.database_account(data))
@@ -89,7 +91,7 @@ class Arena:
         for_others = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")}
         self.home.write_run(pid=os.getpid(), port=self.port, folder=str(self.folder), **for_others)
 
-    def start(self):
+    def start(self) -> None:
         """Start all processes, until pages are served."""
         programs = [store.program for store in self.stores.values()]
         self.supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port, self.folder))
@@ -109,7 +111,7 @@ class Arena:
         say(f"Pages are served at {self.address}")
         self.supervisor.start_apps()  # the workers: last, because they load longest and no page needs them
 
-    def stay(self):
+    def stay(self) -> None:
         """Wait until somebody asks to stop. supervisord restarts the other processes; this one restarts supervisord."""
         while True:
             wait_for_end(self.supervisor.process)
@@ -117,7 +119,7 @@ class Arena:
             end_descendants()
             self.start()
 
-    def stop(self):
+    def stop(self) -> None:
         say("Stopping")
         if self.supervisor:
             self.supervisor.stop()
@@ -128,12 +130,12 @@ class Arena:
         say(f"Stopped, after killing {', '.join(killed)}" if killed else "Stopped, no process is left")
 
 
-def must_manage(*arguments):
+def must_manage(*arguments: str) -> None:
     if manage(*arguments) != 0:
         raise CannotStart(f"`manage.py {' '.join(arguments)}` failed, see above for the reason.")
 
 
-def manage(*arguments):
+def manage(*arguments: str) -> int:
     """Run a command of manage.py to its end; returns its exit status."""
     program = Program("manage", [sys.executable, "manage.py", *arguments])
     # A group of its own, so that Ctrl-C reaches only us.
@@ -145,7 +147,7 @@ def manage(*arguments):
         raise
 
 
-def say(text):
+def say(text: str) -> None:
     """Print a line of progress. A closed terminal must not prevent an orderly stop."""
     with contextlib.suppress(OSError):
         print(f"{time.monotonic() - BEGAN:6.1f} s  {text}", flush=True)

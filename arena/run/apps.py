@@ -1,11 +1,12 @@
 """The arena's own processes."""
 
 import sys
+from pathlib import Path
 
 from .program import Program
 
 
-def apps(port, folder):
+def apps(port: int, folder: Path) -> list[Program]:
     """web, worker, gpu and beat; `folder` is where beat stores when it last ran each task."""
     return [
         # On stop, requests in progress have 5 s; a task that is killed is left to the next sweep.
@@ -24,7 +25,7 @@ _QUIET = ("--without-gossip", "--without-mingle")
 ACCESS_LOG = '%(t)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
 
 
-def _gunicorn(port):
+def _gunicorn(port: int) -> list[str]:
     options = "--worker-class=gthread --workers=2 --threads=8 --graceful-timeout=5 --access-logfile=-"
     return [
         *options.split(),
@@ -35,9 +36,9 @@ def _gunicorn(port):
     ]
 
 
-def _celery(command, *options):
+def _celery(command: str, *options: str) -> list[str]:
     return _python("celery", "-A", "arena.celery", command, "--loglevel=INFO", *options)
 
 
-def _python(module, *arguments):
+def _python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]

@@ -10,5 +10,5 @@ def environment() -> dict[str, str]:
     home = Home.from_environment()
     if not home.is_running():
         return {}
-    run = home.read_run()
+    run = home.read_run() or {}
     return {name: run[name] for name in NAMES if name in run}

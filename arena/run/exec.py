@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     signal_name, account, *command = argv
     if account != "-":
         become(*map(int, account.split(":")))
@@ -32,25 +32,25 @@ def main(argv):
         sys.exit(f"cannot start {command[0]}: {error.strerror}")
 
 
-def become(uid, gid):
+def become(uid: int, gid: int) -> None:
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
 
 
-def die_with_parent(number):
+def die_with_parent(number: int) -> None:
     prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != int(os.environ[PARENT]):  # it died before the request
         sys.exit("the parent process is gone")
 
 
-def adopt_orphans():
+def adopt_orphans() -> None:
     """Let processes whose parent dies become our children instead of init's, so that we can find them."""
     if sys.platform == "linux":
         prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def prctl(option, value):
+def prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         number = ctypes.get_errno()

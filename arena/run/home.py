@@ -18,10 +18,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Self
 
 import psutil
 
 from .errors import CannotStart
+from .program import Account
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STOPPING_SECONDS = 60
@@ -32,22 +34,22 @@ class Home:
     path: Path
 
     @classmethod
-    def from_environment(cls):
+    def from_environment(cls) -> Self:
         return cls(Path(os.environ.get("ARENA_HOME") or CHECKOUT / "var").resolve())
 
     @property
-    def postgres(self):
+    def postgres(self) -> Path:
         return self.path / "postgres"
 
     @property
-    def log(self):
+    def log(self) -> Path:
         return self.path / "log"
 
     @property
-    def run_json(self):
+    def run_json(self) -> Path:
         return self.path / "run.json"
 
-    def enter(self):
+    def enter(self) -> IO[str]:
         """Create the folder if needed, take its lock and return the lock's open file."""
         try:
             for folder in (self.path, self.path / "media", self.log):
@@ -60,7 +62,7 @@ class Home:
                 f"{error.filename}: {error.strerror}. Set ARENA_HOME to a folder that you can write to."
             ) from None
 
-    def _lock(self):
+    def _lock(self) -> IO[str]:
         """The lock's open file; CannotStart when an arena runs here already.
 
         supervisord inherits the file. So after `kill -9` of an arena the lock is held until supervisord has
@@ -82,7 +84,7 @@ class Home:
                 raise CannotStart(f"The arena that ran in {self.path} has not finished stopping. Try again.")
             time.sleep(0.05)
 
-    def is_running(self):
+    def is_running(self) -> bool:
         try:
             taken, file = _open_lock(self.path / "lock", mode=fcntl.LOCK_SH)
         except FileNotFoundError:
@@ -90,22 +92,22 @@ class Home:
         file.close()
         return not taken
 
-    def secret_key(self):
+    def secret_key(self) -> str:
         path = self.path / "secret_key"
         if not path.exists():
             _write_private(path, secrets.token_urlsafe(50))
         return path.read_text().strip()
 
-    def write_run(self, **values):
+    def write_run(self, **values: Any) -> None:
         _write_private(self.run_json, json.dumps(values, indent=1))
 
-    def read_run(self):
+    def read_run(self) -> dict[str, Any] | None:
         try:
             return json.loads(self.run_json.read_text())
         except FileNotFoundError:
             return None
 
-    def clear_run(self):
+    def clear_run(self) -> bool:
         """Remove run.json and the folder of sockets it names. Only for the holder of the lock.
 
         True if there was one: the previous run did not stop properly.
@@ -118,7 +120,7 @@ class Home:
         return True
 
 
-def make_run_folder(account, prefix="arena-"):
+def make_run_folder(account: Account | None, prefix: str = "arena-") -> Path:
     """A new folder for sockets: private, and short because a socket's path has at most 107 bytes.
 
     `account` must get through it to a folder of its own; nobody else can list or change anything in it.
@@ -133,7 +135,7 @@ def make_run_folder(account, prefix="arena-"):
     raise CannotStart("The temporary folder is out of reach of the database's account: set TMPDIR to another.")
 
 
-def _open_lock(path, *, create=False, mode=fcntl.LOCK_EX):
+def _open_lock(path: Path, *, create: bool = False, mode: int = fcntl.LOCK_EX) -> tuple[bool, IO[str]]:
     """(whether the lock could be taken, the open file)"""
     file = os.fdopen(os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600), "r+")
     try:
@@ -143,7 +145,7 @@ def _open_lock(path, *, create=False, mode=fcntl.LOCK_EX):
     return True, file
 
 
-def _write_private(path, text):
+def _write_private(path: Path, text: str) -> None:
     """Write a file of mode 0600 that is never seen half-written."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
         file.write(text)

@@ -3,14 +3,17 @@
 import http.client
 import os
 import socket
+import subprocess
 import time
+from collections.abc import Callable
+from typing import Any
 
 import psutil
 
 from .errors import CannotStart
 
 
-def wait_until(condition, seconds):
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     """Poll until `condition()` is true; False if it is not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -20,20 +23,20 @@ def wait_until(condition, seconds):
     return True
 
 
-def read_port():
+def read_port() -> int:
     text = os.environ.get("PORT") or "8000"
     if not (text.isdecimal() and 0 < int(text) < 65536):
         raise CannotStart(f"PORT={text!r}: write a number from 1 to 65535, as in `PORT=8001 make run`.")
     return int(text)
 
 
-def require_free(port, seconds):
+def require_free(port: int, seconds: float) -> None:
     """Raise CannotStart unless the port is free, or becomes so within `seconds`."""
     if not wait_until(lambda: _is_free(port), seconds):
         raise CannotStart(f"Port {port} is taken by another program. Use another one: `PORT={port + 1} make run`.")
 
 
-def _is_free(port):
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -45,7 +48,7 @@ def _is_free(port):
     return True
 
 
-def serves_pages(port):
+def serves_pages(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/healthz")
@@ -56,7 +59,7 @@ def serves_pages(port):
         connection.close()
 
 
-def wait_for_end(process):
+def wait_for_end(process: subprocess.Popen[Any]) -> None:
     """Block until `process`, a Popen, ends; meanwhile reap the orphans that we adopted."""
     while process.poll() is None:
         pid, status = os.waitpid(-1, 0)
@@ -64,7 +67,7 @@ def wait_for_end(process):
             process.returncode = os.waitstatus_to_exitcode(status)
 
 
-def end_descendants(seconds=10):
+def end_descendants(seconds: float = 10) -> list[str]:
     """Wait for all descendants of this process to end, then kill the others. Returns the names of those killed."""
     deadline = time.monotonic() + seconds
     while (left := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
@@ -76,7 +79,7 @@ def end_descendants(seconds=10):
     return killed
 
 
-def _name(process):
+def _name(process: psutil.Process) -> str:
     try:
         return f"{process.name()} ({process.pid})"
     except psutil.NoSuchProcess:

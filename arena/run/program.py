@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from . import exec as wrapper
 
@@ -18,16 +19,16 @@ class Account:
     gid: int
 
     @classmethod
-    def unprivileged(cls):
+    def unprivileged(cls) -> Self:
         entry = pwd.getpwnam("nobody")
         return cls(entry.pw_uid, entry.pw_gid)
 
     @classmethod
-    def owner(cls, path):
+    def owner(cls, path: Path) -> Self:
         status = path.stat()
         return cls(status.st_uid, status.st_gid)
 
-    def reaches(self, path):
+    def reaches(self, path: Path) -> bool:
         """Whether this account can enter the folder `path`, or execute the file."""
         try:
             return run(["test", "-x", str(path)], self, check=False).returncode == 0
@@ -45,28 +46,30 @@ class Program:
     patience: int = 10
     account: Account | None = None
 
-    def argv(self):
+    def argv(self) -> list[str]:
         """The command inside the wrapper that makes it end with its parent."""
         account = f"{self.account.uid}:{self.account.gid}" if self.account else "-"
         return [sys.executable, "-I", "-S", wrapper.__file__, self.stop_signal, account, *self.command]
 
-    def start(self, **options):
+    def start(self, **options: Any) -> subprocess.Popen[Any]:
         environment = os.environ | {wrapper.PARENT: str(os.getpid())}
         return subprocess.Popen(self.argv(), env=environment, **options)
 
 
-def run(command, account, *, check=True, **options):
+def run(
+    command: list[str], account: Account | None, *, check: bool = True, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run a short command to its end as `account`, in a folder that every account can enter."""
-    identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+    identity: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     return subprocess.run(command, cwd="/", check=check, capture_output=True, text=True, **identity, **options)
 
 
-def own(path, account):
+def own(path: Path, account: Account | None) -> None:
     if account:
         os.chown(path, account.uid, account.gid)
 
 
-def make_private_folder(path: Path, account):
+def make_private_folder(path: Path, account: Account | None) -> Path:
     path.mkdir(mode=0o700)
     own(path, account)
     return path

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -51,7 +53,7 @@ def configuration(folder: Path, log: Path, stores: list[Program], apps: list[Pro
     return "\n".join(sections)
 
 
-def _program(program, log, priority):
+def _program(program: Program, log: Path, priority: int) -> str:
     return _section(
         f"program:{program.name}",
         command=shlex.join(program.argv()),
@@ -70,25 +72,25 @@ def _program(program, log, priority):
     )
 
 
-def _section(name, **options):
+def _section(name: str, **options: object) -> str:
     lines = [f"{key} = {str(value).replace('%', '%%')}" for key, value in options.items()]
     return "\n".join([f"[{name}]", *lines, ""])
 
 
 class Supervisor:
-    def __init__(self, folder: Path, log: Path, stores: list[Program], apps: list[Program]):
+    def __init__(self, folder: Path, log: Path, stores: list[Program], apps: list[Program]) -> None:
         self.folder, self.log = folder, log
         self.config = folder / "supervisord.conf"
         self.config.write_text(configuration(folder, log, stores, apps))
         self.process = None
 
     @property
-    def rpc(self):
+    def rpc(self) -> Any:
         # A new connection each time: the transport cannot reuse one that failed.
         transport = SupervisorTransport(None, None, f"unix://{self.folder / 'supervisor.sock'}")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
-    def start(self, lock):
+    def start(self, lock: IO[str]) -> None:
         """Start supervisord and wait until it listens. It keeps the file `lock` open as long as it lives."""
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config)]
         with (self.log / OUTPUT).open("w") as output:
@@ -104,23 +106,23 @@ class Supervisor:
         if self._has_ended() or not self._listens():
             raise CannotStart(f"supervisord does not start:\n{self._tail(OUTPUT)}")
 
-    def _has_ended(self):
+    def _has_ended(self) -> bool:
         return self.process.poll() is not None
 
-    def _listens(self):
+    def _listens(self) -> bool:
         try:
             return bool(self.rpc.getState())
         except OSError:
             return False
 
-    def start_program(self, name):
+    def start_program(self, name: str) -> None:
         self.rpc.startProcess(name, False)
 
-    def start_apps(self):
+    def start_apps(self) -> None:
         """Start all apps that are not running yet."""
         self.rpc.startProcessGroup("apps", False)
 
-    def expect(self, name, answers, process=None):
+    def expect(self, name: str, answers: Callable[[], bool], process: str | None = None) -> None:
         """Wait until `answers()`. CannotStart for a program that keeps ending or does not answer for too long."""
         began = time.monotonic()
         while not answers():
@@ -130,14 +132,14 @@ class Supervisor:
                 raise CannotStart(f"{name} does not start. The end of {self.log / log}:\n{self._tail(log)}")
             time.sleep(0.05)
 
-    def _keeps_ending(self, process):
+    def _keeps_ending(self, process: str) -> bool:
         return self.rpc.getProcessInfo(process)["statename"] in {"BACKOFF", "FATAL"}
 
-    def _tail(self, file):
+    def _tail(self, file: str) -> str:
         lines = (self.log / file).read_text(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-15:])
 
-    def stop(self):
+    def stop(self) -> None:
         """Stop everything in order and wait for it."""
         if self.process and not self._has_ended():
             self.process.terminate()

@@ -14,6 +14,7 @@ from arena.serving import schedule
 from arena.serving.candidates import ready_checks, still_being_cut
 
 from ..services.joining import require_ready
+from ..study_settings import REPEAT_DISTANCE
 from .again import draw_again
 from .draw_pair import Offer
 
@@ -153,7 +154,7 @@ class _Turn:
             unmet = [check for check in ready if check.clip_id not in met]
             return unmet or (ready if kind == schedule.PRACTICE else [])
         repeated = {battle.repeats_id for battle in self.past}
-        long_ago = self.past[: max(0, len(self.past) - schedule.REPEAT_DISTANCE + 1)]
+        long_ago = self.past[: max(0, len(self.past) - REPEAT_DISTANCE + 1)]
         return [
             battle
             for battle in long_ago

@@ -26,4 +26,4 @@ def _work_off(items, work, what):
                 time.sleep(0.2)
             else:
                 work(pk)
-        bar.update(bar.total - bar.n)
+        bar.update((bar.total or bar.n) - bar.n)

@@ -84,7 +84,7 @@ def draw_uniform(n: int, rng: Random, without: ArrayLike = ()) -> Draw:
     return Draw(_any(n, without, rng), 1 / left, left)
 
 
-def _check(epsilon):
+def _check(epsilon: float) -> None:
     if not 0.1 <= epsilon <= 1:
         raise ValueError(f"epsilon is {epsilon}; it lies between 0.1 and 1")
 
@@ -95,7 +95,7 @@ def _count(n: int, without: NDArray[np.intp]) -> int:
     return n - without.size
 
 
-def _any(n, without, rng) -> int:
+def _any(n: int, without: NDArray[np.intp], rng: Random) -> int:
     if 2 * without.size > n:
         left = np.delete(np.arange(n), without)
         return int(left[rng.randrange(left.size)])
@@ -104,13 +104,13 @@ def _any(n, without, rng) -> int:
     return index
 
 
-def _turn(cumulative, total, without, rng) -> int:
+def _turn(cumulative: np.ndarray, total: float, without: NDArray[np.intp], rng: Random) -> int:
     while True:
         index = int(np.searchsorted(cumulative, rng.random() * total, side="right"))
         if index < cumulative.size and not _has(without, index):
             return index
 
 
-def _has(without, index) -> bool:
+def _has(without: NDArray[np.intp], index: int) -> bool:
     place = int(np.searchsorted(without, index))
     return place < without.size and bool(without[place] == index)

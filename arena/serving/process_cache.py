@@ -6,6 +6,7 @@ meanwhile get the old value. So no listener waits for a large study to be read.
 
 import threading
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -23,7 +24,7 @@ class _Answer:
     is_renewed: bool = False
 
 
-_answers = {}
+_answers: dict[Hashable, _Answer] = {}
 
 
 def recent(key, build, fresh_s=FRESH_S):

@@ -1,7 +1,9 @@
 """Which kind of battle comes when: practice first, then blocks with their checks at random places. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any, Self
 
 from ..study_settings import REPEAT_DISTANCE
 
@@ -21,7 +23,7 @@ class Schedule:
     repeats: int = 0
 
     @classmethod
-    def of(cls, study):
+    def of(cls, study: Any) -> Self:
         """The schedule of a study, or of any object with these attributes."""
         names = cls.__dataclass_fields__
         return cls(**{name: getattr(study, name) for name in names})
@@ -54,7 +56,7 @@ class Schedule:
         return sorted(kinds, key=lambda kind: kind == REPEAT)  # in short blocks few orders are valid: repeats come last
 
 
-def _repeats_fit(kinds):
+def _repeats_fit(kinds: Sequence[str]) -> bool:
     repeats = 0
     for place, kind in enumerate(kinds):
         if kind == REPEAT:

@@ -31,7 +31,7 @@ class Stock:
         self._of_clip = {
             clip: (prompt, system, length) for prompt, clips in grouped.items() for clip, system, length in clips
         }
-        self._of_system = defaultdict(lambda: defaultdict(list))
+        self._of_system: dict[int, dict[int, list[tuple]]] = defaultdict(lambda: defaultdict(list))
         for clip, (prompt, system, length) in self._of_clip.items():
             self._of_system[system][prompt].append((clip, system, length))
         self._wheels = {}

@@ -73,7 +73,7 @@ def read(file: str, content: bytes) -> tuple[list[Document], list[Problem]]:
         line = text.count("\n", 0, error.position) + 1
         problems = [Problem(file, line, "", f"The character {chr(error.character)!r} is not allowed in a YAML file.")]
     except yaml.MarkedYAMLError as error:
-        problems = [Problem(file, error.problem_mark.line + 1, "", _syntax(error))]
+        problems = [Problem(file, error.problem_mark.line + 1 if error.problem_mark else 1, "", _syntax(error))]
     except RecursionError:
         problems = [Problem(file, 1, "", "It is nested too deeply.")]
     documents = [document for document in documents if document.value is not None]

@@ -6,6 +6,7 @@ that load the same file have the same study.
 
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 
@@ -102,7 +103,7 @@ def _described(document, before):
     for name in SETTINGS:
         if name in LISTS:
             continue
-        model_field = Study._meta.get_field(name)
+        model_field: Any = Study._meta.get_field(name)
         if name in document.value and name not in unreadable:
             try:
                 setattr(study, name, read_field(model_field, document))

@@ -1,5 +1,7 @@
 """Score jobs in the admin: which files are waiting, being scored or done, and with what result."""
 
+from typing import Any, ClassVar
+
 from django.contrib import admin
 from django.db.models import Case, Count, Q, Value, When
 from django.utils import timezone
@@ -53,7 +55,7 @@ class ScoreJobAdmin(ReadOnlyAdmin):
     list_filter = [StateFilter, "reward_model"]
     list_select_related = ["user", "reward_model"]
     search_fields = ["=id", "user__username", "prompt"]
-    fields = [
+    fields: ClassVar[Any] = [  # functions, too, as these are `readonly_fields`
         state, "user_link", "prompt", "files", "waiting", "failed", "attempts", "claimed_until", "created_at",
         "done_at", "reward_model_link", "items",
     ]  # fmt: skip
@@ -93,7 +95,17 @@ class ScoreItemAdmin(ReadOnlyAdmin):
     list_filter = [StateFilter]
     list_select_related = ["job"]
     search_fields = ["=job__id", "filename", "sha256", "error"]
-    fields = ["filename", state, "job_link", "position", "sha256", "stored", "reward", "error", "created_at"]
+    fields: ClassVar[Any] = [
+        "filename",
+        state,
+        "job_link",
+        "position",
+        "sha256",
+        "stored",
+        "reward",
+        "error",
+        "created_at",
+    ]
     job_link = link_to("job")
 
     def get_queryset(self, request):

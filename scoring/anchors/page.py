@@ -11,7 +11,7 @@ def anchors_json(study, model=None):
     """What GET /api/anchors/ returns, by default for the live model; "fit" is null where there is none."""
     model = model or RewardModel.live()
     fits = study.anchor_fits.filter(reward_model=model).order_by("created_at", "pk") if model else None
-    fit = fits.prefetch_related("biases__system").last() if model else None
+    fit = fits.prefetch_related("biases__system").last() if fits is not None else None
     return {
         "study": study.slug,
         "reward_model": model.name if model else None,

@@ -3,6 +3,7 @@
 import time
 from contextlib import contextmanager
 from threading import BoundedSemaphore
+from typing import Any
 
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -52,7 +53,7 @@ class StudyQuery(StrictSerializer):
 
 STUDY = OpenApiParameter("study", OpenApiTypes.STR, description="Also the position among the clips of its systems.")
 REFUSALS = refusals(400, 401, 403, 404, 413, 422, 429, 503)
-TOKEN = [{"tokenAuth": []}]
+TOKEN: Any = [{"tokenAuth": []}]
 
 
 @extend_schema(

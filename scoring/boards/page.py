@@ -1,6 +1,7 @@
 """A board as its readers see it: an edition's ratings, and the live model's rewards and biases beside them."""
 
 from collections import defaultdict
+from typing import Any
 
 from django.db.models import Avg, Count, StdDev
 
@@ -89,7 +90,7 @@ def _jury(study, model):
     nothing = {
         "mean_reward": None, "reward_stderr": None, "n_clips": 0, "bias": None, "bias_stderr": None, "n_pairs": 0,
     }  # fmt: skip
-    jury = defaultdict(lambda: dict(nothing))
+    jury: dict[str, dict[str, Any]] = defaultdict(lambda: dict(nothing))
     if not model:
         return jury
     means = (

@@ -139,7 +139,7 @@ def result_of(edition, model, config):
 
 
 def _groups(systems, fit, level):
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for prefix, estimate in (("", fit), ("votes_", fit.votes_only)):
         low, high = estimate.interval(level)
         values_of = {"rating": estimate.theta, "low": low, "high": high}

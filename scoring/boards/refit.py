@@ -95,7 +95,9 @@ def board_is_due(study, now=None):
     oldest, reweighed = new.first(), config != last.config
     if not oldest and not reweighed:
         return False
-    came_at = (oldest.vote.received_at if oldest.vote else oldest.flag.created_at) if oldest else now
+    came_at = now
+    if oldest:
+        came_at = oldest.vote.received_at if oldest.vote else oldest.flag.created_at  # type: ignore[union-attr]  # either
     n_counted = last.n_votes + sum(last.excluded.values())
     return is_worth_an_edition(
         n_counted=n_counted,

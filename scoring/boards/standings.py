@@ -119,8 +119,8 @@ def _used(records, flagged, config):
     """The COUNTS of the votes that the board counts. records: vote_blocks.RECORD [V]."""
     credit = credit_to_a(counts_both_bad(config))
     used = records[reasons_of(records, flagged, credit)[0] == 0]
-    ids = (used[name].astype(np.int64) for name in ("system_a", "system_b"))
-    return pair_counts.count(*ids, credits_of(used, credit))
+    system_a, system_b = (used[name].astype(np.int64) for name in ("system_a", "system_b"))
+    return pair_counts.count(system_a, system_b, credits_of(used, credit))
 
 
 def _counted(votes):

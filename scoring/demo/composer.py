@@ -5,6 +5,7 @@ neighbour always one; they become MIDI pitches only when a note is written down.
 """
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -162,7 +163,7 @@ def compose(brief: Brief, seconds: float, rng: np.random.Generator) -> Score:
     key = Key(tonic if tonic < 8 else tonic - 12, SCALES[style.scales[brief.mode == "minor"]])
     chords = _harmony(brief, bars, rng)
     page = _Page(style, key, chords, bars, beats)
-    writers = {
+    writers: dict[str, Callable[[], list[Note]]] = {
         "chords": lambda: page.comp(style.chords, low=50, high=69, power="distorted" in brief.voices["chords"]),
         "pad": page.pad,
         "bass": page.bass,
@@ -196,7 +197,7 @@ def _hold(pattern: str, at: int) -> int:
 class _Page:
     """The bars of one piece; each method writes one part."""
 
-    def __init__(self, style: Style, key: Key, chords: tuple[Chord, ...], bars: int, beats: float):
+    def __init__(self, style: Style, key: Key, chords: tuple[Chord, ...], bars: int, beats: float) -> None:
         self.style, self.key, self.chords, self.bars = style, key, chords, bars
         self.ending, self.ring = bars * style.beats, beats - bars * style.beats
 
@@ -251,12 +252,12 @@ class _Page:
         for bar, letter in enumerate(order):
             cadence = bar == self.bars - 1
             rhythm, moves = motifs[letter == "B"]
-            for i, start in enumerate(m.start() for m in re.finditer("x", rhythm)):
+            for i, note in enumerate(re.finditer("x-*", rhythm)):
+                start, length = note.start(), len(note[0])
                 chord = self.chords[self._slot(bar, start)]
                 target = step + moves[i] + (-1 if cadence and step > home + 1 else 0)
                 target = _within(target, home - 2, home + 7)
                 step = chord.nearest_step(target) if start % STEPS_PER_BEAT == 0 else target
-                length = len(re.match(r"x-*", rhythm[start:])[0])
                 beat = bar * self.style.beats + start / STEPS_PER_BEAT
                 arc = 0.08 * np.sin(np.pi * (beat % (4 * self.style.beats)) / (4 * self.style.beats))
                 pitch = self.key.midi(step, chord.raised)
@@ -264,7 +265,7 @@ class _Page:
         tonic = home if step < home + 4 else home + 7
         return [*notes, Note(self.ending, self.ring, self.key.midi(tonic), 0.8)]
 
-    def _events(self, pattern: str):
+    def _events(self, pattern: str) -> Iterator[tuple[float, str, int, int]]:
         """(beat, symbol, sixteenths held, chord slot) for every symbol of the pattern in every bar."""
         for bar in range(self.bars):
             for i, symbol in enumerate(pattern):
@@ -285,7 +286,7 @@ class _Page:
             chosen.append(min(options, key=lambda option: _movement(goal, option)))
         return chosen
 
-    def _inversions(self, chord: Chord, low: int, high: int):
+    def _inversions(self, chord: Chord, low: int, high: int) -> Iterator[tuple[int, ...]]:
         for bottom in range(7 * (low // 12 - 1), 7 * (high // 12 + 2)):
             if bottom % 7 in chord.degrees:
                 steps = [s for s in range(bottom, bottom + 7) if s % 7 in chord.degrees]

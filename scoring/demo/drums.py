@@ -5,7 +5,7 @@ import numpy as np
 from scoring.demo.instruments import noise, ring
 
 # Per kit, per drum: (recipe, level in dB). A drum that a kit lacks is replaced by its relative in STANDS_FOR.
-KITS = {
+KITS: dict[str, dict[str, tuple[str, float]]] = {
     "drums": {"kick": ("kick", 0), "snare": ("snare", -3), "hat": ("hat", -14), "crash": ("crash", -15)},
     "bright drums": {
         "kick": ("tight kick", 0),

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.signal import butter, sosfilt
 
 BLOCK = 256  # samples per row in `ring`
 STRING_RATE = 44_100  # of the simulated Karplus-Strong loop, so that the tone does not depend on the output's rate
 
 
-def ring(freq, decay, amp, n: int, rate: int, phase=0.0) -> np.ndarray:
+def ring(freq: ArrayLike, decay: ArrayLike, amp: ArrayLike, n: int, rate: int, phase: ArrayLike = 0.0) -> np.ndarray:
     """Sum of decaying sinusoids, float32 [n], [C, n] for amp [C, K]; freq, decay, phase [K] in Hz, 1/s, rad.
 
     z^(bB + i) = z^(bB) z^i, so the sum over partials is one matrix product of [blocks, 2K] by [2K, B].
@@ -72,7 +73,9 @@ def piano(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return tone
 
 
-def _string(f0, n, rate, *, place: float, bright: float, damp: float, slack: float = 1.0) -> np.ndarray:
+def _string(
+    f0: float, n: int, rate: int, *, place: float, bright: float, damp: float, slack: float = 1.0
+) -> np.ndarray:
     """A Karplus-Strong string plucked at `place` of its length; `damp` adds an even loss, in 1/s."""
     k = np.arange(1, 60)
     period = STRING_RATE / f0
@@ -82,27 +85,27 @@ def _string(f0, n, rate, *, place: float, bright: float, damp: float, slack: flo
     return ring(k * f0, decay, amp, n, rate) * attack(n, 0.0015, rate)
 
 
-def plucked_guitar(f0, n, rate, rng):
+def plucked_guitar(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return _string(f0, n, rate, place=0.22, bright=6500, damp=1.0)
 
 
-def nylon_guitar(f0, n, rate, rng):
+def nylon_guitar(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return _string(f0, n, rate, place=0.35, bright=2600, damp=1.6)
 
 
-def muted_guitar(f0, n, rate, rng):
+def muted_guitar(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return _string(f0, n, rate, place=0.12, bright=6000, damp=6.0)
 
 
-def steel_guitar(f0, n, rate, rng):
+def steel_guitar(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return _string(f0, n, rate, place=0.15, bright=2600, damp=0.4, slack=0.5)
 
 
-def picked_bass(f0, n, rate, rng):
+def picked_bass(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return _string(f0, n, rate, place=0.18, bright=1100, damp=1.5, slack=2.0)
 
 
-def slap_bass(f0, n, rate, rng):
+def slap_bass(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     """A bright bass string and its snap against the frets."""
     tone = _string(f0, n, rate, place=0.1, bright=2800, damp=2.0, slack=3.0)
     snap = min(n, rate // 50)
@@ -110,12 +113,12 @@ def slap_bass(f0, n, rate, rng):
     return tone
 
 
-def round_bass(f0, n, rate, rng):
+def round_bass(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     k = np.arange(1, 7)
     return ring(k * f0, 0.7 + 1.5 * (k - 1), [1, 0.45, 0.16, 0.08, 0.04, 0.02], n, rate) * attack(n, 0.008, rate)
 
 
-def _saws(f0, cents, n, rate, *, cutoff, decay, closing, rng) -> np.ndarray:
+def _saws(f0: float, cents, n: int, rate: int, *, cutoff, decay, closing, rng: np.random.Generator) -> np.ndarray:
     """Detuned saws, alternating left and right, behind a low-pass that closes at `closing` 1/s."""
     k = np.arange(1, max(2, int(min(3.5 * cutoff, 0.45 * rate) / f0)) + 1)[:40]
     amp = 1 / k / (1 + (k * f0 / cutoff) ** 2)
@@ -128,46 +131,46 @@ def _saws(f0, cents, n, rate, *, cutoff, decay, closing, rng) -> np.ndarray:
     return ring(freq, decays, [left.ravel(), right.ravel()], n, rate, phase)
 
 
-def pads(f0, n, rate, rng):
+def pads(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     tone = _saws(f0, (-9, 8, -4, 5), n, rate, cutoff=1700, decay=0.0, closing=0.0, rng=rng)
     return tone * attack(n, 0.35, rate)
 
 
-def strings(f0, n, rate, rng):
+def strings(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     tone = _saws(f0, (-6, 5, 0), n, rate, cutoff=2600, decay=0.0, closing=0.0, rng=rng)
     swell = 1 + 0.1 * np.sin(2 * np.pi * 5.1 * np.arange(n, dtype=np.float32) / rate)
     return tone * attack(n, 0.22, rate) * swell
 
 
-def saw_lead(f0, n, rate, rng):
+def saw_lead(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     tone = _saws(f0, (-11, 10, -5, 6, 0), n, rate, cutoff=4500, decay=0.5, closing=0.05, rng=rng)
     return tone * attack(n, 0.008, rate)
 
 
-def brass(f0, n, rate, rng):
+def brass(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     tone = _saws(f0, (-5, 4, 0), n, rate, cutoff=3000, decay=0.8, closing=0.15, rng=rng)
     return tone * attack(n, 0.025, rate)
 
 
-def rolling_bass(f0, n, rate, rng):
+def rolling_bass(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     """Saws in phase and in the middle: low notes that beat or wander sideways blur the kick."""
     k = np.arange(1, 25)
     amp = 1 / k / (1 + (k * f0 / 700) ** 2)
     return ring(k * f0, 3.0 + 1.2 * (k - 1), amp, n, rate) * attack(n, 0.004, rate)
 
 
-def plucked_arpeggio(f0, n, rate, rng):
+def plucked_arpeggio(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     tone = _saws(f0, (-7, 7), n, rate, cutoff=4000, decay=4.0, closing=1.4, rng=rng)
     return tone * attack(n, 0.003, rate)
 
 
-def bells(f0, n, rate, rng):
+def bells(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     ratios = np.array([0.5, 1.0, 1.19, 2.0, 2.74, 3.0, 4.07, 5.43])
     amp = np.array([0.25, 1.0, 0.12, 0.45, 0.22, 0.12, 0.1, 0.05])
     return ring(ratios * f0, 0.7 + 0.75 * ratios, amp, n, rate) * attack(n, 0.002, rate)
 
 
-def electric_piano(f0, n, rate, rng):
+def electric_piano(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     """FM (Chowning 1973, JAES 21(7)): a 1:1 body whose index falls, and a short 1:14 tine."""
     t = np.arange(n) / rate
     turn = 2 * np.pi * ((f0 * t) % 1.0)
@@ -179,7 +182,7 @@ def electric_piano(f0, n, rate, rng):
     return np.stack([tone * (1 + sway), tone * (1 - sway)])
 
 
-def flute(f0, n, rate, rng):
+def flute(f0: float, n: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     """Three harmonics whose vibrato grows after the attack, and breath."""
     t = np.arange(n) / rate
     vibrato = 0.004 * f0 * attack(n, 0.6, rate) * np.sin(2 * np.pi * 5.0 * t)

@@ -1,6 +1,7 @@
 """Simulated raters, some more careful than others, who vote through the same services as people but on their own
 clock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
@@ -9,7 +10,7 @@ from django.utils import timezone
 from scipy.special import expit
 
 from annotations.services import Answer, cast_vote
-from arena.models import System
+from arena.models import Study, System
 from arena.refusals import Conflict
 from arena.services import give_consent
 from arena.serving import serve_battle
@@ -32,7 +33,7 @@ class Care:
 CARES = (Care(0.03, 0.5, 0.0), Care(0.1, 0.35, 0.1), Care(0.2, 0.2, 0.2), Care(0.6, 0.05, 0.6))
 
 
-def vote(study, progress=lambda: None, seed=2026):
+def vote(study: Study, progress: Callable[[], object] = lambda: None, seed: int = 2026) -> int:
     """Let RATERS raters answer BATTLES_EACH battles each over the past days. Returns the number of votes."""
     rng = Random(seed)
     quality = {
@@ -64,7 +65,7 @@ def vote(study, progress=lambda: None, seed=2026):
     return votes
 
 
-def decide(quality_a, quality_b, care, rng):
+def decide(quality_a: float, quality_b: float, care: Care, rng: Random) -> str:
     """A rater's answer to two clips of these qualities."""
     if rng.random() < care.guesses:
         return "A" if rng.random() < expit(-care.slot_b) else "B"

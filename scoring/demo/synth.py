@@ -32,7 +32,7 @@ def generate(
     return master(system, mix, score.brief.style.room, sample_rate, rng)
 
 
-def write_wav(path: str | PathLike, audio: np.ndarray, sample_rate: int) -> None:
+def write_wav(path: str | PathLike[str], audio: np.ndarray, sample_rate: int) -> None:
     """Write float [2, n] in [-1, 1] as 16-bit PCM."""
     pcm = np.round(np.clip(audio, -1, 1) * 32767).astype("<i2")
     with wave.open(str(path), "wb") as file:

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from scoring.evaluation.rewardbench.rows import Row
 from scoring.jury.hearing import NoReward, rewards_of_files, sha256_of, unless_machines_fault
 
+from .judge import Judge
+
 
 class RewardCache:
     """Rewards by content: the file's sha256, the prompt and the model's sha256. JSON lines, appended one by one.
@@ -15,14 +17,14 @@ class RewardCache:
     A run that was stopped resumes from it; a line that was only half written is ignored.
     """
 
-    def __init__(self, path, model_sha256):
+    def __init__(self, path: str | Path, model_sha256: str) -> None:
         self.path, self.model_sha256 = Path(path), model_sha256
         self.known = dict(self._read())
 
-    def get(self, sha256, prompt):
+    def get(self, sha256: str, prompt: str) -> float | None:
         return self.known.get((sha256, prompt))
 
-    def add(self, sha256, prompt, reward):
+    def add(self, sha256: str, prompt: str, reward: float) -> None:
         self.known[sha256, prompt] = reward
         line = {"file": sha256, "prompt": prompt, "model": self.model_sha256, "reward": reward}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,7 @@ def keys_of(row: Row, *, with_prompt: bool) -> list[Key]:
 
 
 def score(
-    scorer, folder, keys: Sequence[Key], cache: RewardCache, progress: Callable[[int], object]
+    scorer: Judge, folder: Path, keys: Sequence[Key], cache: RewardCache, progress: Callable[[int], object]
 ) -> dict[Key, float | NoReward]:
     """The reward of each key, or why it has none; `progress` is called with how many more are done.
 

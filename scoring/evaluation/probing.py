@@ -10,6 +10,8 @@ from arena.services import local_copy
 from scoring.evaluation import probes
 from scoring.jury.hearing import NoReward, Sound, hear, rewards, unless_machines_fault
 
+from .judge import Judge
+
 SECONDS = 30  # of each clip; as much as CMI-RewardBench's runner hears
 
 
@@ -34,14 +36,14 @@ class Probing:
     failures: dict[str, dict[str, str]]
 
 
-def files(paths) -> Iterator[Original]:
+def files(paths: Iterable[str | Path]) -> Iterator[Original]:
     """Called by their names where these differ, else by their paths; nobody knows their prompts."""
     names = [Path(path).name for path in paths]
     for path, name in zip(paths, names, strict=True):
         yield Original(name if len(set(names)) == len(names) else str(path), "", unless_machines_fault(hear(path)))
 
 
-def sample_clips(count, *, with_prompt) -> Iterator[Original]:
+def sample_clips(count: int, *, with_prompt: bool) -> Iterator[Original]:
     """Of the arena's ready clips always the same ones while there are no new clips: the first by their sha256."""
     clips = Clip.objects.filter(status=Status.READY).select_related("system", "prompt").order_by("sha256", "pk")[:count]
     if not clips:
@@ -52,7 +54,7 @@ def sample_clips(count, *, with_prompt) -> Iterator[Original]:
         yield Original(f"clip {clip.pk} ({clip.system})", clip.prompt.text if with_prompt else "", sound)
 
 
-def probe(scorer, originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
+def probe(scorer: Judge, originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
     """Score the originals, at most their first SECONDS, and every probe of each. Raises what is this machine's fault
     and no file's."""
     columns: dict[str, list[float | None]] = {"original": [], **{probe.name: [] for probe in probes.PROBES}}

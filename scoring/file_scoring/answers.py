@@ -1,44 +1,49 @@
 """The JSON of a job that is done: one reward with its position, or files ranked by reward."""
 
 from dataclasses import asdict
+from typing import Any
 
+from arena.models import Study
 from arena.refusals import BadAudio
+from scoring.models import ScoreJob
 from scoring.registry.calibration import calibration_of, sigmoid
 from scoring.stats.rounding import rounded
 
 from .percentiles import position
 
 
-def score_json(job, study=None):
+def score_json(job: ScoreJob, study: Study | None = None) -> dict[str, Any]:
     """The reward of the job's one file, with its position among the arena's clips, and the study's if one is given.
     Raises BadAudio with the reason for a file that has none."""
-    item = job.items.get()
+    item: Any = job.items.get()
+    model: Any = job.reward_model  # that of a job that is done
     if item.error:
         raise BadAudio(item.error, id=job.pk, filename=item.filename)
-    in_study = study and {"study": study.slug, **asdict(position(item.reward, job.reward_model, study))}
+    in_study = study and {"study": study.slug, **asdict(position(item.reward, model, study))}
     return {
         "id": job.pk,
         "filename": item.filename,
         "sha256": item.sha256,
         "reward": rounded(item.reward),
-        "reward_model": job.reward_model.name,
-        "position": asdict(position(item.reward, job.reward_model)),
+        "reward_model": model.name,
+        "position": asdict(position(item.reward, model)),
         "position_in_study": in_study,
     }
 
 
-def best_of_n_json(job):
+def best_of_n_json(job: ScoreJob) -> dict[str, Any]:
     """The job's files, best first; what could not be scored comes last, in the order it was sent."""
-    items = list(job.items.order_by("position"))
+    items: list[Any] = list(job.items.order_by("position"))
+    model: Any = job.reward_model
     ranked = sorted((item for item in items if not item.error), key=lambda item: -item.reward)
     failed = [item for item in items if item.error]
     if not ranked:
         errors = [{"index": item.position, "filename": item.filename, "error": item.error} for item in failed]
         raise BadAudio("None of the files could be scored.", id=job.pk, files=errors)
-    calibration = calibration_of(job.reward_model)
+    calibration = calibration_of(model)
     return {
         "id": job.pk,
-        "reward_model": job.reward_model.name,
+        "reward_model": model.name,
         "temperature": calibration.temperature and calibration.temperature["value"],
         "lapses": calibration.lapses,
         "files": [

@@ -9,10 +9,12 @@ import hashlib
 import logging
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from pathlib import PurePath
+from typing import Any
 from uuid import uuid4
 
 from django.core.files.storage import default_storage
@@ -42,7 +44,7 @@ logger = logging.getLogger(__name__)
 # ---- storing ------------------------------------------------------------------------------------------
 
 
-def check_open(user):
+def check_open(user: Any) -> None:
     """Refuse a job that could not be scored, or would fill the disk, before its files are stored. Raises Unavailable
     and TooMany."""
     try:
@@ -55,7 +57,7 @@ def check_open(user):
         )
 
 
-def submit(user, prompt, uploads):
+def submit(user: Any, prompt: str, uploads: Iterable[Any]) -> ScoreJob:
     """Store the uploaded files as a job. A file that is stored although its job could not be is erased later."""
     items = [
         ScoreItem(position=number, filename=upload.name[:255], sha256=_sha256(upload), file=_store(upload))
@@ -80,7 +82,7 @@ def _store(upload):
     return default_storage.save(f"{FOLDER}/{uuid4().hex}{PurePath(upload.name).suffix.lower()[:10]}", upload)
 
 
-def ahead_of(job):
+def ahead_of(job: ScoreJob) -> int:
     """An upper limit for the number of turns, of BATCH files of one job each, before the turn that completes this job:
     the turns that its owner's older jobs and itself still need, and at most as many for each other researcher. A job
     that is being scored counts. Failed attempts, and jobs that are sent later, are not foreseen.
@@ -100,7 +102,7 @@ def ahead_of(job):
 # ---- scoring ------------------------------------------------------------------------------------------
 
 
-def work_off(seconds=20):
+def work_off(seconds: float = 20) -> int:
     """Score waiting files, in turns, for about `seconds`. Returns how many files got an outcome. Raises DeviceFailed:
     this process can score no more; the claim on the job expires, and counts as an attempt."""
     deadline, n = time.monotonic() + seconds, 0
@@ -109,7 +111,7 @@ def work_off(seconds=20):
     return n
 
 
-def claim():
+def claim() -> ScoreJob | None:
     """Claim a waiting job until the lease expires, and set the model that is to score all of its files. None where no
     job is free. Among the researchers with a free job, it is the turn of the one served longest ago, and of their
     oldest job. Never waits for a lock.
@@ -132,7 +134,7 @@ def _in_turn(jobs):
     return jobs.order_by(owner_served_at.asc(nulls_first=True), "created_at")
 
 
-def are_waiting():
+def are_waiting() -> bool:
     """Whether a worker could claim a job now. Work that is less urgent should then make room."""
     return RewardModel.live() is not None and _free(timezone.now()).exists()
 
@@ -141,7 +143,7 @@ def _free(now):
     return ScoreJob.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now), done_at=None)
 
 
-def score_some(job):
+def score_some(job: ScoreJob) -> int:
     """Score a batch of a claimed job's files and release the claim. Returns how many files got an outcome.
 
     After an attempt without any outcome the files are scored one by one, so that a file that ends its worker affects no
@@ -201,7 +203,7 @@ def _write(item, reward, error):
 # ---- erasing ------------------------------------------------------------------------------------------
 
 
-def erase(now=None):
+def erase(now: datetime | None = None) -> int:
     """Delete jobs a day after they were done, and every file that no waiting item needs. Returns how many jobs."""
     now = now or timezone.now()
     for item in ScoreItem.objects.exclude(file="").exclude(reward=None, error=""):

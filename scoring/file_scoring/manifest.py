@@ -4,8 +4,10 @@ import csv
 import fcntl
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from arena import csv_files
 from scoring.reward.whole_file import written_whole
@@ -30,16 +32,16 @@ class Manifest:
     rows: list[dict]
 
     @property
-    def is_of_pairs(self):
+    def is_of_pairs(self) -> bool:
         return "path_a" in self.columns
 
     @property
-    def paths(self):
+    def paths(self) -> tuple[str, ...]:
         """The columns that name files."""
         return ("path_a", "path_b") if self.is_of_pairs else ("path",)
 
     @property
-    def results(self):
+    def results(self) -> tuple[str, ...]:
         """The columns that scoring adds."""
         return RESULTS_OF_PAIRS if self.is_of_pairs else RESULTS_OF_FILES
 
@@ -72,7 +74,7 @@ class Results:
     Raises BadManifest where the file has other columns, or another run is writing it.
     """
 
-    def __init__(self, path: Path, columns: tuple[str, ...]):
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self.path, self.columns = path, columns
         self.file = path.open("a+", encoding="utf-8", newline="")
         try:
@@ -100,7 +102,7 @@ class Results:
             self._append(csv_files.lines(self.columns, []))
         return known
 
-    def append(self, rows):
+    def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows so that they survive a kill of this process."""
         _header, *lines = csv_files.lines(self.columns, rows)
         self._append(lines)
@@ -110,12 +112,12 @@ class Results:
         self.file.flush()
         os.fsync(self.file.fileno())
 
-    def finish(self, rows):
+    def finish(self, rows: Iterable[dict[str, Any]]) -> None:
         """Replace the file by these rows, all of them, in their order."""
         with written_whole(self.path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
             file.writelines(csv_files.lines(self.columns, rows))
             file.flush()
             os.fsync(file.fileno())
 
-    def close(self):
+    def close(self) -> None:
         self.file.close()

@@ -1,16 +1,24 @@
 """Scoring the rows of a manifest: rewards of files, margins of pairs, and which rows are kept."""
 
 import math
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 from scoring.jury import hearing, scorers
+from scoring.models import RewardModel
 from scoring.registry.calibration import calibration_of
 from scoring.stats.rounding import rounded
+
+from .manifest import Manifest
+from .percentiles import Ruler
 
 ROWS = 32  # that are scored and written together: as many may be lost when the process is killed
 
 
-def score_rows(manifest, model, known):
+def score_rows(
+    manifest: Manifest, model: RewardModel, known: Iterable[dict[str, Any]]
+) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
     """The manifest's rows with their results, in lists of up to ROWS: (rows, those of them that were scored now).
 
     known: rows of an earlier run. A row that has a reward there is not scored again if its paths, its prompt, the
@@ -32,7 +40,7 @@ def _own_columns(manifest, row):
 
 
 class _Judge:
-    def __init__(self, manifest, model):
+    def __init__(self, manifest, model) -> None:
         self.manifest, self.model = manifest, model
         self.calibration = calibration_of(model)
         self.scorer = scorers.load_scorer(model.pk)
@@ -99,7 +107,7 @@ class _Judge:
         }
 
 
-def place(rows, percentiles):
+def place(rows: Iterable[dict[str, Any]], percentiles: Ruler) -> None:
     """Give every reward its percentile among the arena's clips."""
     for row in rows:
         if not row["error"]:
@@ -107,7 +115,13 @@ def place(rows, percentiles):
             row["percentile"] = "" if percentile is None else percentile
 
 
-def keep(rows, *, min_reward=None, top_share=None, min_margin=None):
+def keep(
+    rows: list[dict[str, Any]],
+    *,
+    min_reward: float | None = None,
+    top_share: float | None = None,
+    min_margin: float | None = None,
+) -> None:
     """Set `kept` of each row: whether it has a result and passes every filter that is set.
 
     min_reward: its reward is at least this. top_share: it is among this share of the rewards, the largest, rounded up

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from django.db.models import Count, Q
 
-from scoring.models import Reward
+from arena.models import Study
+from scoring.models import Reward, RewardModel
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Position:
     n: int
 
 
-def position(value, model, study=None):
+def position(value: float, model: RewardModel, study: Study | None = None) -> Position:
     """The Position of a reward under `model` among the arena's clips, or those of the study's systems."""
     counts = _rewards(model, study).aggregate(n=Count("pk"), below=Count("pk", filter=Q(value__lt=value)))
     return Position(_percentile(**counts), counts["n"])

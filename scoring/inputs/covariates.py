@@ -6,14 +6,15 @@ all clips of a system share is part of the system's rating. So whether a system 
 together with the prompt: it makes no difference where there are no lyrics to sing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from django.db.models import BooleanField, Exists, Expression, ExpressionWrapper, OuterRef, Q
 
 from annotations.models import Ledger
-from arena.models import System
+from arena.models import Study, System
 from scoring.models import Rating
 
 LYRICS = "lyrics"
@@ -77,7 +78,7 @@ COVARIATES = {
 }
 
 
-def covariates_of(config):
+def covariates_of(config: Mapping[str, Any]) -> dict[str, Covariate]:
     """{name: Covariate} of a board's configuration; facts about systems are those recorded in it."""
     chosen = {name: COVARIATES[name] for name in config.get("covariates", ())}
     if LYRICS in chosen:
@@ -85,7 +86,7 @@ def covariates_of(config):
     return chosen
 
 
-def known_of_systems(study, names):
+def known_of_systems(study: Study, names: Collection[str]) -> dict[str, Any]:
     """The facts about the study's systems that these covariates depend on, for the board's configuration: they may be
     edited later, and an edition must rebuild as it was. {"sings_lyrics": {system: bool}}, without systems of which this
     is unknown.
@@ -97,12 +98,14 @@ def known_of_systems(study, names):
     return {"sings_lyrics": dict(systems.order_by("name").values_list("name", "sings_lyrics"))}
 
 
-def in_order(names):
+def in_order(names: Collection[str]) -> list[str]:
     """The names in the order of COVARIATES, so that the order in which they are chosen makes no difference."""
     return [name for name in COVARIATES if name in names]
 
 
-def known_covariates(study, up_to, covariates):
+def known_covariates(
+    study: Study, up_to: int, covariates: Mapping[str, Covariate]
+) -> dict[int, tuple[float | None, ...]]:
     """{seq: (value of each covariate)} of the study's votes up to a ledger `seq` that have all of them.
 
     covariates: {name: Covariate}, see `covariates_of`.

@@ -1,17 +1,20 @@
 """A model's rewards of the clips that were voted on."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
 from django.db import transaction
 from django.db.models import Max
 
 from arena.locks import Lock, hold
-from scoring.models import Reward
+from arena.models import Study
+from scoring.models import Reward, RewardModel
 from scoring.stats.anchor_drift import AnchorPairs
 
 from .votes import study_votes
 
 
-def clip_rewards(model, clip_ids, last_reward=None):
+def clip_rewards(model: RewardModel, clip_ids: Iterable[int], last_reward: int | None = None) -> dict[int, float]:
     """{clip id: reward} under the model, for the clips that have one (with an id up to `last_reward`)."""
     rewards = Reward.objects.filter(
         reward_model=model, protocol=Reward.PROMPT_TEXT, clip_id__in={int(pk) for pk in clip_ids} - {0}
@@ -22,21 +25,23 @@ def clip_rewards(model, clip_ids, last_reward=None):
 
 
 @transaction.atomic
-def last_reward():
+def last_reward() -> int:
     """The id up to which no further reward can appear; 0 before the first. Waits until writes in progress have
     committed."""
     hold(Lock.REWARDS)
     return Reward.objects.aggregate(last=Max("pk"))["last"] or 0
 
 
-def in_columns(rewards, *clips):
+def in_columns(rewards: Mapping[int, float], *clips: np.ndarray) -> list[np.ndarray]:
     """[float [V]]: the reward of every clip, NaN where it has none. rewards: {clip id: reward}; clips: ids, int [V]."""
     ids = np.array(sorted(rewards), dtype=np.int64)
     values = np.append([rewards[clip] for clip in ids.tolist()], np.nan)  # the last is for clips without a reward
     return [values[np.where(np.isin(column, ids), np.searchsorted(ids, column), len(ids))] for column in clips]
 
 
-def anchor_pairs(study, model, seq, excluded_flags, last_reward):
+def anchor_pairs(
+    study: Study, model: RewardModel, seq: int, excluded_flags: Sequence[str], last_reward
+) -> tuple[AnchorPairs, int]:
     """(the decisive votes up to `seq` on clips that the model has scored, as AnchorPairs; the number on other clips).
 
     last_reward: the id of the last reward that counts.

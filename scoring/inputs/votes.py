@@ -5,20 +5,22 @@ import hashlib
 import json
 import uuid
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from django.db.models import Exists, OuterRef
 
 from annotations import vote_blocks
 from annotations.models import Flag, Ledger, Reliability
-from arena.models import ANSWERS, Battle, System
+from arena.models import ANSWERS, Battle, Study, System
 from scoring.stats.board_method import counts_both_bad
 from scoring.stats.bradley_terry import BOTH_BAD
 from scoring.stats.clusters import clusters_of
 from scoring.stats.pair_weights import NONE, UNIFORM_PAIRS, uniform_pair_weights
 
-from .covariates import covariates_of, known_covariates
+from .covariates import Covariate, covariates_of, known_covariates
 
 # Checks say something of the rater, not of the systems; a repeat says nothing new.
 NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.Kind.REPEAT)
@@ -57,12 +59,12 @@ class StudyVotes:
     covariates: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def decisive(self):
+    def decisive(self) -> np.ndarray:
         """bool [V]: somebody won."""
         return (self.outcome == 0) | (self.outcome == 1)
 
     @property
-    def rater(self):
+    def rater(self) -> np.ndarray:
         """str [V], as exports name raters; `no rater 17` for the vote at 17 where there is none."""
         _, first, of = np.unique(self.cluster, return_index=True, return_inverse=True)
         names = [rater_label(_uuid(self.rater_id[place]), int(self.seq[place])) for place in first]
@@ -86,15 +88,15 @@ class _Records:
 
 
 def study_votes(
-    study,
-    seq,
-    excluded_flags=(Flag.WITHDRAWN,),
-    reliability=None,
-    both_bad=False,
-    covariates=(),
-    weighting=NONE,
-    again=False,
-):
+    study: Study,
+    seq: int,
+    excluded_flags: Sequence[str] = (Flag.WITHDRAWN,),
+    reliability: int | None = None,
+    both_bad: bool = False,
+    covariates: Mapping[str, Covariate] | None = (),
+    weighting: str = NONE,
+    again: bool = False,
+) -> StudyVotes:
     """The votes of the study with a place in the ledger up to `seq`, as StudyVotes.
 
     excluded_flags: rules whose flags exclude a vote, unless a person has cleared it; a withdrawal always does.
@@ -122,12 +124,12 @@ def study_votes(
     return _arrays(study, found, credit, weight, dict(zip(covariates, beside.T, strict=False)), reliability)
 
 
-def credit_to_a(both_bad):
+def credit_to_a(both_bad: bool) -> dict[str, float]:
     """{answer: credit} of the answers that are used."""
     return {**CREDIT_TO_A, "BOTH_BAD": BOTH_BAD} if both_bad else CREDIT_TO_A
 
 
-def board_votes(study, seq, config):
+def board_votes(study: Study, seq: int, config: Mapping[str, Any]) -> StudyVotes:
     """The votes that a board of this configuration counts."""
     return study_votes(
         study,
@@ -140,12 +142,19 @@ def board_votes(study, seq, config):
     )
 
 
-def rater_label(rater, seq):
+def rater_label(rater: uuid.UUID | None, seq: int) -> str:
     """A vote without a rater is by somebody of its own."""
     return str(rater) if rater else f"no rater {seq}"
 
 
-def why_excluded(kind, preference, credit=CREDIT_TO_A, *, flagged_by=None, is_again=False):
+def why_excluded(
+    kind: str,
+    preference: str,
+    credit: Mapping[str, float] = CREDIT_TO_A,
+    *,
+    flagged_by: str | None = None,
+    is_again=False,
+) -> str | None:
     """The reason why a vote says nothing of its systems, "" where it does.
 
     kind: of its battle. credit: the answers that say something. flagged_by: the rule that excludes it, see
@@ -177,21 +186,25 @@ def not_excluded(votes, rules=()):
     return standing.filter(~Exists(flags.filter(rule__in=rules)) | Exists(flags.filter(rule=Flag.CLEARED)))
 
 
-def flagged_votes(study, up_to, excluded_flags, votes=None):
+def flagged_votes(
+    study: Study, up_to: int, excluded_flags: Sequence[str], votes: Collection[int] | None = None
+) -> dict[int, str]:
     """{vote id: the rule that excludes it} by the flags up to a `seq`; of several the first in `excluded_flags`, but a
     withdrawal before all, and none that a person has cleared. votes: ids, to ask of these only."""
     rules = [rule for rule in excluded_flags if rule != Flag.WITHDRAWN]
     flags = Ledger.objects.filter(study=study, seq__lte=up_to, flag__rule__in=[*rules, Flag.CLEARED, Flag.WITHDRAWN])
     if votes is not None:
         flags = flags.filter(flag__vote__in=votes)
-    found = {}
+    found: dict[int, set[str]] = {}
     for vote, rule in flags.values_list("flag__vote_id", "flag__rule"):
         found.setdefault(vote, set()).add(rule)
     excluding = {vote: excluding_rule(fired, rules) for vote, fired in found.items()}
     return {vote: rule for vote, rule in excluding.items() if rule}
 
 
-def reasons_of(records, flagged, credit, again=False):
+def reasons_of(
+    records: np.ndarray, flagged: Mapping[int, str], credit: Mapping[str, float], again: bool = False
+) -> tuple[np.ndarray, list[str]]:
     """(int [V], [reason]): why each vote says nothing of its systems, by `why_excluded`; 0, "", where it does.
 
     records: blocks.RECORD [V]. flagged: {vote id: the rule that excludes it}. again: as for `study_votes`.
@@ -214,7 +227,7 @@ def reasons_of(records, flagged, credit, again=False):
     return reason, names
 
 
-def credits_of(records, credit):
+def credits_of(records: np.ndarray, credit: Mapping[str, float]) -> np.ndarray:
     """float [V], NaN for an answer that is not used."""
     return np.array([credit.get(answer, np.nan) for answer in ANSWERS])[records["answer"]]
 

@@ -11,19 +11,23 @@ that it affects no other clip and no other is blamed for it, and it is given up 
 import logging
 import threading
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from operator import itemgetter
+from typing import Any, Self
 
 import numpy as np
 from django.db import connection
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from arena.models import Clip, Status
-from scoring.models import Embedding, Reward
+from scoring.models import Embedding, Reward, RewardModel
 from scoring.workers.leases import renewed
+
+Block = tuple[str, str]  # (key, revision) of an encoder
 
 LEASE = timedelta(seconds=60)  # so long the clips of a killed worker wait; a running one renews it in time
 MAX_ATTEMPTS = 3
@@ -36,7 +40,9 @@ HAS_OUTCOME = Q(vector__isnull=False) | ~Q(error="")
 logger = logging.getLogger(__name__)
 
 
-def lacking(blocks, *, after=0, model=None, free_at=None):
+def lacking(
+    blocks: Iterable[Block], *, after: int = 0, model: RewardModel | None = None, free_at: datetime | None = None
+) -> Iterator[tuple[int, set[Block]]]:
     """(clip id, the set of its blocks (key, revision) without an outcome) of ready clips with ids above `after`, in
     order of their ids; with `free_at`, only blocks that nobody has claimed at that time.
 
@@ -82,7 +88,7 @@ def _missing(clips, blocks, free_at):
         return cursor.fetchall()
 
 
-def rewards_of(model, **which):
+def rewards_of(model: RewardModel, **which: Any) -> QuerySet[Reward]:
     return Reward.objects.filter(reward_model=model, protocol=Reward.PROMPT_TEXT, **which)
 
 
@@ -96,7 +102,15 @@ class Claim:
     is_suspect: bool = False  # a worker ended while it had claimed the clip
 
 
-def claim(blocks, *, limit, max_seconds, after=0, model=None, is_idle=True):
+def claim(
+    blocks: Collection[Block],
+    *,
+    limit: int,
+    max_seconds: float,
+    after: int = 0,
+    model: RewardModel | None = None,
+    is_idle: bool = True,
+) -> tuple[list[Claim], int | None]:
     """Claim up to `limit` clips with ids above `after`, with at most `max_seconds` of audio in total (but at least one
     clip). A suspect is claimed alone, and only by an idle worker: one that has no other clips meanwhile.
 
@@ -162,11 +176,11 @@ def _take(free, now):
         return cursor.fetchall()
 
 
-def settle(key, revision, outcomes):
+def settle(key: str, revision: str, outcomes: Mapping[int, np.ndarray | str]) -> None:
     """Store {clip id: vector, or the reason (a string) why there is none}. The first outcome of a claim is kept."""
     if not outcomes:
         return
-    columns = defaultdict(list)
+    columns: dict[str, list[Any]] = defaultdict(list)
     for clip_id, outcome in outcomes.items():
         failed = isinstance(outcome, str)
         columns["clips"].append(clip_id)
@@ -185,7 +199,7 @@ def settle(key, revision, outcomes):
         )
 
 
-def condemn(key, revision, clips, reason):
+def condemn(key: str, revision: str, clips: Mapping[int, bytes], reason: str) -> None:
     """Replace stored vectors {clip id: bytes} that no model can use by the reason why. A vector that has changed
     meanwhile is kept. An admin can have the clips tried again.
     """
@@ -214,28 +228,28 @@ def _extend(rows, until):
 class Lease:
     """Renews claims until the block is left; they expire when this process dies."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._rows, self._lock = set(), threading.Lock()
         self._renewed = renewed(self._renew, LEASE)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._renewed.__enter__()
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: Any) -> bool | None:
         return self._renewed.__exit__(*exc)
 
-    def hold(self, claims):
+    def hold(self, claims: Iterable[Claim]) -> None:
         with self._lock:
             self._rows.update(row for claim in claims for row in claim.rows)
 
-    def drop(self, claims):
+    def drop(self, claims: Iterable[Claim]) -> None:
         """Stop renewing these: they have their outcomes, or are to expire and be tried again. The attempt does not
         count: this worker survived it."""
         dropped = self.leave_behind(claims)
         Embedding.objects.filter(~HAS_OUTCOME, pk__in=dropped, attempts__gt=0).update(attempts=F("attempts") - 1)
 
-    def leave_behind(self, claims):
+    def leave_behind(self, claims: Iterable[Claim]) -> set[int]:
         """Stop renewing these, and let the attempt count: one of them may be why this worker ends. Returns the ids of
         the rows that were renewed until now."""
         with self._lock:
@@ -243,7 +257,7 @@ class Lease:
             self._rows -= dropped
         return dropped
 
-    def give_back(self, claims):
+    def give_back(self, claims: Iterable[Claim]) -> None:
         """Release these: other workers can claim them at once."""
         self.drop(claims)
         _extend([row for claim in claims for row in claim.rows], timezone.now() - timedelta(seconds=1))

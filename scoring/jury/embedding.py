@@ -2,24 +2,37 @@
 
 import logging
 import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from arena import audio
 from arena.services import local_copy
-from scoring.reward.encoders import get_encoder, resample
+from scoring.models import RewardModel
+from scoring.reward.encoders import Encoder, get_encoder, resample
 from scoring.reward.faults import MACHINES_FAULT, DeviceFailed, described, of_the_machine
 
 from . import claims
+
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
 
 BATCH, BATCH_SECONDS = 32, 320  # clips, and seconds of audio, per batch; two batches are in memory
 DECODERS = 4  # threads, each with a decoding child
 logger = logging.getLogger(__name__)
 
 
-def embed_batches(encoders, go_on, *, model=None, scorer=None, after_batch=lambda clip_ids: None):
+def embed_batches(
+    encoders: Iterable[Encoder],
+    go_on: Callable[[], bool],
+    *,
+    model: RewardModel | None = None,
+    scorer: "Scorer | None" = None,
+    after_batch: Callable[[list[int]], object] = lambda clip_ids: None,
+) -> int:
     """Claim, decode, embed and store clips that lack one of the encoders' blocks, as long as some are free and
     `go_on()`.
 
@@ -92,7 +105,7 @@ def _embed_or_leave_behind(batch, by_block, lease):
         raise
 
 
-def harmless(encoder):
+def harmless(encoder: Encoder) -> str | np.ndarray:
     """An input that every encoder can embed: a second of noise, or a word."""
     if encoder.kind == "text":
         return "music"
@@ -134,7 +147,7 @@ def _embed(batch, by_block):
         raise next((fault for fault in faults if isinstance(fault, DeviceFailed)), faults[0])
 
 
-def vectors_or_reasons(encoder, inputs):
+def vectors_or_reasons(encoder: Encoder, inputs: Sequence[Any]) -> list[np.ndarray | Exception]:
     """For each input its vector, or the exception that says why there is none. Where a batch fails it is halved until
     the input at fault is found.
 
@@ -155,7 +168,7 @@ def vectors_or_reasons(encoder, inputs):
     return vectors_or_reasons(encoder, inputs[:half]) + vectors_or_reasons(encoder, inputs[half:])
 
 
-def checked(encoder, vectors, n):
+def checked(encoder: Encoder, vectors: np.ndarray, n: int) -> np.ndarray:
     """The vectors, if they are n finite ones of the encoder's dimension, else ValueError: every later model reads what
     is stored."""
     if vectors.shape != (n, encoder.dimension):
@@ -165,7 +178,7 @@ def checked(encoder, vectors, n):
     return vectors
 
 
-def embed_all(blocks):
+def embed_all(blocks: Collection[tuple[str, str]]) -> None:
     """Embed every clip by every block (key, revision), sharing the work with running workers."""
     encoders = [get_encoder(*block) for block in blocks]
     while any(claims.lacking(blocks)):

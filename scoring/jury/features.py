@@ -1,20 +1,27 @@
 """Stored embeddings as features, to reward clips or to train on them; they are checked whenever they are read."""
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 import numpy as np
 import psycopg
 from django.db import connection
+
+from scoring.reward.encoders import Encoder
 
 from . import claims
 
 CHUNK = 4096  # clips; their features are 32 MB at 2,048 dimensions
 
 
-def as_block(encoder):
+def as_block(encoder: Encoder) -> dict[str, Any]:
     """The encoder as reward models store it."""
     return {"key": encoder.key, "revision": encoder.revision, "dimension": encoder.dimension}
 
 
-def read_all_features(clip_ids, encoders, complain):
+def read_all_features(
+    clip_ids: Iterable[int], encoders: Sequence[dict[str, Any]], complain: Callable[[str], object]
+) -> tuple[np.ndarray, np.ndarray]:
     """As read_features, for any number of clips: they are read in chunks, so that few vectors are in memory twice."""
     clip_ids = np.unique(np.array(clip_ids, dtype=np.int64))
     clips = np.empty(len(clip_ids), dtype=np.int64)
@@ -27,7 +34,9 @@ def read_all_features(clip_ids, encoders, complain):
     return clips[:n], features[:n]
 
 
-def read_features(clip_ids, encoders, complain):
+def read_features(
+    clip_ids: list[int], encoders: Sequence[dict[str, Any]], complain: Callable[[str], object]
+) -> tuple[np.ndarray, np.ndarray]:
     """(clips int64 [C], features float32 [C, D]) of the clips that all encoders [{"key", "revision", "dimension"}] have
     embedded, in the order of their ids; the encoders' blocks side by side, in their order.
 

@@ -1,5 +1,8 @@
 """Rewards from stored embeddings: a new head needs neither audio nor networks to reward all clips."""
 
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
 import numpy as np
 from django.db import transaction
 
@@ -10,8 +13,13 @@ from .claims import rewards_of
 from .features import CHUNK, read_features
 from .rewards import lock_rewards, store_rewards
 
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
 
-def reward_embedded(model, scorer, complain, only=None):
+
+def reward_embedded(
+    model: RewardModel, scorer: "Scorer", complain: Callable[[str], object], only: Collection[int] | None = None
+) -> int:
     """Reward the ready clips that have embeddings by the model's encoders and no reward under it: all, or `only` those
     with these ids. Returns how many.
 

@@ -2,10 +2,12 @@
 
 import logging
 import time
+from collections.abc import Callable
 from itertools import count
+from typing import TYPE_CHECKING
 
 from scoring.models import RewardModel
-from scoring.reward.encoders import UnknownEncoder, get_encoder
+from scoring.reward.encoders import Encoder, UnknownEncoder, get_encoder
 from scoring.reward.faults import DeviceFailed, described, of_the_machine
 from scoring.reward.weights import WeightsError
 
@@ -13,28 +15,31 @@ from . import scorers
 from .embedding import embed_batches
 from .rewarding import reward_embedded
 
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
+
 logger = logging.getLogger(__name__)
 
 
 class Complaints:
     """Logs a problem when it begins, and not again every few seconds as long as it lasts."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._last_time, self._this_time = set(), set()
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         if text not in self._last_time | self._this_time:
             logger.error("%s", text)
         self._this_time.add(text)
 
-    def begin_sweep(self):
+    def begin_sweep(self) -> None:
         self._last_time, self._this_time = self._this_time, set()
 
 
 complaints = Complaints()
 
 
-def score_pending(seconds=20, others_wait=lambda: False):
+def score_pending(seconds: float = 20, others_wait: Callable[[], bool] = lambda: False) -> int:
     """Embed and reward clips that lack it under the live model, for about `seconds`. Returns the number of rewards.
 
     When another model goes live meanwhile, continues with that one. A fault of the machine (no memory, no disk, no
@@ -83,7 +88,7 @@ def _sweep(model, deadline, others_wait):
     return rewarded
 
 
-def usable_encoders(model):
+def usable_encoders(model: RewardModel | None) -> list[Encoder]:
     """The encoders in use that are installed here at the revision that the model needs; the others are logged."""
     usable = []
     for key, revision in scorers.encoders_in_use(model):
@@ -94,7 +99,7 @@ def usable_encoders(model):
     return usable
 
 
-def usable_scorer(model):
+def usable_scorer(model: RewardModel) -> "Scorer | None":
     """The model's scorer; None, and a log line, where it cannot score here."""
     try:
         return scorers.load_scorer(model.pk)

@@ -3,14 +3,17 @@
 One vote is one entry, the same on the page and in the download. The number of queries does not depend on the votes.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.utils import timezone
 
 from annotations.checks import MIRRORED
 from annotations.models import Flag, Vote
 from annotations.proportions import wilson
-from arena.models import Battle, Consent, Study
+from arena.models import Battle, Consent, Rater, Study
 from arena.serving import progress
 
 from .insight import Opinions, agrees, comparable_votes
@@ -19,7 +22,7 @@ PER_PAGE = 25
 LISTENING = ("first_played", "switches", "first_play_ms", "opened_ms", "decided_ms", "pauses", "hidden", "volume")
 
 
-def own_page(rater, number=1):
+def own_page(rater: Rater, number: Any = 1) -> dict[str, Any]:
     """The content of /me/: {"page" of django.core.paginator, "entries" on it, "n_votes", "n_withdrawn", "agreement",
     "studies"}. An impossible page number means the nearest possible one."""
     page = Paginator(votes_of(rater), PER_PAGE).get_page(number)
@@ -37,7 +40,7 @@ def own_page(rater, number=1):
     }
 
 
-def download(rater):
+def download(rater: Rater) -> dict[str, Any]:
     """Everything stored about a listener that they may know, as JSON. The results of the quality rules are included
     once they can no longer give away which battles are checks: where the study reveals systems, or has ended."""
     votes = list(votes_of(rater).prefetch_related("flags"))
@@ -89,7 +92,7 @@ def _screening(screening):
     return {"study": screening.study.slug, **{name: getattr(screening, name) for name in fields}}
 
 
-def votes_of(rater):
+def votes_of(rater: Rater) -> QuerySet[Any]:
     """The rater's votes, the newest first, with `is_withdrawn`."""
     withdrawn = Flag.objects.filter(vote=OuterRef("pk"), rule=Flag.WITHDRAWN)
     return (
@@ -100,7 +103,7 @@ def votes_of(rater):
     )
 
 
-def studies_of(rater):
+def studies_of(rater: Rater) -> QuerySet[Study]:
     return Study.objects.filter(consent__rater=rater).distinct().order_by("name")
 
 
@@ -115,7 +118,7 @@ def _study(study, participation):
     }
 
 
-def agreement(votes, opinions):
+def agreement(votes: Sequence[Vote], opinions: Opinions) -> dict[str, Any]:
     """{"with_model", "with_crowd"}: {"agreed", "of", "share", "low", "high"}, or None; 95 % Wilson interval."""
     return {
         "with_model": _with_interval(opinions.with_model(votes)),
@@ -131,7 +134,7 @@ def _with_interval(counts):
     return {**counts, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4)}
 
 
-def entries(votes, opinions):
+def entries(votes: Sequence[Any], opinions: Opinions) -> list[dict[str, Any]]:
     """One dict per vote, JSON except for its times. Where the study does not reveal systems, an entry says no more
     about systems, checks and opinions than the page said after the vote."""
     repeated = {vote.battle.repeats_id for vote in votes} - {None}

@@ -12,7 +12,7 @@ from scoring.registry import live
 def check_name(name):
     """CommandError for a --name that no candidate can have; called before the work, not after it."""
     longest = RewardModel._meta.get_field("name").max_length
-    if len(name) > longest:
+    if longest and len(name) > longest:
         raise CommandError(f"--name has {len(name)} characters; the name of a reward model has {longest} at most.")
     if RewardModel.objects.filter(name=name).exists():
         raise CommandError(f"There is a reward model {name!r} already; choose another --name.")

@@ -13,6 +13,7 @@ NumPy and SciPy only; margins and targets as in metrics.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import chi2
@@ -37,7 +38,7 @@ class Lapses:
         return log_odds(margin, self.rate, self.temperature)
 
 
-def log_odds(margin: np.ndarray, rate: float, temperature: float = 1.0) -> np.ndarray:
+def log_odds(margin: ArrayLike, rate: float, temperature: float = 1.0) -> np.ndarray:
     """log P / (1 - P), float64 [N]: itself a margin, of which all that metrics measures is that of P."""
     margin = np.asarray(margin, dtype=np.float64) / temperature
     return _log_p(margin, rate) - _log_p(-margin, rate) if rate else margin
@@ -82,7 +83,7 @@ def calibrated_loss(margin: np.ndarray, target: np.ndarray, weight: np.ndarray |
     return preference.log_loss(margin, target, weight)
 
 
-def _loss(parameters, signed):
+def _loss(parameters: np.ndarray, signed: np.ndarray) -> tuple[float, np.ndarray]:
     """Negative log likelihood, in nats, and its gradient by (rate, log temperature).
 
     signed: the margins of the winners over the losers.
@@ -96,6 +97,6 @@ def _loss(parameters, signed):
     return -log_p.sum(), np.array([by_rate, by_log_temperature])
 
 
-def _log_p(margin, rate):
+def _log_p(margin: np.ndarray, rate: float) -> np.ndarray:
     coin = np.log(rate / 2) if rate else -np.inf
     return np.logaddexp(coin, np.log1p(-rate) - np.logaddexp(0.0, -margin))

@@ -8,9 +8,10 @@ Accuracy and calibration are defined on decided pairs (target != 0.5) only, as i
 section 4.1 and appendix A); where there is none the answer is None, never NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -23,6 +24,8 @@ N_BINS = 10
 LEVEL = 0.95  # of intervals
 TINY, STEPS = 1e-300, 10_000  # brentq is to stop at its relative tolerance alone
 ROUNDING = 1e-12  # of a sum, relative to its parts
+
+Labels = Sequence[Any] | np.ndarray  # [N], one per pair
 
 
 @dataclass(frozen=True)
@@ -143,9 +146,9 @@ def report(
     margin: np.ndarray,
     target: np.ndarray,
     *,
-    source: Sequence | None = None,
-    systems: tuple[Sequence, Sequence] | None = None,
-) -> dict:
+    source: Labels | None = None,
+    systems: tuple[Labels, Labels] | None = None,
+) -> dict[str, Any]:
     """`summarise`, and beside it all the rest as plain JSON: reliability (the diagram's bins), temperature, and
     where they are given by_source {source: ...} and by_system {system: ...}, as GroupAccuracy.
 
@@ -164,7 +167,7 @@ def report(
     return found
 
 
-def accuracy_by(margin: np.ndarray, target: np.ndarray, *labels: Sequence) -> dict:
+def accuracy_by(margin: np.ndarray, target: np.ndarray, *labels: Labels) -> dict[Any, "GroupAccuracy"]:
     """{label: GroupAccuracy}, sorted by label. Each of `labels` is [N]; a pair belongs to every group that it has
     the label of, once: with the systems of a and of b it counts for both.
     """
@@ -241,17 +244,17 @@ def temperature(margin: np.ndarray, target: np.ndarray, level: float = LEVEL) ->
     if not (signed > 0).any() or not (signed < 0).any() or signed.sum() <= ROUNDING * np.abs(signed).sum():
         return None
 
-    def loss(sharpness):  # the negative log likelihood of sharpness = unit / T, which is convex
+    def loss(sharpness: float) -> float:  # the negative log likelihood of sharpness = unit / T, which is convex
         return float(np.logaddexp(0.0, -sharpness * signed).sum())
 
-    def slope(sharpness):
+    def slope(sharpness: float) -> float:
         return float(-(signed * expit(-sharpness * signed)).sum())
 
     above = _first_above(lambda sharpness: slope(sharpness) > 0, start=1.0)
     best = brentq(slope, 0.0, above, xtol=TINY, maxiter=STEPS)
     allowed = loss(best) + chi2.ppf(level, 1) / 2
 
-    def excess(sharpness):
+    def excess(sharpness: float) -> float:
         return loss(sharpness) - allowed
 
     above = _first_above(lambda sharpness: excess(sharpness) > 0, start=2 * best)
@@ -260,7 +263,7 @@ def temperature(margin: np.ndarray, target: np.ndarray, level: float = LEVEL) ->
     return Temperature(unit / best, unit / sharpest, bluntest and unit / bluntest, int(signed.size))
 
 
-def _first_above(holds, start: float) -> float:
+def _first_above(holds: Callable[[float], bool], start: float) -> float:
     value = start
     while not holds(value):
         value *= 2

@@ -40,7 +40,7 @@ class AnchorFit(models.Model):
         ordering = ["study", F("created_at").desc()]
         indexes = [models.Index(fields=["study", "reward_model", "-created_at"], name="anchor_fit_latest")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"anchors of {self.reward_model} in {self.study}"
 
 
@@ -60,5 +60,5 @@ class AnchorBias(models.Model):
         verbose_name_plural = "anchor biases"
         constraints = [models.UniqueConstraint(fields=["fit", "system"], name="bias_once")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.system}: {self.bias:.2f}"

@@ -37,7 +37,7 @@ class Release(models.Model):
     class Meta:
         ordering = ["-number"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"release {self.number}"
 
 
@@ -76,7 +76,7 @@ class ScoreJob(models.Model):
             models.Index(fields=["user", "served_at"], name="score_job_served"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"score job {self.pk}"
 
 
@@ -114,5 +114,5 @@ class ScoreItem(models.Model):
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.filename or f"file {self.position}"

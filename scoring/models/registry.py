@@ -1,5 +1,7 @@
 """How a reward model came to be live, and the loop that trains the next one."""
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q
 
@@ -33,7 +35,7 @@ class Decision(models.Model):
     class Meta:
         ordering = ["-pk"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.get_act_display()}: {self.model}"
 
 
@@ -65,19 +67,19 @@ class Retraining(models.Model):
             models.CheckConstraint(condition=Q(seeds__gte=1, min_new_votes__gte=1), name="retraining_at_least_1"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "retraining"
 
     @classmethod
-    def load(cls):
+    def load(cls) -> Self:
         """The row; with the defaults where nobody has saved it yet."""
         return cls.objects.filter(pk=1).first() or cls(pk=1)
 
     @property
-    def encoder_keys(self):
+    def encoder_keys(self) -> list[str]:
         return [key.strip() for key in self.encoders.split(",") if key.strip()]
 
-    def chosen_studies(self):
+    def chosen_studies(self) -> list[Study]:
         """The studies whose votes train and judge a candidate, in the order in which they were created."""
         chosen = self.studies.order_by("pk") if self.studies.exists() else Study.objects.filter(is_simulated=False)
         return list(chosen.order_by("pk"))
@@ -120,5 +122,5 @@ class RetrainingRun(models.Model):
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"retraining run {self.pk}"

@@ -1,5 +1,7 @@
 """Embeddings of clips, reward models, and the rewards they give."""
 
+from typing import Self
+
 import numpy as np
 from django.db import models
 from django.db.models import F, Q
@@ -30,11 +32,12 @@ class Embedding(models.Model):
             models.CheckConstraint(condition=Q(vector__isnull=True) | Q(error=""), name="embedding_vector_or_error"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.encoder} {self.revision} of clip {self.clip_id}"
 
     @property
-    def array(self):
+    def array(self) -> np.ndarray:
+        assert self.vector is not None, "it was embedded"
         return np.frombuffer(self.vector, dtype="<f4")
 
 
@@ -73,11 +76,11 @@ class RewardModel(models.Model):
             models.UniqueConstraint(fields=["status"], condition=Q(status="live"), name="reward_model_one_live"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
     @classmethod
-    def live(cls):
+    def live(cls) -> Self | None:
         return cls.objects.filter(status=cls.Status.LIVE).first()
 
 
@@ -104,7 +107,7 @@ class Reward(models.Model):
         ]
         indexes = [models.Index(fields=["reward_model", "clip"], name="reward_of_model")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.value:.3f} for clip {self.clip_id}"
 
 
@@ -132,5 +135,5 @@ class TrainingMark(models.Model):
         ]
         indexes = [models.Index(fields=["study", "clip_low", "clip_high"], name="training_mark_of_clips")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"clips {self.clip_low_id} and {self.clip_high_id} in {self.study_id} x {self.weight:g}"

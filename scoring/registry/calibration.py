@@ -9,10 +9,13 @@ side, have a temperature that was fitted on the test side, and no measurement of
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scoring.metrics.lapses import log_odds
+from scoring.models import RewardModel
 from scoring.stats.rounding import rounded
 
 HELD_OUT = "test"  # the part of the votes, in RewardModel.metrics, that neither training nor early stopping saw
@@ -39,11 +42,11 @@ class Calibration:
     calibrated_ece: float | None = None
     fitted_on: str | None = None
 
-    def probability(self, margin):
+    def probability(self, margin: float | None) -> float | None:
         """P(the clip whose reward is larger by `margin` is preferred); None where the model was not measured."""
         return probability(margin, self.temperature and self.temperature["value"], self.lapses)
 
-    def log_odds(self, margin):
+    def log_odds(self, margin: ArrayLike) -> np.ndarray:
         """The log-odds, float64 [N], of `probability` for margins [N]: the margins themselves where the model was not
         measured. The signs do not change.
         """
@@ -51,7 +54,7 @@ class Calibration:
             return log_odds(margin, **self.lapses)
         return log_odds(margin, 0.0, self.temperature["value"] if self.temperature else 1.0)
 
-    def log_odds_of_corrected(self, margin):
+    def log_odds_of_corrected(self, margin: ArrayLike) -> np.ndarray:
         """The log-odds, float64 [N], of margins [N] that an anchor fit's biases have corrected: with lapses where votes
         show them, else the margins themselves. No temperature without lapses, because the biases were fitted to the
         plain sigmoid of the corrected margins. That holds with lapses, too: these are then applied without a fit of
@@ -60,7 +63,9 @@ class Calibration:
         return log_odds(margin, **self.lapses) if self.lapses else np.asarray(margin, dtype=np.float64)
 
 
-def probability(margin, temperature, lapses=None):
+def probability(
+    margin: float | None, temperature: float | None, lapses: dict[str, float] | None = None
+) -> float | None:
     """rate / 2 + (1 - rate) sigmoid(margin / T) with lapses {rate, temperature: T}, else sigmoid(margin / T), to 6
     decimals; None without either, or without a margin.
     """
@@ -69,12 +74,12 @@ def probability(margin, temperature, lapses=None):
     return rounded(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature))
 
 
-def sigmoid(margin):
+def sigmoid(margin: Any) -> float:
     """P = 1 / (1 + exp(-margin)) of a float, without overflow."""
     return float(np.exp(-np.logaddexp(0.0, -margin)))
 
 
-def calibration_of(model):
+def calibration_of(model: RewardModel) -> Calibration:
     """The Calibration of a reward model, from the metrics stored with it."""
     metrics = model.metrics.get(HELD_OUT)
     if not metrics:
@@ -102,7 +107,7 @@ def calibration_of(model):
     )
 
 
-def calibration_json(model):
+def calibration_json(model: RewardModel) -> dict[str, Any]:
     """The response of GET /api/models/live/calibration/."""
     calibration = calibration_of(model)
     return {

@@ -2,8 +2,12 @@
 its reasons. Workers notice a change at their next sweep; rewards under the earlier model are kept.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from arena.locks import Lock, hold
@@ -18,7 +22,7 @@ class LiveChanged(Conflict):
     """Another decision came first: the live model is no longer the one that was to be replaced."""
 
 
-def find_model(name=None):
+def find_model(name: str | None = None) -> RewardModel:
     """The reward model of that name, or the live one. Raises NotFound, which lists the existing names."""
     model = RewardModel.objects.filter(name=name).first() if name else RewardModel.live()
     if model:
@@ -33,7 +37,15 @@ def find_model(name=None):
 
 
 @transaction.atomic
-def activate(model, by, act=Decision.Act.ACTIVATED, reasons=None, *, over=ANY, force=False):
+def activate(
+    model: RewardModel,
+    by: str,
+    act: str = Decision.Act.ACTIVATED,
+    reasons: Mapping[str, Any] | None = None,
+    *,
+    over: Any = ANY,
+    force: bool = False,
+) -> Decision | None:
     """Make a reward model the live one; the earlier one is retired. Returns the Decision, None where it was live
     already.
 
@@ -51,7 +63,7 @@ def activate(model, by, act=Decision.Act.ACTIVATED, reasons=None, *, over=ANY, f
 
 
 @transaction.atomic
-def roll_back(by, *, force=False):
+def roll_back(by: str, *, force: bool = False) -> Decision:
     """Make the model live again that the live one replaced; another roll back goes one model further back. Returns the
     Decision. Conflict where there is no earlier model, or where it has `problems` and is not forced.
     """
@@ -65,19 +77,19 @@ def roll_back(by, *, force=False):
     return _go_live(RewardModel.objects.get(pk=trail[-2]), live, by, Decision.Act.ROLLED_BACK, None, force)
 
 
-def keep(candidate, live, by, reasons):
+def keep(candidate: RewardModel, live: RewardModel | None, by: str, reasons: Mapping[str, Any]) -> Decision:
     """Record that a candidate was judged and does not replace the live model. Returns the Decision."""
     return Decision.objects.create(
         model=candidate, act=Decision.Act.KEPT, replaced=live, by=by, reasons=reasons, created_at=timezone.now()
     )
 
 
-def history():
+def history() -> QuerySet[Decision]:
     """Every Decision, newest first, with its models."""
     return Decision.objects.select_related("model", "replaced")
 
 
-def problems(model):
+def problems(model: RewardModel) -> list[str]:
     """Why workers could not score with the model, as sentences; none where they can. Loads no weights and no torch."""
     sentences = []
     if not model.weights or not default_storage.exists(model.weights.name):
@@ -114,7 +126,7 @@ def _go_live(model, live, by, act, reasons, force):
 
 def _trail():
     """Ids of the models from the first to the live one, each replaced by the next; a roll back removes the last one."""
-    trail = []
+    trail: list[int] = []
     for act, model, replaced in (
         Decision.objects.exclude(act=Decision.Act.KEPT).order_by("pk").values_list("act", "model_id", "replaced_id")
     ):

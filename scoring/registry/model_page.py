@@ -4,6 +4,9 @@ How much is stored of a model depends on when and how it was made: what is not k
 the admin shows who made a model live.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.db.models import Case, F, Value, When
 
 from annotations.proportions import wilson
@@ -17,14 +20,14 @@ TRAINED_ON = ("studies", "export", "recipe", "n_unembedded", "left_out")
 STATUS_ORDER = (RewardModel.Status.LIVE, RewardModel.Status.CANDIDATE, RewardModel.Status.RETIRED)
 
 
-def all_models():
+def all_models() -> list[dict[str, Any]]:
     """[summary of every model]: the live one, then candidates and the retired, the newest first."""
     place = Case(*(When(status=status, then=Value(n)) for n, status in enumerate(STATUS_ORDER)))
     models = RewardModel.objects.order_by(place, F("activated_at").desc(nulls_last=True), "-pk")
     return [summary(model) for model in models.defer("history", "config")]
 
 
-def summary(model):
+def summary(model: RewardModel) -> dict[str, Any]:
     """A model's entry in a list."""
     return {
         "name": model.name,
@@ -37,7 +40,7 @@ def summary(model):
     }
 
 
-def held_out(model, side):
+def held_out(model: RewardModel, side: str) -> dict[str, Any] | None:
     """{n, n_decided, accuracy, low, high, ece, log_loss, temperature, calibrated} on that side of its split; None
     without one. calibrated: as in `reward.train.Trained`; None where it was not measured."""
     metrics = model.metrics.get(side)
@@ -55,7 +58,7 @@ def held_out(model, side):
     }
 
 
-def page(model):
+def page(model: RewardModel) -> dict[str, Any]:
     """The content of the model's own page."""
     test = model.metrics.get("test") or {}
     split = model.config.get("split") or {}
@@ -79,7 +82,7 @@ def page(model):
     }
 
 
-def _over_seeds(model):
+def _over_seeds(model: RewardModel):
     """{n: number of seeds, sides: [(side, {mean, sd} of their accuracies)]}; None for a single seed."""
     spread = model.metrics.get("over_seeds") or {}
     accuracies = [(side, spread[side]["accuracy"]) for side in SIDES if spread.get(side, {}).get("accuracy")]
@@ -87,7 +90,7 @@ def _over_seeds(model):
     return {"n": len(model.config.get("seeds") or []), "sides": sides} if sides else None
 
 
-def data(model):
+def data(model: RewardModel) -> dict[str, Any]:
     """The figures and the training history for programs."""
     return {
         "name": model.name,
@@ -102,7 +105,7 @@ def data(model):
     }
 
 
-def decisions(history):
+def decisions(history: Iterable[Any]) -> list[dict[str, Any]]:
     """Each decision with its reasons, without the name of a person."""
     return [
         {

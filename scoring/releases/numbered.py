@@ -3,6 +3,8 @@
 import hashlib
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
@@ -13,6 +15,7 @@ from annotations import ledger
 from annotations.exports import VOTE_COLUMNS, VOTE_COLUMNS_1, VOTE_COLUMNS_2, vote_rows, write
 from annotations.models import Ledger
 from arena.locks import Lock, hold
+from arena.models import Study
 from arena.refusals import Conflict, Refusal
 from scoring.inputs import last_reward
 from scoring.models import Release, RewardModel
@@ -33,7 +36,16 @@ COLUMNS = {  # by method version, so that an old release can always be rebuilt
 FILTERS = ("min_margin", "min_reward")  # in the config of a release only where they are set; see pairs.PairJury
 
 
-def content_of(content, format, *, seq, study, config, excluded, version=METHOD_VERSION):
+def content_of(
+    content: str,
+    format: str,
+    *,
+    seq: int,
+    study: Study | None,
+    config: Mapping[str, Any],
+    excluded: Counter[str],
+    version: int = METHOD_VERSION,
+) -> Iterator[tuple[int, str]]:
     """(row count so far, text) pieces of an export; `excluded` is filled with the votes left out, by reason."""
     if content == "votes":
         rows = vote_rows(seq, study, excluded)
@@ -49,7 +61,7 @@ def content_of(content, format, *, seq, study, config, excluded, version=METHOD_
     return write(rows, COLUMNS[version][content], format, guarded=version >= GUARDED)
 
 
-def current_config(content, filters=None):
+def current_config(content: str, filters: Mapping[str, float | None] | None = None) -> dict[str, Any]:
     """What an export made now depends on besides votes. filters: {name of FILTERS: number or None}."""
     filters = {name: value for name, value in (filters or {}).items() if value is not None}
     if content == "votes":
@@ -70,7 +82,9 @@ def current_config(content, filters=None):
     }
 
 
-def release(content, format="jsonl", study=None, filters=None):
+def release(
+    content: str, format: str = "jsonl", study: Study | None = None, filters: Mapping[str, float | None] | None = None
+) -> Release:
     """Write the votes or pairs of the whole ledger, or of one study, as the next release. Pairs may be limited to those
     that pass the filters (see pairs.PairJury)."""
     ledger.catch_up()
@@ -93,7 +107,7 @@ def release(content, format="jsonl", study=None, filters=None):
     )
 
 
-def rebuild(made, file):
+def rebuild(made: Release, file: IO[bytes]) -> str:
     """Write the release's bytes again, from the database, to a binary file. Returns their sha256."""
     return rebuilt(made, file)["sha256"]
 
@@ -125,7 +139,7 @@ def _write_to(file, pieces):
     return n_rows, sha256.hexdigest()
 
 
-def release_new_pairs():
+def release_new_pairs() -> Release | None:
     """The next release of all pairs, if there are decisive votes since the last one; None otherwise."""
     unfiltered = {f"config__{name}__isnull": True for name in FILTERS}
     last = Release.objects.filter(content="pairs", study=None, **unfiltered).order_by("-number").first()

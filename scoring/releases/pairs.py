@@ -1,11 +1,13 @@
 """Training pairs as rows: the decisive votes on clips, with the reward model's margins and rewards."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from annotations.exports import vote_rows
-from arena.models import Clip
+from arena.models import Clip, Study
 from scoring import inputs
 from scoring.inputs import DECISIVE
 from scoring.registry.calibration import probability
@@ -36,7 +38,7 @@ class PairJury:
     min_margin: float | None = None
     min_reward: float | None = None
 
-    def why_not(self, chosen_reward, margin):
+    def why_not(self, chosen_reward: float | None, margin: float | None) -> str | None:
         """Why a pair with these is left out; None where it is not. A filter leaves out every pair it cannot judge."""
         for name, least, value in (
             ("min_margin", self.min_margin, margin),
@@ -49,7 +51,9 @@ class PairJury:
         return None
 
 
-def pair_rows(seq, study=None, jury=None, excluded=None):
+def pair_rows(
+    seq: int, study: Study | None = None, jury: PairJury | None = None, excluded: Counter[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """One row per decisive vote on clips, up to `seq`: {prompt, chosen, rejected, margin, ...} in ledger order.
 
     jury: a PairJury. margin: reward of the chosen minus that of the rejected clip; None where either has none.
@@ -112,10 +116,10 @@ def _with_clips(rows, jury, excluded):
         }
 
 
-def clip_json(clip, system):
+def clip_json(clip: Clip, system: str) -> dict[str, Any]:
     return {"clip": clip.pk, "system": system, "sha256": clip.sha256, "file": clip_file(clip)}
 
 
-def clip_file(clip):
+def clip_file(clip: Clip) -> str:
     """The name of the clip's audio in a folder made by `export --clips`."""
     return f"{clip.pk}{PurePath(clip.original.name).suffix}"

@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +17,7 @@ class BadCheckpoint(ValueError):
     """A file that holds no usable weights; the message names the file and the tensor."""
 
 
-def read_checkpoint(path: str | os.PathLike, allowed: Sequence = ()) -> Mapping:
+def read_checkpoint(path: str | os.PathLike[str], allowed: Sequence[Any] = ()) -> Mapping[str, Any]:
     """The content of a .safetensors file, or of one by torch.save that needs only tensors and plain containers.
 
     `allowed`: further globals its pickle may name, as torch.serialization.safe_globals takes them. Raises
@@ -46,7 +47,7 @@ def read_checkpoint(path: str | os.PathLike, allowed: Sequence = ()) -> Mapping:
     return content
 
 
-def read_settings(path: Path) -> dict:
+def read_settings(path: Path) -> dict[str, Any]:
     """The object in a JSON file beside the weights; BadCheckpoint where there is none."""
     try:
         settings = json.loads(path.read_text("utf-8"))
@@ -89,7 +90,7 @@ def fill(
     wanted = network.state_dict()
     found = account_for(path, {name: wanted[name] for name in wanted if name not in own}, tensors, called, unused)
     state = {name: tensor.to(wanted[name].dtype, copy=True) for name, tensor in found.items()}
-    network.load_state_dict(state | own, strict=True, assign=True)
+    network.load_state_dict({**state, **own}, strict=True, assign=True)
     left = [name for name, tensor in (*network.named_parameters(), *network.named_buffers()) if tensor.is_meta]
     if left:
         raise BadCheckpoint(f"{path}: nothing gives the network's {', '.join(left)} a value")
@@ -116,7 +117,7 @@ def account_for(
     for name in sorted(tensors.keys() - parts.keys()):
         if not unused(name):
             raise BadCheckpoint(f"{path}: extra tensor {name}, which the network does not have")
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, of_network in parts.items():
         shape = list(wanted[of_network[0]].shape)
         if len(of_network) > 1:

@@ -5,6 +5,7 @@ by it (Novack et al. 2024, arXiv 2401.12179).
 from collections.abc import Sequence
 from functools import cache
 from math import gcd
+from typing import Any
 
 import torch
 from scipy.signal import firwin
@@ -42,7 +43,8 @@ def reward(scorer: Scorer, waveform: Tensor, sample_rate: int, prompts: Sequence
             rate = encoder.sample_rate
             if rate not in at_rate:
                 at_rate[rate] = resample(mono, sample_rate, rate)
-            block = encoder.forward(at_rate[rate])
+            differentiable: Any = encoder  # has `forward`, as was seen above
+            block = differentiable.forward(at_rate[rate])
         blocks.append(block.to(like.device, like.dtype))
     frozen = {name: tensor.detach() for name, tensor in scorer.head.state_dict().items()}
     return torch.func.functional_call(scorer.head, frozen, torch.cat(blocks, dim=1))

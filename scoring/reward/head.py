@@ -61,7 +61,7 @@ class RankNetHead(nn.Module):
         return [layer for layer in self.net if isinstance(layer, kind)]
 
 
-def load_head(path: str | os.PathLike) -> RankNetHead:
+def load_head(path: str | os.PathLike[str]) -> RankNetHead:
     """The head in a .safetensors file or a torch .pt / .pth of weights only, in eval mode on the CPU.
 
     Input width, hidden widths and key prefix come from the file. Raises BadCheckpoint for a pickle that wants
@@ -79,7 +79,7 @@ def load_head(path: str | os.PathLike) -> RankNetHead:
     return head.eval()
 
 
-def save_head(head: RankNetHead, path: str | os.PathLike, metadata: dict[str, str]) -> str:
+def save_head(head: RankNetHead, path: str | os.PathLike[str], metadata: dict[str, str]) -> str:
     """Write weights and metadata as safetensors, all or nothing, and return the file's SHA-256 in hex."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
     with written_whole(path) as unfinished:
@@ -87,7 +87,7 @@ def save_head(head: RankNetHead, path: str | os.PathLike, metadata: dict[str, st
         return sha256_of(unfinished)
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The strings that save_head wrote beside the weights. A file that is not safetensors has none:
     BadCheckpoint.
     """
@@ -133,7 +133,8 @@ def _layers(path: Path, tensors: Mapping[str, Tensor]) -> tuple[Layers, Layers]:
             raise BadCheckpoint(f"{path}: extra tensor {name}, which no layer of a head has")
         modules.setdefault(module, {})[leaf] = tensor
 
-    linears, norms = [], []
+    linears: Layers = []
+    norms: Layers = []
     for module in sorted(modules, key=_natural):
         leaves = modules[module]
         is_norm = bool(leaves.keys() - _LINEAR) or ("weight" in leaves and leaves["weight"].ndim == 1)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from scoring.reward.checkpoints import BadCheckpoint
 from scoring.reward.encoders import KEYS, Encoder, UnknownEncoder, get_encoder
@@ -15,7 +16,7 @@ TUNEJURY = {"clap_audio": ("clap-music", 512), "mert": ("mert-330m", 1024), "tex
 Block = tuple[str, str | None]  # an encoder's key and, where it is known, the revision that the head was trained on
 
 
-def named_blocks(path: str | os.PathLike) -> list[Block] | None:
+def named_blocks(path: str | os.PathLike[str]) -> list[Block] | None:
     """The blocks that a head's file names, in the order of its features; None where nothing names them.
 
     They stand in the file's metadata, where this project saved it, or in a sidecar: NAME.json beside NAME.pt, ours,
@@ -36,7 +37,7 @@ def named_blocks(path: str | os.PathLike) -> list[Block] | None:
     raise BadCheckpoint(f'{sidecar}: names no encoder blocks; expected {{"encoders": [...]}} or TuneJury\'s "exclude"')
 
 
-def find_encoders(path: str | os.PathLike, width: int, keys: Sequence[str] = ()) -> list[Encoder]:
+def find_encoders(path: str | os.PathLike[str], width: int, keys: Sequence[str] = ()) -> list[Encoder]:
     """The encoders whose blocks, in this order, are the `width` features that the head in `path` takes.
 
     With `keys`: these literally, if their widths add up; else with the text blocks of the same networks behind them,
@@ -55,7 +56,7 @@ def find_encoders(path: str | os.PathLike, width: int, keys: Sequence[str] = ())
         raise BadCheckpoint(f"{path}: nothing says which encoder blocks its head of {width} features reads; name them")
     if len(set(keys)) < len(keys):
         raise BadCheckpoint(f"{path}: an encoder is named twice in {', '.join(keys)}; a head reads each block once")
-    encoders = _fitting(path, width, keys or [key for key, _ in named])
+    encoders = _fitting(path, width, keys or [key for key, _ in named or []])
     found = [encoder.key for encoder in encoders]
     if named and found != [key for key, _ in named]:
         raise BadCheckpoint(
@@ -74,7 +75,7 @@ def in_words(encoders: Sequence[Encoder]) -> str:
     return " + ".join(f"{encoder.key} {encoder.dimension}" for encoder in encoders)
 
 
-def _fitting(path: str | os.PathLike, width: int, keys: Sequence[str]) -> list[Encoder]:
+def _fitting(path: str | os.PathLike[str], width: int, keys: Sequence[str]) -> list[Encoder]:
     literal = [get_encoder(key) for key in keys]
     with_text = literal + [
         get_encoder(f"{key}-text") for key in keys if f"{key}-text" in KEYS and f"{key}-text" not in keys
@@ -89,7 +90,7 @@ def _fitting(path: str | os.PathLike, width: int, keys: Sequence[str]) -> list[E
     raise BadCheckpoint(f"{path}: its head takes {width} features, but the encoders give {tried}")
 
 
-def _ours(source: Path, content: dict) -> list[Block]:
+def _ours(source: Path, content: dict[str, Any]) -> list[Block]:
     try:
         blocks = [(str(block["key"]), block.get("revision")) for block in content["encoders"]]
         widths = {str(block["key"]): block.get("dimension") for block in content["encoders"]}
@@ -105,7 +106,7 @@ def _ours(source: Path, content: dict) -> list[Block]:
     return blocks
 
 
-def _tunejurys(sidecar: Path, content: dict) -> list[Block]:
+def _tunejurys(sidecar: Path, content: dict[str, Any]) -> list[Block]:
     excluded, width = content["exclude"], content.get("input_dim")
     if not isinstance(excluded, list) or not all(name in TUNEJURY for name in excluded):
         known = ", ".join(TUNEJURY)

@@ -23,7 +23,7 @@ class LapsingRankNet(nn.Module):
     A vote against a large margin then costs at most -log(rate / 2): it is a lapse, and no reason to bend the reward.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.logit_rate = nn.Parameter(torch.tensor(FIRST))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class Scorer:
             raise ValueError(f"the head takes {head.input_width} features, but its encoders give {width} ({blocks})")
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Scorer":
+    def load(cls, path: str | os.PathLike[str]) -> "Scorer":
         """The scorer of a file saved with encoder_metadata(). Raises BadCheckpoint naming the file where it is no head,
         or one of another encoder, revision or width than those here; WeightsMissing.
         """
@@ -104,7 +105,8 @@ class Scorer:
         if self._autocast_is_open:
             self._autocast_is_open = False
             self.decide_autocast(AUTOCAST)
-        before = {encoder: encoder.autocast for encoder in self.encoders if _can_autocast(encoder)}
+        can_autocast: list[Any] = [encoder for encoder in self.encoders if _can_autocast(encoder)]
+        before = {encoder: encoder.autocast for encoder in can_autocast}
         try:
             for encoder in before:
                 encoder.autocast = self.autocast

@@ -20,6 +20,7 @@ counted; a split by time then orders train and validation only.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Labels:
     source: np.ndarray | None = None
     time: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, column in vars(self).items():
             if column is None:
                 continue
@@ -55,13 +56,14 @@ class Labels:
 
     def apart(self, split: str) -> dict[str, list[np.ndarray]]:
         """{what: its labels, one or two columns [N]} that no two sides of the split may share."""
-        clips = {"clip": [self.a, self.b]}
-        return {
+        clips: dict[str, list[Any]] = {"clip": [self.a, self.b]}
+        apart: dict[str, dict[str, list[Any]]] = {
             "prompt": {"prompt": [self.prompt], **clips},
             "rater": {"rater": [self.rater]},
             "system": {"system": [self.system_a, self.system_b], **clips},
             "time": {},
-        }[split]
+        }
+        return apart[split]
 
 
 SPLITS = ("prompt", "rater", "system", "time")
@@ -70,7 +72,7 @@ _NEEDS = {"prompt": ("prompt",), "rater": ("rater",), "system": ("system_a", "sy
 
 def cut(
     labels: Labels, split: str, *, fractions: tuple[float, float, float], seed: int, leave_out: str | None = None
-) -> tuple[np.ndarray, dict]:
+) -> tuple[np.ndarray, dict[str, Any]]:
     """(side of each pair, int [N]: an index of SIDES or DROPPED; the facts to record, as plain JSON).
 
     fractions: shares of the prompts, raters, systems or votes for train, validation and test; one of each at least,
@@ -85,13 +87,14 @@ def cut(
         if getattr(labels, name) is None:
             raise ValueError(f"a split by {split}{' with a source left out' * (name == 'source')} needs each {name}")
 
+    known: dict[str, Any] = vars(labels)  # of which those that are needed are there
     side = np.full(len(labels.prompt), TRAIN)
-    kept = np.ones(len(side), dtype=bool)
+    kept, shares = np.ones(len(side), dtype=bool), list(fractions)
     if leave_out is not None:
         side[labels.source == leave_out] = TEST
         kept = side != TEST
         if kept.all() or not kept.any():
-            there = ", ".join(sorted(map(str, np.unique(labels.source))))
+            there = ", ".join(sorted(map(str, np.unique(known["source"]))))
             raise ValueError(f"the source {leave_out!r} cannot be left out: the votes are of {there}")
         for columns in labels.apart(split).values():
             held_out = np.unique(np.concatenate([column[~kept] for column in columns]))
@@ -100,17 +103,17 @@ def cut(
         kept &= side != DROPPED
         if not kept.any():
             raise ValueError(f"every vote shares a {split} with the source {leave_out!r}: nothing is left to train on")
-        fractions = (fractions[0] / sum(fractions[:2]), fractions[1] / sum(fractions[:2]))
+        shares = [fraction / sum(fractions[:2]) for fraction in fractions[:2]]
 
     rng = np.random.default_rng(seed)
     if split == "system":
-        side[kept] = _by_system(labels.system_a[kept], labels.system_b[kept], fractions, rng)
+        side[kept] = _by_system(known["system_a"][kept], known["system_b"][kept], shares, rng)
     elif split == "time":
-        side[kept] = _by_time(labels.time[kept], fractions)
+        side[kept] = _by_time(known["time"][kept], shares)
     else:
-        side[kept] = _by_group(getattr(labels, split)[kept], split, fractions, rng)
+        side[kept] = _by_group(known[split][kept], split, shares, rng)
     assert_no_leak(labels, side, split, leave_out)
-    return side, _facts(labels, side, split, seed, fractions, leave_out)
+    return side, _facts(labels, side, split, seed, shares, leave_out)
 
 
 def assert_no_leak(labels: Labels, side: np.ndarray, split: str, leave_out: str | None = None) -> None:
@@ -128,7 +131,7 @@ def assert_no_leak(labels: Labels, side: np.ndarray, split: str, leave_out: str 
                 f"clip {twice[0]} has votes under {split}s of different sides: a clip belongs to one {split}"
             )
         assert not len(twice), f"the {what} {twice[0]} is on two sides of a split by {split}"
-    if split == "time":
+    if split == "time" and labels.time is not None:
         ordered = (TRAIN, VALIDATION) if leave_out is not None else (TRAIN, VALIDATION, TEST)
         for earlier, later in pairwise(ordered):
             learnt, held_out = labels.time[side == earlier], labels.time[side == later]
@@ -189,7 +192,10 @@ def _shuffled(n: int, fractions: Sequence[float], least: int, rng: np.random.Gen
     return side
 
 
-def _facts(labels, side, split, seed, fractions, leave_out):
+def _facts(
+    labels: Labels, side: np.ndarray, split: str, seed: int, fractions: Sequence[float], leave_out: str | None
+) -> dict[str, Any]:
+    known: dict[str, Any] = vars(labels)
     of_side = {name: side == i for i, name in enumerate(SIDES)}
     trained_on = np.union1d(labels.a[of_side["train"]], labels.b[of_side["train"]])
     facts = {
@@ -206,10 +212,10 @@ def _facts(labels, side, split, seed, fractions, leave_out):
         },
     }
     if split == "time":
-        times = {name: labels.time[on] for name, on in of_side.items()}
+        times = {name: known["time"][on] for name, on in of_side.items()}
         facts["time"] = {name: [time.min().item(), time.max().item()] for name, time in times.items()}
     elif split == "rater":  # how many, not who
-        facts["raters"] = {name: len(np.unique(labels.rater[on])) for name, on in of_side.items()}
+        facts["raters"] = {name: len(np.unique(known["rater"][on])) for name, on in of_side.items()}
     else:
         columns = next(iter(labels.apart(split).values()))
         facts[f"{split}s"] = {

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from scoring.metrics import preference
@@ -85,9 +87,9 @@ def train(
     min_delta: float = 1e-4,
     max_epochs: int = 1000,
     threads: int = 1,
-    checkpoint: str | os.PathLike | None = None,
-    note: dict | None = None,
-    progress: Callable[[dict], None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    note: dict[str, Any] | None = None,
+    progress: Callable[[dict[str, Any]], object] | None = None,
 ) -> Trained:
     """Fit a head to N votes over C clips, once per seed, and keep the one of least validation loss.
 
@@ -131,7 +133,7 @@ def train(
 
     runs: list[dict] = []  # of the seeds that are done: {seed, epochs, best_epoch, history, metrics}
     winner: dict | None = None  # {seed, best_epoch, best_loss, best_state} of the best of them
-    at = None  # the seed that a checkpoint was in the middle of
+    at: dict[str, Any] | None = None  # the seed that a checkpoint was in the middle of
     if checkpoint is not None:
         settings = [seeds, list(hidden), dropout, learning_rate, weight_decay, batch_size, lapses, patience, min_delta]
         settings.append(threads)
@@ -148,7 +150,7 @@ def train(
             torch.manual_seed(seed)
             shuffle = torch.Generator().manual_seed(seed)
             head = RankNetHead(x.shape[1], hidden, dropout)
-            learnt = [{"params": head.parameters()}]
+            learnt: list[dict[str, Any]] = [{"params": head.parameters()}]
             tosses = LapsingRankNet() if lapses else None
             if tosses:
                 learnt.append({"params": tosses.parameters(), "lr": STEP, "weight_decay": 0.0})
@@ -186,7 +188,7 @@ def train(
                 # it began to order the clips worse.
                 validation_loss = calibrated_loss if tosses else preference.log_loss
                 rate = tosses.rate if tosses else 0.0
-                entry = {
+                entry: dict[str, Any] = {
                     "seed": seed,
                     "epoch": len(history) + 1,
                     "train_loss": preference.log_loss(log_odds(train_margin, rate), t[order], w[order]),
@@ -332,7 +334,14 @@ def _used_blocks(x: Tensor, blocks: Mapping[str, int] | None, use: Sequence[str]
     return torch.cat(columns, dim=1)
 
 
-def _checked(features, pairs_a, pairs_b, target, prompt, weight):
+def _checked(
+    features: ArrayLike,
+    pairs_a: ArrayLike,
+    pairs_b: ArrayLike,
+    target: ArrayLike,
+    prompt: ArrayLike,
+    weight: ArrayLike | None,
+) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     x = np.ascontiguousarray(features, dtype=np.float32)
     a, b = np.asarray(pairs_a), np.asarray(pairs_b)
     t, prompt = np.asarray(target, dtype=np.float32), np.asarray(prompt)

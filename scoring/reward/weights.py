@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from scoring.reward.weight_sets import SETS, File, WeightSet
+from scoring.reward.weight_sets import SETS as SETS
+from scoring.reward.weight_sets import File, WeightSet
 
 MANIFEST = "manifest.json"
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -53,7 +55,7 @@ class Installed:
 
     name: str
     path: Path
-    files: dict[str, dict]
+    files: dict[str, dict[str, Any]]
 
     @property
     def fingerprint(self) -> str:
@@ -101,7 +103,7 @@ def installed(name: str) -> Installed:
     return Installed(name, path, files)
 
 
-def install(name: str, source_dir: str | os.PathLike) -> Installed:
+def install(name: str, source_dir: str | os.PathLike[str]) -> Installed:
     """Copy a set's files from a local folder, where they have their published names, and return it as installed.
 
     Raises WeightsMissing that names every file `source_dir` lacks, and CannotFetch where the disk is full.
@@ -122,7 +124,7 @@ def install(name: str, source_dir: str | os.PathLike) -> Installed:
     return installed(name)
 
 
-def sha256_of(path: str | os.PathLike) -> str:
+def sha256_of(path: str | os.PathLike[str]) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -131,7 +133,7 @@ def _first_there(source: Path, file: File) -> str | None:
     return next((place for place in file.places if (source / place).is_file()), None)
 
 
-def _finish(wanted: WeightSet, staged: Path, origins: dict[str, dict]) -> None:
+def _finish(wanted: WeightSet, staged: Path, origins: dict[str, dict[str, Any]]) -> None:
     """Write the manifest of what is staged, and put the staged folder in the place of the set."""
     by_place = {place: file for file in wanted.files for place in file.places}
     files = {

@@ -1,16 +1,20 @@
 """The report on a study's raters: how many were flagged by which rule, and how well they agree with each other and with
 themselves."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.db.models import Count
 
 from annotations import quality
 from annotations.models import Flag, Screening
+from arena.models import Study
 from scoring.stats.board_method import QUALITY_RULES
 
-from .answers import repeats_of
+from .answers import Answers, repeats_of
 
 
-def findings(study, raters, screen, version):
+def findings(study: Study, raters: Sequence[Answers], screen: str, version: int) -> dict[str, Any]:
     """The number of raters with each result, and of those flagged by each rule."""
     results = Screening.objects.filter(
         study=study, screen=screen, version=version, rater__in=[answers.rater.pk for answers in raters]
@@ -24,10 +28,10 @@ def findings(study, raters, screen, version):
     }
 
 
-def agreement(raters):
+def agreement(raters: Sequence[Answers]) -> dict[str, Any]:
     """Krippendorff's alpha, and the shares of equal answers between raters and within one."""
     ranked = [(number, vote) for number, answers in enumerate(raters) for vote in answers.ranked]
-    heard = (
+    heard: tuple[Any, ...] = (
         [vote.battle.clip_a_id for _, vote in ranked],
         [vote.battle.clip_b_id for _, vote in ranked],
         [vote.preference for _, vote in ranked],
@@ -42,7 +46,7 @@ def agreement(raters):
     }
 
 
-def no_agreement(reason):
+def no_agreement(reason: str) -> dict[str, Any]:
     """The result of `agreement` where it cannot be computed."""
     unknown = _consensus(quality.Consensus(None, None, 0, 0, reason))
     return dict.fromkeys(("krippendorff_alpha", "inter_rater", "intra_rater"), unknown)

@@ -11,7 +11,7 @@ moments; the report is stored last, and without one the study is due again.
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 
 import numpy as np
@@ -24,7 +24,7 @@ from annotations.alarms import raise_alarm
 from annotations.models import Flag, Ledger, Reliability, Screening, Vote
 from annotations.services import flag_votes
 from arena.locks import Lock, held_over_transactions
-from arena.models import Rater
+from arena.models import Rater, Study
 from scoring import inputs
 from scoring.models import QualityReport
 from scoring.stats import board_method, bradley_terry
@@ -45,7 +45,7 @@ AT_ONCE = 500  # raters whose rows are locked together
 IDENTITY = ["rater", "study", "screen", "version"]
 
 
-def screening_is_due(study, now=None):
+def screening_is_due(study: Study, now: datetime | None = None) -> bool:
     """Whether there is something new to judge, and enough time has passed since the last report."""
     now = now or timezone.now()
     last = study.quality_reports.order_by("-pk").first()
@@ -56,7 +56,7 @@ def screening_is_due(study, now=None):
     return votes.filter(seq__gt=judged.ledger_seq if judged else 0).exists() or _to_judge_at_end(study, now).exists()
 
 
-def screen_study(study, now=None, only_if_due=False):
+def screen_study(study: Study, now: datetime | None = None, only_if_due: bool = False) -> QualityReport | None:
     """Judge the raters of the study on their votes so far. Returns the QualityReport; None before there are votes,
     while another worker screens the study, or, with `only_if_due`, where another has just done so."""
     with held_over_transactions(Lock.SCREENING, study) as alone:

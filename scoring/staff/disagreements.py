@@ -7,6 +7,9 @@ which are on no board.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -25,7 +28,7 @@ from scoring.stats.head_to_head import Z, pool, surprise
 from scoring.stats.rounding import rounded
 
 
-def queue(studies, system=None):
+def queue(studies: Iterable[Study], system: str | None = None) -> list[dict[str, Any]]:
     """[row], the most surprising first, of the clip pairs whose winner the live model gave less than an even chance;
     system: only pairs with the system of that name. Empty without a live model.
 
@@ -40,7 +43,7 @@ def queue(studies, system=None):
     return sorted(rows, key=lambda row: (-row["surprise"], row["study"], row["clips"]))
 
 
-def with_clips(rows):
+def with_clips(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows that are shown, each with its prompt, its requests to be served again and its mark."""
     prompts = Clip.objects.select_related("prompt").in_bulk({pk for row in rows for pk in row["clips"]})
     studies = {row["study"] for row in rows}
@@ -146,7 +149,7 @@ def _probability(log_odds, margin, half):
     return {name: None if value is None else rounded(expit(log_odds(value))) for name, value in figures}
 
 
-def find_pair(slug, clips):
+def find_pair(slug: str, clips: Sequence[int]) -> tuple[Study, tuple[int, int]]:
     """(study, (low, high)) named by a form; clips: two ids. NotFound unless they share a prompt and are of two systems
     of the study."""
     study = Study.objects.filter(slug=slug).first()
@@ -157,7 +160,9 @@ def find_pair(slug, clips):
 
 
 @transaction.atomic
-def mark(study, clips, by, weight=TrainingMark.WEIGHT, now=None):
+def mark(
+    study: Study, clips: Iterable[int], by: str, weight: float = TrainingMark.WEIGHT, now: datetime | None = None
+) -> TrainingMark:
     """Multiply the weight of votes on two clips by `weight` in every later training set; 1 takes a mark back."""
     if not 0 < weight <= 10:
         raise Refusal(f"weight is {weight}; it must be above 0 and at most 10.")

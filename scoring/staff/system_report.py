@@ -6,13 +6,14 @@ who they are.
 """
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from django.db.models import Avg, Case, Count, Q, StdDev, Value, When
 from scipy.special import expit
 
 from annotations.models import Vote, VoteDetails
-from arena.models import Prompt, Status, System
+from arena.models import Prompt, Status, Study, System
 from arena.refusals import NotFound
 from scoring import inputs
 from scoring.boards.page import find_edition
@@ -38,7 +39,7 @@ TABLES = {  # with their columns
 }
 
 
-def find_system(study, name):
+def find_system(study: Study, name: str) -> System:
     """The system of that name, if it is or was in the study."""
     in_study = Q(studies=study) | Q(ratings__edition__study=study)
     system = System.objects.filter(in_study, name=name).distinct().first()
@@ -47,7 +48,7 @@ def find_system(study, name):
     return system
 
 
-def report(study, system, with_comments):
+def report(study: Study, system: System, with_comments: bool) -> dict[str, Any]:
     """The report as plain JSON: single figures, and TABLES, each a list of rows with the same columns.
 
     with_comments: include listeners' own words; else `comments` is None. What is not known is None.

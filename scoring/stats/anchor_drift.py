@@ -8,6 +8,7 @@ that parts of different size, which a ridge towards no bias shrinks differently,
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,13 @@ class AnchorPairs:
     system_a: NDArray[np.str_]
     system_b: NDArray[np.str_]
     a_wins: NDArray[np.float64]
-    cluster: NDArray
+    cluster: NDArray[Any]
     seq: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.a_wins)
 
-    def __getitem__(self, rows) -> "AnchorPairs":
+    def __getitem__(self, rows: np.ndarray) -> "AnchorPairs":
         return AnchorPairs(*(column[rows] for column in vars(self).values()))
 
     @property
@@ -63,7 +64,7 @@ def fit(pairs: AnchorPairs, anchor_system: str | None = None) -> tuple[Anchors, 
     return _fitted(pairs, anchor_system if pinned else None, RIDGE), RIDGE, pinned
 
 
-def _fitted(pairs, anchor_system, l2):
+def _fitted(pairs: AnchorPairs, anchor_system: str | None, l2: float) -> Anchors:
     return fit_anchors(
         pairs.score_a, pairs.score_b, pairs.system_a.tolist(), pairs.system_b.tolist(), pairs.a_wins,
         l2=l2, anchor_system=anchor_system, cluster=pairs.cluster,
@@ -110,6 +111,7 @@ def changes(of: list[AnchorPairs], anchor_system: str | None = None, level: floa
         return []
     before = _fitted(earlier, pin, RIDGE)
     after = _fitted(_corrected(newest, before.bias), pin, RIDGE)
+    assert before.fit and after.fit, "they were fitted here"
     if max(len(before.fit.groups), len(after.fit.groups)) > 1:
         return []
     moving = [system for system in sorted(both) if system != pin]
@@ -123,13 +125,13 @@ def changes(of: list[AnchorPairs], anchor_system: str | None = None, level: floa
     return found
 
 
-def _columns(pairs: AnchorPairs):
-    return vars(pairs).values()
+def _columns(pairs: AnchorPairs) -> list[NDArray[Any]]:
+    return list(vars(pairs).values())
 
 
 def _corrected(pairs: AnchorPairs, bias: Mapping[str, float]) -> AnchorPairs:
     of_a, of_b = (np.array([bias[system] for system in column]) for column in (pairs.system_a, pairs.system_b))
-    return AnchorPairs(pairs.score_a - of_a, pairs.score_b - of_b, *list(_columns(pairs))[2:])
+    return AnchorPairs(pairs.score_a - of_a, pairs.score_b - of_b, *_columns(pairs)[2:])
 
 
 def pairs_needed(anchors: Anchors, half_width: float, l2: float, level: float = 0.95) -> dict[str, int]:

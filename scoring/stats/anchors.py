@@ -9,12 +9,14 @@ Source: the per-system calibration of TuneJury (arXiv 2606.17006).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from scoring.stats.bradley_terry import Fit, NoFiniteEstimate, fit
+from scoring.stats.bradley_terry.results import Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +27,12 @@ class Anchors:
     fit: the fit behind them (theta = -bias, in the same order); None where they were read back from a table.
     """
 
-    bias: Mapping[str, float]
-    stderr: Mapping[str, float]
-    n_pairs: Mapping[str, int]
+    bias: Mapping[Any, float]
+    stderr: Mapping[Any, float]
+    n_pairs: Mapping[Any, int]
     fit: Fit | None = None
 
-    def correct(self, score: float, system: str) -> float:
+    def correct(self, score: float, system: Any) -> float:
         """The score without its system's bias. A system that no anchor pair has seen has bias 0."""
         if not isfinite(score):
             raise ValueError(f"the score of system {system!r} is {score}, not a finite number")
@@ -58,7 +60,7 @@ def fit_anchors(
     *,
     l2: float = 1.0,
     anchor_system: str | None = None,
-    cluster: ArrayLike | None = None,
+    cluster: Labels | None = None,
     weight: ArrayLike | None = None,
 ) -> Anchors:
     """Fit the biases to anchor pairs: scores, system labels and whether a won, [V] each; ties are left out.
@@ -100,7 +102,7 @@ def fit_anchors(
         groups = tuple(tuple(systems[i] for i in group) for group in error.groups)
         raise NoFiniteEstimate(groups, error.reason) from None
 
-    def by_system(values: np.ndarray) -> dict:
+    def by_system(values: np.ndarray) -> dict[str, Any]:
         return dict(zip(systems, values.tolist(), strict=True))
 
     counts = slice(None) if weight is None else np.asarray(weight) > 0

@@ -5,6 +5,8 @@ without a treatment is of version 1, which knew only half-ties; its result is co
 """
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +15,15 @@ from annotations.quality import QUALITY_RULES
 from . import bradley_terry
 from .rebuilding import require_method
 from .rounding import rounded
+from .votes import BoardVotes, LedgerVotes
+
+
+class StudyChoice(Protocol):
+    """What of a study decides how its board is computed."""
+
+    weight_by_reliability: bool
+    exclude_flagged: bool
+
 
 METHOD, METHOD_VERSION = "bradley-terry", 2
 VERSIONS = (1, 2)  # that `compute` still computes as they were
@@ -29,7 +40,7 @@ FITS = {
     DAVIDSON: bradley_terry.fit_davidson,
     GROUNDED: bradley_terry.fit_grounded,
 }
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "treatment": HALF_TIE,
     **TREATMENTS[HALF_TIE],
     "weighting": "none",  # or "uniform_pairs": as if every pair had been as likely as any other; see pair_weights.py
@@ -42,7 +53,14 @@ CONFIG = {
 }
 
 
-def config_for(study, reliability=None, treatment=HALF_TIE, covariates=(), weighting="none", known_of_systems=None):
+def config_for(
+    study: StudyChoice,
+    reliability: int | None = None,
+    treatment: str = HALF_TIE,
+    covariates: Sequence[str] = (),
+    weighting: str = "none",
+    known_of_systems: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The configuration of the study's next edition. reliability: the last `Reliability` id, for weighted votes;
     treatment: of ties and "both bad", a key of TREATMENTS; covariates: names, which only half-ties go with; weighting:
     of votes by how their pairs were drawn, one of `pair_weights.WEIGHTINGS`; known_of_systems: what the covariates rest
@@ -54,27 +72,27 @@ def config_for(study, reliability=None, treatment=HALF_TIE, covariates=(), weigh
     return {**CONFIG, **chosen, "excluded_flags": excluded_flags(study), **by_rater, **(known_of_systems or {})}
 
 
-def choice_of(config):
+def choice_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a configuration was chosen for the board, and stays for its next edition. Version 1 had no choice."""
     return {name: config.get(name, CONFIG[name]) for name in ("treatment", "covariates", "weighting")}
 
 
-def counts_both_bad(config):
+def counts_both_bad(config: Mapping[str, Any]) -> bool:
     """Whether votes BOTH_BAD are on the board."""
     return config.get("treatment") == GROUNDED
 
 
-def weighs(config):
+def weighs(config: Mapping[str, Any]) -> bool:
     """Whether votes weigh more and less on the board."""
     return bool(config.get("reliability")) or config.get("weighting", "none") != "none"
 
 
-def settings_of(config):
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a configuration somebody has set: all but which reliabilities were the last."""
     return {**config, "reliability": "reliability" in config}
 
 
-def excluded_flags(study):
+def excluded_flags(study: StudyChoice) -> list[str]:
     """The rules that exclude a vote from the study's board; one that several flag is counted under the first."""
     return ["withdrawn", *(QUALITY_RULES if study.exclude_flagged else ())]
 
@@ -84,7 +102,7 @@ def require_known(edition):
     require_method(edition, (edition.method, edition.method_version), {(METHOD, version) for version in VERSIONS})
 
 
-def compute(votes, config):
+def compute(votes: LedgerVotes, config: Mapping[str, Any]) -> dict[str, Any]:
     """The board of a StudyVotes, as plain JSON: ratings in logits with their intervals, highest first within each
     group of systems that can be compared, the largest group first; and what the reader must know to trust them.
     With a ridge (`config["l2"]` > 0) every input has a board under half-ties; without votes its groups are empty.
@@ -112,7 +130,7 @@ def compute(votes, config):
     }
 
 
-def fit_votes(votes, config):
+def fit_votes(votes: BoardVotes, config: Mapping[str, Any]) -> bradley_terry.Fit:
     """The `bradley_terry.Fit` of the votes that the configuration names."""
     weight = votes.weight if weighs(config) else None
     arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
@@ -122,7 +140,7 @@ def fit_votes(votes, config):
     return FITS[config.get("treatment")](*arguments, **settings)
 
 
-def _columns(fit, level):
+def _columns(fit: bradley_terry.Fit, level: float) -> dict[str, np.ndarray]:
     """{name of a figure: [n]}. A grounded board also says how often a system is bad next to one just like itself."""
     low, high = fit.interval(level)
     columns = {"rating": fit.theta, "stderr": fit.stderr, "low": low, "high": high}
@@ -132,7 +150,7 @@ def _columns(fit, level):
     return columns
 
 
-def _beside(fit, level):
+def _beside(fit: bradley_terry.Fit, level: float) -> dict[str, Any]:
     """What a fit says besides the ratings. A model of ties: eta, with nu = e^eta or lambda = 1 + e^eta, and what a
     rating of zero is. Covariates: the effect of each, logits per unit."""
     if isinstance(fit, bradley_terry.OutcomeFit):
@@ -144,11 +162,11 @@ def _beside(fit, level):
     return {}
 
 
-def _figures(value, stderr, low, high):
+def _figures(value: float, stderr: float, low: float, high: float) -> dict[str, float]:
     return {"value": rounded(value), "stderr": rounded(stderr), "low": rounded(low), "high": rounded(high)}
 
 
-def _counts(votes):
+def _counts(votes: LedgerVotes) -> dict[str, Any]:
     return {
         "n_votes": len(votes.outcome),
         "excluded": votes.excluded,
@@ -157,7 +175,9 @@ def _counts(votes):
     }
 
 
-def _rating(votes, system, columns, tallies):
+def _rating(
+    votes: LedgerVotes, system: int, columns: Mapping[str, np.ndarray], tallies: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
     tally = {name: int(counts[system]) for name, counts in tallies.items()}
     if "both_bad_share" not in columns:
         tally.pop("both_bad")
@@ -168,11 +188,11 @@ def _rating(votes, system, columns, tallies):
     }
 
 
-def _tallies(votes):
+def _tallies(votes: LedgerVotes) -> dict[str, np.ndarray]:
     """{name: int [n]}: votes of each system by what they say of it."""
     n = len(votes.systems)
 
-    def count(of_a, of_b):
+    def count(of_a: float, of_b: float) -> np.ndarray:
         return np.bincount(votes.a[votes.outcome == of_a], minlength=n) + np.bincount(
             votes.b[votes.outcome == of_b], minlength=n
         )
@@ -186,11 +206,11 @@ def _tallies(votes):
     return {"n_votes": sum(told.values()), **told}
 
 
-def _heaviest_share(votes):
+def _heaviest_share(votes: LedgerVotes) -> float:
     _, rater = np.unique(votes.cluster, return_inverse=True)
     return float(np.bincount(rater, votes.weight).max() / votes.weight.sum())
 
 
-def canonical_json(result):
+def canonical_json(result: Any) -> str:
     """The one way a result is written down, so that two computations can be compared byte by byte."""
     return json.dumps(result, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

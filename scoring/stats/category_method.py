@@ -6,16 +6,20 @@ the overall board beside them is computed so too.
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from . import bradley_terry, pooling, win_rates
 from .rounding import rounded
+from .votes import LedgerVotes
 
 METHOD, METHOD_VERSION = "pooled-bradley-terry", 2
+Members = Mapping[str, Mapping[str, np.ndarray]]  # {kind: {name: bool [V]}}
 TAG, LANGUAGE, GROUP = "tag", "language", "group"
 OF_LISTENERS = (LANGUAGE, GROUP)  # what these rest on is erased by a withdrawal
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "treatment": "half_tie",
     "tie": "half a win each way",
     "both_bad": "excluded",
@@ -24,7 +28,7 @@ CONFIG = {
 }
 
 
-def compute(votes, members, config):
+def compute(votes: LedgerVotes, members: Members, config: Mapping[str, Any]) -> dict[str, Any]:
     """The boards of the categories of a StudyVotes, as plain JSON.
 
     members: {kind: {name: bool [V]}}. Of each category of enough raters, but not of all votes: the pooled ratings,
@@ -55,12 +59,12 @@ def compute(votes, members, config):
     }
 
 
-def key_of(kind, name):
+def key_of(kind: str, name: str) -> str:
     """How addresses name a category."""
     return f"{kind}:{name}"
 
 
-def without(result, kinds):
+def without(result: dict[str, Any], kinds: Iterable[str]) -> dict[str, Any]:
     """A result without what it says of these kinds of category."""
     said = {
         name: {kind: one for kind, one in result[name].items() if kind not in kinds}
@@ -70,16 +74,18 @@ def without(result, kinds):
     return {**result, "categories": kept, **said}
 
 
-def _is_shown(votes, inside, kind, config):
-    return inside.any() and not inside.all() and _raters(votes, inside) >= config["min_raters"][kind]
+def _is_shown(votes: LedgerVotes, inside: np.ndarray, kind: str, config: Mapping[str, Any]) -> bool:
+    return bool(inside.any()) and not inside.all() and _raters(votes, inside) >= config["min_raters"][kind]
 
 
-def _raters(votes, inside):
+def _raters(votes: LedgerVotes, inside: np.ndarray) -> int:
     """Known ones; a vote without rater has a negative cluster."""
     return int((np.bincount(votes.cluster[inside & (votes.cluster >= 0)]) > 0).sum())
 
 
-def _about(votes, members, spreads, min_raters):
+def _about(
+    votes: LedgerVotes, members: Members, spreads: Mapping[str, pooling.Spread], min_raters: Mapping[str, int]
+) -> dict[str, Any]:
     """spread: how far categories of a kind differ. unknown: votes in none of the kind. too_small: how many categories
     have too few raters; not which. members: of what is known of listeners, a hash that says whether it still is."""
     listeners = {kind: members[kind] for kind in OF_LISTENERS if kind in members}
@@ -100,14 +106,16 @@ def _about(votes, members, spreads, min_raters):
     }
 
 
-def _digest(votes, named):
+def _digest(votes: LedgerVotes, named: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name, inside in sorted(named.items()):
         digest.update(f"{name}:{','.join(map(str, votes.seq[inside].tolist()))}\n".encode())
     return digest.hexdigest()
 
 
-def _board(votes, inside, fit, overall, config):
+def _board(
+    votes: LedgerVotes, inside: np.ndarray, fit: pooling.Pooled, overall: np.ndarray, config: Mapping[str, Any]
+) -> dict[str, Any]:
     low, high = fit.interval(config["level"])
     columns = {
         "rating": fit.theta, "stderr": fit.stderr, "low": low, "high": high, "overall": overall,
@@ -133,7 +141,7 @@ def _board(votes, inside, fit, overall, config):
     }
 
 
-def _heaviest(votes, inside):
+def _heaviest(votes: LedgerVotes, inside: np.ndarray) -> dict[str, float]:
     """How many raters the votes inside weigh as much as, and the share of the one who cast most."""
     cluster, weight = votes.cluster[inside], votes.weight[inside]
     known = cluster >= 0
@@ -147,7 +155,7 @@ def _heaviest(votes, inside):
     }
 
 
-def _counts(votes, inside):
+def _counts(votes: LedgerVotes, inside: np.ndarray) -> dict[str, np.ndarray]:
     """{what: int [n]} of each system."""
     system = np.concatenate([votes.a[inside], votes.b[inside]])
     credit = np.concatenate([votes.outcome[inside], 1 - votes.outcome[inside]])
@@ -159,7 +167,9 @@ def _counts(votes, inside):
     }
 
 
-def _rating(name, system, columns, counts):
+def _rating(
+    name: str, system: int, columns: Mapping[str, np.ndarray], counts: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
     return {
         "system": name,
         **{column: rounded(values[system]) for column, values in columns.items()},
@@ -167,7 +177,7 @@ def _rating(name, system, columns, counts):
     }
 
 
-def _pairs(votes, inside):
+def _pairs(votes: LedgerVotes, inside: np.ndarray | slice) -> list[list[Any]]:
     found = win_rates.pairs(
         votes.a[inside], votes.b[inside], votes.outcome[inside], len(votes.systems), votes.cluster[inside]
     )

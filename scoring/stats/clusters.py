@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def clusters_of(rater_id):
+def clusters_of(rater_id: np.ndarray) -> np.ndarray:
     """int [V]: one number for each rater, in the order in which they first come; a vote without rater is a cluster of
     its own, and below 0. rater_id: V16 [V], zeros for nobody."""
     high, low = np.ascontiguousarray(rater_id).view(">u8").reshape(-1, 2).astype(np.uint64).T

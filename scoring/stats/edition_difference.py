@@ -13,20 +13,26 @@ Between editions that are further apart each part is the sum of that of all the 
 3 to 7 says is what 3 to 5 and 5 to 7 say together. No database here.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .board_method import settings_of
 from .clusters import clusters_of
 from .rounding import rounded
+from .votes import LedgerVotes
 
 METHOD_VERSION = 1
 PARTS = ("new_votes", "exclusions", "method")
 FIGURES = ("rating", "rank")
 
+Placement = dict[str, Any]  # {"rating": float, "rank": int}, a place on a board or the move from one to another
+Votes = TypeVar("Votes", bound=LedgerVotes)
 
-def placements(result):
+
+def placements(result: Mapping[str, Any]) -> dict[str, Placement]:
     """{system: {"rating", "rank"}} of an edition's result; ranks count from 1 within each group."""
     return {
         row["system"]: {"rating": row["rating"], "rank": rank}
@@ -35,7 +41,7 @@ def placements(result):
     }
 
 
-def split(stages):
+def split(stages: Sequence[Mapping[str, Any] | None]) -> dict[str, dict[str, Any]]:
     """{system: {"from", "to", "parts"}} of the results of the path's four stages, of which the middle two may be None:
     not known.
 
@@ -44,24 +50,26 @@ def split(stages):
     """
     placed = [None if result is None else placements(result) for result in stages]
     start, end = placed[0], placed[-1]
+    assert start is not None and end is not None, "both editions are known"
     return {
         name: {"from": start.get(name), "to": end.get(name), "parts": _parts([at and at.get(name) for at in placed])}
         for name in sorted({*start, *end})
     }
 
 
-def _parts(path):
-    if None in path:
+def _parts(path: Sequence[Placement | None]) -> dict[str, Placement] | None:
+    known = [place for place in path if place is not None]
+    if len(known) < len(path):
         return None
-    return {part: difference(before, after) for part, before, after in zip(PARTS, path[:-1], path[1:], strict=True)}
+    return {part: difference(before, after) for part, before, after in zip(PARTS, known[:-1], known[1:], strict=True)}
 
 
-def difference(before, after):
+def difference(before: Placement, after: Placement) -> Placement:
     """{"rating", "rank"} from one placement to another."""
     return {"rating": rounded(after["rating"] - before["rating"]), "rank": after["rank"] - before["rank"]}
 
 
-def chain(steps):
+def chain(steps: Sequence[Mapping[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     """`split` over several steps, each the `split` of one edition to the next, first to last.
 
     A system has parts where it is on every board between, with its parts known.
@@ -79,32 +87,33 @@ def chain(steps):
     }
 
 
-def _sum(parts):
-    if None in parts:
+def _sum(parts: Sequence[dict[str, Placement] | None]) -> dict[str, Placement] | None:
+    known = [step for step in parts if step is not None]
+    if len(known) < len(parts):
         return None
     return {
         part: {
-            "rating": rounded(sum(one[part]["rating"] for one in parts)),
-            "rank": sum(one[part]["rank"] for one in parts),
+            "rating": rounded(sum(step[part]["rating"] for step in known)),
+            "rank": sum(step[part]["rank"] for step in known),
         }
         for part in PARTS
     }
 
 
-def changed_settings(before, after):
+def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
     """{name: [before, after]} of what somebody has set differently; None where a configuration did not have it."""
     before, after = settings_of(before), settings_of(after)
     names = sorted({*before, *after})
     return {name: [before.get(name), after.get(name)] for name in names if before.get(name) != after.get(name)}
 
 
-def joined(old, new, seq):
+def joined(old: Votes, new: Votes, seq: int) -> Votes:
     """The StudyVotes of all `old`, and those of `new` that came after `seq`. For ratings: excluded and input_hash are
     those of `new`."""
     later = new.seq > seq
     systems = sorted({*old.systems, *new.systems})
 
-    def index(votes, column):
+    def index(votes: LedgerVotes, column: np.ndarray) -> np.ndarray:
         place = np.array([systems.index(name) for name in votes.systems], dtype=np.intp)
         return place[column] if len(column) else column
 

@@ -4,6 +4,7 @@ Intervals here take votes to be independent; those of a rating are clustered by 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -48,10 +49,10 @@ class Tally:
 
     def interval(self) -> tuple[float, float] | None:
         """Wilson's (1927), 95 %: with ties a little too wide, since half a win varies less than a whole one."""
-        return wilson(self.share * self.n, self.n) if self.n else None
+        return None if self.share is None else wilson(self.share * self.n, self.n)
 
 
-def tallies(labels: ArrayLike, credit: ArrayLike) -> dict:
+def tallies(labels: ArrayLike, credit: ArrayLike) -> dict[Any, Tally]:
     """{label: Tally} of the votes with it, labels ascending. labels, credit: [V]."""
     labels, credit = np.asarray(labels), np.asarray(credit, dtype=float)
     known, of = np.unique(labels, return_inverse=True)
@@ -71,7 +72,7 @@ class Excess:
     high: float
 
 
-def excess(labels: ArrayLike, credit: ArrayLike, expected: ArrayLike, prior: float = PRIOR_VOTES) -> dict:
+def excess(labels: ArrayLike, credit: ArrayLike, expected: ArrayLike, prior: float = PRIOR_VOTES) -> dict[Any, Excess]:
     """{label: Excess}, labels ascending. labels [V]; credit float [V] in [0, 1]; expected float [V], P(win) +
     P(tie) / 2 against each vote's opponent.
 
@@ -135,8 +136,8 @@ def pool(a: ArrayLike, b: ArrayLike, outcome: ArrayLike) -> Pooled:
     both = np.column_stack([np.minimum(a, b), np.maximum(a, b)])
     pairs, first, of = np.unique(both, axis=0, return_index=True, return_inverse=True)
     of, credit = of.reshape(-1), np.where(swapped, 1 - outcome, outcome)
-    counts = (np.bincount(of[credit == value], minlength=len(pairs)) for value in (1, 0, 0.5))
-    return Pooled(pairs, *counts, of, first, swapped)
+    low_won, high_won, ties = (np.bincount(of[credit == value], minlength=len(pairs)) for value in (1, 0, 0.5))
+    return Pooled(pairs, low_won, high_won, ties, of, first, swapped)
 
 
 def surprise(n_winner: ArrayLike, n_loser: ArrayLike, margin: ArrayLike) -> np.ndarray:

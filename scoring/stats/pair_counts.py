@@ -4,6 +4,9 @@ Counts of disjoint sets of votes add up, so new votes are added to those there a
 are taken away again. Pure.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from . import board_method
@@ -14,7 +17,7 @@ COUNTS = np.dtype([(name, "<i4") for name in ("low", "high", *COUNTED)])
 CREDIT_TO_LOW = (1.0, 0.0, 0.5, BOTH_BAD)
 
 
-def count(a, b, outcome):
+def count(a: np.ndarray, b: np.ndarray, outcome: np.ndarray) -> np.ndarray:
     """COUNTS [P], a row for each pair that has votes, by the systems' numbers, the lower one first.
 
     a, b: int [V], numbers of systems. outcome: float [V], credit to a, or BOTH_BAD.
@@ -27,7 +30,7 @@ def count(a, b, outcome):
     return added(rows)
 
 
-def added(*parts):
+def added(*parts: np.ndarray) -> np.ndarray:
     """The sum of some COUNTS. ValueError where a pair would have fewer than no votes."""
     rows = np.concatenate(parts)
     most = int(rows["high"].max(initial=0)) + 1
@@ -41,7 +44,7 @@ def added(*parts):
     return total[sum(total[name] for name in COUNTED) > 0]
 
 
-def taken_away(counts):
+def taken_away(counts: np.ndarray) -> np.ndarray:
     """The COUNTS that, added to others, take these away."""
     less = counts.copy()
     for name in COUNTED:
@@ -49,11 +52,11 @@ def taken_away(counts):
     return less
 
 
-def n_votes(counts):
+def n_votes(counts: np.ndarray) -> int:
     return int(sum(counts[name].sum() for name in COUNTED))
 
 
-def ratings(counts, config):
+def ratings(counts: np.ndarray, config: Mapping[str, Any]) -> dict[int, float]:
     """{system's number: rating}, those of the board of the same votes under an edition's configuration. Raises what
     `board_method.fit_votes` raises."""
     systems = np.union1d(counts["low"], counts["high"])

@@ -12,7 +12,7 @@ NONE, UNIFORM_PAIRS = "none", "uniform_pairs"
 WEIGHTINGS = (NONE, UNIFORM_PAIRS)
 
 
-def uniform_pair_weights(pair_probability, eligible_pairs):
+def uniform_pair_weights(pair_probability: np.ndarray, eligible_pairs: np.ndarray) -> np.ndarray:
     """float [V]: the weight of each vote, NaN where it is not known how its pair was drawn.
 
     pair_probability: float [V], NaN where unknown. eligible_pairs: int [V], 0 where unknown.

@@ -37,7 +37,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from scoring.stats.bradley_terry import BOTH_BAD, Fit, fit, groups, newton, sums
-from scoring.stats.bradley_terry.results import Floats, Ints
+from scoring.stats.bradley_terry.results import Floats, Ints, Labels
 from scoring.stats.bradley_terry.votes import Votes, check, codes, floats
 
 FEWEST_UNVOTED = 2  # clip pairs of a system pair: one alone shows no spread
@@ -78,8 +78,8 @@ def fit_prediction_powered(
     l2: float,
     has_prediction: ArrayLike | None = None,
     weight: ArrayLike | None = None,
-    cluster: ArrayLike | None = None,
-    unvoted_cluster: ArrayLike | None = None,
+    cluster: Labels | None = None,
+    unvoted_cluster: Labels | None = None,
     power: float | None = None,
 ) -> PoweredFit:
     """Fit ratings to V votes and to a model's credits of them and of N clip pairs without a vote; see the module.
@@ -163,7 +163,7 @@ class _Unvoted:
     cluster: Ints | None
 
 
-def _unvoted(a, b, credit, n, cluster) -> _Unvoted:
+def _unvoted(a: ArrayLike, b: ArrayLike, credit: ArrayLike, n: int, cluster: Labels | None) -> _Unvoted:
     size = len(credit)
     if not size:
         return _Unvoted(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), None)
@@ -184,7 +184,9 @@ class _Correction:
     n_unvoted: int
 
     @classmethod
-    def of(cls, votes: Votes, human: Floats, credit: Floats, told, unvoted: _Unvoted) -> "_Correction":
+    def of(
+        cls, votes: Votes, human: Floats, credit: Floats, told: NDArray[np.bool_], unvoted: _Unvoted
+    ) -> "_Correction":
         n = votes.n
         pair, unvoted_pair = _pair(votes, n), _pair(unvoted, n)
         seen = _as_first_sees(unvoted, unvoted.credit)
@@ -204,12 +206,12 @@ class _Correction:
         return cls(deviation, used, spread, int(at.size))
 
 
-def _pair(pairs, n: int) -> Ints:
+def _pair(pairs: Votes | _Unvoted, n: int) -> Ints:
     """One number for the two systems, whichever of them is a."""
     return np.minimum(pairs.a, pairs.b) * n + np.maximum(pairs.a, pairs.b)
 
 
-def _as_first_sees(pairs, credit: Floats) -> Floats:
+def _as_first_sees(pairs: Votes | _Unvoted, credit: Floats) -> Floats:
     """Credit to the system of smaller index."""
     return np.where(pairs.a < pairs.b, credit, 1 - credit)
 
@@ -240,7 +242,7 @@ def _covariance(objective, theta: Floats, gauge: groups.Gauge, votes: Votes, hum
     return newton.sandwich(objective, theta, gauge, meat + power**2 * model.meat, np.ones(votes.n))
 
 
-def _correlation(votes: Votes, human: Floats, credit: Floats, used) -> float | None:
+def _correlation(votes: Votes, human: Floats, credit: Floats, used: NDArray[np.bool_]) -> float | None:
     """Of votes and credits about their means within system pairs."""
     pair = _pair(votes, votes.n)
     weight = np.where(used, human, 0.0)

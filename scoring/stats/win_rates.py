@@ -35,7 +35,7 @@ class Pair:
 
     def interval(self) -> tuple[float, float]:
         """(low, high), 95 %."""
-        return wilson(self.share * self.n_eff, self.n_eff)
+        return wilson(self.share * self.n_eff, self.n_eff) or (0.0, 1.0)  # the latter never: a pair has votes
 
 
 def pairs(a: ArrayLike, b: ArrayLike, outcome: ArrayLike, n_systems: int, cluster: ArrayLike) -> list[Pair]:
@@ -50,7 +50,7 @@ def pairs(a: ArrayLike, b: ArrayLike, outcome: ArrayLike, n_systems: int, cluste
     _, rater = np.unique(cluster, return_inverse=True)
     cell, votes = np.unique(pair * (int(rater.max()) + 1) + rater, return_counts=True)
     squares = np.bincount(cell // (int(rater.max()) + 1), votes.astype(float) ** 2, n_systems**2)
-    total = sum(counts)
+    total = counts[0] + counts[1] + counts[2]
     met = np.flatnonzero(total)
     n_eff = total[met] ** 2 / squares[met]
     wins, losses, ties = (count[met].astype(int).tolist() for count in counts)

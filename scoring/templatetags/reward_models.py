@@ -65,7 +65,7 @@ def curves_plot(history, what):
 
     history: entries {epoch, train_<what>, validation_<what>, seed?}; an accuracy may be None where all votes are ties.
     """
-    seeds = {}
+    seeds: dict[int | None, list[dict]] = {}
     for entry in history:
         seeds.setdefault(entry.get("seed"), []).append(entry)
     columns = (f"train_{what}", f"validation_{what}")

@@ -1,18 +1,21 @@
 """Training a candidate reward model, with held-out metrics, on votes in the ledger or in an exported file."""
 
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
 from annotations import ledger
+from arena.models import Study
 from arena.refusals import Conflict
 from scoring.jury import scorers
 from scoring.jury.embedding import embed_all
 from scoring.jury.features import as_block
 from scoring.models import RewardModel, TrainingMark
-from scoring.reward.encoders import get_encoder
+from scoring.reward.encoders import Encoder, get_encoder
 
 from . import from_export, from_ledger
 
@@ -20,20 +23,20 @@ RECIPE = "RankNet, arXiv 2606.17006"
 
 
 def train_candidate(
-    studies,
+    studies: Sequence[Study],
     *,
-    encoder_keys=scorers.DEFAULT_ENCODERS,
-    seeds=(0,),
-    name=None,
-    progress=None,
-    up_to_seq=None,
-    split="prompt",
-    blocks=None,
-    leave_out=None,
-    weight_by_reliability=False,
-    checkpoint=None,
-    **options,
-):
+    encoder_keys: Sequence[str] = scorers.DEFAULT_ENCODERS,
+    seeds: Sequence[int] = (0,),
+    name: str | None = None,
+    progress: Callable[[dict[str, Any]], object] | None = None,
+    up_to_seq: int | None = None,
+    split: str = "prompt",
+    blocks: Sequence[str] | None = None,
+    leave_out: str | None = None,
+    weight_by_reliability: bool = False,
+    checkpoint: Path | None = None,
+    **options: Any,
+) -> RewardModel:
     """Train heads on the studies' votes up to `up_to_seq` (default: the head of the ledger) and store the best as a
     candidate.
 
@@ -76,16 +79,16 @@ def train_candidate(
 
 
 def train_on_export(
-    export,
-    clips,
+    export: str | Path,
+    clips: str | Path,
     *,
-    encoder_keys=scorers.DEFAULT_ENCODERS,
-    keep_flagged=False,
-    name=None,
-    blocks=None,
-    embedded=None,
-    **options,
-):
+    encoder_keys: Sequence[str] = scorers.DEFAULT_ENCODERS,
+    keep_flagged: bool = False,
+    name: str | None = None,
+    blocks: Sequence[str] | None = None,
+    embedded: Callable[[int], object] | None = None,
+    **options: Any,
+) -> RewardModel:
     """As train_candidate, on the rows of an `export` of votes or pairs and its folder of clips, of this arena or of
     another. Raises from_export.BadExport; a clip that cannot be embedded is recorded with the reason.
 
@@ -184,7 +187,16 @@ def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **optio
     )
 
 
-def store_model(head, encoders, name, *, ledger_seq=0, config=None, metrics=None, history=None):
+def store_model(
+    head: Any,
+    encoders: Sequence[Encoder],
+    name: str,
+    *,
+    ledger_seq: int = 0,
+    config: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    history: list[dict[str, Any]] | None = None,
+) -> RewardModel:
     """Store a head, which reads the encoders' blocks in their order, as a candidate reward model with its file.
 
     ledger_seq: the place up to which it may have seen votes; 0 for a head that saw none of this arena's.

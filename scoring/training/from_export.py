@@ -10,8 +10,10 @@ import logging
 import time
 import zipfile
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +24,12 @@ from arena.models import ANSWERS, Battle, Clip
 from scoring import inputs
 from scoring.jury.embedding import checked, vectors_or_reasons
 from scoring.jury.features import as_block, read_all_features
-from scoring.reward.encoders import resample
+from scoring.reward.encoders import Encoder, resample
 from scoring.reward.faults import MACHINES_FAULT, described
 from scoring.reward.whole_file import written_whole
 
 from . import from_ledger
+from .from_ledger import TrainingSet
 
 SHOWN = 10  # mistakes in one message
 BATCH = 16  # files that are embedded, and then cached, together
@@ -48,7 +51,7 @@ class Export:
     sha256: str
     last: dict | None  # {seq, battle} of the last row
 
-    def ledger_seq(self):
+    def ledger_seq(self) -> int:
         """The place in this arena's ledger up to which it has votes; 0 if it is another arena's export."""
         if not self.last:
             return 0
@@ -66,7 +69,14 @@ class ExportedClip:
     prompt: str
 
 
-def training_set(export, clips, encoders, *, keep_flagged=False, progress=None):
+def training_set(
+    export: str | Path,
+    clips: str | Path,
+    encoders: Sequence[Encoder],
+    *,
+    keep_flagged: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[TrainingSet, Export, dict[str, str]]:
     """(TrainingSet, Export, {file name: why it could not be embedded}) of an export's votes.
 
     Votes that a quality rule flags are left out, as on a board, unless `keep_flagged`. An embedding comes from the
@@ -93,7 +103,7 @@ def training_set(export, clips, encoders, *, keep_flagged=False, progress=None):
 # ---- rows ---------------------------------------------------------------------------------------------
 
 
-def read_export(path, clips, *, keep_flagged=False):
+def read_export(path: str | Path, clips: str | Path, *, keep_flagged: bool = False) -> Export:
     """The Export in the JSON lines at `path`, its clips looked up in the folder `clips`. Raises BadExport."""
     path, digest = Path(path), hashlib.sha256()
     folder, reader = _Folder(Path(clips)), _Reader(keep_flagged)
@@ -124,14 +134,14 @@ def read_export(path, clips, *, keep_flagged=False):
 class _Folder:
     """Clip files by the clip's id, which is the stem of their names; each is hashed once."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise BadExport(f"{path}: there is no such folder of clips; `export --clips` makes one")
         self.path = path
         self.files = {file.stem: file for file in sorted(path.iterdir()) if file.is_file()}
         self.hashes = {}
 
-    def find(self, field, clip, sha256):
+    def find(self, field: str, clip: int, sha256: str | None) -> Any:
         if (file := self.files.get(str(clip))) is None:
             raise ValueError(f"{field}: there is no file {clip}.* in {self.path}")
         if clip not in self.hashes:
@@ -154,7 +164,7 @@ class _Reader:
     seqs: set = field(default_factory=set)
     last: dict | None = None
 
-    def take(self, text, folder):
+    def take(self, text: bytes, folder: _Folder) -> Any:
         """Read one line. Raises ValueError that begins with the field's name."""
         try:
             record = json.loads(text)
@@ -302,7 +312,7 @@ def _input(encoder, clip):
 class _Cache:
     """Vectors by sha256, of one encoder at one revision, in an .npz that is replaced whole."""
 
-    def __init__(self, path, encoder):
+    def __init__(self, path: Path, encoder: Encoder) -> None:
         self.path, self.vectors, self.saved_at = path, {}, time.monotonic()
         if not path.exists():
             return
@@ -315,11 +325,11 @@ class _Cache:
                 f"{path}: not the embeddings of an export; delete it, and they are computed again ({error})"
             ) from error
 
-    def save_now_and_then(self):
+    def save_now_and_then(self) -> None:
         if time.monotonic() - self.saved_at > SAVE_EVERY_S:
             self.save()
 
-    def save(self):
+    def save(self) -> None:
         if not self.vectors:
             return
         with written_whole(self.path) as unfinished, unfinished.open("wb") as file:

@@ -2,10 +2,14 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from arena.models import Study
+from scoring.inputs import StudyVotes
 from scoring.inputs.votes import study_votes
 from scoring.jury.features import read_all_features
 from scoring.stats.board_method import excluded_flags
@@ -36,7 +40,7 @@ class TrainingSet:
     time: np.ndarray
     excluded: dict[str, int]
 
-    def as_arguments(self):
+    def as_arguments(self) -> tuple[tuple[np.ndarray, ...], dict[str, Any]]:
         """(positional, keyword) arguments for `train`."""
         return (self.features, self.a, self.b, self.target, self.prompt), {
             "rater": self.rater,
@@ -47,7 +51,13 @@ class TrainingSet:
         }
 
 
-def training_set(studies, seq, encoders, reliability=None, last_mark=None):
+def training_set(
+    studies: Iterable[Study],
+    seq: int,
+    encoders: Sequence[dict[str, Any]],
+    reliability: Mapping[str, int] | None = None,
+    last_mark: int | None = None,
+) -> TrainingSet:
     """The usable votes of the studies up to `seq` on clips that all encoders have embedded, {"key", "revision",
     "dimension"} each. A clip whose stored embedding is damaged counts as not embedded: see features.read_features.
 
@@ -78,7 +88,7 @@ def training_set(studies, seq, encoders, reliability=None, last_mark=None):
     return assemble(columns, clip_ids, features, excluded)
 
 
-def mark_weights(study, votes, last_mark):
+def mark_weights(study: Study, votes: StudyVotes, last_mark: int | None) -> np.ndarray:
     """float [V]: by how much each vote's weight is multiplied by the study's marks up to that id; 1 without one."""
     marks = {  # the last one counts where several are on the same clips
         (low, high): weight
@@ -92,7 +102,9 @@ def mark_weights(study, votes, last_mark):
     return np.array([marks.get(clips, 1.0) for clips in zip(low.tolist(), high.tolist(), strict=True)], dtype=float)
 
 
-def assemble(columns, clip_ids, features, excluded):
+def assemble(
+    columns: Mapping[str, np.ndarray], clip_ids: np.ndarray, features: np.ndarray, excluded: Counter[str]
+) -> TrainingSet:
     """The TrainingSet of votes, whose columns are those of its fields but clip_a and clip_b, ids, for a and b.
 
     clip_ids: int [C], ascending, of the rows of features. A vote on another clip is excluded.

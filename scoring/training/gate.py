@@ -6,6 +6,7 @@ candidate is promoted with a probability of at most P_VALUE / 2: the test is two
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -75,11 +76,18 @@ def judge(candidate: np.ndarray, live: np.ndarray, target: np.ndarray) -> Verdic
     )
 
 
-def _right(margin, target):
+def _right(margin: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.sign(margin) == np.sign(target - 0.5)
 
 
-def _reasons(of_candidate, of_live, test, more_right, not_luck, calibrated):
+def _reasons(
+    of_candidate: dict[str, Any],
+    of_live: dict[str, Any],
+    test: preference.McNemar,
+    more_right: bool,
+    not_luck: bool,
+    calibrated: bool,
+) -> tuple[str, ...]:
     if not of_candidate["n_decided"]:
         return ("There is no decided vote that neither model has seen: nothing to judge on.",)
     return (

@@ -1,5 +1,7 @@
 """Importing a published head as a candidate reward model."""
 
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 from scoring.models import RewardModel
@@ -11,7 +13,9 @@ from .candidates import store_model
 UNKNOWN_LICENCE = "not known; see who published it"
 
 
-def import_model(path, *, encoder_keys=(), name=None):
+def import_model(
+    path: str | PathLike[str], *, encoder_keys: Sequence[str] = (), name: str | None = None
+) -> RewardModel:
     """Store the head in `path` (.safetensors, or a .pt of weights only) as a candidate over the encoders it reads.
 
     Blocks and their order: see reward.head_inputs.find_encoders. The encoders' weights must be installed: their

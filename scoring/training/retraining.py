@@ -9,14 +9,17 @@ outcome even where two workers do it.
 import logging
 import shutil
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotations import ledger
@@ -49,7 +52,7 @@ class ClaimLost(Exception):
     """Another worker has taken over the step: this one's outcome does not count."""
 
 
-def turn():
+def turn() -> None:
     """Called by the scheduler: begin a run that is due, or do the next step of the unfinished one. Does nothing while
     the loop is switched off."""
     if not Retraining.load().is_on:
@@ -61,7 +64,7 @@ def turn():
     do_step(run)
 
 
-def unfinished():
+def unfinished() -> RetrainingRun | None:
     """The run that has not ended, or None."""
     return RetrainingRun.objects.filter(ended_at=None).first()
 
@@ -83,7 +86,7 @@ class Plan:
 
 
 @transaction.atomic
-def begin(*, anyway=False):
+def begin(*, anyway: bool = False) -> RetrainingRun:
     """Create a run, whose first step is to train; NotDue where there is no reason for one.
 
     anyway: also with few and old votes, if there are any that the live model has not seen.
@@ -119,7 +122,7 @@ def begin(*, anyway=False):
     )
 
 
-def make_plan(row, *, anyway=False):
+def make_plan(row: Retraining, *, anyway: bool = False) -> Plan:
     """The Plan of a run that begins now under these settings; NotDue says what is missing.
 
     New votes are the decisive ones since the live model's place in the ledger, or since the last run's where that is
@@ -150,7 +153,7 @@ def make_plan(row, *, anyway=False):
 # ---- one step -----------------------------------------------------------------------------------------
 
 
-def do_step(run, progress=None):
+def do_step(run: RetrainingRun, progress: Callable[[dict[str, Any]], object] | None = None) -> bool:
     """Do the run's next step. True where the run advanced or failed; False where the step has to wait, or another
     worker does it. A step that fails ends the run, with the reason, and raises an alarm.
 
@@ -178,12 +181,12 @@ def do_step(run, progress=None):
 class Claim:
     """A worker's claim on the next step of a run."""
 
-    def __init__(self, run, until):
+    def __init__(self, run: RetrainingRun, until: datetime) -> None:
         self.run, self.step, self.until = run, run.step, until
         self.lock = threading.Lock()  # between the step and the thread that renews its claim
 
     @classmethod
-    def take(cls, run):
+    def take(cls, run: RetrainingRun) -> "Claim | None":
         """Claim the step that is next according to `run`; None where it is done already, or another worker has it."""
         now = timezone.now()
         free = RetrainingRun.objects.filter(pk=run.pk, step=run.step, ended_at=None).filter(
@@ -196,15 +199,17 @@ class Claim:
         claim.note(**({"taken_up_again_at": _iso(now)} if run.step in run.facts else {"began_at": _iso(now)}))
         return claim
 
-    def note(self, **facts):
+    def note(self, **facts: Any) -> None:
         """Store facts about the step so far."""
         self._write(facts=self._facts(facts))
 
-    def wait(self, **facts):
+    def wait(self, **facts: Any) -> None:
         """The step cannot be done yet: release the claim."""
         self._write(facts=self._facts(facts), claimed_until=None)
 
-    def advance(self, step, *, candidate=None, skipped=None, **facts):
+    def advance(
+        self, step: str, *, candidate: RewardModel | None = None, skipped: dict[str, str] | None = None, **facts: Any
+    ) -> None:
         """The step is done, with these facts; `step` is next. skipped: {step: why} of the steps left out between."""
         now = timezone.now()
         left_out = {name: {"skipped": why} for name, why in (skipped or {}).items()}
@@ -216,7 +221,7 @@ class Claim:
             claimed_until=None,
         )
 
-    def fail(self, error):
+    def fail(self, error: str) -> None:
         """End the run and raise an alarm in its studies; nothing where another worker has taken over."""
         now = timezone.now()
         message = f"{self.run} failed to {Step(self.step).label}: {error}"
@@ -243,7 +248,7 @@ class Claim:
         for name, value in fields.items():
             setattr(self.run, name, value)
 
-    def kept_alive(self):
+    def kept_alive(self) -> AbstractContextManager[Any]:
         """Renew the claim while the block runs, from a thread that dies with the worker."""
         return renewed(self._renew, LEASE)
 
@@ -338,7 +343,7 @@ def _rescore(claim):
     return True
 
 
-def unrewarded(model):
+def unrewarded(model: RewardModel) -> QuerySet[Clip]:
     """Ready clips that all of the model's encoders have embedded, and that have no reward under it."""
     clips = Clip.objects.filter(~Exists(claims.rewards_of(model, clip=OuterRef("pk"))), status=Status.READY)
     for key, revision in scorers.encoders_in_use(model):
@@ -357,7 +362,7 @@ def _anchors(claim):
     return True
 
 
-STEPS = {Step.TRAIN: _train, Step.JUDGE: _judge, Step.RESCORE: _rescore, Step.ANCHORS: _anchors}
+STEPS: dict[Any, Callable] = {Step.TRAIN: _train, Step.JUDGE: _judge, Step.RESCORE: _rescore, Step.ANCHORS: _anchors}
 
 
 def _studies(run):

@@ -5,13 +5,16 @@ has seen none of this arena's.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from arena.models import Study
 from scoring import inputs
 from scoring.jury import scorers
 from scoring.jury.features import read_features
+from scoring.models import RewardModel
 from scoring.registry.calibration import calibration_of
 from scoring.stats.board_method import excluded_flags
 
@@ -30,12 +33,12 @@ class UnseenVotes:
     target: np.ndarray
 
     @property
-    def decisive(self):
+    def decisive(self) -> np.ndarray:
         """int [D]: the places in the ledger of the votes that somebody won."""
         return self.seq[self.target != 0.5]
 
 
-def votes_between(studies, after, up_to):
+def votes_between(studies: Sequence[Study], after: int, up_to: int) -> UnseenVotes:
     """The votes on clips that the studies' boards count, with after < seq <= up_to."""
     votes = [inputs.study_votes(study, up_to, excluded_flags(study)) for study in studies]
     seq, a, b, target = (
@@ -47,7 +50,7 @@ def votes_between(studies, after, up_to):
     return UnseenVotes(seq[order], a[order], b[order], target[order])
 
 
-def judge(candidate, live, studies, up_to):
+def judge(candidate: RewardModel, live: RewardModel, studies: Sequence[Study], up_to: int) -> tuple[gate.Verdict, int]:
     """(the gate's Verdict by the votes up to that seq that neither model has seen, how many of them it could not use
     because one of their clips is not embedded for both models).
 

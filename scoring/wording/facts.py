@@ -1,12 +1,15 @@
 """Facts as a line of text, for the admin and the commands."""
 
+from collections.abc import Mapping
+from typing import Any
 
-def facts(found):
+
+def facts(found: Mapping[str, Any]) -> str:
     """{name: value} as "name value" beside each other."""
     return ", ".join(f"{name.replace('_', ' ')} {short(value)}" for name, value in found.items())
 
 
-def short(value):
+def short(value: Any) -> str:
     """A number with four digits, the content of lists and dicts in a row."""
     if isinstance(value, float):
         return f"{value:.4g}"

@@ -6,7 +6,7 @@ DASH = "–"  # noqa: RUF001
 MINUS = "−"  # noqa: RUF001
 
 
-def signed(value, digits=2):
+def signed(value: float | None, digits: int = 2) -> str:
     """1.5 as +1.50, with a true minus sign and the language's decimal mark."""
     if value is None:
         return DASH
@@ -15,30 +15,30 @@ def signed(value, digits=2):
     return sign + number_format(text)
 
 
-def plus_minus(stderr, digits=2):
+def plus_minus(stderr: float | None, digits: int = 2) -> str:
     """A standard error as "± 0.12"; nothing where there is none to give."""
     return "" if stderr is None else f"± {number_format(f'{stderr:.{digits}f}')}"
 
 
-def percent(share):
+def percent(share: float | None) -> str:
     return DASH if share is None else f"{100 * share:.0f} %"
 
 
-def figure(value, digits=3):
+def figure(value: float | None, digits: int = 3) -> str:
     """0.0341 as 0.034, in the reader's decimal mark; a dash for what is not known."""
     return DASH if value is None else number_format(f"{value:.{digits}f}")
 
 
-def share(value):
+def share(value: float | None) -> str:
     """0.7086 as 70.9 %."""
     return DASH if value is None else f"{number_format(f'{100 * value:.1f}')} %"
 
 
-def p_value(value):
+def p_value(value: float) -> str:
     return f"< {number_format('0.0001')}" if value < 0.0001 else f"= {number_format(f'{value:.2g}')}"
 
 
-def chance(p):
+def chance(p: float | None) -> str:
     """A probability: 43 %, and no 0 % or 100 % of what was only never drawn."""
     if p is None:
         return DASH

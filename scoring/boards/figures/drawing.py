@@ -9,13 +9,19 @@ languages, but twice for screen widths: what is readable at 330 px looks clumsy 
 import io
 import math
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Sheet
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+Row = dict[str, Any]  # of a figure's data: the columns that its drawer reads
 
 WIDTHS = {"narrow": 330, "wide": 880}  # px
 MOST_SYSTEMS, MOST_PANELS = {"intervals": 100, "wins": 30}, 12
@@ -23,7 +29,7 @@ SIZE = 12  # px of letters
 INK, SOFT, LINE, A, B, CARD = COLOURS = [f"#00000{n}" for n in range(1, 7)]
 NAMES = dict(zip(COLOURS, ("ink", "soft", "line", "a", "b", "card"), strict=True))
 FINE = re.compile(r"\[\[.*?\]\]|>[^<]*<|(\d+\.\d{2})\d+")  # a token, a text, or a number with too many decimals
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "arena",
     "text.parse_math": False,
@@ -43,7 +49,7 @@ STYLE = {
 }
 
 
-def draw(name, data, size):
+def draw(name: str, data: dict[str, Any], size: str) -> str:
     """The figure as SVG with ids of its own and no size on its root; "" where there is nothing to draw.
 
     name: of `DRAWERS`; data: as `scoring.boards.figures.data` gathers it; size: of WIDTHS.
@@ -58,13 +64,13 @@ def draw(name, data, size):
 # ---- a sheet, laid out in px --------------------------------------------------------------------------
 
 
-def _sheet(width, height):
+def _sheet(width: float, height: float) -> Sheet:
     sheet = Sheet(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(sheet)
     return sheet
 
 
-def _axes(sheet, left, top, right, bottom, **more):
+def _axes(sheet: Sheet, left: float, top: float, right: float, bottom: float, **more: Any) -> Axes:
     """Axes with these margins in px."""
     width, height = sheet.get_size_inches() * 72
     return sheet.add_axes(
@@ -72,42 +78,42 @@ def _axes(sheet, left, top, right, bottom, **more):
     )
 
 
-def _number(value, _=None):
+def _number(value: float, _: object = None) -> str:
     return f"[[number:{value:.10g}]]"
 
 
-def _share(value, _=None):
+def _share(value: float, _: object = None) -> str:
     return f"[[percent:{value:.10g}]]"
 
 
-def _word(name):
+def _word(name: str) -> str:
     return f"[[word:{name}]]"
 
 
-def _ticks(axis, most, form=_number, integers=False):
+def _ticks(axis: Axis, most: int, form: Callable[..., str] = _number, integers: bool = False) -> None:
     axis.set_major_locator(MaxNLocator(most, integer=integers, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(FuncFormatter(form))
 
 
-def _call_y(axes, name):
+def _call_y(axes: Axes, name: str) -> None:
     """Name the y axis above its top, so that nobody has to read sideways."""
     axes.set_title(_word(name), loc="left", fontsize=SIZE, color=SOFT, pad=8)
 
 
-def _cut(name, letters):
+def _cut(name: str, letters: int) -> str:
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
-def _bars(axes, at, low, high, horizontal=True):
+def _bars(axes: Axes, at: Any, low: Sequence[float], high: Sequence[float], horizontal: bool = True) -> None:
     line = axes.hlines if horizontal else axes.vlines
     line(at, low, high, color=A, linewidth=7, alpha=0.38, capstyle="round")
 
 
-def _dots(axes, x, y):
+def _dots(axes: Axes, x: Any, y: Any) -> None:
     axes.plot(x, y, "o", color=A, markersize=9, markeredgecolor=CARD, markeredgewidth=1.5)
 
 
-def _for_a_page(sheet, prefix):
+def _for_a_page(sheet: Sheet, prefix: str) -> str:
     """SVG to inline into a page: no prologue, no style that would apply to the page, no size, unique ids."""
     out = io.StringIO()
     sheet.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
@@ -127,7 +133,7 @@ def _for_a_page(sheet, prefix):
 # ---- the figures --------------------------------------------------------------------------------------
 
 
-def _intervals(data, width, wide):
+def _intervals(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     rows = data["rows"][: MOST_SYSTEMS["intervals"]]
     step, left = (30, 210) if wide else (44, 12)
     sheet = _sheet(width, step * len(rows) + 52)
@@ -151,11 +157,11 @@ def _intervals(data, width, wide):
     return sheet
 
 
-def _history(data, width, wide):
+def _history(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     last = data["rows"][-1]["edition"]
     systems = [r["system"] for r in data["rows"] if r["edition"] == last]
 
-    def own(axes, rows):
+    def own(axes: Axes, rows: list[Row]) -> None:
         at = [r["edition"] for r in rows]
         axes.fill_between(at, [r["low"] for r in rows], [r["high"] for r in rows], color=A, alpha=0.25, linewidth=0)
         axes.plot(at, [r["rating"] for r in rows], color=A, linewidth=2)
@@ -164,8 +170,8 @@ def _history(data, width, wide):
     return _panels(data["rows"], systems, "edition", "rating", own, width, wide)
 
 
-def _biases(data, width, wide):
-    def own(axes, rows):
+def _biases(data: dict[str, Any], width: float, wide: bool) -> Sheet:
+    def own(axes: Axes, rows: list[Row]) -> None:
         axes.axhline(0, color=LINE, linewidth=1.5, linestyle=(0, (3, 3)))
         at = [r["part"] for r in rows]
         _bars(axes, at, [r["low"] for r in rows], [r["high"] for r in rows], horizontal=False)
@@ -175,7 +181,15 @@ def _biases(data, width, wide):
     return _panels(data["rows"], systems, "part", "bias", own, width, wide)
 
 
-def _panels(rows, systems, along, value, draw_own, width, wide):
+def _panels(
+    rows: list[Row],
+    systems: list[str],
+    along: str,
+    value: str,
+    draw_own: Callable[[Axes, list[Row]], None],
+    width: float,
+    wide: bool,
+) -> Sheet:
     """A panel for each system, its own line dark in front of the faint ones of the others: this needs no legend and no
     colours to tell apart. along, value: columns; draw_own: called with a panel's axes and its system's rows."""
     systems = systems[:MOST_PANELS]
@@ -209,7 +223,7 @@ def _panels(rows, systems, along, value, draw_own, width, wide):
     return sheet
 
 
-def _wins(data, width, wide):
+def _wins(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     """How often the row's system wins against the column's; the deeper the colour, the clearer the result."""
     systems = data["systems"][: MOST_SYSTEMS["wins"]]
     n = len(systems)
@@ -243,7 +257,7 @@ def _wins(data, width, wide):
     return sheet
 
 
-def _rewards(data, width, wide):
+def _rewards(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     """Each system under its number in the table: names would overlap."""
     rows = data["rows"]
     sheet = _sheet(width, 420 if wide else 330)
@@ -264,7 +278,7 @@ def _rewards(data, width, wide):
     return sheet
 
 
-def _reliability(data, width, wide):
+def _reliability(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     rows = data["rows"]
     sheet = _sheet(width, 420 if wide else 330)
     axes = _axes(sheet, 50, 30, 16, 50)
@@ -280,7 +294,7 @@ def _reliability(data, width, wide):
     return sheet
 
 
-def _days(data, width, wide):
+def _days(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     rows = data["rows"]
     days = np.array([row["day"] for row in rows], dtype="datetime64[D]").astype(int)
     sheet = _sheet(width, 240)

@@ -43,7 +43,7 @@ def _count(value):
     return DASH if value is None else f"{value}"
 
 
-COLUMNS = {
+COLUMNS: dict[str, tuple] = {
     "group": (gettext_lazy("Group"), _count),
     "system": (gettext_lazy("System"), str),
     "rating": (WORDS["rating"], signed),
@@ -163,7 +163,7 @@ def _history(data):
     editions = sorted({row["edition"] for row in rows})
     if len(editions) == 1:
         return _("There is one edition so far.")
-    ends = {}
+    ends: dict[str, list[float]] = {}
     for row in rows:
         ends.setdefault(row["system"], [row["rating"], row["rating"]])[1] = row["rating"]
     system, (first, last) = max(ends.items(), key=lambda item: abs(item[1][1] - item[1][0]))

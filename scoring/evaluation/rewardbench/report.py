@@ -1,6 +1,6 @@
 """CMI-RewardBench's tables as text, rows of CSV and JSON: ours with interval and count, the published ones beside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -113,7 +113,7 @@ def results(rows: Sequence[Row], rewards: Sequence[Rewards]) -> list[dict[str, A
 
 
 def _predictions(rewards: Rewards) -> dict[str, Any]:
-    keys = {"predicted_musicality": rewards[0], "predicted_text-music alignment": rewards[0]}
+    keys: dict[str, Any] = {"predicted_musicality": rewards[0], "predicted_text-music alignment": rewards[0]}
     if len(rewards) == 2:
         keys |= {f"{key}_b": rewards[1] for key in list(keys)}
         if None not in rewards:
@@ -147,7 +147,7 @@ def _beside(report: Report, columns: dict[str, Column]) -> str:
     return aligned(["", *columns, "source"], rows)
 
 
-def _pairs(figures: Sequence[Figure | None], columns: dict[str, Column]):
+def _pairs(figures: Sequence[Figure | None], columns: dict[str, Column]) -> Iterator[tuple[Figure | None, Column]]:
     return zip(figures, columns.values(), strict=True)
 
 

@@ -68,7 +68,7 @@ class Benchmark:
     left_out: dict[str, int]
 
 
-def read(path: str | PathLike, *, split: str = "test", limit: int | None = None) -> Benchmark:
+def read(path: str | PathLike[str], *, split: str = "test", limit: int | None = None) -> Benchmark:
     """The rows of `split` in a file of JSON lines; with `limit`, at most so many of each dataset.
 
     Raises BadRow, also where no row is left, and OSError.
@@ -84,9 +84,13 @@ def read(path: str | PathLike, *, split: str = "test", limit: int | None = None)
     return benchmark
 
 
-def select(objects: Iterable[tuple[int, dict]], *, split: str = "test", limit: int | None = None) -> Benchmark:
+def select(
+    objects: Iterable[tuple[int, dict[str, Any]]], *, split: str = "test", limit: int | None = None
+) -> Benchmark:
     """(line, object) pairs to the rows of `split`. Raises BadRow."""
-    rows, left_out, seen = [], Counter(), Counter()
+    rows: list[Row] = []
+    left_out: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
     for line, row in objects:
         if str(row.get("split", "")) != split:
             left_out[f"split {row['split']!r}" if "split" in row else "no split"] += 1
@@ -103,7 +107,7 @@ def select(objects: Iterable[tuple[int, dict]], *, split: str = "test", limit: i
     return Benchmark(rows, dict(left_out))
 
 
-def dataset_of(row: dict) -> str | None:
+def dataset_of(row: dict[str, Any]) -> str | None:
     """Which dataset a line is of, by its source; None for a source the benchmark does not have."""
     source = str(row.get("source") or "")
     if "PAM" in source:
@@ -115,7 +119,7 @@ def dataset_of(row: dict) -> str | None:
     return CMI_PREF if source == "cmi-arena-annotation" else None
 
 
-def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict]]:
+def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -128,7 +132,7 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict]]:
         yield number, row
 
 
-def _row(line: int, dataset: str, row: dict) -> Row:
+def _row(line: int, dataset: str, row: dict[str, Any]) -> Row:
     text = {
         key: _text(line, row, key) for key in ("audio-path", "audio2", "prompt", "lyrics", "ref-audio-path", "modality")
     }
@@ -163,7 +167,7 @@ def _month(path: str) -> str | None:
     return below[1] if len(below) > 1 else None
 
 
-def _text(line: int, row: dict, key: str) -> str:
+def _text(line: int, row: dict[str, Any], key: str) -> str:
     value = row.get(key)
     if _missing(value):
         return ""
@@ -172,8 +176,8 @@ def _text(line: int, row: dict, key: str) -> str:
     return value
 
 
-def _number(line: int, row: dict, key: str) -> float | None:
-    value = row.get(key)
+def _number(line: int, row: dict[str, Any], key: str) -> float | None:
+    value: Any = row.get(key)
     if _missing(value):
         return None
     try:
@@ -185,7 +189,7 @@ def _number(line: int, row: dict, key: str) -> float | None:
     return number
 
 
-def _label(line: int, row: dict, key: str) -> str | None:
+def _label(line: int, row: dict[str, Any], key: str) -> str | None:
     value = row.get(key)
     if _missing(value):
         return None

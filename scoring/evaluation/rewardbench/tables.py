@@ -16,6 +16,7 @@ prompts, raters or systems that several rows share.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -149,14 +150,14 @@ def _usable(scored: Sequence[Scored], task: str) -> list[Scored]:
     return [(row, rewards) for row, rewards in scored if row.truth[task] is not None and None not in rewards]
 
 
-def _months(scored: Sequence[Scored]) -> list[tuple[dict, list[Scored]]]:
+def _months(scored: Sequence[Scored]) -> list[tuple[dict[str, Any], list[Scored]]]:
     months = sorted({row.month for row, _ in scored})
     return [
         ({"group": "month", "value": month}, [pair for pair in scored if pair[0].month == month]) for month in months
     ]
 
 
-def _cmi_parts(scored: Sequence[Scored], task: str) -> Iterator[tuple[dict, list[Scored]]]:
+def _cmi_parts(scored: Sequence[Scored], task: str) -> Iterator[tuple[dict[str, Any], list[Scored]]]:
     def of_modality(names: Sequence[str]) -> list[Scored]:
         return [pair for pair in scored if pair[0].modality in names]
 

@@ -33,6 +33,7 @@ class Command(BaseCommand):
                 run.refresh_from_db()
         if run.error:
             raise CommandError(f"{run} failed: {run.error}")
+        assert run.candidate, "a run that is done has one"
         self.stdout.write(f"{run} is done; {run.candidate} is {run.candidate.status}.")
 
     def advance(self, run):

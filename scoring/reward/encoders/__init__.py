@@ -8,7 +8,7 @@ what it declares; an encoder that needs weights loads them when it first embeds.
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Encoder(Protocol):
     licence: str  # of the weights
     weights: str | None  # their name for `manage.py fetch_weights`; None where there are none to fetch
 
-    def embed(self, batch: Sequence) -> np.ndarray: ...
+    def embed(self, batch: Sequence[Any]) -> np.ndarray: ...
 
 
 class UnknownEncoder(ValueError):

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -115,14 +115,15 @@ class ClapMusicText(_ClapMusic):
     def embed(self, batch: Sequence[str]) -> np.ndarray:
         """Prompts -> float32 [B, 512]. Raises ValueError naming the place in the batch of what is not a string."""
         embeddings = np.zeros((len(batch), self.dimension), dtype=np.float32)
-        asked = {}
+        asked: dict[str, list[int]] = {}
         for place, prompt in enumerate(batch):
             if not isinstance(prompt, str):
                 raise ValueError(f"prompt {place} of the batch is a {type(prompt).__name__}, not a string")
             if prompt.strip():
                 asked.setdefault(prompt, []).append(place)
         if asked:
-            for places, row in zip(asked.values(), self.network().embed_texts(list(asked)), strict=True):
+            network: Any = self.network()
+            for places, row in zip(asked.values(), network.embed_texts(list(asked)), strict=True):
                 if not np.isfinite(row).all():
                     raise ValueError(f"prompt {places[0]} of the batch: {self.key} makes NaN or infinite numbers of it")
                 embeddings[places] = row

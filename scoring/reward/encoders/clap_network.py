@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ class TwoTowers(nn.Module):
 class Clap(TwoTowers):
     """CLAP's two towers as transformers has them."""
 
-    def __init__(self, config: ClapConfig, tokenizer: RobertaTokenizer):
+    def __init__(self, config: Any, tokenizer: RobertaTokenizer):
         super().__init__()
         self.log_mel = LogMel(config.audio_config.num_mel_bins)
         self.model = ClapModel(config)
@@ -109,7 +110,7 @@ class LogMel(nn.Module):
     As torchlibrosa's Spectrogram and LogmelFilterBank (Kong et al. 2020): frames centred, reflected at the ends.
     """
 
-    def __init__(self, mels: int):
+    def __init__(self, mels: int) -> None:
         super().__init__()
         bins = FRAME // 2 + 1
         self.register_buffer("real", torch.empty(bins, 1, FRAME))
@@ -146,7 +147,7 @@ def load(folder: Path) -> Clap:
     Raises BadCheckpoint naming the file, and the tensor or setting that does not fit.
     """
     network = _build(folder)
-    config = network.model.config
+    config: Any = network.model.config
     path = folder / CHECKPOINT
     tensors = read_tensors(path)
     positions = torch.arange(config.text_config.max_position_embeddings).expand(1, -1).clone()
@@ -160,7 +161,7 @@ def load(folder: Path) -> Clap:
 
 def _build(folder: Path) -> Clap:
     """The network that config.json describes, or the published one, with its tokenizer; on the meta device."""
-    config = read_config(folder)
+    config: Any = read_config(folder)
     tokenizer = read_tokenizer(folder, config.text_config)
     try:
         with torch.device("meta"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scoring.reward.encoders.network import NetworkEncoder
 
@@ -37,7 +37,8 @@ class Mert330m(NetworkEncoder):
         return load(folder)
 
     def fit(self, window: Tensor) -> Tensor:
-        shortest = self.network().shortest
+        network: Any = self.network()
+        shortest = network.shortest
         if window.shape[-1] < shortest:
             raise ValueError(f"has {window.shape[-1]} samples; {self.key} hears nothing shorter than {shortest}")
         return window

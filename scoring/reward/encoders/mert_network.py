@@ -3,6 +3,7 @@ front end nor DeepNorm, so none of the code that is published beside the weights
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ def load(folder: Path) -> Mert:
     return network
 
 
-def _settings(path: Path) -> dict:
+def _settings(path: Path) -> dict[str, Any]:
     """The published config as HubertConfig's settings, if HubertModel is the network it describes."""
     settings = read_settings(path)
     covered = {

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,7 +76,8 @@ class MuQMuLanAudio(_MuQMuLan, NetworkEncoder):
 
         from scoring.reward.encoders.muq_network import split
 
-        shortest = self.network().shortest
+        network: Any = self.network()
+        shortest = network.shortest
         groups = defaultdict(list)
         for place, clip in enumerate(clips):
             for window in split(torch.from_numpy(clip), self._longest):
@@ -112,6 +113,7 @@ class MuQMuLanText(_MuQMuLan):
                 raise ValueError(f"prompt {place} of the batch is a {type(prompt).__name__}, not a string")
             if prompt.strip():
                 asked.setdefault(prompt, []).append(place)
+        network: Any = self.network() if asked else None
         for prompt, places in asked.items():
-            embeddings[places] = self.network().embed_text(prompt)
+            embeddings[places] = network.embed_text(prompt)
         return embeddings

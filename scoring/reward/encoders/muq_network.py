@@ -7,6 +7,7 @@ for. muq was written for transformers 4, whose conformer returned every layer's 
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,9 @@ class MuQMuLanNetwork(nn.Module):
 
     shortest = FRAME // 2 + 1
 
-    def __init__(self, config: Mapping, muq: MuQConfig, xlm_roberta: XLMRobertaConfig, tokenizer: Tokenizer):
+    def __init__(
+        self, config: Mapping[str, Any], muq: MuQConfig, xlm_roberta: XLMRobertaConfig, tokenizer: Tokenizer
+    ) -> None:
         super().__init__()
         self.mulan = MuLanModel(
             audio_transformer=_Audio(muq, **_tower(config, "audio")),
@@ -72,7 +75,7 @@ class MuQMuLanNetwork(nn.Module):
 class _Audio(AudioSpectrogramTransformerPretrained):
     """muq's audio tower, its MuQ built from a config instead of fetched."""
 
-    def __init__(self, muq: MuQConfig, **settings):
+    def __init__(self, muq: MuQConfig, **settings: Any) -> None:
         self._muq = muq
         super().__init__(**settings)
 
@@ -86,7 +89,9 @@ class _Audio(AudioSpectrogramTransformerPretrained):
 class _Conformer(Wav2Vec2ConformerEncoder):
     """transformers' encoder, returning what goes into each layer and what comes out at the end."""
 
-    def forward(self, hidden_states: Tensor, attention_mask=None, output_hidden_states: bool = True) -> dict:
+    def forward(  # type: ignore[override]  # as muq calls it
+        self, hidden_states: Tensor, attention_mask: Tensor | None = None, output_hidden_states: bool = True
+    ) -> dict[str, Any]:
         states: list[Tensor] = []
         hooks = [layer.register_forward_pre_hook(lambda _, given: states.append(given[0])) for layer in self.layers]
         try:
@@ -100,7 +105,7 @@ class _Conformer(Wav2Vec2ConformerEncoder):
 class _Text(TextTransformerPretrained):
     """muq's text tower, its XLM-RoBERTa built from a config instead of fetched, and its texts cut to MAX_TOKENS."""
 
-    def __init__(self, xlm_roberta: XLMRobertaConfig, tokenizer: Tokenizer, **settings):
+    def __init__(self, xlm_roberta: XLMRobertaConfig, tokenizer: Tokenizer, **settings: Any) -> None:
         self._xlm_roberta = xlm_roberta
         super().__init__(**settings)
         tokenizer.no_padding()
@@ -111,10 +116,10 @@ class _Text(TextTransformerPretrained):
         return XLMRobertaModel(self._xlm_roberta)
 
     @property
-    def tokenizer(self):
+    def tokenizer(self) -> Any:
         return self._tokens
 
-    def _tokens(self, texts: list[str], **_) -> BatchEncoding:
+    def _tokens(self, texts: list[str], **_: Any) -> BatchEncoding:
         [encoded] = self._fast.encode_batch(texts)  # one text, so no padding
         return BatchEncoding(
             {
@@ -183,7 +188,7 @@ def _forget(network: nn.Module) -> None:
         setattr(network.get_submodule(module), leaf, buffer)
 
 
-def _config(path: Path) -> Mapping:
+def _config(path: Path) -> Mapping[str, Any]:
     settings = read_settings(path)
     settings = settings.get("config", settings)
     for name in ("mulan", "audio_model", "text_model", "audio_transformer", "text_transformer"):
@@ -203,7 +208,7 @@ def _config(path: Path) -> Mapping:
     return settings
 
 
-def _tower(config: Mapping, side: str) -> dict:
+def _tower(config: Mapping[str, Any], side: str) -> dict[str, Any]:
     """A tower's settings, as MuQMuLan.create_MuLan_from_config passes them on."""
     model = config[f"{side}_model"]
     settings = {"model_name": model["name"], "model_dim": model.get("model_dim"), "frozen_pretrained": False}

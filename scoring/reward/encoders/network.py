@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -141,7 +141,7 @@ class NetworkEncoder(WeightsOnDisk):
         like = next(network.parameters())
         length = windows[0][1].shape[-1]
 
-        def run(some: list[tuple[int, Tensor]]) -> np.ndarray:
+        def run(some: Sequence[tuple[int, Tensor]]) -> np.ndarray:
             together = torch.stack([window for _, window in some]).to(like.device, like.dtype)
             with torch.inference_mode(), _autocast(like.device, self.autocast):
                 return network(together).float().cpu().numpy()
@@ -156,8 +156,8 @@ class NetworkEncoder(WeightsOnDisk):
 
 
 def in_batches(
-    items: Sequence, at_once: int, run: Callable[[Sequence], np.ndarray], name: Callable[..., str]
-) -> Iterator[tuple]:
+    items: Sequence[Any], at_once: int, run: Callable[[Sequence[Any]], np.ndarray], name: Callable[..., str]
+) -> Iterator[tuple[Any, ...]]:
     """Each item with its row of `run`, which takes up to `at_once` items. A device that is out of memory gets half as
     many, and so on; where it has not the memory for one, MemoryError with the item's `name`.
     """
@@ -200,7 +200,7 @@ def _checked(place: int, waveform: np.ndarray) -> np.ndarray:
     return x
 
 
-def _autocast(device: torch.device, dtype: str | None) -> AbstractContextManager:
+def _autocast(device: torch.device, dtype: str | None) -> AbstractContextManager[Any]:
     import torch
 
     return torch.autocast(device.type, dtype=getattr(torch, dtype)) if dtype else nullcontext()

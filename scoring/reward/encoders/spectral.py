@@ -96,7 +96,7 @@ def _embed_one(waveform: np.ndarray) -> np.ndarray:
     return np.clip(np.concatenate(parts), -LIMIT, LIMIT).astype(np.float32)
 
 
-def _scaled(values: np.ndarray, centre: float, scale: float) -> np.ndarray:
+def _scaled(values: np.ndarray | float, centre: float, scale: float) -> np.ndarray:
     return (np.ravel(values) - centre) / scale
 
 
@@ -142,7 +142,7 @@ def _mel_filters() -> np.ndarray:
     return (triangles / triangles.sum(axis=0)).astype(np.float32)
 
 
-def _mel(hz: np.ndarray | float) -> np.ndarray | float:
+def _mel(hz: np.ndarray | float) -> np.ndarray:
     return 2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0)
 
 

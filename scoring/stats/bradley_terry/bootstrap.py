@@ -6,12 +6,13 @@ Source: the cluster bootstrap, Field & Welsh (2007), J. R. Stat. Soc. B 69; perc
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .pairs import fit
-from .results import Fit, Floats
+from .results import Fit, Floats, Labels
 from .votes import codes, floats
 
 
@@ -35,12 +36,12 @@ def bootstrap(
     outcome: ArrayLike,
     n_systems: int,
     *,
-    cluster: ArrayLike | None = None,
+    cluster: Labels | None = None,
     weight: ArrayLike | None = None,
     n_draws: int = 1000,
     seed: int = 0,
     estimator: Callable[..., Fit] = fit,
-    **settings,
+    **settings: Any,
 ) -> Bootstrap:
     """Fit again on `n_draws` resamples of the raters (of the votes, without `cluster`), as many as there are.
 
@@ -49,9 +50,8 @@ def bootstrap(
     """
     if n_draws < 2:
         raise ValueError(f"n_draws is at least 2, or there is no spread, not {n_draws}")
-    size = len(outcome)
-    labels = np.arange(size) if cluster is None else cluster
-    code = codes(labels, size)
+    size = len(np.asarray(outcome))
+    code = np.arange(size) if cluster is None else codes(cluster, size)
     weight = np.ones(size) if weight is None else floats("weight", weight, size, 0)
     whole = estimator(a, b, outcome, n_systems, weight=weight, cluster=cluster, **settings)
     rng, raters = np.random.default_rng(seed), int(code.max()) + 1

@@ -1,6 +1,7 @@
 """Which systems can be compared, and what is held fixed where votes show only differences."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
@@ -10,10 +11,11 @@ from scipy.sparse.csgraph import connected_components
 from .results import Floats, Ints
 
 
-def components(n: int, winner: Ints, loser: Ints, connection: str) -> Ints:
+def components(n: int, winner: Ints, loser: Ints, connection: Literal["weak", "strong"]) -> Ints:
     """[n] the component of each system in the graph with an edge from each winner to the loser; "weak" or "strong"."""
     graph = sparse.csr_array((np.ones(winner.size), (winner, loser)), shape=(n, n))
-    return connected_components(graph, directed=True, connection=connection)[1]
+    _, label = connected_components(graph, directed=True, connection=connection)
+    return label.astype(np.intp)
 
 
 def members(label: Ints) -> tuple[tuple[int, ...], ...]:

@@ -74,12 +74,14 @@ def linearise(
     l2: float = 0.0,
 ) -> Linearised:
     """The `fit` of these votes to first order. Arguments as the estimator had them; weights above 0."""
-    if weight is not None and not (floats("weight", weight, len(outcome), 0) > 0).all():
+    if weight is not None and not (floats("weight", weight, len(np.asarray(outcome)), 0) > 0).all():
         raise ValueError("a vote of weight 0 has no influence: leave it out")
     columns = tuple(np.asarray(values, dtype=float) for values in (covariates or {}).values())
-    four_way = isinstance(fit, outcomes.OutcomeFit)
-    votes = check(a, b, outcome, n_systems, weight, None, covariates=columns, both_bad=four_way)
-    if four_way:
+    votes = check(
+        a, b, outcome, n_systems, weight, None, covariates=columns, both_bad=isinstance(fit, outcomes.OutcomeFit)
+    )
+    objective: outcomes._Objective | pairs._Objective
+    if isinstance(fit, outcomes.OutcomeFit):
         objective, at = outcomes._Objective.of(fit.model, votes, l2), np.append(fit.theta, fit.eta)
         entries = objective.scores(at, votes)
     else:

@@ -17,8 +17,8 @@ UNTOLD = 1e-12
 class Objective(Protocol):
     """A penalised negative log-likelihood of the parameters [n + k]. l2: the ridge on the ratings."""
 
-    l2: float
-
+    @property
+    def l2(self) -> float: ...
     def value(self, at: Floats) -> float: ...
     def gradient(self, at: Floats) -> Floats: ...
     def hessian(self, at: Floats) -> Floats: ...
@@ -55,7 +55,7 @@ def minimise(objective: Objective, start: Floats, gauge: Gauge, last_step: float
     return at, False
 
 
-def _descend(objective, at, step, value, slope) -> tuple[Floats, float] | None:
+def _descend(objective: Objective, at: Floats, step: Floats, value: float, slope: float) -> tuple[Floats, float] | None:
     """Backtrack from the full step until the value falls as the slope promises; None if it never does.
 
     The fraction log(1 + r) / r of a Newton step, r the largest change of a margin, is known to descend: a

@@ -15,6 +15,7 @@ With phi = e^theta, for a vote on a and b:
 """
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,10 +23,11 @@ from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError
 
 from . import groups, newton, sums
-from .results import Fit, Floats, Ints, NoFiniteEstimate, NotOffered, reach
+from .results import Fit, Floats, Ints, Labels, NoFiniteEstimate, NotOffered, reach
 from .votes import BOTH_BAD, Votes, check
 
 LOG2 = np.log(2.0)
+Term = tuple[float, tuple[float, float, float]]  # (constant, coefficients of theta_a, theta_b, eta)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Model:
     answers: dict[str, float]
     linear: Floats
     signs: Floats
-    sums: list[list[tuple[float, tuple[float, float, float]]]] = field(repr=False)
+    sums: Sequence[Sequence[Term]] = field(repr=False)
     grounded: bool
 
     def log_probabilities(self, at: Floats) -> Floats:
@@ -54,7 +56,7 @@ class Model:
         return self.linear @ at + self.signs @ values, gradient, np.tensordot(self.signs, bends, 1)
 
     @staticmethod
-    def _sum(terms, at: Floats) -> tuple[Floats, Floats, Floats]:
+    def _sum(terms: Sequence[Term], at: Floats) -> tuple[Floats, Floats, Floats]:
         """(log sum exp [C], each term's share of it [m, C], coefficients [m, 3])."""
         constant, slope = np.array([one for one, _ in terms]), np.array([one for _, one in terms])
         exponent = constant[:, None] + slope @ at
@@ -63,7 +65,7 @@ class Model:
         total = share.sum(axis=0)
         return top + np.log(total), share / total, slope
 
-    def _bent(self, terms, at: Floats) -> tuple[Floats, Floats, Floats]:
+    def _bent(self, terms: Sequence[Term], at: Floats) -> tuple[Floats, Floats, Floats]:
         value, share, slope = self._sum(terms, at)
         mean = slope.T @ share
         bend = np.einsum("mi,mj,mc->ijc", slope, slope, share) - mean[:, None] * mean
@@ -111,7 +113,7 @@ class OutcomeFit(Fit):
 
     def eta_interval(self, level: float = 0.95) -> tuple[float, float]:
         """(low, high), as the ratings' `interval`."""
-        half = float(reach(self.eta_stderr, self.g_eff, level))
+        half = float(reach(np.array(self.eta_stderr), self.g_eff, level))
         return self.eta - half, self.eta + half
 
     def probabilities(self, a: ArrayLike, b: ArrayLike) -> dict[str, Floats]:
@@ -128,7 +130,7 @@ def fit_davidson(
     n_systems: int,
     *,
     weight: ArrayLike | None = None,
-    cluster: ArrayLike | None = None,
+    cluster: Labels | None = None,
     l2: float = 0.05,
 ) -> OutcomeFit:
     """Fit Davidson's model of ties. outcome: 1 (a won), 0 (b won) or 0.5 (tie); the rest is as for `fit`, with l2 > 0.
@@ -146,7 +148,7 @@ def fit_grounded(
     n_systems: int,
     *,
     weight: ArrayLike | None = None,
-    cluster: ArrayLike | None = None,
+    cluster: Labels | None = None,
     l2: float = 0.05,
 ) -> OutcomeFit:
     """Fit the grounded Rao-Kupper model. outcome: 1 (a won), 0 (b won), 0.5 (tie) or BOTH_BAD; l2 > 0.
@@ -160,7 +162,16 @@ def fit_grounded(
     return _fit(GROUNDED, a, b, outcome, n_systems, weight, cluster, l2)
 
 
-def _fit(model: Model, a, b, outcome, n_systems: int, weight, cluster, l2: float) -> OutcomeFit:
+def _fit(
+    model: Model,
+    a: ArrayLike,
+    b: ArrayLike,
+    outcome: ArrayLike,
+    n_systems: int,
+    weight: ArrayLike | None,
+    cluster: Labels | None,
+    l2: float,
+) -> OutcomeFit:
     n_systems = operator.index(n_systems)
     if not (np.isfinite(l2) and l2 > 0):
         raise ValueError(f"l2 is a finite number above 0 for this model, not {l2}")

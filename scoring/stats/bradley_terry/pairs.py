@@ -17,7 +17,7 @@ from scipy.linalg import LinAlgError, eigh
 from scipy.special import expit
 
 from . import groups, newton, sums
-from .results import BadCovariate, Fit, Floats, Ints, NoFiniteEstimate, reach
+from .results import BadCovariate, Fit, Floats, Ints, Labels, NoFiniteEstimate, reach
 from .votes import Votes, check, floats
 
 SLOT = "slot"  # the covariate that is 1 in every vote; any other has to vary
@@ -34,7 +34,7 @@ def fit(
     *,
     offset: ArrayLike | None = None,
     weight: ArrayLike | None = None,
-    cluster: ArrayLike | None = None,
+    cluster: Labels | None = None,
     l2: float = 0.0,
     pin: int | None = None,
 ) -> Fit:
@@ -60,7 +60,16 @@ def fit(
     return Fit(at, covariance, *about)
 
 
-def fit_version_1(a, b, outcome, n_systems, *, weight=None, cluster=None, l2=0.0) -> Fit:
+def fit_version_1(
+    a: ArrayLike,
+    b: ArrayLike,
+    outcome: ArrayLike,
+    n_systems: int,
+    *,
+    weight: ArrayLike | None = None,
+    cluster: Labels | None = None,
+    l2: float = 0.0,
+) -> Fit:
     """`fit` as the editions of version 1 have it: it stopped where rounding hides the next fall of the objective, which
     can be 4e-7 before the minimum. For rebuilding those to the last decimal.
     """
@@ -101,7 +110,7 @@ def fit_with_covariates(
     *,
     offset: ArrayLike | None = None,
     weight: ArrayLike | None = None,
-    cluster: ArrayLike | None = None,
+    cluster: Labels | None = None,
     l2: float = 0.0,
     pin: int | None = None,
 ) -> CovariateFit:
@@ -118,7 +127,8 @@ def fit_with_covariates(
     n_systems = _check_settings(n_systems, l2, pin)
     if not covariates:
         raise ValueError("there are no covariates: use fit")
-    columns = tuple(_checked_covariate(name, values, len(outcome)) for name, values in covariates.items())
+    size = len(np.asarray(outcome))
+    columns = tuple(_checked_covariate(name, values, size) for name, values in covariates.items())
     votes = check(a, b, outcome, n_systems, weight, cluster, offset=offset, covariates=columns)
     names = tuple(covariates)
     at, covariance, about = _estimate(votes, l2, pin, names)
@@ -137,7 +147,7 @@ def _check_settings(n_systems: int, l2: float, pin: int | None) -> int:
 
 def _estimate(
     votes: Votes, l2: float, pin: int | None, names: tuple[str, ...] = (), last_step: float = newton.LAST_STEP
-) -> tuple[Floats, Floats, tuple]:
+) -> tuple[Floats, Floats, tuple[int, bool, float, tuple[tuple[int, ...], ...]]]:
     """(parameters, covariance, (n_votes, converged, g_eff, groups))."""
     curves = _curves(votes)
     winner, loser = _won_from(curves)
@@ -209,8 +219,8 @@ def _curves(votes: Votes) -> _Curves:
     if votes.offset is None and not votes.covariates:
         return _pairs(votes)
     features = [*votes.covariates] if votes.offset is None else [*votes.covariates, votes.offset]
-    levels = [_levels(feature) for feature in features]
-    if any(level is None for level in levels) or _table_size(votes.n, levels) > votes.outcome.size:
+    levels = [level for feature in features if (level := _levels(feature)) is not None]
+    if len(levels) < len(features) or _table_size(votes.n, levels) > votes.outcome.size:
         offset = 0.0 if votes.offset is None else votes.offset
         won, lost = votes.weighed(votes.outcome), votes.weighed(1 - votes.outcome)
         return _Curves(votes.n, votes.a, votes.b, offset, votes.covariates, won, lost)
@@ -222,8 +232,8 @@ def _pairs(votes: Votes) -> _Curves:
     n, ordered = votes.n, votes.a < votes.b
     pair = np.minimum(votes.a, votes.b) * n + np.maximum(votes.a, votes.b)
     won, lost = votes.weighed(votes.outcome), votes.weighed(1 - votes.outcome)
-    first = np.bincount(pair, np.where(ordered, won, lost), n * n)
-    second = np.bincount(pair, np.where(ordered, lost, won), n * n)
+    first = sums.totals(pair, np.where(ordered, won, lost), n * n)
+    second = sums.totals(pair, np.where(ordered, lost, won), n * n)
     (kept,) = np.nonzero(first + second)
     a, b = kept // n, kept % n
     return _Curves(n, a, b, 0.0, (), first[kept], second[kept], votes.a * n + votes.b, n * n, kept, b * n + a)
@@ -235,8 +245,8 @@ def _table(votes: Votes, levels: list[tuple[Floats, Ints]]) -> _Curves:
     place = votes.a * n + votes.b
     for values, level in levels:
         place = place * len(values) + level
-    won = np.bincount(place, votes.weighed(votes.outcome), size)
-    lost = np.bincount(place, votes.weighed(1 - votes.outcome), size)
+    won = sums.totals(place, votes.weighed(votes.outcome), size)
+    lost = sums.totals(place, votes.weighed(1 - votes.outcome), size)
     (kept,) = np.nonzero(won + lost)
     a, b, *at_level = np.unravel_index(kept, (n, n, *(len(values) for values, _ in levels)))
     x = [values[level] for (values, _), level in zip(levels, at_level, strict=True)]
@@ -302,7 +312,8 @@ class _Objective:
         return [slope, -slope, *(slope * x for x in self.curves.x)]
 
     def _curvature(self, edge: Floats) -> Floats:
-        curves, x = self.curves, [1.0, -1.0, *self.curves.x]
+        curves = self.curves
+        x: list[Floats | float] = [1.0, -1.0, *curves.x]
         if not curves.x:
             return sums.laplacian(curves.a, curves.b, curves.n, edge) + 2 * self.l2 * np.eye(curves.n)
         total = sums.matrix(curves.a, curves.b, curves.n, len(curves.x), lambda i, j: edge * x[i] * x[j])

@@ -1,6 +1,8 @@
 """What a fit answers, and what it says where there is no answer."""
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +10,13 @@ from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Labels = Iterable[Hashable]  # one per vote, of any kind: an array, or a list of tuples
 
 
 class NoFiniteEstimate(ValueError):
     """The votes do not settle the ratings. `groups` cannot be placed relative to each other, for `reason`."""
 
-    def __init__(self, groups: tuple[tuple, ...], reason: str) -> None:
+    def __init__(self, groups: tuple[tuple[Any, ...], ...], reason: str) -> None:
         self.groups, self.reason = groups, reason
         named = ", ".join("{" + ", ".join(map(str, group)) + "}" for group in groups)
         super().__init__(f"{reason}: groups {named}. Collect votes that link them, or use a larger l2.")

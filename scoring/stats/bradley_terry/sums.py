@@ -43,6 +43,11 @@ def laplacian(a: Ints, b: Ints, n: int, edge: Floats) -> Floats:
     return np.diag(between.sum(axis=1)) - between
 
 
+def totals(place: Ints, values: Floats, size: int) -> Floats:
+    """[size] the sum of the values at each place; numpy's types say that `bincount` gives whole numbers."""
+    return np.asarray(np.bincount(place, values, size), dtype=np.float64)
+
+
 def meat(
     a: Ints, b: Ints, n: int, score: Sequence[Floats], weight: Floats | None, cluster: Ints | None
 ) -> tuple[Floats, float]:
@@ -53,7 +58,7 @@ def meat(
     if cluster is None:
         size = np.ones(a.size) if weight is None else weight
     else:
-        size = np.bincount(cluster, weight)
+        size = np.asarray(np.bincount(cluster, weight), dtype=np.float64)
         size = size[size > 0]
     g_eff = float(size.sum() ** 2 / (size @ size))
     if cluster is None or size.size == 1:
@@ -85,8 +90,8 @@ def _between_clusters(a: Ints, b: Ints, n: int, score: Sequence[Floats], cluster
 
 
 def _gram(a: Ints, b: Ints, n: int, score: Sequence[Floats], cluster: Ints, rows: int) -> Floats:
-    by_cluster = np.bincount(cluster * n + a, score[0], rows * n)
-    by_cluster += np.bincount(cluster * n + b, score[1], rows * n)
-    shared = [np.bincount(cluster, one, rows) for one in score[2:]]
+    by_cluster = totals(cluster * n + a, score[0], rows * n)
+    by_cluster += totals(cluster * n + b, score[1], rows * n)
+    shared = [totals(cluster, entries, rows) for entries in score[2:]]
     by_cluster = np.column_stack([by_cluster.reshape(rows, n), *shared]) if shared else by_cluster.reshape(rows, n)
     return by_cluster.T @ by_cluster

@@ -3,13 +3,14 @@
 Ten million votes pass here, so a check that finds nothing wrong reads each array once or twice and copies none.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .results import Floats, Ints
+from .results import Floats, Ints, Labels
 
 BOTH_BAD = -1.0  # an outcome outside [0, 1], so that a model without this answer refuses it rather than miscounts it
 
@@ -27,12 +28,29 @@ class Votes:
     cluster: Ints | None
     covariates: tuple[Floats, ...] = ()
 
+    @property
+    def weights(self) -> Floats:
+        """[V], also where each weighs 1."""
+        return np.ones(self.outcome.size) if self.weight is None else self.weight
+
     def weighed(self, values: Floats) -> Floats:
         return values if self.weight is None else self.weight * values
 
 
-def check(a, b, outcome, n_systems, weight, cluster, *, offset=None, covariates=(), both_bad=False) -> Votes:
+def check(
+    a: ArrayLike,
+    b: ArrayLike,
+    outcome: ArrayLike,
+    n_systems: int,
+    weight: ArrayLike | None,
+    cluster: Labels | None,
+    *,
+    offset: ArrayLike | None = None,
+    covariates: Sequence[Floats] = (),
+    both_bad: bool = False,
+) -> Votes:
     """The votes that count. covariates: [V] arrays that were checked already."""
+    outcome = np.asarray(outcome)
     size = len(outcome)
     a, b = _indices("a", a, size, n_systems), _indices("b", b, size, n_systems)
     same = a == b
@@ -45,13 +63,24 @@ def check(a, b, outcome, n_systems, weight, cluster, *, offset=None, covariates=
     cluster = None if cluster is None else codes(cluster, size)
     if not size or (weight is not None and not weight.any()):
         raise ValueError("there are no votes of weight > 0 to fit")
-    columns = [a, b, outcome, weight, offset, cluster, *covariates]
-    if weight is not None and not (counts := weight > 0).all():
-        columns = [None if column is None else column[counts] for column in columns]
-    return Votes(n_systems, *columns[:6], tuple(columns[6:]))
+    votes = Votes(n_systems, a, b, outcome, weight, offset, cluster, tuple(covariates))
+    return votes if weight is None or (weight > 0).all() else _kept(votes, weight > 0)
 
 
-def column(name: str, values: ArrayLike, size: int) -> NDArray:
+def _kept(votes: Votes, which: NDArray[np.bool_]) -> Votes:
+    return Votes(
+        votes.n,
+        votes.a[which],
+        votes.b[which],
+        votes.outcome[which],
+        None if votes.weight is None else votes.weight[which],
+        None if votes.offset is None else votes.offset[which],
+        None if votes.cluster is None else votes.cluster[which],
+        tuple(column[which] for column in votes.covariates),
+    )
+
+
+def column(name: str, values: ArrayLike, size: int) -> NDArray[Any]:
     values = np.asarray(values)
     if values.shape != (size,):
         raise ValueError(f"{name} has shape {values.shape}, but there are {size} outcomes")
@@ -85,21 +114,21 @@ def _answers(outcome: ArrayLike, size: int) -> Floats:
     return outcome
 
 
-def codes(cluster: Iterable[Hashable], size: int) -> Ints:
+def codes(cluster: Labels, size: int) -> Ints:
     """Labels to 0, 1, ... A missing label is an error, or all such votes would be one rater's."""
     if not isinstance(cluster, np.ndarray):
         cluster = np.fromiter(cluster, dtype=object)  # tuples stay labels, and 1 and "1" stay different
     cluster = column("cluster", cluster, size)
     if cluster.dtype.kind in "iu":
         return _whole_codes(cluster)
-    seen: dict = {}
+    seen: dict[Any, int] = {}
     found = np.fromiter((seen.setdefault(label, len(seen)) for label in cluster.tolist()), np.intp, size)
     if missing := [label for label in seen if label is None or label != label]:
         raise ValueError(f"cluster holds {missing[0]}: give a vote without a rater a label of its own")
     return found
 
 
-def _whole_codes(cluster: NDArray) -> Ints:
+def _whole_codes(cluster: NDArray[Any]) -> Ints:
     """By a table where the labels lie close together, as database ids do; else by sorting, which is slower."""
     low, high = (int(cluster.min()), int(cluster.max())) if cluster.size else (0, 0)
     if high - low > 4 * cluster.size + 1024 or high > np.iinfo(np.intp).max:

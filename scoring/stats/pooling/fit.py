@@ -65,7 +65,7 @@ def fit_pooled(votes: Votes, inside: ArrayLike, *, spread: float, spread_df: flo
     part, gauge, n = Part.of(votes, inside), votes.gauge, votes.n
     at, converged = part.minimum(spread)
     h, q = part.information(at), part.penalty(spread)
-    inverse = np.linalg.inv(h + q)
+    inverse: Floats = np.linalg.inv(h + q).astype(np.float64, copy=False)
     meat = part.meat(at, inverse)
     pick = gauge.project(inverse[n:])  # [n, 2n] from a score to the rating that it moves
     covariance = pick @ (meat + q) @ pick.T
@@ -103,7 +103,9 @@ def _at_least(covariance: Floats, least: Floats) -> Floats:
     return covariance * scale * scale[:, None]
 
 
-def _satterthwaite(outside: Floats, inside: Floats, between: Floats, raters: tuple[Floats, Floats], spread_df: float):
+def _satterthwaite(
+    outside: Floats, inside: Floats, between: Floats, raters: tuple[Floats, Floats], spread_df: float
+) -> Floats:
     """[n] degrees of freedom of a variance of three parts, each estimated with some; at least one."""
     of_outside, of_inside = (np.maximum(effective - 1, 1) for effective in raters)
     spent = outside**2 / of_outside + inside**2 / of_inside + between**2 / spread_df

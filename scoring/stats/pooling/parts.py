@@ -8,11 +8,14 @@ what its vote left of them, HC2 of MacKinnon & White (1985), J. Econometrics 29.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.special import expit
+
+from scoring.stats.bradley_terry.results import Labels
 
 from ..bradley_terry import groups, newton, sums
 from ..bradley_terry.results import Floats, Ints
@@ -56,12 +59,13 @@ class Votes:
         n_systems: int,
         *,
         weight: ArrayLike | None = None,
-        cluster: ArrayLike | None = None,
+        cluster: Labels | None = None,
         l2: float = 0.05,
     ) -> "Votes":
         """As for `bradley_terry.fit`, but l2 > 0. ValueError for input that cannot be meant."""
         if not (np.isfinite(l2) and l2 > 0):
             raise ValueError(f"l2 is a finite number above 0, not {l2}")
+        outcome = np.asarray(outcome)
         votes = check(a, b, outcome, n_systems, weight, cluster)
         kept = np.arange(len(outcome)) if weight is None else np.flatnonzero(np.asarray(weight) > 0)
         order = np.arange(kept.size) if votes.cluster is None else np.argsort(votes.cluster, kind="stable")
@@ -118,7 +122,7 @@ class Part:
     def of(cls, votes: Votes, inside: ArrayLike) -> "Part":
         inside = votes.marked(inside)
         curve, size = _curve(votes, inside), 2 * votes.first.size
-        won, lost = np.bincount(curve, votes.won, size), np.bincount(curve, votes.lost, size)
+        won, lost = sums.totals(curve, votes.won, size), sums.totals(curve, votes.lost, size)
         (there,) = np.nonzero(won + lost)
         a, b = _ends(votes)
         return cls(votes, inside, (a[there], b[there], won[there], lost[there]))
@@ -151,8 +155,7 @@ class Part:
         if votes.n_raters == 1:
             return sums.matrix(a[curve], b[curve], 2 * n, 0, lambda i, j: score**2 if i == j else -(score**2))
         inside_is_less = 2 * np.count_nonzero(self.inside) <= self.inside.size
-        less = self.inside if inside_is_less else ~self.inside
-        more, across, less = _gram(votes, score, less)
+        more, across, less = _gram(votes, score, self.inside if inside_is_less else ~self.inside)
         (outer, across, inner) = (more, across, less) if inside_is_less else (less, across.T, more)
         return np.block([[outer, across.T], [across, inner]])
 
@@ -160,17 +163,19 @@ class Part:
         """The effective number of raters outside and inside."""
         weight, n = self.votes.won + self.votes.lost, self.votes.n_raters
         total, inside = (np.bincount(self.votes.rater, one, n) for one in (weight, weight * self.inside))
-        return tuple(float(_kish(size.sum(), size @ size)) for size in (total - inside, inside))
+        outer, inner = (float(_kish(size.sum(), size @ size)) for size in (total - inside, inside))
+        return outer, inner
 
     def effective_by_system(self) -> tuple[Floats, Floats]:
         """[n] the effective numbers of raters outside and inside, of those who voted on the system."""
         votes, which = self.votes, np.flatnonzero(self.inside)
         weight = (votes.won + votes.lost)[which]
         inside = _summed(votes.rows(which, weight, weight))
-        return tuple(
+        outer, inner = (
             _kish(np.bincount(part.indices, part.data, votes.n), np.bincount(part.indices, part.data**2, votes.n))
             for part in (votes.by_rater - inside, inside)
         )
+        return outer, inner
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,6 +264,6 @@ def _small_sample(clusters: int) -> float:
     return clusters / (clusters - 1) if clusters > 1 else 1.0
 
 
-def _kish(total, squares):
+def _kish(total: Any, squares: Any) -> Any:
     """The effective number of raters of whom these are the sums of weights and of their squares; 0 of none."""
     return total**2 / np.where(squares > 0, squares, 1)

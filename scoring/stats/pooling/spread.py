@@ -82,7 +82,7 @@ def _log_likelihood(part: Part, taken_at: float, times: float) -> Floats:
     """[GRID] of the differences of a category, taken at that spread, if the categories' is one of the grid."""
     n, (at, _) = part.votes.n, part.minimum(taken_at)
     h = part.information(at)
-    inverse = np.linalg.inv(h + part.penalty(taken_at))
+    inverse: Floats = np.linalg.inv(h + part.penalty(taken_at)).astype(np.float64, copy=False)
     pick = inverse[n:] - inverse[:n]
     response = times * (pick @ h[:, n:])
     whiten = _whitening(pick @ part.meat(at, inverse) @ pick.T, pick @ h @ pick.T, min(part.effective()))
@@ -135,4 +135,4 @@ def _factors(members: Sequence[NDArray[np.bool_]]) -> tuple[Floats, int]:
     counts = np.hstack([outside, np.full((len(members), 1), nowhere)])
     total = counts.sum(axis=1, keepdims=True)
     there = int((np.diff(ends) > 0).sum()) + (nowhere > 0)
-    return np.sqrt(1 + ((counts / np.maximum(total, 1)) ** 2).sum(axis=1)), there - 1
+    return np.sqrt(1 + ((counts / np.maximum(total, 1)) ** 2).sum(axis=1)), int(there) - 1

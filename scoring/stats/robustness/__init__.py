@@ -10,9 +10,11 @@
 Arrays in, no Django. The same votes, configuration and seed give the same card.
 """
 
+from typing import Any
+
 import numpy as np
 
-from scoring.stats.bradley_terry import NoFiniteEstimate
+from scoring.stats.bradley_terry import Fit, NoFiniteEstimate
 from scoring.stats.rounding import rounded
 
 from .agreement import agreement
@@ -44,7 +46,15 @@ __all__ = [
 ]
 
 
-def card(ballots, *, seed, other=None, counted=True, judged=None, draws=DRAWS):
+def card(
+    ballots: Ballots,
+    *,
+    seed: int,
+    other: Ballots | None = None,
+    counted: bool = True,
+    judged: dict[str, Any] | None = None,
+    draws: int = DRAWS,
+) -> dict[str, Any]:
     """The robustness card of a board as plain JSON.
 
     seed: of the rank draws, the edition's number. other: the Ballots with (or without) flagged votes where the edition
@@ -88,7 +98,7 @@ def card(ballots, *, seed, other=None, counted=True, judged=None, draws=DRAWS):
     }
 
 
-def _ranks(ballots, fit, group, seed, draws, level):
+def _ranks(ballots: Ballots, fit: Fit, group: list[int], seed: int, draws: int, level: float) -> dict[str, Any]:
     ranks = draw_ranks(fit.theta[group], fit.covariance[np.ix_(group, group)], fit.g_eff, seed=seed, draws=draws)
     best, worst = ranks.within(level)
     return {
@@ -100,13 +110,13 @@ def _ranks(ballots, fit, group, seed, draws, level):
     }
 
 
-def _raters(cluster):
+def _raters(cluster: np.ndarray) -> np.ndarray:
     """Codes of the known raters, from 0; -1 for a vote without rater."""
     known, code = np.unique(cluster, return_inverse=True)
     return code - int((known < 0).sum()) if len(known) else code
 
 
-def _removal(ballots, removal):
+def _removal(ballots: Ballots, removal: Removal | None) -> dict[str, Any] | None:
     if removal is None:
         return None
     return {
@@ -119,7 +129,7 @@ def _removal(ballots, removal):
     }
 
 
-def _separation(ballots, one):
+def _separation(ballots: Ballots, one: Separation) -> dict[str, Any]:
     return {
         "above": ballots.systems[one.above],
         "below": ballots.systems[one.below],

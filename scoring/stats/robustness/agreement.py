@@ -1,5 +1,8 @@
 """Does the reward model agree with the votes, system by system? As it is, and with its biases taken off."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from annotations.proportions import wilson
@@ -7,7 +10,15 @@ from scoring.metrics import preference
 from scoring.stats.rounding import rounded
 
 
-def agreement(a, b, outcome, systems, reward_a, reward_b, bias):
+def agreement(
+    a: np.ndarray,
+    b: np.ndarray,
+    outcome: np.ndarray,
+    systems: Sequence[str],
+    reward_a: np.ndarray,
+    reward_b: np.ndarray,
+    bias: Mapping[str, float],
+) -> dict[str, Any] | None:
     """Accuracy and calibration of reward margins on decided votes whose clips both have a reward.
 
     a, b: int [V] indices into systems; outcome: float [V]; reward_a, reward_b: float [V], NaN where there is none;
@@ -24,7 +35,7 @@ def agreement(a, b, outcome, systems, reward_a, reward_b, bias):
     raw = reward_a[used] - reward_b[used]
     margins = {"rewards": raw, "corrected": raw - offset[a] + offset[b]}
 
-    def figures(which):
+    def figures(which: np.ndarray) -> dict[str, Any]:
         n = int(which.sum())
         return {"n": n} | {name: _summary(margin[which], target[which]) for name, margin in margins.items()}
 
@@ -37,11 +48,9 @@ def agreement(a, b, outcome, systems, reward_a, reward_b, bias):
     return everything | {"unscored": int((decided & ~used).sum()), "by_system": by_system}
 
 
-def _summary(margin, target):
-    shares = wilson(preference.accuracy(margin, target) * len(target), len(target))
-    return {
-        "accuracy": rounded(preference.accuracy(margin, target)),
-        "low": rounded(shares[0]),
-        "high": rounded(shares[1]),
-        "ece": rounded(preference.expected_calibration_error(margin, target)),
-    }
+def _summary(margin: np.ndarray, target: np.ndarray) -> dict[str, float | None]:
+    accuracy = preference.accuracy(margin, target)
+    ece = preference.expected_calibration_error(margin, target)
+    assert accuracy is not None and ece is not None, "decided votes were chosen, and there is one"
+    low, high = wilson(accuracy * len(target), len(target)) or (0.0, 1.0)
+    return {"accuracy": rounded(accuracy), "low": rounded(low), "high": rounded(high), "ece": rounded(ece)}

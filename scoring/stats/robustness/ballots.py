@@ -1,11 +1,14 @@
 """The votes of a board with the method that rates them, so that it can be asked: and without these?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
 from scoring.stats import board_method, bradley_terry
 from scoring.stats.rounding import rounded
+from scoring.stats.votes import BoardVotes
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,28 +25,28 @@ class Ballots:
     outcome: np.ndarray
     weight: np.ndarray
     cluster: np.ndarray
-    config: dict
+    config: dict[str, Any]
     covariates: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, votes, config):
+    def of(cls, votes: BoardVotes, config: dict[str, Any]) -> Self:
         """From a StudyVotes, or whatever has its arrays."""
-        columns = votes.a, votes.b, votes.outcome, votes.weight, votes.cluster
-        whole = cls(list(votes.systems), *map(np.asarray, columns), config, dict(votes.covariates))
+        a, b, outcome, weight, cluster = map(np.asarray, (votes.a, votes.b, votes.outcome, votes.weight, votes.cluster))
+        whole = cls(list(votes.systems), a, b, outcome, weight, cluster, config, dict(votes.covariates))
         return whole if (whole.weight > 0).all() else whole.kept(whole.weight > 0)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.outcome)
 
-    def kept(self, which):
+    def kept(self, which: np.ndarray) -> Self:
         """Only these votes, bool [V]; the systems stay."""
         columns = {name: getattr(self, name)[which] for name in ("a", "b", "outcome", "weight", "cluster")}
         return replace(self, **columns, covariates={name: values[which] for name, values in self.covariates.items()})
 
-    def fit(self):
+    def fit(self) -> bradley_terry.Fit:
         return board_method.fit_votes(self, self.config)
 
-    def linearise(self, fit):
+    def linearise(self, fit: bradley_terry.Fit) -> bradley_terry.Linearised:
         """`bradley_terry.Linearised` of its own fit."""
         return bradley_terry.linearise(
             fit,
@@ -57,12 +60,12 @@ class Ballots:
         )
 
 
-def leading_group(fit, systems):
+def leading_group(fit: bradley_terry.Fit, systems: Sequence[str]) -> list[int]:
     """Indices of the systems of the largest group (of equals the first by name), highest rating first: as on a board,
     equal ratings by name."""
     groups = [in_order(fit, group, systems) for group in fit.groups]
     return min(groups, key=lambda group: (-len(group), systems[group[0]]))
 
 
-def in_order(fit, group, systems):
+def in_order(fit: bradley_terry.Fit, group: Sequence[int], systems: Sequence[str]) -> list[int]:
     return sorted(group, key=lambda system: (-rounded(fit.theta[system]), systems[system]))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scoring.stats.bradley_terry.results import Floats
+
 DRAWS = 10_000
 BLOCK = 2**22  # ratings drawn at a time: 32 MiB
 
@@ -21,18 +23,18 @@ class Ranks:
     draws: int
 
     @property
-    def p_best(self):
+    def p_best(self) -> Floats:
         """float [m]; its standard error is at most 0.5 / sqrt(draws)."""
         return self.counts[:, 0] / self.draws
 
-    def within(self, level):
+    def within(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """(best, worst): int [m] each, counted from 1, the central range of ranks that holds `level` of the draws."""
         below = np.cumsum(self.counts, axis=1) / self.draws
         tail = (1 - level) / 2
         return 1 + (below <= tail).sum(axis=1), 1 + (below < 1 - tail).sum(axis=1)
 
 
-def draw_ranks(theta, covariance, g_eff, *, seed, draws=DRAWS):
+def draw_ranks(theta: Floats, covariance: Floats, g_eff: float, *, seed: int, draws: int = DRAWS) -> Ranks:
     """Ranks of systems that can be compared. theta: float [m], covariance: float [m, m], their sandwich.
 
     Draws are theta + L z sqrt(df / chi2_df), multivariate Student t with df = g_eff - 1 degrees of freedom (at least
@@ -54,9 +56,9 @@ def draw_ranks(theta, covariance, g_eff, *, seed, draws=DRAWS):
     return Ranks(counts, draws)
 
 
-def _factor(covariance):
+def _factor(covariance: Floats) -> Floats:
     """Cholesky's, of a matrix that may have lost rank: with one rater a difference may have no spread of its own."""
     if not covariance.size:
         return covariance
     jitter = 1e-12 * max(float(np.trace(covariance)) / len(covariance), 1e-300)
-    return np.linalg.cholesky(covariance + jitter * np.eye(len(covariance)))
+    return np.linalg.cholesky(covariance + jitter * np.eye(len(covariance))).astype(np.float64, copy=False)

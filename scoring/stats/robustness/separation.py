@@ -1,12 +1,16 @@
 """How many more votes would tell two neighbours apart?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
 
-from scoring.stats.bradley_terry.results import reach
+from scoring.stats.bradley_terry import Fit, Linearised
+from scoring.stats.bradley_terry.results import Floats, reach
+
+from .ballots import Ballots
 
 ASSUMPTION = "votes on these two alone, as listeners vote now, with the difference as it is now estimated"
 
@@ -25,7 +29,7 @@ class Separation:
     extra: int | None
 
 
-def separations(ballots, fit, linear, order, level):
+def separations(ballots: Ballots, fit: Fit, linear: Linearised, order: Sequence[int], level: float) -> list[Separation]:
     """Of each two neighbours in `order` (indices, highest first), the votes needed until the interval of their
     difference is expected to exclude zero.
 
@@ -38,24 +42,24 @@ def separations(ballots, fit, linear, order, level):
     return [_separation(ballots, fit, linear, above, below, level) for above, below in pairwise(order)]
 
 
-def _separation(ballots, fit, linear, above, below, level):
+def _separation(ballots: Ballots, fit: Fit, linear: Linearised, above: int, below: int, level: float) -> Separation:
     contrast = linear.contrast(above, below)
     n = fit.theta.size
     variance = contrast[:n] @ fit.covariance @ contrast[:n]
     difference = float(fit.theta[above] - fit.theta[below])
-    half = float(reach(np.sqrt(max(variance, 0.0)), fit.g_eff, level))
+    half = float(reach(np.sqrt(np.maximum(variance, 0.0)), fit.g_eff, level))
     on_both = np.isin(ballots.a, (above, below)) & np.isin(ballots.b, (above, below))
     extra = 0 if abs(difference) > half else _extra(linear, contrast, above, below, difference, half)
     return Separation(above, below, difference, difference - half, difference + half, int(on_both.sum()), extra)
 
 
-def _extra(linear, contrast, above, below, difference, half):
+def _extra(linear: Linearised, contrast: Floats, above: int, below: int, difference: float, half: float) -> int | None:
     if abs(difference) < 1e-6:
         return None
     where, information = linear.one_more(above, below)
     inverse, along = linear.inverse[np.ix_(where, where)], contrast[where]
 
-    def share_left(votes):
+    def share_left(votes: float) -> float:
         """Of the variance, by Woodbury's identity, on the parameters that these votes touch."""
         left = np.linalg.solve(np.eye(len(where)) + votes * inverse @ information, inverse @ along)
         return float(along @ left) / float(along @ inverse @ along)

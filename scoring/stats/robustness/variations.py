@@ -1,23 +1,25 @@
 """The same board without its heaviest raters, with and without flagged votes, and adjusted for the slot."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
 from annotations.proportions import wilson
 from scoring.stats.board_method import HALF_TIE
-from scoring.stats.bradley_terry import BOTH_BAD, BadCovariate, NoFiniteEstimate, NotOffered
+from scoring.stats.bradley_terry import BOTH_BAD, BadCovariate, CovariateFit, Fit, NoFiniteEstimate, NotOffered
 from scoring.stats.bradley_terry.pairs import SLOT
 from scoring.stats.rounding import rounded
 
-from .ballots import leading_group
+from .ballots import Ballots, leading_group
 
 HEAVIEST = 5
 NO_FIT = (NotOffered, BadCovariate, NoFiniteEstimate)
 
 
-def moves(ballots, before, after):
+def moves(ballots: Ballots, before: Fit, after: Fit) -> dict[str, Any]:
     """How a board moves from one fit to another of the same systems: who leads, and by system how far its rating went.
 
     A system that no vote is left of, or that cannot be compared with the leader any more, has no rating to move.
@@ -35,7 +37,7 @@ def moves(ballots, before, after):
     }
 
 
-def without_heaviest(ballots, fit, top=HEAVIEST):
+def without_heaviest(ballots: Ballots, fit: Fit, top: int = HEAVIEST) -> list[dict[str, Any]]:
     """The raters of most votes, each left out alone, heaviest first. Nobody is named: `votes` tells them apart."""
     rater = ballots.cluster
     known, n_votes = np.unique(rater[rater >= 0], return_counts=True)
@@ -43,7 +45,7 @@ def without_heaviest(ballots, fit, top=HEAVIEST):
     return [_without(ballots, fit, rater == one) for one in heaviest]
 
 
-def _without(ballots, fit, theirs):
+def _without(ballots: Ballots, fit: Fit, theirs: np.ndarray) -> dict[str, Any]:
     rest = ballots.kept(~theirs)
     about = {"votes": int(theirs.sum()), "share": rounded(theirs.mean())}
     try:
@@ -52,7 +54,7 @@ def _without(ballots, fit, theirs):
         return about | {"unknown": str(reason)}
 
 
-def flagged(edition, other, *, counted):
+def flagged(edition: Ballots, other: Ballots, *, counted: bool) -> dict[str, Any]:
     """The board with flagged votes and without. edition, other: Ballots; counted: whether the edition counts them.
 
     Ratings in logits by system, None where a system has no vote; the difference is (without - with).
@@ -70,7 +72,8 @@ def flagged(edition, other, *, counted):
         name: {side: ratings[side].get(name) for side in ratings} for name in sorted(set().union(*ratings.values()))
     }
     for row in systems.values():
-        row["shift"] = None if None in row.values() else rounded(row["without"] - row["with"])
+        sizes = row["with"], row["without"]
+        row["shift"] = None if sizes[0] is None or sizes[1] is None else rounded(sizes[1] - sizes[0])
     return about | {
         "flagged": n_flagged,
         "leader": {side: next(iter(ratings[side]), None) for side in ratings},
@@ -78,7 +81,7 @@ def flagged(edition, other, *, counted):
     }
 
 
-def _ratings(ballots):
+def _ratings(ballots: Ballots) -> dict[str, float]:
     """{system: rating} of the leading group, highest first."""
     if not len(ballots):
         return {}
@@ -86,7 +89,7 @@ def _ratings(ballots):
     return {ballots.systems[system]: rounded(fit.theta[system]) for system in leading_group(fit, ballots.systems)}
 
 
-def slot_effect(ballots):
+def slot_effect(ballots: Ballots) -> dict[str, Any] | None:
     """Does it matter where a clip stood? The share of decided votes that slot B won, with Wilson's interval and the
     exact two-sided p-value of there being no effect, votes taken as independent; and what adjusting for the slot
     does to the order, whose effect's interval is clustered by rater. Half-ties, whatever the board's treatment.
@@ -95,7 +98,7 @@ def slot_effect(ballots):
     n, won = int(decided.sum()), int((ballots.outcome == 0).sum())
     if not n:
         return None
-    low, high = wilson(won, n)
+    low, high = wilson(won, n) or (0.0, 1.0)
     share = {
         "decided": n,
         "b_won": won,
@@ -107,7 +110,7 @@ def slot_effect(ballots):
     return share | {"adjusted": _adjusted(ballots)}
 
 
-def _adjusted(ballots):
+def _adjusted(ballots: Ballots) -> dict[str, Any]:
     others = [name for name in ballots.config.get("covariates", ()) if name != SLOT]
     votes = ballots.kept(ballots.outcome != BOTH_BAD)
     half_ties = votes.config | {"treatment": HALF_TIE}
@@ -118,10 +121,11 @@ def _adjusted(ballots):
         before, after = plain.fit(), slotted.fit()
     except NO_FIT as reason:
         return {"unknown": str(reason)}
+    assert isinstance(after, CovariateFit), "it has the slot"
     low, high = after.beta_interval(votes.config["level"])
     effect = {"value": after.beta[-1], "stderr": after.beta_stderr[-1], "low": low[-1], "high": high[-1]}
     return {"effect": {name: rounded(value) for name, value in effect.items()}, **moves(votes, before, after)}
 
 
-def _with(votes, config, columns):
+def _with(votes: Ballots, config: dict[str, Any], columns: Mapping[str, np.ndarray]) -> Ballots:
     return replace(votes, config=config, covariates={name: columns[name] for name in config["covariates"]})
