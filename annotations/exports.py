@@ -4,6 +4,10 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from arena.models import Study
 
 from .models import Flag, Ledger
 
@@ -22,7 +26,7 @@ _BESIDE = VOTE_COLUMNS_2.index("pair_probability") + 1  # with it the weight of 
 VOTE_COLUMNS = (*VOTE_COLUMNS_2[:_BESIDE], "eligible_pairs", *VOTE_COLUMNS_2[_BESIDE:])
 
 
-def vote_rows(seq, study=None, excluded=None):
+def vote_rows(seq: int, study: Study | None = None, excluded: Counter[str] | None = None) -> Iterator[dict[str, Any]]:
     """Every vote up to `seq` that was not withdrawn, as dicts in ledger order.
 
     excluded: a Counter that is filled with the votes left out, by reason.
@@ -43,8 +47,10 @@ def vote_rows(seq, study=None, excluded=None):
             yield vote_row(entry, sorted(rules))
 
 
-def vote_row(entry, rules):
-    vote, battle = entry.vote, entry.vote.battle
+def vote_row(entry: Ledger, rules: list[str]) -> dict[str, Any]:
+    vote = entry.vote
+    assert vote, "the entry is of a vote"
+    battle = vote.battle
     return {
         "seq": entry.seq,
         "vote": vote.pk,
@@ -87,7 +93,7 @@ def vote_row(entry, rules):
     }
 
 
-def write(rows, columns, format):
+def write(rows: Iterable[dict[str, Any]], columns: Sequence[str], format: str) -> Iterator[tuple[int, str]]:
     """The rows' columns as (rows so far, text) pieces. CSV has a header, an empty cell for None, JSON for lists and
     objects."""
     if format not in FORMATS:

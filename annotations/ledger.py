@@ -14,14 +14,14 @@ LOCK = 0x1ED6E2  # any constant: the advisory lock that makes the sweep the only
 GENESIS = "0" * 64
 
 
-def catch_up():
+def catch_up() -> None:
     """Number everything committed so far, waiting for a sweep that is at it."""
     while extend(wait=True):
         pass
 
 
 @transaction.atomic
-def extend(limit=5000, wait=False):
+def extend(limit: int = 5000, wait: bool = False) -> int:
     """Number up to `limit` waiting entries. Returns how many; without `wait`, 0 when another sweep is at it."""
     with connection.cursor() as cursor:
         if wait:
@@ -54,7 +54,7 @@ def _store(numbered):
         )
 
 
-def verify():
+def verify() -> int | None:
     """The seq of the first entry whose hash does not follow from the one before it, or None."""
     digest, expected = GENESIS, 1
     for entry in _with_content(Ledger.objects.filter(seq__isnull=False)).order_by("seq").iterator(2000):
@@ -65,7 +65,7 @@ def verify():
     return None
 
 
-def link(previous, seq, entry):
+def link(previous: str, seq: int, entry: Ledger) -> str:
     """sha256 over the previous digest and what can never change of this entry."""
     content = json.dumps([seq, *_content(entry)], separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(f"{previous}{content}".encode()).hexdigest()
@@ -83,6 +83,6 @@ def _with_content(entries):
     return entries.select_related("vote", "flag")
 
 
-def head():
+def head() -> int:
     """The last seq given, 0 before the first."""
     return Ledger.objects.filter(seq__isnull=False).order_by("-seq").values_list("seq", flat=True).first() or 0

@@ -6,13 +6,13 @@ from . import ledger
 
 
 @shared_task(time_limit=60)
-def extend_ledger():
+def extend_ledger() -> None:
     """Number the votes and flags that have no place in the ledger yet."""
     ledger.extend()
 
 
 @shared_task(time_limit=120)
-def screen_identities():
+def screen_identities() -> None:
     """Look for programs and for people who vote as several, among those who voted lately."""
     from . import identity
 
@@ -21,7 +21,7 @@ def screen_identities():
 
 
 @shared_task(time_limit=120)
-def watch_pass_rates():
+def watch_pass_rates() -> None:
     """Ring where a screen passes many more or many fewer than before."""
     from . import alarms
 
