@@ -1,13 +1,14 @@
 """Alarms where the pass rate of a screen changes or it stops giving results: the raters have changed, or it broke."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
-from arena.models import Battle, Participation
+from arena.models import Battle, Participation, Study
 
 from . import quality
 from .models import Alarm, Screening, Vote
@@ -19,7 +20,7 @@ SCREENINGS = ("risk", "quality")
 FEWEST = {"quality": quality.MIN_VOTES}
 
 
-def watch_pass_rates(study, now=None):
+def watch_pass_rates(study: Study, now: datetime | None = None) -> list[Alarm]:
     """Compare each screen's pass rate of the last day with that of the two weeks before, and its share of raters with
     a result; only a fall of the latter raises an alarm. Returns the new alarms."""
     now = now or timezone.now()
@@ -46,7 +47,7 @@ def _raise_about(study, screen, what, rate, detail, now):
     return raise_alarm(study, screen, message, detail, now)
 
 
-def raise_alarm(study, screen, message, detail, now):
+def raise_alarm(study: Study, screen: str, message: str, detail: dict[str, Any], now: datetime) -> Alarm | None:
     """Store an alarm and log it; None where the same screen raised one within the last day."""
     if Alarm.objects.filter(study=study, screen=screen, raised_at__gt=now - NOW).exists():
         return None

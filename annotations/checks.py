@@ -1,13 +1,15 @@
 """Battles whose right answer is known or was given before: golds, traps, practice and repeats."""
 
-from arena.models import Battle
+from typing import Any
+
+from arena.models import Battle, Rater, Study
 
 from .models import Flag, Vote
 
 MIRRORED = {"A": "B", "B": "A", "TIE": "TIE", "BOTH_BAD": "BOTH_BAD"}  # the same answer with the slots swapped
 
 
-def passed(vote):
+def passed(vote: Vote) -> bool | None:
     """Whether a vote on a check is right or, on a repeat, equals the first answer; None for other battles.
 
     None also for a repeat whose first answer was withdrawn.
@@ -21,7 +23,7 @@ def passed(vote):
     return first and MIRRORED[vote.preference] == first.preference
 
 
-def check_json(vote):
+def check_json(vote: Vote) -> dict[str, Any] | None:
     """What a listener may be told of a check: {kind, expected, passed}. None for an ordinary battle."""
     battle = vote.battle
     if battle.kind in (Battle.Kind.RANKED, Battle.Kind.IMPORTED):
@@ -29,7 +31,7 @@ def check_json(vote):
     return {"kind": battle.kind, "expected": battle.expected or None, "passed": passed(vote)}
 
 
-def attention(rater, study):
+def attention(rater: Rater, study: Study) -> tuple[int, int]:
     """(number passed, number answered) of the rater's golds and traps in the study, without withdrawn votes."""
     votes = (
         Vote.objects.filter(rater=rater, battle__study=study, battle__kind__in=[Battle.Kind.GOLD, Battle.Kind.TRAP])

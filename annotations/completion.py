@@ -1,8 +1,11 @@
 """How a rater's listening test ended; decided only once the server has every vote."""
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from django.utils import timezone
 
-from arena.models import Battle, Participation
+from arena.models import Battle, Participation, Rater, Study
 from arena.participants import participant_of
 from arena.refusals import Conflict, Forbidden
 from arena.services import require_ready
@@ -14,7 +17,7 @@ from .models import Flag, Vote
 FEW_CHECKS = 4  # with fewer, half of them wrong may be only two mistakes
 
 
-def finish(rater, study, platform, now=None):
+def finish(rater: Rater, study: Study, platform: Mapping[str, str], now: datetime | None = None) -> str:
     """The rater's outcome, recorded in their participation: "completed", "failed_checks" (too many golds and traps
     wrong, or too few answers not withdrawn) or "screened_out" (by the headphone check, or no battle was left to serve).
 

@@ -2,8 +2,11 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from arena import csv_files
+from arena.models import Study
 
 from .models import Flag, Ledger
 
@@ -22,7 +25,7 @@ _BESIDE = VOTE_COLUMNS_2.index("pair_probability") + 1  # a vote weighs 1 / (pro
 VOTE_COLUMNS = (*VOTE_COLUMNS_2[:_BESIDE], "eligible_pairs", *VOTE_COLUMNS_2[_BESIDE:])
 
 
-def vote_rows(seq, study=None, excluded=None):
+def vote_rows(seq: int, study: Study | None = None, excluded: Counter[str] | None = None) -> Iterator[dict[str, Any]]:
     """Every vote up to `seq` that was not withdrawn, as dicts in ledger order.
 
     excluded: a Counter to which the number of excluded votes is added, by reason.
@@ -43,7 +46,7 @@ def vote_rows(seq, study=None, excluded=None):
             yield vote_row(entry, sorted(rules))
 
 
-def vote_row(entry, rules):
+def vote_row(entry: Ledger, rules: list[str]) -> dict[str, Any]:
     vote, battle = entry.vote, entry.vote.battle
     return {
         "seq": entry.seq,
@@ -87,7 +90,9 @@ def vote_row(entry, rules):
     }
 
 
-def write(rows, columns, format, *, guarded=True):
+def write(
+    rows: Iterable[dict[str, Any]], columns: Sequence[str], format: str, *, guarded=True
+) -> Iterator[tuple[int, str]]:
     """The rows' columns as (rows so far, text) pieces. CSV has a header, an empty cell for None, JSON for lists and
     objects. guarded: False for CSV as it was before method version 5 of releases, see `csv_files`."""
     if format not in FORMATS:

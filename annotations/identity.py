@@ -6,13 +6,14 @@ The result is `unknown` where the screen fails or has no data; nobody is exclude
 
 import logging
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from statistics import median
+from uuid import UUID
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from arena.models import Arrival, Battle, Rater
+from arena.models import Arrival, Battle, Rater, Study
 
 from . import quality
 from .alarms import raise_alarm
@@ -26,7 +27,7 @@ SCREEN, VERSION = "risk", 1
 HOUR = timedelta(hours=1)
 
 
-def screen_identities(study, now=None):
+def screen_identities(study: Study, now: datetime | None = None) -> dict[UUID, str]:
     """Screen the raters who voted in the study within the hour. Returns {rater id: result}."""
     now = now or timezone.now()
     votes = _recent_votes(study, now)

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
@@ -45,7 +46,7 @@ class Report:
     ignored_columns: list[str] = field(default_factory=list)
 
 
-def import_votes(path, slug):
+def import_votes(path: str | Path, slug: str) -> Report:
     """Import the file's rows into the study `slug`, which is created if it is new. Returns a Report.
 
     A bad row is reported with its line and the reason; the others are imported. Importing a file again

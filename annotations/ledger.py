@@ -14,14 +14,14 @@ from .models import Ledger
 GENESIS = "0" * 64
 
 
-def catch_up():
+def catch_up() -> None:
     """Number everything committed so far; waits for a sweep that is running."""
     while extend(wait=True):
         pass
 
 
 @transaction.atomic
-def extend(limit=5000, wait=False):
+def extend(limit: int = 5000, wait: bool = False) -> int:
     """Number up to `limit` waiting entries. Returns how many; without `wait`, 0 while another sweep is running."""
     if not hold(Lock.LEDGER, wait=wait):
         return 0
@@ -49,7 +49,7 @@ def _store(numbered):
         )
 
 
-def verify():
+def verify() -> int | None:
     """The seq of the first entry whose hash does not follow from the one before it, or None."""
     digest, expected = GENESIS, 1
     for entry in _with_content(Ledger.objects.filter(seq__isnull=False)).order_by("seq").iterator(2000):
@@ -60,7 +60,7 @@ def verify():
     return None
 
 
-def link(previous, seq, entry):
+def link(previous: str, seq: int, entry: Ledger) -> str:
     """SHA-256, in hex, over the previous digest and the unchangeable content of this entry."""
     content = json.dumps([seq, *_content(entry)], separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(f"{previous}{content}".encode()).hexdigest()
@@ -78,6 +78,6 @@ def _with_content(entries):
     return entries.select_related("vote", "flag")
 
 
-def head():
+def head() -> int:
     """The last `seq` in the ledger, 0 before the first."""
     return Ledger.objects.filter(seq__isnull=False).order_by("-seq").values_list("seq", flat=True).first() or 0

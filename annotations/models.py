@@ -57,11 +57,11 @@ class Vote(models.Model):
             models.UniqueConstraint(fields=["rater", "idempotency_key"], name="vote_key_once_per_rater"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"vote {self.pk}: {self.preference}"
 
     @property
-    def answer(self):
+    def answer(self) -> tuple[str, str, dict, list[str]]:
         """Two votes with equal values are the same answer."""
         return (self.preference, self.degree, self.axes, sorted(self.tags))
 
@@ -87,7 +87,7 @@ class VoteDetails(models.Model):
     class Meta:
         verbose_name_plural = "vote details"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"details of vote {self.vote_id}"
 
 
@@ -119,7 +119,7 @@ class Flag(models.Model):
             models.UniqueConstraint(fields=["vote", "rule", "rule_version"], name="flag_once"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.rule} on vote {self.vote_id}"
 
 
@@ -149,7 +149,7 @@ class Reliability(models.Model):
             models.CheckConstraint(condition=Q(skill__gte=0, skill__lte=1), name="reliability_share"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.rater}: {self.skill:.2f}"
 
 
@@ -185,7 +185,7 @@ class Screening(models.Model):
             models.UniqueConstraint(fields=["rater", "study", "screen", "version"], name="screening_once"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.screen}: {self.result}"
 
 
@@ -207,7 +207,7 @@ class Alarm(models.Model):
     class Meta:
         ordering = ["-raised_at"]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.message
 
 
@@ -247,7 +247,7 @@ class Ledger(models.Model):
             models.Index(fields=["study", "seq"], name="ledger_of_study"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"ledger {self.seq}"
 
 
@@ -270,5 +270,5 @@ class VoteBlock(models.Model):
         ordering = ["study", "first_seq"]
         constraints = [models.UniqueConstraint(fields=["study", "first_seq"], name="vote_block_once")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"votes {self.first_seq} to {self.last_seq} of {self.study}"

@@ -4,12 +4,13 @@ Reading a million votes by a join of the ledger, the votes and the battles takes
 full blocks are stored as they were read. Only the rest, less than a block, is joined.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from django.db import connection
 
-from arena.models import ANSWERS, Battle
+from arena.models import ANSWERS, Battle, Study
 
 from .models import Ledger, VoteBlock
 
@@ -45,7 +46,7 @@ _READ = f"""
 _NAMES: dict[str, Any] = {"answers": list(ANSWERS), "kinds": list(KINDS), "again": Battle.AGAIN}
 
 
-def read(study, up_to, after=0):
+def read(study: Study, up_to: int, after: int = 0) -> np.ndarray:
     """The study's votes with `after < seq <= up_to`, ascending: RECORD [V]."""
     blocks = VoteBlock.objects.filter(study=study, first_seq__lte=up_to, last_seq__gt=after).order_by("first_seq")
     stored = list(blocks.values_list("last_seq", "records"))
@@ -57,7 +58,7 @@ def read(study, up_to, after=0):
     return records[first:last]
 
 
-def read_votes(study, vote_ids):
+def read_votes(study: Study, vote_ids: Iterable[int]) -> np.ndarray:
     """The study's votes with these ids that have a `seq` in the ledger, ascending by it: RECORD [V]."""
     records = _joined("ledger.seq IS NOT NULL AND vote.id = ANY(%(votes)s)", study, votes=[int(pk) for pk in vote_ids])
     return np.frombuffer(records, RECORD)
@@ -72,7 +73,7 @@ def _joined(which, study, **parameters):
         return bytes(cursor.fetchone()[0] or b"")
 
 
-def keep(study):
+def keep(study: Study) -> None:
     """Store the study's next numbered votes that fill whole blocks, at most AT_ONCE blocks. The caller holds the
     ledger's lock."""
     last = study.vote_blocks.order_by("-first_seq").values_list("last_seq", flat=True).first() or 0
@@ -90,7 +91,7 @@ def keep(study):
         )
 
 
-def damaged(study):
+def damaged(study: Study) -> int | None:
     """The first `seq` of the first block that differs from a join of the ledger, the votes and the battles, from the
     end of the block before it to its own end; None where all blocks match."""
     end = 0

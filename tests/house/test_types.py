@@ -15,7 +15,10 @@ CHECKOUT = Path(__file__).parents[2]
 APPS = ("arena", "annotations", "scoring")
 # Where public functions do not say yet what they take and give. The list only ever shrinks.
 NOT_YET_ANNOTATED = (
-    "annotations",
+    "annotations/admin.py",
+    "annotations/api.py",
+    "annotations/management",
+    "annotations/services.py",
     "arena/admin",
     "arena/api",
     "arena/language.py",
