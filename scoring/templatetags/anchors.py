@@ -21,7 +21,7 @@ def bias_plot(anchors):
     low, high = min(*values, -0.5), max(*values, 0.5)
     ticks = [tick for tick in nice_ticks(low, high) if low <= tick <= high]
     first = min([part["from_seq"] for part in fit["slices"]], default=0)
-    first = min([first, *(one["ledger_seq"] for one in anchors["history"])])
+    first = min([first, *(earlier["ledger_seq"] for earlier in anchors["history"])])
     span = max(fit["ledger_seq"] - first, 1)
 
     def x(seq):
@@ -33,15 +33,16 @@ def bias_plot(anchors):
     def row(system):
         parts = [
             {"x": f"{EDGE + (100 - 2 * EDGE) * x((part['from_seq'] + part['to_seq']) / 2):.2f}%",
-             "y": y(one["bias"]), "y_low": y(one["low"]), "y_high": y(one["high"])}
-            for part in fit["slices"] for one in part["biases"] if one["system"] == system["system"]
+             "y": y(bias["bias"]), "y_low": y(bias["low"]), "y_high": y(bias["high"])}
+            for part in fit["slices"] for bias in part["biases"] if bias["system"] == system["system"]
         ]  # fmt: skip
         line = [
-            f"{WIDTH * (EDGE / 100 + (1 - EDGE / 50) * x(one['ledger_seq'])):.1f},{y(one['biases'][system['system']])}"
-            for one in anchors["history"]
-            if system["system"] in one["biases"]
+            f"{WIDTH * (EDGE / 100 + (1 - EDGE / 50) * x(fit_then['ledger_seq'])):.1f},"
+            f"{y(fit_then['biases'][system['system']])}"
+            for fit_then in anchors["history"]
+            if system["system"] in fit_then["biases"]
         ]
-        changed = next((one for one in fit["changes"] if one["system"] == system["system"]), None)
+        changed = next((change for change in fit["changes"] if change["system"] == system["system"]), None)
         return {**system, "parts": parts, "d": "M" + "L".join(line) if len(line) > 1 else "", "change": changed}
 
     return {

@@ -34,14 +34,14 @@ def moment(text):
 
 @register.filter
 def effect(name):
-    """A covariate in the reader's words."""
+    """A covariate in the reader's language."""
     return EFFECTS[name]
 
 
 @register.filter
 def having(facts, value):
     """The names in {name: value} that have the value, by name; a dash where none has."""
-    return ", ".join(sorted(name for name, found in facts.items() if found is value)) or DASH
+    return ", ".join(sorted(name for name, known in facts.items() if known is value)) or DASH
 
 
 @register.filter
@@ -53,7 +53,7 @@ def language_name(code):
 
 @register.filter
 def why_excluded(reason):
-    """The reason in the reader's words; one without words here as it is stored."""
+    """The reason in the reader's language; an unknown one as it is stored."""
     return EXCLUDED.get(reason, reason.replace("_", " "))
 
 
@@ -65,7 +65,7 @@ def rule(config, name):
 
 @register.inclusion_tag("scoring/_plot.html")
 def interval_plot(group):
-    """Every rating of a group with its interval, on one scale, as x positions in per cent. Positions are text:
+    """Every rating of a group with its interval, on one scale, as x positions in percent. Positions are text:
     as numbers a template would write them with the decimal mark of the reader's language."""
     low = math.floor(2 * min(0, *(r["low"] for r in group))) / 2
     high = math.ceil(2 * max(0, *(r["high"] for r in group))) / 2

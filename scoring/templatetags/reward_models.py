@@ -134,7 +134,7 @@ def nice_ticks(low, high):
 
 @register.inclusion_tag("scoring/_reliability.html")
 def reliability_plot(bins):
-    """What was promised (from 50 to 100 %) beside what was found (from 0 to 100 %), a point with its interval per bin.
+    """Confidence (from 50 to 100 %) against accuracy (from 0 to 100 %), a point with its interval per bin.
 
     bins: reliability bins {confidence, accuracy, low, high, n, margin_low, margin_high}.
     """
@@ -148,8 +148,8 @@ def reliability_plot(bins):
     return {
         "bins": bins,
         "points": [
-            {"x": x(one["confidence"]), "y": y(one["accuracy"]), "y_low": y(one["low"]), "y_high": y(one["high"])}
-            for one in bins
+            {"x": x(row["confidence"]), "y": y(row["accuracy"]), "y_low": y(row["low"]), "y_high": y(row["high"])}
+            for row in bins
         ],
         "diagonal": {"x1": x(0.5), "y1": y(0.5), "x2": x(1), "y2": y(1)},
         "x_ticks": [{"x": x(value), "value": value} for value in (0.5, 0.6, 0.7, 0.8, 0.9, 1)],
@@ -158,5 +158,5 @@ def reliability_plot(bins):
         ],
         "below": HEIGHT + 18,
         "all": HEIGHT + 26,
-        "n": sum(one["n"] for one in bins),
+        "n": sum(row["n"] for row in bins),
     }

@@ -23,7 +23,7 @@ def reward_plot(bins, rewards):
     """How many clips have which reward: a bar per bin, with its count above; a line at the mean."""
     if not bins:
         return {"bins": []}
-    low, high, most = bins[0]["low"], bins[-1]["high"], max(one["n"] for one in bins)
+    low, high, most = bins[0]["low"], bins[-1]["high"], max(row["n"] for row in bins)
     span = (high - low) or 1.0
     if high == low:  # one bar in the middle
         low -= 0.5
@@ -32,9 +32,9 @@ def reward_plot(bins, rewards):
         return 100 * (value - low) / span
 
     bars = []
-    for one in bins:
-        left, right = (x(one["low"]), x(one["high"])) if one["high"] > one["low"] else (40, 60)
-        height = (LOW - 20) * one["n"] / most
+    for row in bins:
+        left, right = (x(row["low"]), x(row["high"])) if row["high"] > row["low"] else (40, 60)
+        height = (LOW - 20) * row["n"] / most
         bars.append(
             {
                 "x": f"{left + GAP:.2f}%",
@@ -43,7 +43,7 @@ def reward_plot(bins, rewards):
                 "y": f"{LOW - height:.1f}",
                 "height": f"{height:.1f}",
                 "label_y": f"{LOW - height - 5:.1f}",
-                "n": one["n"],
+                "n": row["n"],
             }
         )
     return {

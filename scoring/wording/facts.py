@@ -1,9 +1,9 @@
 """Facts as a line of text, for the admin and the commands."""
 
 
-def facts(found):
-    """{name: value} as "name value" beside each other."""
-    return ", ".join(f"{name.replace('_', ' ')} {short(value)}" for name, value in found.items())
+def facts(values):
+    """{name: value} as "name value, name value"."""
+    return ", ".join(f"{name.replace('_', ' ')} {short(value)}" for name, value in values.items())
 
 
 def short(value):
