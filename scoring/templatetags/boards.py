@@ -34,14 +34,14 @@ def moment(text):
 
 @register.filter
 def effect(name):
-    """A covariate in the reader's words."""
+    """A covariate in the reader's language."""
     return EFFECTS[name]
 
 
 @register.filter
 def having(facts, value):
     """The names in {name: value} that have the value, by name; a dash where none has."""
-    return ", ".join(sorted(name for name, found in facts.items() if found is value)) or DASH
+    return ", ".join(sorted(name for name, known in facts.items() if known is value)) or DASH
 
 
 @register.filter
@@ -53,7 +53,7 @@ def language_name(code):
 
 @register.filter
 def why_excluded(reason):
-    """The reason in the reader's words; one without words here as it is stored."""
+    """The reason in the reader's language; an unknown one as it is stored."""
     return EXCLUDED.get(reason, reason.replace("_", " "))
 
 

@@ -116,7 +116,7 @@ def _path(entries, name, x, y):
 
 @register.inclusion_tag("scoring/_reliability.html")
 def reliability_plot(bins):
-    """What was promised (from 50 to 100 %) beside what was found (from 0 to 100 %), a point with its interval per bin.
+    """Confidence (from 50 to 100 %) against accuracy (from 0 to 100 %), a point with its interval per bin.
 
     bins: reliability bins {confidence, accuracy, low, high, n, margin_low, margin_high}.
     """

@@ -23,7 +23,7 @@ def step(ranks):
 
 @register.filter
 def setting(name):
-    """A setting of an edition's method in the reader's words."""
+    """A setting of an edition's method in the reader's language."""
     return SETTINGS.get(name, name.replace("_", " "))
 
 
@@ -66,12 +66,12 @@ def _cell(p):
 
 @register.simple_tag
 def heaviest(raters):
-    """Of the board without each of its busiest raters: how many, who changes the leader, and the largest shift."""
-    told = [one for one in raters if "leader" in one]
-    shifts = [one["largest_shift"] | {"votes": one["votes"]} for one in told if one["largest_shift"]]
+    """Of the board without each of its most active raters: how many, who changes the leader, and the largest shift."""
+    computed = [rater for rater in raters if "leader" in rater]
+    shifts = [rater["largest_shift"] | {"votes": rater["votes"]} for rater in computed if rater["largest_shift"]]
     return {
-        "n": len(told),
-        "changes": [one for one in told if one["leader_changes"]],
+        "n": len(computed),
+        "changes": [rater for rater in computed if rater["leader_changes"]],
         "largest": max(shifts, key=lambda shift: abs(shift["shift"]), default=None),
     }
 
@@ -80,4 +80,4 @@ def heaviest(raters):
 def flag_shift(systems):
     """The system whose rating flagged votes move most: {"system", "shift"}, or None."""
     known = [{"system": name, "shift": row["shift"]} for name, row in systems.items() if row["shift"] is not None]
-    return max(known, key=lambda one: abs(one["shift"]), default=None)
+    return max(known, key=lambda moved: abs(moved["shift"]), default=None)

@@ -1,8 +1,8 @@
-"""What stands on a board beside its numbers, in the reader's words."""
+"""The texts on a board beside its numbers, in the reader's language."""
 
 from django.utils.translation import gettext_lazy
 
-# Why a vote is not on a board: what the vote is, what its listener wants, or what a rule says of its listener.
+# Why a vote does not count on a board: what kind of vote it is, what its listener wants, or what a rule found.
 EXCLUDED = {
     "both_bad": gettext_lazy("Both clips were judged bad, so there is no preference"),
     "withdrawn": gettext_lazy("Withdrawn by the listener"),
@@ -28,7 +28,7 @@ EXCLUDED = {
     "cleared": gettext_lazy("Reviewed by a person and found to be in order"),
 }
 
-# What an effect beside the ratings is of.
+# What an effect estimated beside the ratings is due to.
 EFFECTS = {
     "slot": gettext_lazy("Being in slot A"),
     "first_played": gettext_lazy("Being played first"),

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def facts(found: Mapping[str, Any]) -> str:
-    """{name: value} as "name value" beside each other."""
-    return ", ".join(f"{name.replace('_', ' ')} {short(value)}" for name, value in found.items())
+def facts(values: Mapping[str, Any]) -> str:
+    """{name: value} as "name value, name value"."""
+    return ", ".join(f"{name.replace('_', ' ')} {short(value)}" for name, value in values.items())
 
 
 def short(value: Any) -> str:

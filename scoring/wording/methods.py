@@ -1,8 +1,8 @@
-"""How a board is computed, in the reader's words."""
+"""How a board is computed, in the reader's language."""
 
 from django.utils.translation import gettext_lazy
 
-# What the configuration of an edition says, in the reader's words.
+# (name, value) of an edition's configuration as a sentence.
 RULES = {
     ("tie", "half a win each way"): gettext_lazy("A tie is half a win for each side."),
     ("tie", "an answer of its own"): gettext_lazy("A tie is an answer of its own."),
@@ -13,7 +13,7 @@ RULES = {
     ),
 }
 
-# The settings that two editions may differ in.
+# The settings in which two editions may differ.
 SETTINGS = {
     "treatment": gettext_lazy("treatment of ties and “both bad”"),
     "tie": gettext_lazy("how a tie counts"),

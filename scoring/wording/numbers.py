@@ -1,4 +1,4 @@
-"""How numbers are written for readers, in their language. What is not known is a dash, never a zero."""
+"""Numbers as text in the reader's language. An unknown value is a dash, never a zero."""
 
 from django.utils.formats import number_format
 
@@ -7,7 +7,7 @@ MINUS = "−"  # noqa: RUF001
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """1.5 as +1.50, with a true minus sign and the language's decimal mark."""
+    """1.5 as +1.50, with a typographic minus sign and the language's decimal mark."""
     if value is None:
         return DASH
     text = f"{abs(value):.{digits}f}"
@@ -16,7 +16,7 @@ def signed(value: float | None, digits: int = 2) -> str:
 
 
 def plus_minus(stderr: float | None, digits: int = 2) -> str:
-    """A standard error as "± 0.12"; nothing where there is none to give."""
+    """A standard error as "± 0.12"; an empty text if there is none."""
     return "" if stderr is None else f"± {number_format(f'{stderr:.{digits}f}')}"
 
 
@@ -25,7 +25,7 @@ def percent(share: float | None) -> str:
 
 
 def figure(value: float | None, digits: int = 3) -> str:
-    """0.0341 as 0.034, in the reader's decimal mark; a dash for what is not known."""
+    """0.0341 as 0.034, with the reader's decimal mark; a dash for an unknown value."""
     return DASH if value is None else number_format(f"{value:.{digits}f}")
 
 
@@ -39,7 +39,7 @@ def p_value(value: float) -> str:
 
 
 def chance(p: float | None) -> str:
-    """A probability: 43 %, and no 0 % or 100 % of what was only never drawn."""
+    """A probability: 43 %; never 0 % or 100 % for what was merely never, or always, drawn."""
     if p is None:
         return DASH
     if 0 < p < 0.01:

@@ -1,6 +1,6 @@
-/** Requests to this site: JSON both ways, with the CSRF token. An answer is {status, body}; no answer is TryLater. */
+/** Requests to this site: JSON both ways, with the CSRF token. An answer is {status, body}; without one, TryLater. */
 
-/** Nobody answered, or the server cannot just now (`busy`): sending the same again later is right. */
+/** Nobody answered, or the server cannot answer right now (`busy`): the same request may be sent again later. */
 export class TryLater extends Error {
   constructor(message, { cause, busy = false } = {}) {
     super(message, { cause });
@@ -11,7 +11,7 @@ export class TryLater extends Error {
 const TIMEOUT_MS = 20_000;
 const DOWNLOAD_MS = 90_000; // a minute of excerpt over a slow phone
 
-/** Busy, overloaded or out of order: nothing that the same request would meet again tomorrow. */
+/** Busy, overloaded or out of order: problems that pass, so that the same request can succeed later. */
 const later = ({ status }) => status >= 500 || status === 429 || status === 408;
 
 function csrfToken() {
@@ -52,7 +52,7 @@ export async function call(method, url, body, headers = {}) {
   return once(method, url, body, headers);
 }
 
-/** The bytes at `url`. Throws TryLater, or Error with `status` when the server says that they are not to be had. */
+/** The bytes at `url`. Throws TryLater, or Error with `status` when the server refuses them. */
 export async function bytes(url) {
   let response;
   try {
@@ -75,7 +75,7 @@ const sleep = (seconds) => new Promise((done) => {
   addEventListener('online', finish);
 });
 
-/** Do `work` until somebody answers; `onWait(seconds, TryLater)` before each pause. Back online ends a pause at once. */
+/** Do `work` until somebody answers; `onWait(seconds, TryLater)` before each pause. Coming back online ends a pause at once. */
 export async function persist(work, onWait = () => {}) {
   for (let attempt = 0; ; attempt += 1) {
     let reason;

@@ -1,4 +1,4 @@
-/** How the listener came: the platform's parameters and the invitation in the page's address.
+/** How the listener got here: the platform's parameters and the invitation in the page's address.
 
     They are kept for the tab and leave the address bar, so that they are in no screenshot, history or referrer. */
 
@@ -8,7 +8,7 @@ function remember(key, value) {
   memory.set(key, value);
   try {
     sessionStorage.setItem(key, JSON.stringify(value));
-  } catch { /* storage is blocked: for this page then */ }
+  } catch { /* storage is blocked: remembered for this page only */ }
 }
 
 function recall(key) {
@@ -20,7 +20,7 @@ function recall(key) {
   }
 }
 
-/** How the listener came to this study: {came: {platform?: {PARAMETER: value}, invitation?}, isNew}.
+/** How the listener got to this study: {came: {platform?: {PARAMETER: value}, invitation?}, isNew}.
 
     `isNew`: with parameters that this tab has not seen: perhaps another person than the one this browser knows. */
 export function arrival({ slug, platform }) {

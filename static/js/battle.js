@@ -1,4 +1,4 @@
-/** One battle on the page: its prompt, the gate, the answers. What becomes of an answer is not its affair. */
+/** One battle on the page: its prompt, the gate, the answers. What happens to an answer is decided elsewhere. */
 import { Deck, SLOTS } from './deck.js';
 import { gettext, interpolate } from './i18n.js';
 import { Listening } from './listening.js';
@@ -35,10 +35,10 @@ export class BattleView {
     this.#showAnswers();
     this.deck.announce(battle);
     this.deck.showGate({ A: battle.min_listen_ms, B: battle.min_listen_ms }, battle.min_listen_ms);
-    status('loading', ''); // who waits long is told
+    status('loading', ''); // a message appears only after a long wait
   }
 
-  /** Its clips are here: it can be played, and once both are heard, answered. */
+  /** Its clips have arrived: it can be played and, once both are heard, answered. */
   show({ battle, buffers }) {
     this.listening = new Listening(battle.min_listen_ms);
     this.wasMissing = null;
@@ -46,7 +46,7 @@ export class BattleView {
     this.deck.load(buffers, this.listening);
   }
 
-  /** Nothing more is played or answered: another battle is on its way. */
+  /** Nothing can be played or answered any more: another battle is on its way. */
   rest() {
     this.answering = false;
     this.listening = null;
@@ -92,7 +92,7 @@ export class BattleView {
     this.deck.showGate(missing, this.battle.min_listen_ms);
     const still = SLOTS.filter((slot) => missing[slot]).join('');
     if (still === this.wasMissing) return;
-    this.wasMissing = still; // only now is there something new to announce
+    this.wasMissing = still; // announce it only when it has changed
     for (const button of $('answers').children) button.setAttribute('aria-disabled', String(this.locked));
     this.#sayGate(still);
     if (this.locked) return;
@@ -119,7 +119,7 @@ export class BattleView {
 
   // ---- answering ----
 
-  /** The overall answer: sent at once where nothing more is asked, else chosen and changeable. */
+  /** The overall answer: sent at once if nothing more is asked, otherwise chosen and still changeable. */
   answer(preference) {
     if (!this.answering || !this.battle.answers.includes(preference)) return;
     if (this.locked) {
@@ -146,12 +146,12 @@ export class BattleView {
 
   #sayLocked() {
     status('locked', stillToHear(this.listening.missing(this.deck.position), {
-      one: gettext('Not yet: please listen to %(seconds)s s more of %(slot)s.'),
+      single: gettext('Not yet: please listen to %(seconds)s s more of %(slot)s.'),
       both: gettext('Not yet: please listen to %(a)s s more of A and %(b)s s more of B.'),
     }));
   }
 
-  /** Send what is chosen, once everything asked for is there. */
+  /** Send the answer once everything required is filled in. */
   send() {
     if (!this.answering || !this.questions.any) return;
     if (this.locked) {
@@ -171,9 +171,9 @@ export class BattleView {
     this.listening.note('decided');
     this.close();
     const comment = $('comment').value.trim();
-    this.on.answered(this.chosen, structuredClone({ // what is sent again is what was decided, whatever happens since
+    this.on.answered(this.chosen, structuredClone({ // a copy: a later attempt sends the same answer
       preference: this.chosen,
-      ...this.questions.said(),
+      ...this.questions.answers(),
       ...(comment && this.battle.questions.comment ? { comment } : {}),
       heard: this.listening.heard(this.deck.position),
       first_played: this.listening.firstPlayed,
@@ -188,7 +188,7 @@ export class BattleView {
     for (const button of $('answers').children) button.setAttribute('aria-pressed', String(button.dataset.answer === preference));
   }
 
-  /** Take no answers any more: one is on its way, or a skip. */
+  /** Take no more answers: one, or a skip, is being sent. */
   close() {
     this.answering = false;
     this.questions.close();

@@ -11,9 +11,9 @@ const $ = (id) => document.getElementById(id);
 const SIGNAL = '/audio/tones.wav';
 const STEPS = { volume_needed: setVolume, headphones_needed: (settings) => headphoneCheck(settings, { show, press }) };
 
-/** Do what the server asked for with `code` (volume_needed, headphones_needed), in the section the caller shows.
+/** Do the step that the server asked for with `code` (volume_needed, headphones_needed), in the section the caller shows.
 
-    Resolves to 'continue' when the server has taken it, to 'ended' when this listener cannot go on. */
+    Resolves to 'continue' when the server has accepted it, to 'ended' when this listener cannot go on. */
 export async function before(code, settings) {
   if (!STEPS[code]) throw new Error(`before: ${code} is no step; there are ${Object.keys(STEPS).join(', ')}.`);
   try {
@@ -23,7 +23,7 @@ export async function before(code, settings) {
   }
 }
 
-/** Between the last step and what comes next, which may have to be fetched. */
+/** Shown between the last step and what comes next, which may have to be loaded. */
 function leave() {
   show(null);
   loading(gettext('Loading two clips…'));
@@ -76,9 +76,9 @@ async function setVolume(settings) {
 class Reference {
   constructor(say) {
     Object.assign(this, { say, sound: null, heard: false, rendered: referenceSound() });
-    this.rendered.catch(() => {}); // told when it is asked for
+    this.rendered.catch(() => {}); // reported where it is awaited
     $('volume-level').value = Math.round(level() * 100);
-    setLevel($('volume-level').value / 100); // the slider has a least level: what it shows is what is heard
+    setLevel($('volume-level').value / 100); // the slider has a minimum: what it shows is what is heard
     $('volume-level').oninput = () => {
       setLevel($('volume-level').value / 100);
       this.sound?.loudness(level());
@@ -95,7 +95,7 @@ class Reference {
       if (this.sound) this.stop();
       else this.sound = play(buffer, { loop: true });
       this.say('');
-    } catch { // a sound that cannot be played must not hold anybody up
+    } catch { // a sound that cannot be played must not block anybody
       this.say(gettext('The sound cannot be played here. Go on, and set your volume with the first clip.'));
     }
     this.#draw();
@@ -109,29 +109,29 @@ class Reference {
   #draw() {
     const playing = this.sound !== null;
     $('volume-shown').textContent = interpolate(gettext('%(percent)s %'), { percent: $('volume-level').value });
-    $('volume-play').classList.toggle('playing', playing); // its words say so: pressed and "Stop" would say it twice
+    $('volume-play').classList.toggle('playing', playing); // no aria-pressed: the label already says it
     $('volume-play').querySelector('.label').textContent = playing ? gettext('Stop the sound') : gettext('Play the sound');
   }
 }
 
-/** Send the level. Why it was not taken, as a sentence; '' once it is, or is no longer asked for. */
+/** Send the level. Returns why it was refused, as a sentence; '' if it was accepted or is no longer asked for. */
 async function refusalOfVolume(settings, say) {
   const reply = await persist(
     () => call('POST', `/api/studies/${settings.slug}/volume/`, { level: level() }),
     (...why) => say(noAnswer(...why)),
   );
   const taken = reply.status < 300 || reply.status === 401 || reply.status === 403;
-  return taken ? '' : whyRefused(reply); // without a rater or a consent the next battle's answer says so
+  return taken ? '' : whyRefused(reply); // a missing rater or consent shows up in the next battle's answer
 }
 
 // ---- the signal of the attention checks ----
 
-const told = new Set(); // where storage is blocked: once per page
+const introduced = new Set(); // slugs of studies; for browsers that block storage
 const note = ({ slug }) => `arena.signal.${slug}`;
 
-/** Whether this listener has yet to be told of the signal, once per tab and study. */
+/** Whether this listener has yet to hear about the signal, once per tab and study. */
 export function needsTrapInstructions(settings) {
-  if (!settings.traps || told.has(settings.slug)) return false;
+  if (!settings.traps || introduced.has(settings.slug)) return false;
   try {
     return sessionStorage.getItem(note(settings)) === null;
   } catch {
@@ -139,18 +139,18 @@ export function needsTrapInstructions(settings) {
   }
 }
 
-/** Tell of the signal and let it be heard. Resolves when the listener goes on. */
+/** Explain the signal and play it. Resolves when the listener goes on. */
 export async function trapInstructions(settings) {
   const say = (sentence) => { $('signal-say').textContent = sentence; };
   const signal = persist(() => bytes(SIGNAL)).then((data) => audioContext().decodeAudioData(data));
-  signal.catch(() => {}); // told below, when it is asked for
+  signal.catch(() => {}); // reported below, where it is awaited
   let heard = false;
   $('signal-play').onclick = async () => {
     say(gettext('Listen…'));
     try {
       await play(await signal).ended;
       say(gettext('That was the signal. You can hear it again as often as you like.'));
-    } catch { // a signal that cannot be played must not hold anybody up
+    } catch { // a signal that cannot be played must not block anybody
       say(gettext('The signal cannot be played here: it is three short rising beeps.'));
     }
     heard = true;
@@ -162,9 +162,9 @@ export async function trapInstructions(settings) {
     if (heard) break;
     say(gettext('Play the signal first, so that you will recognise it.'));
   }
-  told.add(settings.slug);
+  introduced.add(settings.slug);
   try {
     sessionStorage.setItem(note(settings), 'told');
-  } catch { /* storage is blocked: `told` remembers */ }
+  } catch { /* storage is blocked: `introduced` remembers */ }
   leave();
 }

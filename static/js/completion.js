@@ -1,4 +1,4 @@
-/** How it ended: the outcome, the study's words, its code and the way back, once the server has every answer. */
+/** The end of a study: the outcome, the study's message, its code and the way back, once the server has every answer. */
 import { call, persist } from './api.js';
 import { gettext, interpolate, ngettext } from './i18n.js';
 import * as outbox from './outbox.js';
@@ -15,7 +15,7 @@ export async function showCompletion(settings, platform = {}) {
   const wait = (...why) => put(gettext('One moment'), noAnswer(...why));
   const ask = (path, body) => persist(() => call('POST', address + path, { ...body, platform }), wait);
   let reply = await ask('completion/', {});
-  if (reply.body.code === 'headphones_needed') { // has none, so this device was never fit for the study
+  if (reply.body.code === 'headphones_needed') { // the listener has none, so this device does not suit the study
     reply = await ask('decline/', { reason: 'incompatible_device' });
   }
   if (reply.status === 200) renderOutcome(reply.body);
@@ -23,7 +23,7 @@ export async function showCompletion(settings, platform = {}) {
   else put(gettext('We cannot tell yet how it ended'), whyNot(reply), { action: gettext('Try again'), act: again });
 }
 
-/** Put an outcome on the page: {outcome, message, code, url} as the server words it. */
+/** Put an outcome on the page: {outcome, message, code, url} as the server sends it. */
 export function renderOutcome({ outcome, message, code, url }) {
   const [title, text] = words(outcome, Boolean(message || code || url));
   put(title, text);
@@ -36,7 +36,7 @@ export function renderOutcome({ outcome, message, code, url }) {
   $('outcome-board').classList.toggle('primary', !url);
 }
 
-/** The sentences of an outcome; a study without words, codes or a platform of its own says thanks, whatever the checks. */
+/** The sentences of an outcome; a study without a message, code or platform says thank you, whatever the checks found. */
 function words(outcome, hasMore) {
   const thanks = [
     gettext('Thank you. That was all of them.'),
@@ -58,7 +58,7 @@ function words(outcome, hasMore) {
   throw new Error(`completion: the outcome ${outcome} is none this page knows.`);
 }
 
-/** A heading, a sentence and, where there is one, the one thing to do. */
+/** A heading, a sentence and, if there is something to do, a button for it. */
 function put(title, text, { action = '', act = null } = {}) {
   $('outcome-title').textContent = title;
   $('outcome-text').textContent = text;
@@ -88,7 +88,7 @@ function whyNot(reply) {
   return whyRefused(reply);
 }
 
-/** Resolves when all that waits in this browser has been sent: from here, as the tab of an answer may be closed. */
+/** Resolves when every answer waiting in this browser has been sent: from this tab, as the answer's own may be closed. */
 async function everythingSent() {
   const stop = outbox.onChange(sayWhatIsLeft);
   if (await sayWhatIsLeft()) await outbox.sendAll();

@@ -42,7 +42,7 @@ export function agree(settings, came, next) {
   });
 }
 
-/** The listener would rather not: the study's own goodbye, with the way back to a platform. */
+/** The listener declines: the study's goodbye, with the way back to a platform. */
 export function decline(settings, came, reason) {
   return withButtonsHeld(() => goodbye(settings, came, reason));
 }

@@ -1,4 +1,4 @@
-/** The deck: two clips under one playhead, with their waveform, loop and volume. What sounds is told to `listening`. */
+/** The deck: two clips under one playhead, with their waveform, loop and volume. It reports what is audible to `listening`. */
 import { audioContext, keep, unlock } from './excerpts.js';
 import { gettext, interpolate } from './i18n.js';
 import { LoopControl } from './loop.js';
@@ -13,7 +13,7 @@ const NOTHING = { A: [], B: [] };
 
 export class Deck {
   /** `mode`: the study's switching. `on` has tick(position), whenever something moves, once per frame while playing;
-      and silent(), when the browser lets no sound out. */
+      and silent(), when the browser plays no sound. */
   constructor(mode, on) {
     this.mode = mode;
     this.on = on;
@@ -56,7 +56,7 @@ export class Deck {
     this.player = player;
     player.volume = preferences.get('volume');
     $('volume').value = Math.round(player.volume * 100);
-    audioContext().onstatechange = () => { // a phone call takes the sound away: what follows is not heard
+    audioContext().onstatechange = () => { // a phone call interrupts the sound: what follows is not heard
       if (audioContext().state !== 'running' && this.player === player) this.pause('interrupted');
     };
     this.#ready(true);
@@ -88,7 +88,7 @@ export class Deck {
 
   // ---- what a listener does ----
 
-  /** `why` nobody pressed pause: interrupted, vote. */
+  /** `why`, if nobody pressed pause: interrupted, vote. */
   pause(why) {
     if (!this.player?.playing) return;
     this.listening.note('pause', why);
@@ -112,7 +112,7 @@ export class Deck {
     this.player.play();
   }
 
-  /** Inside a tap or a key press. */
+  /** Must be called inside a tap or a key press. */
   async #unlock() {
     const { player } = this;
     if (await unlock()) return;
@@ -191,7 +191,7 @@ export class Deck {
     this.clips[slot].querySelector('.now').textContent = text;
   }
 
-  /** The systems' names in place of what the buttons do. */
+  /** Show the systems' names instead of what the buttons do. */
   reveal(systems) {
     $('deck').classList.add('revealed');
     for (const slot of SLOTS) this.label(slot, systems[slot]);

@@ -1,4 +1,4 @@
-/** Where a listener goes in place of a battle: a step before the first, a page that says why not, or the end. */
+/** Where a listener goes instead of a battle: a step before the first, a page that explains why not, or the end. */
 import { call, persist, TryLater } from './api.js';
 import { before, needsTrapInstructions, trapInstructions } from './before.js';
 import { renderOutcome, showCompletion } from './completion.js';
@@ -9,7 +9,7 @@ import { noAnswer, whyRefused } from './words.js';
 const BEFORE = ['volume_needed', 'headphones_needed'];
 const ENDS = ['none_left', 'screened_out', 'failed', 'failed_checks'];
 
-/** The ways into a study that were not taken: {code: [title, text]}. */
+/** Why somebody cannot enter a study: {code: [title, text]}. */
 const ENTRY = {
   platform_needed: [
     gettext('Please come through the platform'),
@@ -21,7 +21,7 @@ const ENTRY = {
   ],
 };
 
-/** Show the page for a refused way in; false when the code is not about that. */
+/** Show why somebody cannot enter the study; false when the code is about something else. */
 export function refusedEntry({ body }) {
   if (!Object.hasOwn(ENTRY, body.code ?? '')) return false;
   const [title, text] = ENTRY[body.code];
@@ -29,7 +29,7 @@ export function refusedEntry({ body }) {
   return true;
 }
 
-/** The server gave no battle: {status, body}. `agreed`: whether the listener has agreed only just now. */
+/** The server gave no battle: {status, body}. `agreed`: whether the listener has only just agreed. */
 export async function refusedBattle(reply, { settings, came, next, agreed }) {
   const { status, body } = reply;
   if (status === 401 || body.code === 'consent_needed') askConsent(settings, agreed);
@@ -55,7 +55,7 @@ async function beforehand(code, { settings, came, next }) {
   else await next();
 }
 
-/** Tell of the attention signal, to who has not heard of it yet. */
+/** Explain the attention signal to listeners who have not heard about it yet. */
 export async function tellOfSignal(settings) {
   if (!settings.traps) return;
   if (!needsTrapInstructions(settings)) return;

@@ -1,8 +1,8 @@
-/** A battle's two excerpts, fetched and decoded before anything plays. At most two battles' are kept. */
+/** A battle's two excerpts, fetched and decoded before anything plays. At most two battles' excerpts stay loaded. */
 import { bytes, persist } from './api.js';
 
 const SAMPLE_RATE = 48_000; // the excerpts' own, so that nothing is resampled
-const KEPT = 2; // battles; a minute of one excerpt is 23 MB decoded
+const MAX_LOADED = 2; // battles; a minute of one excerpt is 23 MB decoded
 const UNLOCK_MS = 1000;
 
 /** This browser cannot play a clip of this battle. `stage`: `gone` (the server no longer has it), `fetch` or `decode`. */
@@ -28,7 +28,7 @@ export function audioContext() {
   return context;
 }
 
-/** Let sound out: to be called inside a tap or a key press. Resolves to whether there is sound now. */
+/** Unlock sound; to be called inside a tap or a key press. Resolves to whether there is sound now. */
 export async function unlock() {
   const { state } = audioContext();
   if (state === 'running') return true;
@@ -37,23 +37,23 @@ export async function unlock() {
   return context.state === 'running';
 }
 
-const kept = []; // {id, buffers}, the oldest first
-let onPage = null; // id of the battle whose buffers are never let go
+const loaded = []; // {id, buffers}, the oldest first
+let onPage = null; // id of the battle whose buffers are never released
 
-/** This battle is on the page now, in place of the one before: its buffers stay. */
+/** This battle is now on the page, instead of the previous one: its buffers stay loaded. */
 export function keep(battle) {
   onPage = battle.id;
 }
 
-/** A place for one more battle's buffers; the oldest other battle's are let go, also by a player that still has them. */
+/** Make room for one more battle's buffers. The oldest other battle's are released, even if a player still has them. */
 function makeRoom(id) {
-  while (kept.length >= KEPT) {
-    const [{ buffers }] = kept.splice(kept.findIndex((each) => each.id !== onPage), 1);
+  while (loaded.length >= MAX_LOADED) {
+    const [{ buffers }] = loaded.splice(loaded.findIndex((each) => each.id !== onPage), 1);
     delete buffers.A;
     delete buffers.B;
   }
   const place = { id, buffers: {} };
-  kept.push(place);
+  loaded.push(place);
   return place;
 }
 
@@ -73,21 +73,21 @@ async function decoded(data) {
   }
 }
 
-/** {battle, buffers: {A, B}}. `onWait(seconds, TryLater)` before each pause without a connection. Throws CannotPlay. The buffers
-    of two battles live: that on the page and the last one asked for. Such a battle is not fetched again. */
+/** {battle, buffers: {A, B}}. Calls `onWait(seconds, TryLater)` before each pause without a connection. Throws CannotPlay.
+    The buffers of two battles stay: the one on the page and the last one asked for. They are not fetched again. */
 export async function load(battle, onWait) {
-  const known = kept.find(({ id, buffers }) => id === battle.id && buffers.A && buffers.B);
+  const known = loaded.find(({ id, buffers }) => id === battle.id && buffers.A && buffers.B);
   if (known) return { battle, buffers: known.buffers };
   const place = makeRoom(battle.id);
   try {
     const [A, B] = await Promise.all(['A', 'B'].map(async (slot) => {
       const data = await fetched(battle.clips[slot].url, onWait);
-      if (!kept.includes(place)) throw new CannotPlay('fetch', new Error('two newer battles were asked for meanwhile'));
+      if (!loaded.includes(place)) throw new CannotPlay('fetch', new Error('two newer battles were asked for meanwhile'));
       return decoded(data);
     }));
     Object.assign(place.buffers, { A, B });
   } catch (error) {
-    if (kept.includes(place)) kept.splice(kept.indexOf(place), 1);
+    if (loaded.includes(place)) loaded.splice(loaded.indexOf(place), 1);
     throw error;
   }
   return { battle, buffers: place.buffers };

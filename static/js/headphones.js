@@ -1,6 +1,6 @@
-/** The headphone check: six times three noises, of which one holds a faint tone that only headphones show.
+/** The headphone check: six times three noises, one of which contains a faint tone that only headphones reveal.
 
-    Where a trial cannot be fetched, decoded or played, the result is "unknown", and nobody is left out for it. */
+    Where a trial cannot be fetched, decoded or played, the result is "unknown", and nobody is excluded for it. */
 import { bytes, call, persist } from './api.js';
 import { audioContext } from './excerpts.js';
 import { gettext, interpolate } from './i18n.js';
@@ -36,7 +36,7 @@ export async function headphoneCheck(settings, { show, press }) {
   while (pressed !== 'continue') {
     if (pressed === 'absent' && required) return 'ended';
     const { status, body } = await persistently(() => call('POST', address, {}));
-    if (status !== 201) return 'continue'; // done in another tab, or no longer ours: the next battle's answer says
+    if (status !== 201) return 'continue'; // done in another tab, or no longer ours: the next battle's answer tells
     const report = pressed === 'absent' ? { unplayable: true } : await listen(body.trials, show);
     const judged = await persistently(() => call('POST', `${address}${body.attempt}/`, report));
     if (judged.status !== 200 || pressed === 'absent') return 'continue';

@@ -3,7 +3,7 @@
 const catalogue = globalThis.django ?? {};
 
 export const gettext = (text) => catalogue.gettext?.(text) ?? text;
-export const ngettext = (one, many, n) => catalogue.ngettext?.(one, many, n) ?? (n === 1 ? one : many);
+export const ngettext = (singular, plural, n) => catalogue.ngettext?.(singular, plural, n) ?? (n === 1 ? singular : plural);
 
 /** "%(name)s" in `text` filled in from `values`. */
 export function interpolate(text, values) {

@@ -1,4 +1,4 @@
-/** The insight after a vote in sentences: what the model leans to, what others said, how often the listener agrees. */
+/** The insight after a vote in sentences: what the model prefers, what others said, how often the listener agrees. */
 import { gettext, interpolate, ngettext } from './i18n.js';
 
 const percent = (share) => new Intl.NumberFormat(document.documentElement.lang || 'en', { style: 'percent' }).format(share);

@@ -1,4 +1,4 @@
-/** The listening page: from consent to battle to vote to the next, and every way this can go otherwise. */
+/** The listening page: from consent to battle to vote to the next, and every way this can go wrong. */
 import { arrival } from './arrival.js';
 import { TryLater } from './api.js';
 import { BattleView } from './battle.js';
@@ -22,13 +22,13 @@ const settings = JSON.parse($('study').textContent);
 const { came, isNew } = arrival(settings);
 const view = new BattleView(settings.switching, { answered, opened: () => supply.prefetch(current) });
 const reveal = new Reveal(settings, { next, like });
-const SLOW_MS = 150; // below that "Fetching…" would only be noise
+const SLOW_MS = 150; // below that "Loading…" would only flicker
 const tray = settings.reveal ? null : new Tray();
 const supply = new Supply(settings.slug, (...why) => sayLoading(noAnswer(...why)));
 let current = null; // the battle on the page
 let turn = 0; // how often a next battle was asked for
 let number = 0; // of the pair on the page
-let agreed = false; // just now, with no battle since
+let agreed = false; // true between the consent and the first battle
 
 // ---- getting a battle ----
 
@@ -42,7 +42,7 @@ function next() {
   return present((announced) => supply.next(announced));
 }
 
-/** Take a battle from `source(announced)` and put it on the page; asked twice, only the last is shown. */
+/** Take a battle from `source(announced)` and put it on the page; if called twice, only the last one is shown. */
 async function present(source) {
   turn += 1;
   const mine = turn;
@@ -64,7 +64,7 @@ async function present(source) {
   }
 }
 
-/** What `source` has, saying that it is fetched where that takes a while. */
+/** What `source` resolves to, with a message on the page if it takes a while. */
 async function patiently(source, ours) {
   let slow = false;
   const say = () => slow && ours() && sayLoading(gettext('Loading two clips…'));
@@ -80,7 +80,7 @@ async function patiently(source, ours) {
   }
 }
 
-/** There is no battle to show: a page that says so, with a way on. */
+/** There is no battle to show: a page that says so and offers what to do next. */
 function stopped(error) {
   if (error instanceof CannotPlay) {
     cannotPlay(error, () => skip(error.battle, 'cannot_play', next));
@@ -124,10 +124,10 @@ function count({ battle: { progress: { done, total } }, prefetched }) {
 /** Another pair for the same prompt, if there is one. */
 async function like(battle) {
   try {
-    const found = await supply.like(battle, () => {});
+    const another = await supply.like(battle, () => {});
     if (reveal.battle !== battle) return; // the listener has gone on
-    if (found.refused) reveal.cannotLike(whyRefused(found.refused));
-    else await present(() => found);
+    if (another.refused) reveal.cannotLike(whyRefused(another.refused));
+    else await present(() => another);
   } catch (error) {
     if (reveal.battle !== battle) {
       if (!(error instanceof TryLater || error instanceof CannotPlay)) throw error;
@@ -149,7 +149,7 @@ async function answered(preference, report) {
     status(mark, sentence);
     $('waiting').hidden = !supply.ready; // the listener need not wait
   });
-  sendRest(); // the server is there
+  sendRest(); // the server can be reached
   if (current === battle) await decided(battle, preference, reply);
   else if (reply?.status === 201) tray?.saved(battle); // the listener has gone on
   else notice(whatBecame(reply));
@@ -171,13 +171,13 @@ async function decided(battle, preference, reply) {
   return undefined;
 }
 
-/** The server has said no to a vote: say what became of it, and the way on. */
+/** The server has refused a vote: say what happened to it and what to do next. */
 function refused(reply) {
   if (reply.status === 422) {
     const missing = reply.body.missing_ms ?? {};
     const counted = missing.A || missing.B;
     view.reopen(counted ? stillToHear(missing, {
-      one: gettext('The server counted less listening than this page did. Please listen to %(seconds)s s more of %(slot)s, then answer again.'),
+      single: gettext('The server counted less listening than this page did. Please listen to %(seconds)s s more of %(slot)s, then answer again.'),
       both: gettext('The server counted less listening than this page did. Please listen to %(a)s s more of A and %(b)s s more of B, then answer again.'),
     }) : gettext('The server could not confirm what was heard. Please listen to both again, then answer once more.'), { reset: !counted });
     return undefined;
@@ -229,7 +229,7 @@ for (const button of document.querySelectorAll('[data-skip]')) {
 }
 document.addEventListener('visibilitychange', () => view.listening?.note(document.hidden ? 'hidden' : 'visible'));
 addEventListener('online', sendRest);
-// A page that comes back from the browser's memory would show a battle as it was then.
+// A page restored from the back/forward cache would show an outdated battle.
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 
 function leave(reason) {
@@ -243,6 +243,6 @@ if (incompatible()) {
 } else {
   await watchQueue();
   await settle();
-  if (isNew && settings.open) show('consent'); // only the server can tell whether this is the person it knows
+  if (isNew && settings.open) show('consent'); // only the server can tell whether this is the same person
   else await next();
 }

@@ -1,4 +1,4 @@
-/** What was heard of two clips, in whole milliseconds of clip time: the same sums as the server makes. And what the
+/** What was heard of two clips, in whole milliseconds of clip time: computed as the server computes it. And what the
     listener did, with its times.
 
     An interval opens when a clip becomes audible and closes when it stops being so; repeats stay separate. */
@@ -21,8 +21,8 @@ function union(intervals) {
 const length = ([start, end]) => end - start;
 const total = (intervals) => intervals.reduce((sum, interval) => sum + length(interval), 0);
 
-/** Fewer intervals: the older half gives way to its union, so that repeats count once; if that is not enough, its
-    shortest go. Nothing is added that was not heard. */
+/** Fewer intervals: the older half is replaced by its union, so that repeats count once; if that is not enough, its
+    shortest intervals are dropped. Nothing is added that was not heard. */
 function fold(intervals) {
   const half = MAX_INTERVALS / 2;
   const older = union(intervals.slice(0, -half)).sort((x, y) => length(y) - length(x)).slice(0, half - 1);
@@ -37,7 +37,7 @@ export class Listening {
     this.reset();
   }
 
-  /** Forget what was heard: the server did not believe it. */
+  /** Forget what was heard: the server did not accept it. */
   reset() {
     this.closed = { A: [], B: [] };
     this.open = null; // {slot, start}
@@ -46,8 +46,8 @@ export class Listening {
     this.switches = 0;
   }
 
-  /** Keep that something happened: {t, kind, value?}, t in ms since the battle appeared. The last place is kept free
-      for what the others lead to: `decided`. A pause that nobody pressed says why: end, interrupted, vote. */
+  /** Record an event: {t, kind, value?}, t in ms since the battle appeared. The last place is kept free
+      for what the others lead to: `decided`. A pause that the listener did not cause says why: end, interrupted, vote. */
   note(kind, value) {
     const event = { t: Math.round(performance.now() - this.began), kind, ...(value === undefined ? {} : { value }) };
     if (this.events.length < MAX_EVENTS - 1) this.events.push(event);

@@ -1,4 +1,4 @@
-/** The loop on the page: a button and a handle at each end. What it sounds like is the player's affair. */
+/** The loop on the page: a button and a handle at each end. The player takes care of the sound. */
 import { gettext, interpolate } from './i18n.js';
 import { MIN_LOOP_S } from './looping.js';
 import { LABEL } from './waveform.js';

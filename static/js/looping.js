@@ -15,7 +15,7 @@ export function region({ start, end }, duration, sampleRate) {
   return Object.freeze({ start: Math.round(from * sampleRate) / sampleRate, end: Math.floor(to * sampleRate) / sampleRate });
 }
 
-/** Where a playhead is that has gone on to `seconds` without minding the loop, and how often it has wrapped. */
+/** Where a playhead that would be at `seconds` without the loop is, and how often it has wrapped. */
 export function wrap(loop, seconds) {
   if (!loop || seconds < loop.end) return { position: seconds, passes: 0 };
   const length = loop.end - loop.start;

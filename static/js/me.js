@@ -1,10 +1,10 @@
-/** The listener's own page: withdrawing everything, being deleted, and what this browser keeps going with it. */
+/** The listener's own page: withdrawing all answers or deleting everything, including what this browser keeps. */
 import { call, TryLater } from './api.js';
 import { gettext } from './i18n.js';
 import { whyRefused } from './words.js';
 
 const $ = (id) => document.getElementById(id);
-const FORGET_MS = 2000; // another tab may hold the database open; then it goes when that one closes
+const FORGET_MS = 2000; // another tab may hold the database open; then it is deleted when that tab closes
 
 const local = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: 'long', timeStyle: 'short' });
 for (const time of document.querySelectorAll('time')) time.textContent = local.format(new Date(time.dateTime));
@@ -14,7 +14,7 @@ for (const button of document.querySelectorAll('[data-open]')) {
 for (const dialog of document.querySelectorAll('dialog.confirm')) {
   const button = dialog.querySelector('[data-confirm]');
   button.addEventListener('click', () => confirmed(dialog));
-  // A key held down presses again and again: only a press of its own confirms.
+  // A key that is held down repeats: only a separate press confirms.
   button.addEventListener('keydown', (event) => { if (event.repeat) event.preventDefault(); });
 }
 
@@ -25,7 +25,7 @@ async function confirmed(dialog) {
   try {
     const reply = await call(dialog.dataset.method, dialog.dataset.url, {});
     if (reply.status < 300) await done(dialog);
-    else if (reply.status === 401) location.reload(); // gone already, in another tab
+    else if (reply.status === 401) location.reload(); // already deleted, in another tab
     else say(whyRefused(reply));
   } catch (error) {
     if (!(error instanceof TryLater)) throw error;

@@ -1,4 +1,4 @@
-/** Votes on their way: written down before they are sent, and sent until the server has decided.
+/** Votes on their way to the server: stored before they are sent, and sent until the server has decided.
 
     They are kept in IndexedDB, one record per battle; where that is blocked, full or too slow, in the memory of the
     tab. The same record may be sent twice (two tabs, a lost answer): its idempotency key makes that one vote. */
@@ -20,9 +20,9 @@ try {
     else if (data.key) answers.set(data.key, data.answer);
     tell();
   };
-} catch { /* other tabs will see it when they next look */ }
+} catch { /* other tabs notice when they next read the store */ }
 
-/** Their page has removed what is on the disk; what only this tab has goes with it. */
+/** The listener's own page has removed what is on the disk; remove what only this tab has as well. */
 function forget() {
   forgottenAt = Date.now();
   unsaved.clear();
@@ -48,23 +48,23 @@ function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Write an answer down, at most a second long. The record is {battle, study, body, key, at, durable}; `durable` is
-    false when the browser has not confirmed that it keeps it across a reload. Where an answer to this battle waits
-    already it is that one, with `earlier` true: the first stands. */
+/** Store an answer; takes at most a second. The record is {battle, study, body, key, at, durable}; `durable` is
+    false when the browser has not confirmed that it keeps it across a reload. If an answer to this battle is already
+    waiting, that one is returned, with `earlier` true: the first answer stands. */
 export async function put(battle, study, body) {
-  const waits = unsaved.get(battle);
-  if (waits) return { ...waits, durable: false, earlier: true };
+  const waiting = unsaved.get(battle);
+  if (waiting) return { ...waiting, durable: false, earlier: true };
   const record = { battle, study, body, key: newKey(), at: Date.now() };
   unsaved.set(battle, record);
-  const kept = await store.write(record);
-  if (kept) unsaved.delete(battle);
+  const stored = await store.write(record);
+  if (stored) unsaved.delete(battle);
   if (!askedToPersist) {
     askedToPersist = true;
-    navigator.storage?.persist?.().catch(() => {}); // a favour that need not be granted
+    navigator.storage?.persist?.().catch(() => {}); // the browser may refuse
   }
   changed();
-  if (!kept || kept.key === record.key) return { ...record, durable: kept !== null };
-  return { ...kept, durable: true, earlier: true };
+  if (!stored || stored.key === record.key) return { ...record, durable: stored !== null };
+  return { ...stored, durable: true, earlier: true };
 }
 
 /** Every answer that the server has not decided on yet, the oldest first. */
@@ -84,7 +84,7 @@ async function remove({ battle, key }) {
   changed();
 }
 
-/** Only 201, or a refusal with its reason, is the server's word: a hotel's login page is not, nor is a refused token. */
+/** Only 201 or a refusal with a reason is a decision of the server: a hotel's login page is not, nor is a refused token. */
 function decided({ status, body }) {
   if (status === 403 && body.code === 'csrf_failed') return false;
   return status === 201 || (status >= 400 && Object.keys(body).length > 0);
@@ -101,7 +101,7 @@ async function deliver(record) {
   return answer;
 }
 
-/** One attempt at a record that still waits. Of one that does not: what was decided, or null when it was forgotten. */
+/** One attempt at a record that is still waiting. Otherwise what was decided, or null when it was forgotten. */
 async function attempt(record) {
   const forgotten = (record.at ?? 0) <= forgottenAt;
   const waits = !forgotten && (await waiting()).some(({ key }) => key === record.key);
@@ -109,7 +109,7 @@ async function attempt(record) {
   return answers.get(record.key) ?? null;
 }
 
-/** Do `work` while no other tab is at the same record. Without locks, or with one held too long, do it all the same:
+/** Do `work` while no other tab works on the same record. Without locks, or if one is held too long, do it anyway:
     the key makes it one vote. */
 async function alone({ battle }, work) {
   let began = false;

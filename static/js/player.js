@@ -1,4 +1,4 @@
-/** Two clips under one pair of ears: play, switch, seek, loop, without a gap and without a click.
+/** Two clips for one listener: play, switch, seek and loop without a gap and without a click.
 
     Whatever changes where the sound comes from is a splice: at one moment of the audio clock, a little ahead, the old
     voice begins to fall and the new one to rise. In `sync` the voices of both clips start together and a switch only
@@ -24,7 +24,7 @@ export class Player {
   constructor(context, buffers, duration, listener, { mode = 'sync' } = {}) {
     if (!MODES.includes(mode)) throw new RangeError(`There is no switching mode ${mode}; there are ${MODES.join(', ')}.`);
     Object.assign(this, { context, buffers, duration, listener, mode, slot: 'A' });
-    this.rests = { A: 0, B: 0 }; // playheads of what does not play
+    this.rests = { A: 0, B: 0 }; // playheads of clips that are not playing
     this.voices = []; // one per clip in `sync`, else that of the current clip; none while paused
     this.out = new GainNode(context);
     this.out.connect(context.destination);
@@ -34,7 +34,7 @@ export class Player {
     return this.voices.length > 0;
   }
 
-  /** Of the current clip, in seconds, wrapped in a loop. Reading it tells the listener of every wrap up to now. */
+  /** Position in the current clip, in seconds, wrapped in a loop. Reading it reports every wrap up to now. */
   get position() {
     return this.playing ? this.#tell(this.context.currentTime) : this.rests[this.slot];
   }
@@ -118,7 +118,7 @@ export class Player {
     this.out.gain.setTargetAtTime(this.#volume, this.context.currentTime, VOLUME_S / 4);
   }
 
-  /** Stop, and let go of the graph and the decoded clips. Afterwards the player does nothing. */
+  /** Stop, and release the audio graph and the decoded clips. Afterwards the player does nothing. */
   disconnect() {
     this.pause();
     this.buffers = null;
@@ -131,7 +131,7 @@ export class Player {
     return this.#loop && position >= this.#loop.end ? this.#loop.start : position;
   }
 
-  /** Where playing begins that was left at `rest`: after the end, at the start. */
+  /** Where playing begins again after it stopped at `rest`: after the end, at the start. */
   #beginning(rest) {
     return rest >= this.duration && !this.#loop ? 0 : this.#withinLoop(rest);
   }
@@ -149,7 +149,7 @@ export class Player {
 
   // ---- voices ----
 
-  /** Clips may be let go to make room for another battle's: silence must never be told as heard. */
+  /** Clips may be released to make room for another battle's: silence must never be reported as heard. */
   get #playable() {
     return SLOTS.every((slot) => this.buffers?.[slot]);
   }
@@ -178,7 +178,7 @@ export class Player {
     this.entrance = entrance;
   }
 
-  /** Let the voices go: {at, entrance}, when they begin to fall. Voices that have not begun yet never will; what
+  /** Release the voices: {at, entrance}, when they begin to fall. Voices that have not begun yet never will; what
       takes their place enters at their time and in their way, so seeking many times a second makes no queue. */
   #leave(curve, seconds) {
     const voice = this.#voice;
@@ -190,7 +190,7 @@ export class Player {
     return { at, entrance: begun ? { curve, seconds } : this.entrance };
   }
 
-  /** From here to where `place(position)` says, in `slot`. */
+  /** Jump from here to `place(position)` in `slot`. */
   #splice(slot, place) {
     if (!this.#playable) {
       this.pause();
@@ -223,7 +223,7 @@ export class Player {
     this.listener.audible(slot, position);
   }
 
-  /** Tell the listener of the wraps up to `time` of the audio clock; returns the position then. */
+  /** Report the wraps up to `time` of the audio clock; returns the position then. */
   #tell(time) {
     const voice = this.#voice;
     const { position, passes } = voice.at(time);

@@ -16,7 +16,7 @@ export function get(name) {
   try {
     const value = JSON.parse(localStorage.getItem(PREFIX + name));
     return typeof value === typeof standard ? value : standard;
-  } catch { // storage is blocked, or holds what we did not write
+  } catch { // storage is blocked, or holds something we did not write
     return standard;
   }
 }

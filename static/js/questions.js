@@ -1,4 +1,4 @@
-/** What a study asks beside the overall answer: how much better, each axis, reasons. Built anew for every battle. */
+/** What a study asks besides the overall answer: how much better, each axis, reasons. Rebuilt for every battle. */
 import { gettext, interpolate } from './i18n.js';
 import * as preferences from './preferences.js';
 import { ANSWER_KEYS, ANSWERS, axisQuestion, SHORT } from './words.js';
@@ -67,7 +67,7 @@ export class Questions {
     return this.asked.degree || this.asked.axes.length > 0 || this.asked.tags.length > 0;
   }
 
-  /** Open the rows once there is an overall answer; how much better is asked only where one is. */
+  /** Open the rows once there is an overall answer; how much better is asked only if one clip is better. */
   allow(preference) {
     for (const each of this.box.children) {
       const asked = each.dataset.row === 'degree' ? ['A', 'B'].includes(preference) : preference !== null;
@@ -96,7 +96,7 @@ export class Questions {
     return next !== undefined;
   }
 
-  /** What keeps the answer from being sent, as a sentence, with the focus on it; '' when nothing does. */
+  /** What is missing before the answer can be sent, as a sentence, with the focus on it; '' if nothing is. */
   complain() {
     const { open } = this;
     if (!open) return '';
@@ -110,7 +110,7 @@ export class Questions {
   }
 
   /** {degree?, axes?, tags?} as the server takes them. */
-  said() {
+  answers() {
     const checked = (name) => [...this.box.querySelectorAll(`input[name="${CSS.escape(name)}"]:checked`)].map(({ value }) => value);
     const axes = Object.fromEntries(this.asked.axes.map((axis) => [axis, checked(`axis:${axis}`)[0]]).filter(([, value]) => value));
     const [degree] = checked('degree');
@@ -122,7 +122,7 @@ export class Questions {
     };
   }
 
-  /** In a row its answers' own keys answer it, and go on to the next that is open. */
+  /** Within a row the keys of its answers select one and move on to the next open row. */
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !preferences.get('shortcuts')) return;
     const fieldset = event.target.closest('fieldset');

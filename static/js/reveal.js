@@ -1,4 +1,4 @@
-/** After the vote: who was who, what the model and the crowd say, how a check went, and where to from here. */
+/** After the vote: which system was which, what the model and others say, how a check went, and what to do next. */
 import { call, TryLater } from './api.js';
 import { gettext, interpolate } from './i18n.js';
 import { insightSentences } from './insight.js';
@@ -21,7 +21,7 @@ const CHECKS = {
   },
 };
 
-/** Whether there is something to tell: two names, not none, and not one clip against itself. */
+/** Whether there is something to reveal: two systems, not none, and not a clip against itself. */
 export const twoSystems = ({ A, B }) => Boolean(A) && A !== B;
 
 function degraded({ expected, passed }) {
@@ -39,7 +39,7 @@ export class Reveal {
     this.undo = new Undo($('undo'), {
       say: (sentence) => { $('undone').textContent = sentence; },
       done: (battle) => this.#takenBack(battle),
-      gone: (focused) => focused && $('said').focus({ preventScroll: true }), // on "Next pair" Enter would leave unasked
+      gone: (focused) => focused && $('said').focus({ preventScroll: true }), // with the focus on "Next pair", Enter would leave by accident
     });
     $('next').addEventListener('click', () => this.next());
     this.likeLabel = $('like').textContent;
@@ -67,7 +67,7 @@ export class Reveal {
     $('said').focus({ preventScroll: true });
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
     $('next').scrollIntoView({ block: 'nearest', behavior: still ? 'auto' : 'smooth' });
-    this.telling = Boolean(systems.A) && (!check || check.kind === 'repeat'); // of a clip against itself nobody thinks anything
+    this.telling = Boolean(systems.A) && (!check || check.kind === 'repeat'); // nobody has an opinion on a clip against itself
     this.#tell();
   }
 
@@ -111,7 +111,7 @@ export class Reveal {
     this.on.like(this.battle);
   }
 
-  /** No other pair for this prompt, or no connection (`again`: it may come back): it stays where it is, and says why. */
+  /** No other pair for this prompt, or no connection (`again`: it may come back): the button stays and says why. */
   cannotLike(sentence, { again = false } = {}) {
     $('undone').textContent = sentence;
     this.#canLike(again);
@@ -125,7 +125,7 @@ export class Reveal {
     this.#tell();
   }
 
-  /** What the model and the crowd think; again after an undo, which changes the listener's agreement. */
+  /** What the model and others think; repeated after an undo, which changes the listener's agreement. */
   async #tell() {
     const { battle } = this;
     if (!battle || !this.telling) return;

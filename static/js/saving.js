@@ -18,7 +18,7 @@ async function showQueue() {
   $('queue').textContent = n ? interpolate(ngettext('%(n)s answer waiting', '%(n)s answers waiting', n), { n }) : '';
 }
 
-/** Keep the count of waiting answers on the page, and warn who closes the tab with the only copy. */
+/** Show the number of waiting answers on the page, and warn anybody who closes the tab with the only copy. */
 export function watchQueue() {
   outbox.onChange(showQueue);
   addEventListener('beforeunload', (event) => { if (atRisk) event.preventDefault(); });
@@ -37,13 +37,13 @@ function whyWaiting(durable, busy) {
     : gettext('No connection. Your answer is kept on this device and will be sent again within %(seconds)s s.');
 }
 
-/** No word from the server for seconds, neither yes nor no. */
+/** The server has not answered for seconds. */
 const whereMeanwhile = (durable) => (durable
   ? gettext('The server has not answered yet. Your answer is kept on this device until it does.')
   : gettext('The server has not answered yet. Your answer is kept in this tab, so leave the tab open.'));
 
-/** Write an answer down and send it until the server has decided: {status, body}; null when the listener had it
-    forgotten meanwhile. `onWait(mark, sentence)` while it cannot be sent, or nobody answers. */
+/** Store an answer and send it until the server has decided: {status, body}; null when the listener deleted it
+    meanwhile. `onWait(mark, sentence)` while it cannot be sent, or nobody answers. */
 export async function save(battle, study, body, onWait) {
   sending = battle.id;
   const record = await outbox.put(battle.id, study, body);
@@ -65,13 +65,13 @@ export async function save(battle, study, body, onWait) {
   return record.earlier && reply?.status === 201 ? { status: 409, body: { code: 'already_voted' } } : reply;
 }
 
-/** Send what tabs that are closed by now have left. Asked again meanwhile it is the same round. */
+/** Send what tabs that are now closed have left behind. Called again meanwhile, it is the same round. */
 export function sendRest() {
   sendingRest ??= outbox.sendAll().finally(() => { sendingRest = null; });
   return sendingRest;
 }
 
-/** What became of an answer that is no longer on the page, as a sentence. */
+/** What happened to an answer that is no longer on the page, as a sentence. */
 export function whatBecame(reply) {
   if (!reply) return '';
   if (reply.status === 201) return gettext('Your last answer is saved.');
@@ -79,7 +79,7 @@ export function whatBecame(reply) {
   return gettext('Your last answer could not be saved, because the server could not confirm what was heard. Please listen once more.');
 }
 
-/** Votes that an earlier page could not send; they go before anything else is asked for. */
+/** Votes that an earlier page could not send; they are sent before anything else. */
 export async function settle() {
   const refusals = new Set();
   for (const record of await outbox.waiting()) {

@@ -1,5 +1,5 @@
-/** For every page of the site: votes that wait in this browser go out, silently. The listening page does it itself,
-    because it tells what became of them. */
+/** For every page of the site: votes waiting in this browser are sent silently. The listening page does it itself,
+    because it says what happened to them. */
 import { sendAll } from './outbox.js';
 
 let busy = false;

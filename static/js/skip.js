@@ -5,7 +5,7 @@ import { noAnswer, whyRefused } from './words.js';
 
 let skipping = false;
 
-/** Skip `battle` for `reason` (the server's words), then `next()`. Pressed twice it is one skip. */
+/** Skip `battle` for `reason` (the server's words), then `next()`. Pressing twice is still one skip. */
 export async function skip(battle, reason, next) {
   if (skipping) return;
   skipping = true;

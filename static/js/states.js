@@ -1,6 +1,6 @@
-/** What the page shows: one section, one status with its own words and mark, and what has to be said above both.
+/** What the page shows: one section, one status with its own text and mark, and a notice above both.
 
-    The status is told in words (announced), by a mark and by the root's `data-status`, never by colour alone. */
+    The status is given in words (announced), by a mark and by the root's `data-status`, never by colour alone. */
 
 const $ = (id) => document.getElementById(id);
 const MARKS = ['loading', 'locked', 'ready', 'saving', 'saved', 'offline', 'busy', 'attention', 'calm'];
@@ -12,7 +12,7 @@ let leaving = () => {};
 /** The section on the page. */
 export const section = () => shown;
 
-/** Do this whenever the battle goes out of sight. */
+/** Call this whenever the battle is hidden. */
 export function onLeavingBattle(act) {
   leaving = act;
 }
@@ -41,19 +41,19 @@ export function status(name, sentence) {
   if ($('status-text').textContent !== sentence) $('status-text').textContent = sentence;
 }
 
-/** What is waited for, while there is nothing to look at. */
+/** What the page is waiting for, while it has nothing to show. */
 export function loading(sentence) {
   show('loading');
   $('loading-text').textContent = sentence;
 }
 
-/** Something to know that outlives the battle it is about; '' takes it away. */
+/** A notice that stays when its battle is gone; '' removes it. */
 export function notice(sentence) {
   $('notice').hidden = !sentence;
   $('notice-text').textContent = sentence;
 }
 
-/** A page of its own for what stops the listening, with one way on. */
+/** A separate page for what stops the listening, with one thing to do. */
 export function trouble({ title, text, action, act, as = 'attention' }) {
   mark($('trouble-mark'), as);
   $('trouble-title').textContent = title;
@@ -62,5 +62,5 @@ export function trouble({ title, text, action, act, as = 'attention' }) {
   $('trouble-action').textContent = action ?? '';
   $('trouble-action').onclick = act ?? null;
   show('trouble');
-  $('trouble-title').focus({ preventScroll: true }); // also when one trouble follows another
+  $('trouble-title').focus({ preventScroll: true }); // also when one problem follows another
 }

@@ -36,7 +36,7 @@ function transaction(opened, mode, act) {
 }
 
 let opening = null; // promise of the database, with the old records in it
-let late = null; // promise that breaks when this has taken a second
+let late = null; // promise that is rejected after a second
 
 function database() {
   if (!opening) {
@@ -59,7 +59,7 @@ async function quickly(mode, act, fallback) {
   }
 }
 
-/** Keep the record, unless one for its battle is there already. The record on the disk now; null if that is not known. */
+/** Store the record, unless there is one for its battle. Returns the record on the disk; null if that is not known. */
 export async function write(record) {
   const before = await quickly('readwrite', (votes) => {
     const request = votes.get(record.battle);
@@ -107,7 +107,7 @@ function oldRecords() {
   }
 }
 
-/** The record under that name; null, and gone, if it cannot be read: it must not keep the others from being sent. */
+/** The record under that name; one that cannot be read is removed (null), so that it does not block the others. */
 function readOld(name) {
   try {
     const record = JSON.parse(localStorage.getItem(name));

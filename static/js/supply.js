@@ -1,4 +1,4 @@
-/** Where battles come from: asked of the server, their clips decoded, the next one fetched while this one is heard. */
+/** Where battles come from: requested from the server, clips decoded, the next one fetched while this one is heard. */
 import { call, persist } from './api.js';
 import { load } from './excerpts.js';
 
@@ -8,7 +8,7 @@ export class Supply {
   /** `onWait(seconds, TryLater)` before each pause without an answer, while somebody waits for one. */
   constructor(study, onWait) {
     Object.assign(this, { study, onWait });
-    this.ahead = null; // promise of {battle, buffers} of the one after that on the page, or of null
+    this.ahead = null; // promise of the battle after the one on the page, {battle, buffers}, or of null
     this.ready = false; // whether `ahead` can be played at once
     this.wanted = false; // whether somebody waits for `ahead`
   }
@@ -26,7 +26,7 @@ export class Supply {
     try {
       const loaded = await prepared;
       if (loaded?.buffers.A) return loaded;
-      if (loaded) return { ...(await this.#load(loaded.battle, announced)), prefetched: true }; // its clips were let go
+      if (loaded) return { ...(await this.#load(loaded.battle, announced)), prefetched: true }; // its clips were released
       const reply = await persist(() => this.#ask(), this.onWait);
       return served(reply) ? await this.#load(reply.body, announced) : { refused: reply };
     } finally {
@@ -34,7 +34,7 @@ export class Supply {
     }
   }
 
-  /** Another battle for the prompt of an answered one: the one fetched ahead, if it is such, else that stays the next. */
+  /** Another battle for the prompt of an answered one: the prefetched one if it matches, otherwise that stays the next. */
   async like(battle, announced) {
     const ahead = this.ready ? (await this.ahead)?.battle.prompt : null;
     if (ahead && ahead.text === battle.prompt.text && ahead.lyrics === battle.prompt.lyrics) return this.next(announced);
@@ -62,7 +62,7 @@ export class Supply {
         if (this.ahead === ahead) this.ready = Boolean(loaded);
         return loaded && { ...loaded, prefetched: true };
       })
-      .catch(() => { // it will be asked for again, and then the reason is told
+      .catch(() => { // it will be requested again, and then the reason is shown
         if (this.ahead === ahead) this.forget();
         return null;
       });
@@ -74,7 +74,7 @@ export class Supply {
     return served(reply) ? reply.body : null;
   }
 
-  /** The server knows better than this page which battle is next. */
+  /** Drop the prefetched battle: the server decides which one is next. */
   forget() {
     this.ahead = null;
     this.ready = false;

@@ -7,10 +7,10 @@ import { whyRefused } from './words.js';
 const UNDO_MS = 10_000;
 
 export class Undo {
-  /** `say(sentence)` tells the outcome; `done()` after the vote is withdrawn; `gone()` when the button goes. */
+  /** `say(sentence)` shows the outcome; `done()` after the vote is withdrawn; `gone()` when the button goes. */
   constructor(button, { say, done = () => {}, gone = () => {} }) {
     Object.assign(this, { button, say, done, gone, battle: null, asking: null });
-    button.setAttribute('aria-label', gettext('Take it back')); // without the seconds, which nobody wants read out
+    button.setAttribute('aria-label', gettext('Take it back')); // without the seconds, so that they are not read out
     button.addEventListener('click', () => this.take());
   }
 
@@ -45,7 +45,7 @@ export class Undo {
     this.gone(focused);
   }
 
-  /** Pressed twice it is one request; the seconds wait for its outcome, which is told wherever the listener is then. */
+  /** Pressing twice is still one request; the countdown waits for its outcome, which is shown wherever the listener is. */
   async take() {
     const { battle } = this;
     if (!battle || this.asking === battle) return;

@@ -1,4 +1,4 @@
-/** One clip sounding from one place on. Everything it does is scheduled on the audio clock. */
+/** One clip playing from one position. Everything it does is scheduled on the audio clock. */
 import { EDGE_S } from './fades.js';
 import { dips, wrap } from './looping.js';
 
@@ -7,7 +7,7 @@ export class Voice {
   constructor(context, destination, { slot, buffer, startsAt, offset, duration, loop }) {
     Object.assign(this, { slot, startsAt, offset, duration, loop });
     this.settled = startsAt; // when the last fade is over
-    this.wraps = 0; // of these, how many the listener has been told of
+    this.wraps = 0; // how many of them have been reported
     this.level = new GainNode(context, { gain: 0 });
     this.seam = new GainNode(context);
     this.source = new AudioBufferSourceNode(context, {

@@ -14,7 +14,7 @@ const K_WEIGHTING = [
   [[1.53512485958697, -2.69169618940638, 1.19839281085285], [1, -1.69065929318241, 0.73248077421585]],
   [[1, -2, 1], [1, -1.99004745483398, 0.99007225036621]],
 ];
-const PATIENCE_S = 4; // a sound this much overdue will not come
+const PATIENCE_S = 4; // a sound this late will not come
 
 /** No sound comes out: no device, or a context that stays suspended. */
 export class Silence extends Error {}
@@ -127,7 +127,7 @@ function join(from, into) {
   }
 }
 
-/** Integrated loudness in LUFS without the gates: for a sound that never falls silent. */
+/** Integrated loudness in LUFS without the gates: for a sound without silence. */
 async function loudness(buffer) {
   const context = new OfflineAudioContext(2, buffer.length, RATE);
   const source = new AudioBufferSourceNode(context, { buffer });

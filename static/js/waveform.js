@@ -4,7 +4,7 @@ import { Bars, heardBars } from './bars.js';
 export const LABEL = 26; // CSS pixels for the letter at the left
 const SLOTS = ['A', 'B'];
 const STEP_S = 5;
-const SCRUB_PX = 6; // a finger that has moved so far sideways means it
+const SCRUB_PX = 6; // a finger that has moved this far sideways is scrubbing
 const BRACKET = 7; // CSS pixels, the arms of a loop's brackets
 
 export class Waveform {
@@ -79,7 +79,7 @@ export class Waveform {
     this.onSeek(Math.min(1, Math.max(0, share)) * this.state.duration, { began });
   }
 
-  /** The keys of a slider, for who has focused it: they work with shortcuts off, too. */
+  /** The keys of a focused slider: they work with shortcuts off, too. */
   #key(event) {
     if (!this.state || event.ctrlKey || event.metaKey || event.altKey) return;
     const { position, duration } = this.state;
@@ -121,7 +121,7 @@ export class Waveform {
     drawPlayheads(paint, state, view);
   }
 
-  /** Both clips' bars, unless they are there already. */
+  /** Both clips' bars, unless they exist already. */
   #prepare(peaks, view) {
     const { width, lane: height, scale } = view;
     const is = this.#bars;
@@ -151,7 +151,7 @@ export class Waveform {
   }
 }
 
-/** What the browser has measured, if it is what follows from the zoom but for rounding: an emulated zoom is not in it. */
+/** The size the browser has measured, if it matches the zoom but for rounding: an emulated zoom is not included. */
 function devicePixels(expected, measured = expected) {
   return Math.abs(measured - expected) < 2 ? Math.round(measured) : Math.round(expected);
 }

@@ -23,7 +23,7 @@ const AXES = {
   lyrics: gettext('Whose lyrics come across better?'),
 };
 
-/** The question of an axis; one that only this study has is asked as it is written. */
+/** The question of an axis; one that only this study has is shown as it is written. */
 export const axisQuestion = (name) => (Object.hasOwn(AXES, name) ? AXES[name] : name.replaceAll('_', ' '));
 
 export const wholeSeconds = (ms) => Math.ceil(ms / 1000);
@@ -32,11 +32,11 @@ export const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).
 
 export const other = (slot) => (slot === 'A' ? 'B' : 'A');
 
-/** One of two sentences about what is still to be heard: `one` of a clip (%(seconds)s, %(slot)s) or `both` (%(a)s, %(b)s). */
-export function stillToHear(missing, { one, both }) {
+/** What is still to be heard, as a sentence: `single` for one clip (%(seconds)s, %(slot)s), `both` for two (%(a)s, %(b)s). */
+export function stillToHear(missing, { single, both }) {
   const { A: a, B: b } = { A: wholeSeconds(missing.A ?? 0), B: wholeSeconds(missing.B ?? 0) };
   if (a && b) return interpolate(both, { a, b });
-  return interpolate(one, a ? { seconds: a, slot: 'A' } : { seconds: b, slot: 'B' });
+  return interpolate(single, a ? { seconds: a, slot: 'A' } : { seconds: b, slot: 'B' });
 }
 
 /** No answer came: whether nobody could be reached or the server said that it is busy. */
@@ -63,7 +63,7 @@ const BY_STATUS = {
   410: REFUSED.expired,
 };
 
-/** Why the server did not do what was asked, and so what became of it: for the {status, body} of a refusal. */
+/** Why the server refused, and what that means for the listener: for the {status, body} of a refusal. */
 export function whyRefused({ status, body }) {
   if (Object.hasOwn(REFUSED, body.code ?? '')) return REFUSED[body.code];
   if (Object.hasOwn(BY_STATUS, status)) return BY_STATUS[status];

@@ -107,7 +107,7 @@ def asking(visitor, study):
 def test_an_answer_can_be_changed_until_everything_asked_for_is_sent(asking):
     page = asking.page
     asking.hear_both().answer("A is better").click()
-    asking.sees("Chosen").answer("B is better").click()
+    asking.sees("Choice noted").answer("B is better").click()
     page.get_by_label("Slightly better").check()
     page.get_by_role("group", name="Which has the better sound quality?").get_by_label("Both bad").check()
     page.get_by_role("group", name="bass line").get_by_label("A", exact=True).check()

@@ -267,7 +267,7 @@ def test_flagged_votes_are_on_the_card_whether_the_board_counts_them_or_not(stud
 
 
 def test_the_history_is_there_as_a_page_and_as_json(history, client):
-    page = client.get("/boards/open/editions/").content.decode()
+    page = " ".join(client.get("/boards/open/editions/").content.decode().split())
     assert "Edition 4" in page and "The first edition." in page
     assert "3 new votes, 4 withdrawn" in page
     assert "treatment of ties" in page

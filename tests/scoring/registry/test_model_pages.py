@@ -70,7 +70,7 @@ def test_all_models_are_listed_the_live_one_first_each_with_figures_and_counts(w
     assert names == ["now", "whole+1", "old"]
     test = whole.metrics["test"]
     assert f"{100 * test['accuracy']:.1f} %" in page and f"{test['ece']:.3f}" in page
-    assert ">400<span>of 400, ties not counted" in page
+    assert "400 <span> of 400, ties not counted" in page
     assert page.count("No decided vote from this arena was held out") == 2
 
 
@@ -100,7 +100,7 @@ def test_a_models_page_says_what_it_is_how_good_it_is_and_on_how_many_votes(whol
     for kind, names in (("system", SYSTEMS), ("source", ["imported", "open"])):
         section = page.split(f'id="by-{kind}"')[1].split("</section>")[0]
         assert re.findall(r'<th scope="row">(\w+)</th>', section) == sorted(names)
-        assert len(re.findall(r"\d %<span>[\d.]+ % to [\d.]+ %", section)) == len(names)
+        assert len(re.findall(r"\d % <span> [\d.]+ % to [\d.]+ %", section)) == len(names)
     assert page.count("<path class=") == 8  # two plots, two sides, two seeds
     assert page.count('<circle class="point"') == 12  # ten bins, and the best epoch in each plot of training
 

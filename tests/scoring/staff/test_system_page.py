@@ -5,6 +5,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 from django.contrib.auth.models import User
@@ -127,7 +128,7 @@ def test_before_any_vote_and_any_model_there_is_nothing_and_no_zero(study, staff
     assert report["opponents"] == report["history"] == report["reward_bins"] == []
     assert [row["share"] for row in report["clips"]] == [None, None]
     page = staff.get("/boards/open/systems/alder/").content.decode()
-    assert "has no edition yet" in page and page.count(f"<dd>{DASH}") == 4
+    assert "has no edition yet" in page and len(re.findall(rf"<dd>\s*{DASH}", page)) == 4
 
 
 def test_every_table_has_the_columns_it_declares(study):
