@@ -19,9 +19,9 @@ from scoring.jury.rewards import store_rewards
 from scoring.models import Release, Reward, RewardModel
 from scoring.releases.numbered import rebuild, release, release_new_pairs
 from scoring.releases.pairs import PAIR_COLUMNS
+from tests.casts.clips import make_clip
 from tests.casts.score import MEASURED, measured_and_calibrated
-from tests.conftest import make_clip
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from arena.models import Battle, Clip, Prompt, Study, System
 from scoring.models import Embedding, Retraining
 from scoring.registry import live as registry
 from scoring.reward.encoders import get_encoder
+from tests.casts.clips import make_clip
 from tests.casts.reward_models import make_model
-from tests.conftest import make_clip
 
 SYSTEMS, PROMPTS = 4, 10
 

@@ -19,7 +19,7 @@ from scoring.boards.refit import refit_board
 from scoring.jury.rewards import store_rewards
 from scoring.models import Figure, RewardModel
 from scoring.stats import anchor_drift
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 
 @pytest.fixture

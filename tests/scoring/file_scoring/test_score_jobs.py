@@ -1,7 +1,5 @@
 """Files through workers that die, machines in trouble, and away again: nothing of them stays."""
 
-# ruff: noqa: F811 - fixtures of score_cast
-
 import os
 import sys
 import time
@@ -18,7 +16,7 @@ from scoring.file_scoring import jobs as score_jobs
 from scoring.file_scoring import score as score_files
 from scoring.models import RewardModel, ScoreItem
 from scoring.reward.encoders.spectral import SpectralEncoder
-from tests.casts.score import Researcher, make_model, model, no_worker, rosa, sound, uploads, worker  # noqa: F401 - fixtures among them
+from tests.casts.score import Researcher, make_model, sound, uploads
 
 
 def test_what_a_killed_worker_had_claimed_is_scored_by_the_next(model, rosa, no_worker, time_passes, tmp_path):

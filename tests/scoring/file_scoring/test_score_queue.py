@@ -1,7 +1,5 @@
 """Whose turn it is: researchers take turns, and the clips of the arena theirs."""
 
-# ruff: noqa: F811 - fixtures of score_cast
-
 import time
 
 import pytest
@@ -14,7 +12,7 @@ from scoring.file_scoring import jobs as score_jobs
 from scoring.jury import embedding
 from scoring.jury.worker import score_pending
 from scoring.models import ScoreJob
-from tests.casts.score import Researcher, make_model, model, no_worker, rosa, sound  # noqa: F401 - fixtures among them
+from tests.casts.score import Researcher, make_model, sound
 
 
 def test_behind_a_long_queue_a_request_does_not_wait(model, rosa, monkeypatch, tmp_path):

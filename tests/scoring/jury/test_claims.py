@@ -1,7 +1,5 @@
 """Who embeds which clip, and what becomes of the claims of a worker that dies."""
 
-# ruff: noqa: F811 - fixtures of jury_cast
-
 import threading
 import time
 from datetime import timedelta
@@ -16,7 +14,7 @@ from scoring.jury.rewards import store_rewards
 from scoring.jury.worker import score_pending
 from scoring.models import Embedding
 from scoring.reward.encoders.spectral import SpectralEncoder
-from tests.casts.jury import clips, make_clips, model, nothing_said_before, start_worker, take  # noqa: F401 - fixtures among them
+from tests.casts.jury import make_clips, start_worker, take
 from tests.casts.reward_models import make_live, make_model
 
 
