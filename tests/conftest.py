@@ -13,7 +13,7 @@ from arena.models import Battle, Clip, Prompt, Rater, Study, System
 from arena.services import give_consent
 from arena.serving import battles, process_cache
 from arena.serving.candidates import DEGRADED
-from tests.casts.clips import make_clip
+from tests.casts.clips import make_clips
 from tests.casts.joining import CODES
 from tests.casts.listener import Listener
 from tests.casts.manifests import write_manifest
@@ -62,12 +62,9 @@ def seeded_draws(request, monkeypatch):
 def study(db):
     """Three systems, two prompts, one 12 s clip of each, cut to the study's 10 s."""
     study = Study.objects.create(slug="open", name="Open", is_default=True, excerpt_s=10)
-    for name in ("alder", "birch", "cedar"):
-        study.systems.add(System.objects.create(name=name))
-    for text in ("A calm piano ballad", "Driving rock"):
-        prompt = Prompt.objects.create(text=text)
-        for system in study.systems.all():
-            make_clip(system, prompt)
+    systems = [System.objects.create(name=name) for name in ("alder", "birch", "cedar")]
+    study.systems.set(systems)
+    make_clips(systems, [Prompt.objects.create(text=text) for text in ("A calm piano ballad", "Driving rock")])
     return study
 
 

@@ -21,10 +21,12 @@ def rate(study, n_votes, decide, rng, began=None, connection=None, pace_s=12, he
     rater = give_consent(None, study, 1, now=clock, connection=connection)
     stock = Stock.of(study)
     options = [option for pair in range(stock.low.size) for option in stock.candidates(pair)]
+    systems = study.systems.in_bulk()
     battles, votes = [], []
     for option in rng.sample(options, n_votes):
         clock += timedelta(seconds=pace_s)
         battle = battle_of(study, rater, option, clock, rng)
+        battle.system_a, battle.system_b = systems[battle.system_a_id], systems[battle.system_b_id]
         battles.append(battle)
         votes.append(
             Vote(battle=battle, rater=rater, preference=decide(battle), heard=HEARD, first_played="A",

@@ -87,6 +87,7 @@ def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch):
     assert Embedding.objects.filter(vector__isnull=False).count() == 2
 
 
+@pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_in_a_batch_loses_nothing_and_scores_nothing_twice(tmp_path, monkeypatch):
     make_clips(tmp_path, range(6))

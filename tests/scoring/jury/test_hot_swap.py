@@ -15,6 +15,7 @@ from scoring.models import Embedding, Reward, RewardModel
 from tests.casts.jury import make_clips, start_worker
 from tests.casts.reward_models import make_live, make_model
 
+pytestmark = pytest.mark.processes
 WORKERS, SWAPS, ARRIVING = 2, 9, 40
 WORK = "print('working', flush=True)\nwhile True:\n    score_pending(2)\n    time.sleep(0.05)\n"
 

@@ -25,6 +25,7 @@ score_pending()
 """
 
 
+@pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
 def test_a_clip_that_kills_its_workers_takes_its_neighbours_along_once_and_is_given_up_in_the_end(
     tmp_path, admin_client

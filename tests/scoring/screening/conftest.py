@@ -6,7 +6,7 @@ import pytest
 
 from annotations import ledger
 from arena.models import Prompt, Study, System
-from tests.casts.clips import make_clip
+from tests.casts.clips import make_clips
 from tests.casts.screening import QUALITY, contrary, listens, rate
 
 
@@ -15,10 +15,7 @@ def study(db):
     study = Study.objects.create(slug="open", name="Open", is_default=True, excerpt_s=10, is_open=True)
     systems = [System.objects.create(name=name) for name in QUALITY]
     study.systems.set(systems)
-    for number in range(4):
-        prompt = Prompt.objects.create(text=f"prompt {number}")
-        for system in systems:
-            make_clip(system, prompt)
+    make_clips(systems, [Prompt.objects.create(text=f"prompt {number}") for number in range(4)])
     return study
 
 

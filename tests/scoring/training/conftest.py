@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 
 from arena.models import Clip, Prompt, Rater, Study, System
 from scoring.reward import train as training_loop
-from tests.casts.clips import make_clip
+from tests.casts.clips import make_clips
 from tests.casts.training import PROMPTS, SYSTEMS, embed, vote
 
 
@@ -26,15 +26,13 @@ def arena(db):
     systems = [System.objects.create(name=f"system {n}") for n in range(SYSTEMS)]
     for study in studies:
         study.systems.set(systems)
-    for n in range(PROMPTS):
-        prompt = Prompt.objects.create(text=f"song {n}")
-        for system in systems:
-            make_clip(system, prompt)
-    for clip in Clip.objects.all():
+    clips = make_clips(systems, [Prompt.objects.create(text=f"song {n}") for n in range(PROMPTS)])
+    for clip in clips:
         content = f"audio {clip.pk}".encode()
         clip.sha256 = hashlib.sha256(content).hexdigest()
-        clip.original.save(f"originals/{clip.pk}.wav", ContentFile(content))
-    embed(Clip.objects.order_by("pk"))
+        clip.original.save(f"originals/{clip.pk}.wav", ContentFile(content), save=False)
+    Clip.objects.bulk_update(clips, ["sha256", "original"])
+    embed(clips)
     raters = [Rater.objects.create() for _ in range(8)]
     vote(studies[0], raters[:5], 120, seed=1)
     vote(studies[1], raters[3:], 120, seed=2)
