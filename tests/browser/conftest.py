@@ -60,7 +60,7 @@ def open_page(chromium, static_address):
     def open_page(html="", **options):
         contexts.append(chromium.new_context(**options))
         page = contexts[-1].new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(30_000)
         page.goto(f"{static_address}/static/css/")
         page.evaluate("(html) => { document.body.innerHTML = html; }", html)
         return page

@@ -47,7 +47,7 @@ LOAD_SENDER = "() => { import('/static/js/sender.js'); }"
 @pytest.fixture
 def context(chromium):
     context = chromium.new_context()
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 

@@ -114,7 +114,7 @@ class Visitor:
     def __init__(self, page, address):
         self.page, self.address = page, address
         self.faults = []
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
 
     def open(self, path="/listen/stage/"):

@@ -1,8 +1,6 @@
 """Who embeds which clip, and what becomes of the claims of a worker that dies."""
 
 import threading
-import time
-from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from scoring.jury.worker import score_pending
 from scoring.models import Embedding
 from scoring.reward.encoders.spectral import SpectralEncoder
 from tests.casts.jury import make_clips, start_worker, take
+from tests.casts.leases import lasts, renew_often
 from tests.casts.reward_models import make_live, make_model
 
 
@@ -64,15 +63,17 @@ def test_the_first_outcome_of_a_claim_stands(clips):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch):
+def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch, time_passes):
     make_clips(tmp_path, range(2))
-    monkeypatch.setattr(claims, "LEASE", timedelta(seconds=0.6))
-    taken = []
+    renew_often(monkeypatch, claims)
+    renewals, taken = [], []
+
+    def claimed_until():
+        return Embedding.objects.earliest("claimed_until").claimed_until
 
     def somebody_else():
-        for _ in range(8):
-            time.sleep(0.2)
-            taken.extend(take())
+        renewals.append(lasts(claims.LEASE, claimed_until, time_passes))
+        taken.extend(take())
         connection.close()
 
     def slow(self, batch, embed=SpectralEncoder.embed):
@@ -83,7 +84,7 @@ def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch):
 
     monkeypatch.setattr(SpectralEncoder, "embed", slow)
     score_pending()
-    assert taken == []
+    assert (renewals, taken) == ([True], [])
     assert Embedding.objects.filter(vector__isnull=False).count() == 2
 
 
