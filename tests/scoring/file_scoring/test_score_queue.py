@@ -22,7 +22,7 @@ def test_behind_a_long_queue_a_request_does_not_wait(model, rosa, monkeypatch, t
     monkeypatch.setattr(score_api, "WAIT_S", 60)
     started = time.monotonic()
     answer = rosa.send("/api/score/", sound(tmp_path))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert (answer.status_code, answer.json()["queue_position"]) == (202, 4)
     assert int(answer.headers["Retry-After"]) == 4
 
