@@ -1,17 +1,34 @@
 """A fixed cast: two studies' worth of systems, prompts and playable clips, and a listener who has agreed."""
 
-import json
-import uuid
 from datetime import timedelta
+from functools import partial
+from random import Random
+from uuid import UUID
 
 import pytest
-from django.test import Client
+from django.db import connection
 from django.utils import timezone
 
 from arena.api import contract
-from arena.models import Clip, Excerpt, Prompt, Study, System
+from arena.models import Battle, Clip, Prompt, Rater, Study, System
 from arena.services import give_consent
-from arena.serving import process_cache
+from arena.serving import battles, process_cache
+from arena.serving.candidates import DEGRADED
+from tests.casts.clips import make_clips
+from tests.casts.joining import CODES
+from tests.casts.listener import Listener
+from tests.casts.manifests import write_manifest
+from tests.casts.sitting import add_variant
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Autovacuum sees no row that a test has not committed and counts empty tables. If it comes by during a test, the
+    planner joins these "empty" tables by nested loops, and a query of milliseconds takes minutes."""
+    tables = "SELECT oid::regclass AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    alter = "EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', t.name)"
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(f"DO $$ DECLARE t record; BEGIN FOR t IN {tables} LOOP {alter}; END LOOP; END $$")
 
 
 @pytest.fixture(autouse=True)
@@ -42,46 +59,24 @@ def answers_are_as_declared(monkeypatch):
     monkeypatch.setattr(contract, "report_mismatch", fail)
 
 
+@pytest.fixture(autouse=True)
+def seeded_draws(request, monkeypatch):
+    """Which battle comes next, who stands in slot A and where the checks are is drawn as before, but by a seed of each
+    test: a test is green in every run or in none."""
+    rng = Random(request.node.nodeid)
+    monkeypatch.setattr(battles, "SystemRandom", lambda: rng)
+    for model in (Rater, Battle):  # a rater's schedule follows from their id
+        monkeypatch.setattr(model._meta.pk, "_get_default", lambda: UUID(int=rng.getrandbits(128), version=4))
+
+
 @pytest.fixture
 def study(db):
     """Three systems, two prompts, one 12 s clip of each, cut to the study's 10 s."""
     study = Study.objects.create(slug="open", name="Open", is_default=True, excerpt_s=10)
-    for name in ("alder", "birch", "cedar"):
-        study.systems.add(System.objects.create(name=name))
-    for text in ("A calm piano ballad", "Driving rock"):
-        prompt = Prompt.objects.create(text=text)
-        for system in study.systems.all():
-            make_clip(system, prompt)
+    systems = [System.objects.create(name=name) for name in ("alder", "birch", "cedar")]
+    study.systems.set(systems)
+    make_clips(systems, [Prompt.objects.create(text=text) for text in ("A calm piano ballad", "Driving rock")])
     return study
-
-
-def make_clip(system, prompt, duration_ms=12_000, length_ms=10_000):
-    """A clip as it is after ingest, with its excerpt. Files are made by the tests that play them."""
-    clip = Clip.objects.create(
-        system=system,
-        prompt=prompt,
-        sha256=uuid.uuid4().hex * 2,
-        original="originals/none.wav",
-        status="ready",
-        duration_ms=duration_ms,
-        sample_rate=44100,
-        channels=2,
-        loudness_lufs=-14.0,
-        true_peak_dbtp=-1.0,
-    )
-    Excerpt.objects.create(
-        clip=clip,
-        length_ms=length_ms,
-        codec="mp3",
-        status="ready",
-        file=f"excerpts/{clip.pk}.mp3",
-        size=400_000,
-        gain_db=-9.0,
-        loudness_lufs=-23.0,
-        true_peak_dbtp=-3.0,
-        peaks=[0.5] * 1000,
-    )
-    return clip
 
 
 @pytest.fixture
@@ -89,51 +84,41 @@ def rater(study):
     return give_consent(None, study, 1)
 
 
-class Listener:
-    """A client of the HTTP contract, as anyone could write it: cookies, a CSRF token, JSON."""
-
-    def __init__(self):
-        self.client = Client(enforce_csrf_checks=True)
-        self.client.get("/")
-
-    def post(self, path, body=None, csrf=True, **headers):
-        return self._send(self.client.post, path, body, csrf, headers)
-
-    def delete(self, path, csrf=True, **headers):
-        return self._send(self.client.delete, path, None, csrf, headers)
-
-    def get(self, path, **params):
-        return self.client.get(path, params)
-
-    def _send(self, method, path, body, csrf, headers):
-        if csrf:
-            headers["X-CSRFToken"] = self.client.cookies["csrftoken"].value
-        return method(path, json.dumps(body or {}), content_type="application/json", headers=headers)
-
-    def agree(self, **body):
-        answer = self.post("/api/raters/", {"consent_version": 1, **body})
-        assert answer.status_code == 201, answer.content
-        return self
-
-    def battle(self, **body):
-        answer = self.post("/api/battles/", body)
-        assert answer.status_code in (200, 201), answer.content
-        return answer.json()
-
-    def vote(self, battle, preference="A", key="key-1", heard=None, **more):
-        body = {
-            "preference": preference,
-            "heard": heard or {"A": [[0, 4000]], "B": [[0, 4000]]},
-            "first_played": "A",
-            "switches": 1,
-            **more,
-        }
-        return self.post(f"/api/battles/{battle['id']}/vote/", body, **{"Idempotency-Key": key})
-
-
 @pytest.fixture
 def listener(study):
     return Listener().agree()
+
+
+@pytest.fixture
+def checked(study):
+    """Two practice battles, then six ordinary ones with a gold, a trap and a repeat among them."""
+    for number, clip in enumerate(Clip.objects.order_by("pk")):
+        for variant in (DEGRADED[number % len(DEGRADED)], "tones"):
+            add_variant(clip, variant)
+    study.practice, study.block_length, study.blocks = 2, 6, 1
+    study.golds = study.traps = study.repeats = 1
+    study.save()
+    return study
+
+
+@pytest.fixture
+def coded(checked):
+    """A study of a platform's participants, with a code for each way in which it may end."""
+    checked.platform = {"participant": "PROLIFIC_PID", "session": "SESSION_ID"}
+    checked.completion = {
+        "message": "Thank you.",
+        "codes": CODES,
+        "return_url": "https://panel.example/back?p={participant}&s={session}&cc={code}&o={outcome}",
+    }
+    checked.save()
+    return checked
+
+
+@pytest.fixture
+def manifest(tmp_path, db):
+    """A function manifest(*rows) that writes a manifest for the default study, with its files, and returns its path."""
+    Study.objects.create(slug="open", name="Open", is_default=True, excerpt_s=2)
+    return partial(write_manifest, tmp_path)
 
 
 @pytest.fixture
@@ -165,3 +150,19 @@ def tiny_weights(tmp_path_factory):
 @pytest.fixture
 def networks(tiny_weights, monkeypatch):
     monkeypatch.setenv("WEIGHTS_DIR", str(tiny_weights))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A real Chromium. Every test that uses it bears the mark `browser`."""
+    from tests.casts import browser  # and Playwright
+
+    with browser.chromium() as chromium:
+        yield chromium
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "chromium" in item.fixturenames:
+            item.add_marker("browser")

@@ -6,7 +6,6 @@ settings, and they the environment, before any conftest. DATABASE_URL and REDIS_
 
 import atexit
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -23,7 +22,9 @@ def start():
     atexit.register(stop, folder, processes, os.getpid())
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: pytest then ends in order
     os.environ["ARENA_HOME"] = str(folder / "home")
-    os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(50))
+    for library in ("OMP", "OPENBLAS"):  # matrices are small and tests run side by side: more threads only wait, busily
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    os.environ.setdefault("SECRET_KEY", "the same in every run, as schedules follow from it")
     if not os.environ.get("DATABASE_URL"):
         database = embedded.Postgres.prepare(folder / "data", folder, durable=False)
         os.environ["DATABASE_URL"] = launch(database, folder, processes)

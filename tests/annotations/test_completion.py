@@ -1,7 +1,5 @@
 """Out of a study: how it ended for somebody, and the code that says so."""
 
-# ruff: noqa: F811 - fixtures of joining_cast
-
 import hashlib
 import hmac
 from urllib.parse import parse_qs, urlsplit
@@ -11,9 +9,9 @@ from django.utils import timezone
 
 from arena.models import Battle, Consent, Participation, Rater, Study
 from arena.participants import return_key
-from tests.arena.test_checks import checked, right, wrong  # noqa: F401 - a fixture among them
-from tests.casts.joining import CODES, PID, FromPlatform, coded, enter, hear  # noqa: F401 - fixtures among them
-from tests.conftest import Listener
+from tests.casts.joining import CODES, PID, FromPlatform, enter, hear
+from tests.casts.listener import Listener
+from tests.casts.sitting import right, wrong
 
 
 def is_signed(url, study):

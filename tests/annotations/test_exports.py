@@ -21,9 +21,9 @@ from scoring.models import Release, Reward, RewardModel
 from scoring.releases import numbered
 from scoring.releases.numbered import COLUMNS, METHOD_VERSION, rebuild, release, release_new_pairs
 from scoring.releases.pairs import PAIR_COLUMNS
+from tests.casts.clips import make_clip
 from tests.casts.score import MEASURED, measured_and_calibrated
-from tests.conftest import make_clip
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from annotations.services import flag, withdraw_rater
 from arena.models import ANSWERS, Battle
 from scoring import inputs
 from scoring.stats.clusters import clusters_of
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 
 @pytest.fixture

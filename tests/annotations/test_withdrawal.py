@@ -37,9 +37,8 @@ from scoring.models import (
 )
 from scoring.releases.numbered import rebuild, release
 from scoring.stats import board_method
-from tests.arena.test_checks import checked  # noqa: F401 - a fixture
-from tests.conftest import Listener
-from tests.scoring.boards.test_boards import cast
+from tests.casts.listener import Listener
+from tests.casts.votes import cast
 
 PID, STUDY_ID, SESSION_ID = "pidQ7Xk2", "studyQ7Xk2", "sessionQ7Xk2"
 AGENT, LANGUAGE, KEY = "agentQ7Xk2", "languageQ7Xk2", "keyQ7Xk2"
@@ -188,7 +187,7 @@ class Somebody:
 
 
 @pytest.fixture
-def published(checked):  # noqa: F811
+def published(checked):
     """The study with a live model and other people's votes."""
     model = RewardModel.objects.create(
         name="jury", encoders=[{"key": "spectral", "revision": "1", "dimension": 2}], weights="w", sha256="s",

@@ -46,7 +46,7 @@ def test_a_child_that_misbehaves_costs_one_sentence(operation, limits, sentence)
     assert time.monotonic() - started < 15
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it does not happen"
@@ -68,8 +68,8 @@ def is_held(lock):
 
 def test_a_hanging_child_costs_one_sentence_and_what_it_has_started_ends_with_it(tmp_path):
     lock = tmp_path / "lock"
-    sentence = reason(misbehave, "hold", wall_s=1, lock=str(lock), company=True)
-    assert sentence == "Reading the file took more than 1 s, or 20 s of computing."
+    sentence = reason(misbehave, "hold", wall_s=3, lock=str(lock), company=True)
+    assert sentence == "Reading the file took more than 3 s, or 20 s of computing."
     wait_for(lambda: is_free(lock))
 
 
@@ -171,10 +171,10 @@ def test_a_nursery_killed_at_work_is_not_blamed_on_the_file_and_is_replaced(tmp_
 
     with ThreadPoolExecutor() as threads:
         threads.submit(kill)
-        sentence = reason(misbehave, "hold", wall_s=1, lock=str(lock), company=False, error=audio.AudioUnavailable)
+        sentence = reason(misbehave, "hold", wall_s=4, lock=str(lock), company=False, error=audio.AudioUnavailable)
     assert sentence == "The process that starts the audio decoder was stopped."
     assert nursery() != victim
-    wait_for(lambda: is_free(lock), seconds=4)  # the child's own alarm
+    wait_for(lambda: is_free(lock), seconds=60)  # the child's own alarm
 
 
 def test_nothing_is_left_when_the_process_that_called_is_killed(tmp_path):
@@ -182,13 +182,13 @@ def test_nothing_is_left_when_the_process_that_called_is_killed(tmp_path):
     process = start_python(f"misbehave('hold', lock={str(lock)!r}, company=True)")
     wait_for(lambda: is_held(lock))
     process.kill()
-    assert process.communicate(timeout=10) == ("", "")
+    assert process.communicate(timeout=60) == ("", "")
     wait_for(lambda: is_free(lock))
 
 
 def test_a_forked_process_has_its_own_nursery_and_leaves_that_of_its_parent_alone():
     code = "print(nursery(), flush=True)\nif os.fork(): os.wait()\nprint(nursery(), flush=True)"
-    out, err = start_python(code).communicate(timeout=20)
+    out, err = start_python(code).communicate(timeout=60)
     first, forked, again = out.split()
     assert (first == again != forked, err) == (True, "")
 
@@ -196,7 +196,7 @@ def test_a_forked_process_has_its_own_nursery_and_leaves_that_of_its_parent_alon
 def test_a_forked_process_does_not_keep_the_nursery_of_its_parent_alive():
     code = "nursery()\nif pid := os.fork(): print(pid)\nelse: os.closerange(1, 3), time.sleep(60)"
     process = start_python(code)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=30)
     os.kill(int(out), signal.SIGKILL)
     assert err == ""
 
@@ -210,7 +210,7 @@ def test_an_interrupted_call_leaves_its_answer_to_nobody():
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(KeyboardInterrupt):
-            misbehave("hang", wall_s=1)
+            misbehave("hang", wall_s=20)
     finally:
         signal.signal(signal.SIGALRM, previous)
     assert misbehave("echo", value=1) == {"value": 1}

@@ -12,64 +12,11 @@ from arena.services import give_consent
 from arena.serving import candidates, serve_battle
 from arena.serving.candidates import DEGRADED
 from arena.serving.schedule import REPEAT_DISTANCE
-from tests.conftest import Listener, make_clip
+from tests.casts.clips import make_clip
+from tests.casts.listener import Listener
+from tests.casts.sitting import Sitting, right, wrong
 
 ONE_CLIP = {"practice", "gold", "trap"}
-
-
-@pytest.fixture
-def checked(study):
-    """Two practice battles, then six ordinary ones with a gold, a trap and a repeat among them."""
-    for number, clip in enumerate(study.systems.first().clips.model.objects.order_by("pk")):
-        for variant in (DEGRADED[number % len(DEGRADED)], "tones"):
-            add_variant(clip, variant)
-    study.practice, study.block_length, study.blocks = 2, 6, 1
-    study.golds = study.traps = study.repeats = 1
-    study.save()
-    return study
-
-
-def add_variant(clip, variant):
-    plain = clip.excerpts.get(variant="")
-    Excerpt.objects.create(
-        clip=clip, length_ms=plain.length_ms, codec="mp3", variant=variant, status="ready", size=plain.size,
-        file=f"excerpts/{clip.pk}-{variant}.mp3", peaks=plain.peaks,
-    )  # fmt: skip
-
-
-class Sitting:
-    """A listener who answers battle after battle, and what they were told."""
-
-    def __init__(self, time_passes):
-        self.listener, self.time_passes, self.told = Listener().agree(), time_passes, []
-
-    def answer(self, choose=lambda battle: "A"):
-        served = self.listener.battle()
-        battle = Battle.objects.get(pk=served["id"])
-        self.time_passes(9)
-        voted = self.listener.vote(served, choose(battle), key=served["id"])
-        assert voted.status_code == 201, voted.content
-        self.told.append((battle, served, voted.json()))
-        return self
-
-    def to_the_end(self, choose=lambda battle: "A"):
-        while not self.told or self.told[-1][1]["progress"]["done"] + 1 < self.told[-1][1]["progress"]["total"]:
-            self.answer(choose)
-        refused = self.listener.post("/api/battles/")
-        assert (refused.status_code, refused.json()["code"]) == (409, "none_left")
-        return self
-
-    @property
-    def battles(self):
-        return [battle for battle, *_ in self.told]
-
-    def of_kind(self, *kinds):
-        return [told for told in self.told if told[0].kind in kinds]
-
-
-@pytest.fixture
-def sitting(study, time_passes):
-    return Sitting(time_passes)
 
 
 # ---- the order ----
@@ -180,14 +127,6 @@ def test_one_clip_battles_have_no_probability_and_no_place_in_a_quota(checked, s
 
 
 # ---- what a listener is told ----
-
-
-def right(battle):
-    return battle.expected or "A"
-
-
-def wrong(battle):
-    return {"A": "B", "B": "A"}.get(battle.expected, "A")
 
 
 @pytest.mark.parametrize(("choose", "passed"), [(right, True), (wrong, False)])

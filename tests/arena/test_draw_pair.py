@@ -16,7 +16,7 @@ from arena.services import give_consent
 from arena.serving import process_cache, progress, serve_battle
 from arena.serving.draw_pair import Offer
 from arena.serving.stock import NEWCOMER, Stock
-from tests.conftest import make_clip
+from tests.casts.clips import make_clip
 
 DRAWS = 1000
 

@@ -9,7 +9,7 @@ import pytest
 from arena.models import Participation, Rater
 from arena.services import headphone_targets
 from tests.casts.joining import begin, hear
-from tests.conftest import Listener
+from tests.casts.listener import Listener
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Into a study: from a platform, by invitation, and what it asks for before the first battle."""
 
-# ruff: noqa: F811 - fixtures of joining_cast
-
 import hashlib
 
 import pytest
@@ -9,8 +7,8 @@ import pytest
 from arena.models import Participation, Rater, Study
 from arena.participants import new_invitation, participant_of
 from arena.refusals import Forbidden
-from tests.casts.joining import PID, enter, hear, prolific  # noqa: F401 - fixtures among them
-from tests.conftest import Listener
+from tests.casts.joining import PID, enter, hear
+from tests.casts.listener import Listener
 
 # ---- platforms ----
 

@@ -5,12 +5,12 @@ from django.utils import timezone
 from annotations.models import Flag
 from arena.models import Battle, Clip, Excerpt, Participation, Rater, Study
 from arena.serving import process_cache
-from tests.arena.test_checks import add_variant, checked, right  # noqa: F401 - fixtures among them
-from tests.casts.joining import PID, FromPlatform, coded, enter, hear, prolific  # noqa: F401 - fixtures among them
-from tests.conftest import Listener
+from tests.casts.joining import PID, FromPlatform, enter, hear
+from tests.casts.listener import Listener
+from tests.casts.sitting import add_variant, right
 
 
-def test_a_code_is_signed_for_nobody_else(coded, time_passes):  # noqa: F811
+def test_a_code_is_signed_for_nobody_else(coded, time_passes):
     sitting = FromPlatform(time_passes).to_the_end(right)
     somebody_else = {"platform": {"PROLIFIC_PID": "an accomplice"}}
     refused = sitting.listener.post("/api/studies/open/completion/", somebody_else)
@@ -27,13 +27,13 @@ def test_a_participant_gets_at_nothing_that_the_browsers_rater_did_elsewhere(stu
     assert seen["study"] == other.slug
 
 
-def test_how_it_ended_is_noted(coded, time_passes):  # noqa: F811
+def test_how_it_ended_is_noted(coded, time_passes):
     FromPlatform(time_passes).to_the_end(right).complete()
     participation = Participation.objects.get()
     assert participation.outcome == "completed" and participation.finished_at
 
 
-def test_a_check_that_could_be_played_and_failed_is_not_made_unknown_by_a_second_that_could_not(coded):  # noqa: F811
+def test_a_check_that_could_be_played_and_failed_is_not_made_unknown_by_a_second_that_could_not(coded):
     coded.headphones = "required"
     coded.save()
     listener, _ = enter()

@@ -10,7 +10,6 @@ from django.core.management import CommandError, call_command
 
 from arena import study_file
 from arena.models import Battle, Prompt, Study
-from arena.participants import participant_of, return_key
 from arena.services import give_consent
 
 WHOLE = """\
@@ -364,41 +363,3 @@ def test_what_nothing_can_be_heard_of_is_noticed(study, file):
     assert warnings.splitlines()[0].endswith("panel.yaml:3: systems: With fewer than two systems there is nothing to compare. (warning)")  # fmt: skip # noqa: E501
     assert "panel.yaml:6: prompts.2: No system of this study has a clip for 'Silence' yet." in warnings
     assert "Driving rock" not in warnings
-
-
-# ---- invitations and keys -------------------------------------------------------------------------------
-
-
-def run(*arguments):
-    out = io.StringIO()
-    call_command("study", *arguments, stdout=out, stderr=io.StringIO())
-    return out.getvalue().splitlines()
-
-
-def test_every_invitation_is_a_link_for_another_person(study):
-    Study.objects.filter(pk=study.pk).update(access="invited")
-    study.refresh_from_db()
-    links = run("invite", "open", "--count", "3", "--base-url", "https://listen.example/")
-    assert all(link.startswith("https://listen.example/listen/open/?invite=") for link in links)
-    assert len({participant_of(study, {}, link.partition("invite=")[2]) for link in links}) == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["invite", "open"], "open to everybody"),
-        (["invite", "closed", "--count", "0"], "--count 0 is not between 1 and 10000"),
-        (["invite", "nowhere"], "There is no study 'nowhere'; there are: closed, open."),
-        (["key", "nowhere"], "There is no study"),
-        (["dump", "nowhere"], "There is no study"),
-    ],
-)
-def test_what_cannot_be_done_is_told_so(study, arguments, says):
-    Study.objects.create(slug="closed", name="x", access="invited")
-    with pytest.raises(CommandError) as refused:
-        run(*arguments)
-    assert says in str(refused.value)
-
-
-def test_the_key_that_is_printed_is_the_one_that_signs(study):
-    assert run("key", "open") == [return_key(study)]

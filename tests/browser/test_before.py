@@ -12,8 +12,6 @@ from django.template.loader import render_to_string
 from arena.audio import headphones, loudness
 from arena.models import Participation, Study
 from tests.casts import browser as stage
-from tests.casts import static_site
-from tests.casts.browser import a_chromium  # noqa: F401
 
 SETTINGS = {"slug": "stage", "name": "The stage", "traps": True, "headphones": "recommended", "platform": {}}
 
@@ -123,16 +121,10 @@ def guest(page, study, live_server):
     assert guest.faults == [], "the page raised errors"
 
 
-@pytest.fixture(scope="module")
-def files():
-    with static_site.serve() as address:
-        yield address
-
-
 @pytest.fixture
-def reader(page, files):
+def reader(page, static_address):
     """At the same page with no server behind it."""
-    reader = Guest(page, files).arrive(Study(slug="stage", name="The stage"))
+    reader = Guest(page, static_address).arrive(Study(slug="stage", name="The stage"))
     yield reader
     assert reader.faults == [], "the page raised errors"
 

@@ -4,7 +4,6 @@ import pytest
 
 from annotations.models import Vote, VoteDetails
 from tests.casts import browser as stage
-from tests.casts.browser import a_chromium, a_context, a_listener, a_visitor, some_excerpts, the_stage  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

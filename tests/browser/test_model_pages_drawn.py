@@ -2,17 +2,15 @@
 
 import pytest
 
-from scoring.registry import live as registry
-from tests.casts.browser import a_chromium, a_context, a_visitor, some_excerpts, the_stage  # noqa: F401 (fixtures)
-from tests.scoring.registry.test_model_pages import whole  # noqa: F401 (a fixture)
+from tests.casts.measured_model import make_measured_model
+from tests.casts.reward_models import make_live
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def live(study, whole):  # noqa: F811
-    registry.activate(whole, "ada")
-    return whole
+def live(study):
+    return make_live(make_measured_model())
 
 
 @pytest.mark.parametrize(("scheme", "language"), [("light", "de"), ("dark", "en")])

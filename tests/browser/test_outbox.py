@@ -9,7 +9,6 @@ import pytest
 
 from annotations.models import Vote
 from tests.casts import browser as stage
-from tests.casts import static_site
 
 BODY = {"preference": "A", "heard": {"A": [[0, 350]], "B": [[0, 350]]}, "first_played": "A", "switches": 1}
 
@@ -45,26 +44,15 @@ UNTIL_SENT = """async () => {
 LOAD_SENDER = "() => { import('/static/js/sender.js'); }"
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with stage.chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def context(chromium):
     context = chromium.new_context()
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 
 
 # ---- with the real server ----
-
-
-@pytest.fixture(scope="module")
-def excerpts(tmp_path_factory):
-    return stage.cut_excerpts(tmp_path_factory.mktemp("excerpts"))
 
 
 @pytest.fixture
@@ -180,12 +168,6 @@ class Site:
         self.keys.append(route.request.headers["idempotency-key"])
         decided = {"status": 201, "json": {"id": 1, "systems": {"A": "x", "B": "y"}}}
         route.fulfill(**(self.answers.pop(0) if self.answers else decided))
-
-
-@pytest.fixture(scope="module")
-def static_address():
-    with static_site.serve() as address:
-        yield address
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from arena.services import give_consent
 from arena.serving import serve_battle
 from scoring.boards.refit import refit_board
 from tests.casts import browser as stage
-from tests.casts.browser import a_chromium, a_context, a_listener, a_visitor, some_excerpts, the_stage  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,9 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from tests.casts import browser as stage
-from tests.casts import static_site
-
 RATE = 48_000
 CROSSFADE, EDGE = 0.015, 0.008  # seconds, as in fades.js
 START = 480  # frames from play() to the first sample: what the player schedules ahead
@@ -59,11 +56,10 @@ RENDER = """async ({ clips, seconds, mode, actions, duration }) => {
 
 
 @pytest.fixture(scope="module")
-def page():
-    with stage.chromium() as browser, static_site.serve() as address:
-        page = browser.new_page()
-        page.goto(f"{address}/static/css/")
-        yield page
+def page(chromium, static_address):
+    page = chromium.new_page()
+    page.goto(f"{static_address}/static/css/")
+    return page
 
 
 class Rendering:

@@ -13,9 +13,9 @@ from scoring.boards.refit import refit_board
 from scoring.jury.rewards import store_rewards
 from scoring.models import RewardModel
 from scoring.stats import anchor_drift
+from tests.casts.clips import make_clip
 from tests.casts.score import make_model
-from tests.conftest import make_clip
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 
 @pytest.fixture

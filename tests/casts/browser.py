@@ -108,59 +108,13 @@ def add_checks(study, media):
             )  # fmt: skip
 
 
-# ---- fixtures, for a module that imports them ----
-
-
-@pytest.fixture(scope="module", name="chromium")
-def a_chromium():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module", name="excerpts")
-def some_excerpts(tmp_path_factory):
-    return cut_excerpts(tmp_path_factory.mktemp("excerpts"))
-
-
-@pytest.fixture(name="study")
-def the_stage(transactional_db, excerpts, settings):
-    return build_study(excerpts, settings.MEDIA_ROOT)
-
-
-@pytest.fixture(name="context")
-def a_context(chromium, study):
-    context = chromium.new_context(viewport={"width": 1024, "height": 900})
-    under_way = set()
-    context.on("request", lambda request: under_way.add(request))
-    context.on("requestfinished", lambda request: under_way.discard(request))
-    context.on("requestfailed", lambda request: under_way.discard(request))
-    yield context
-    for _ in range(40):  # the database is about to be emptied: not under a request
-        if under_way:
-            context.pages[0].wait_for_timeout(50)
-    context.close()
-
-
-@pytest.fixture(name="visitor")
-def a_visitor(context, live_server):
-    visitor = Visitor(context.new_page(), live_server.url)
-    yield visitor
-    assert visitor.faults == [], "the page raised errors"
-
-
-@pytest.fixture(name="listener")
-def a_listener(visitor):
-    """A visitor who has agreed and has a battle before them."""
-    return visitor.open().agree()
-
-
 class Visitor:
     """Somebody at the listening page: does what a hand does, and knows what the page should then show."""
 
     def __init__(self, page, address):
         self.page, self.address = page, address
         self.faults = []
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
 
     def open(self, path="/listen/stage/"):

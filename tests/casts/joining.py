@@ -1,11 +1,9 @@
 """People from a platform, their headphone checks, and a study that has a code for how each of them ends."""
 
-import pytest
-
 from arena.models import Rater
 from arena.services import headphone_targets
-from tests.arena.test_checks import Sitting, checked  # noqa: F401 - `checked` is a fixture
-from tests.conftest import Listener
+from tests.casts.listener import Listener
+from tests.casts.sitting import Sitting
 
 PID = "5f3c0ffee5f3c0ffee5f3c0f"
 CODES = {
@@ -24,13 +22,6 @@ def enter(pid=PID, study=None, **body):
     return listener, answer
 
 
-@pytest.fixture
-def prolific(study):
-    study.platform = {"participant": "PROLIFIC_PID", "study": "STUDY_ID", "session": "SESSION_ID"}
-    study.save()
-    return study
-
-
 def begin(listener):
     answer = listener.post("/api/studies/open/headphones/")
     assert answer.status_code == 201, answer.content
@@ -44,18 +35,6 @@ def hear(listener, study, right=True):
     targets = [target for target, _ in headphone_targets(rater, study, attempt)]
     answers = targets if right else [target % 3 + 1 for target in targets]
     return listener.post(f"/api/studies/open/headphones/{attempt}/", {"answers": answers}).json()
-
-
-@pytest.fixture
-def coded(checked):  # noqa: F811
-    checked.platform = {"participant": "PROLIFIC_PID", "session": "SESSION_ID"}
-    checked.completion = {
-        "message": "Thank you.",
-        "codes": CODES,
-        "return_url": "https://panel.example/back?p={participant}&s={session}&cc={code}&o={outcome}",
-    }
-    checked.save()
-    return checked
 
 
 class FromPlatform(Sitting):

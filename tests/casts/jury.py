@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import connection
@@ -16,9 +15,8 @@ from arena import audio
 from arena.models import Clip, Prompt, System
 from scoring import tasks
 from scoring.demo.synth import write_wav
-from scoring.jury import claims, scorers, worker
+from scoring.jury import claims, scorers
 from scoring.models import Embedding
-from tests.casts.reward_models import make_live, make_model
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RATE = 16_000
@@ -73,21 +71,6 @@ def start_worker(home, code):
     return subprocess.Popen(
         [sys.executable, "-c", START + code], cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True
     )
-
-
-@pytest.fixture(autouse=True)
-def nothing_said_before(monkeypatch):
-    monkeypatch.setattr(worker, "complaints", worker.Complaints())
-
-
-@pytest.fixture
-def clips(db, tmp_path):
-    return make_clips(tmp_path, range(4))
-
-
-@pytest.fixture
-def model(clips):
-    return make_live(make_model("first"))
 
 
 def failed():

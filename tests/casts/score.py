@@ -3,14 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from django.contrib.auth.models import Group, User
 from django.core.files.storage import default_storage
 from django.test import Client
 from rest_framework.authtoken.models import Token
 
-from scoring import tasks
-from scoring.api import score as score_api
 from scoring.models import RewardModel
 from tests.casts.audio_files import music, write_plain_wav
 
@@ -101,27 +98,6 @@ def not_audio(folder):
     path = folder / "notes.wav"
     path.write_text("These are words. " * 500)
     return path
-
-
-@pytest.fixture
-def model(db):
-    return make_model()
-
-
-@pytest.fixture
-def rosa(db):
-    return Researcher()
-
-
-@pytest.fixture
-def worker(monkeypatch):
-    """A gpu worker that gets to run while a request waits."""
-    monkeypatch.setattr(score_api, "pause", tasks.work_off_score_jobs)
-
-
-@pytest.fixture
-def no_worker(monkeypatch):
-    monkeypatch.setattr(score_api, "WAIT_S", 0)
 
 
 def uploads():

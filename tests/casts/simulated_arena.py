@@ -12,8 +12,8 @@ from arena.models import Battle, Clip, Prompt, Study, System
 from scoring.models import Embedding, Retraining
 from scoring.registry import live as registry
 from scoring.reward.encoders import get_encoder
+from tests.casts.clips import make_clips
 from tests.casts.reward_models import make_model
-from tests.conftest import make_clip
 
 SYSTEMS, PROMPTS = 4, 10
 
@@ -23,16 +23,13 @@ def make_arena():
     study = Study.objects.create(slug="open", name="Open", is_default=True, excerpt_s=10)
     systems = [System.objects.create(name=f"system {n}") for n in range(SYSTEMS)]
     study.systems.set(systems)
-    for n in range(PROMPTS):
-        prompt = Prompt.objects.create(text=f"song {n}")
-        for system in systems:
-            make_clip(system, prompt)
+    clips = make_clips(systems, [Prompt.objects.create(text=f"song {n}") for n in range(PROMPTS)])
     encoder = get_encoder("spectral")
     vectors = np.random.default_rng(0).normal(size=(SYSTEMS * PROMPTS, encoder.dimension)).astype("<f4")
     vectors[:, 0] *= 12  # what listeners hear
     Embedding.objects.bulk_create(
         Embedding(clip=clip, encoder=encoder.key, revision=encoder.revision, vector=vector.tobytes())
-        for clip, vector in zip(Clip.objects.order_by("pk"), vectors, strict=True)
+        for clip, vector in zip(clips, vectors, strict=True)
     )
     registry.activate(make_model("boaster", sharpness=200), "ada")
     return study

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
@@ -64,8 +63,3 @@ def logged_in(*permissions, staff=True, superuser=False):
     client = Client()
     client.force_login(user)
     return client
-
-
-@pytest.fixture
-def staff(db):
-    return logged_in(superuser=True)

@@ -13,7 +13,8 @@ from arena.models import Arrival, Participation, Study
 from arena.study_file import StudyFileRefused, dump, load
 from scoring.boards.refit import refit_board
 from scoring.models import RewardModel, ScoreItem, ScoreJob
-from tests.scoring.boards.test_boards import cast
+from tests.casts.admin_forms import as_sent
+from tests.casts.votes import cast
 
 
 @pytest.fixture
@@ -53,12 +54,6 @@ def test_every_list_opens_searches_and_leads_to_its_rows(everything, admin_clien
 )
 def test_what_is_append_only_cannot_be_added_to_or_changed_by_hand(everything, admin_client, name):
     assert admin_client.get(reverse(f"admin:{name}_add")).status_code == 403
-
-
-def as_sent(form):
-    """What a browser sends of a form that nobody has touched."""
-    shown = {name: form[name].value() for name in form.fields}
-    return {name: value for name, value in shown.items() if value is not None and value is not False}
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ from scoring.boards.refit import refit_board
 from scoring.inputs import NOT_RANKED
 from scoring.stats.board_method import QUALITY_RULES
 from scoring.wording.boards import EXCLUDED
-from tests.casts import browser as stage
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 CHECKOUT = Path(django_settings.BASE_DIR)
 LANGUAGES = ("de", "fr")
@@ -258,9 +257,8 @@ def test_zero_one_and_two_take_the_right_plural_on_a_page(translated, code, writ
 
 
 @pytest.fixture(scope="module")
-def page():
-    with stage.chromium() as browser:
-        yield browser.new_page()
+def page(chromium):
+    return chromium.new_page()
 
 
 @pytest.mark.parametrize(("code", "forms"), [("en", [1, 0, 1]), ("de", [1, 0, 1]), ("fr", [0, 0, 1])])

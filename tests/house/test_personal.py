@@ -19,7 +19,7 @@ from arena.personal.data_map import PLACE, data_map
 from arena.personal.guard import problems
 from arena.services import give_consent
 from scoring.models import ScoreItem, ScoreJob
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 
 def test_every_table_declares_what_it_holds_of_people():

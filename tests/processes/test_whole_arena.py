@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +20,9 @@ from supervisor.xmlrpc import SupervisorTransport
 from arena.run.home import make_run_folder
 from tests.casts import browser
 from tests.casts.http_listener import HttpListener
+from tests.casts.ports import free_port
 
+pytestmark = pytest.mark.processes
 CHECKOUT = Path(__file__).resolve().parents[2]
 GATE_MS = 300
 
@@ -29,9 +30,7 @@ GATE_MS = 300
 class RunningArena:
     def __init__(self, home):
         self.home = home
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         stores = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")
         self.environment = {name: value for name, value in os.environ.items() if name not in stores}

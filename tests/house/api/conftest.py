@@ -12,9 +12,9 @@ from scoring.api import score as score_api
 from scoring.file_scoring import jobs
 from scoring.jury.rewards import store_rewards
 from scoring.models import RewardModel
-from tests.arena.test_checks import checked  # noqa: F401 - a fixture
 from tests.casts.board_answers import *  # noqa: F403 - fixtures
 from tests.casts.joining import begin
+from tests.casts.listener import Listener
 from tests.casts.score import (  # noqa: F401 - fixtures among them
     Researcher,
     make_model,
@@ -25,8 +25,7 @@ from tests.casts.score import (  # noqa: F401 - fixtures among them
     sound,
     worker,
 )
-from tests.conftest import Listener
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 NOWHERE = uuid.UUID(int=0)
 
@@ -175,7 +174,7 @@ def answers_to_battles_skip_create(listener, stranger, time_passes):
 
 
 @pytest.fixture
-def answers_to_battles_vote_create(checked, listener, stranger, time_passes):  # noqa: F811
+def answers_to_battles_vote_create(checked, listener, stranger, time_passes):
     practice = listener.battle()
     refused = [
         listener.vote(practice, heard={"A": [[0, 1]], "B": []}),  # not heard enough
@@ -262,7 +261,7 @@ def answers_to_battles_insight_retrieve(study, judged, listener, stranger, time_
 
 
 @pytest.fixture
-def answers_to_raters_me_history_retrieve(checked, judged, stranger, time_passes):  # noqa: F811
+def answers_to_raters_me_history_retrieve(checked, judged, stranger, time_passes):
     cast(checked, "ABABABABAB")
     checked.questions = {"degree": True, "axes": ["mood"], "tags": ["bass"], "comment": True}
     checked.groups = ["musician"]

@@ -8,7 +8,7 @@ from scoring.boards.refit import refit_board
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import fit_davidson, fit_grounded
 from scoring.templatetags.boards import tie_share
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 EVERY_ANSWER = ["A", "B", "TIE", "BOTH_BAD", "A", "TIE"]
 PAGE = "/boards/open/"

@@ -10,8 +10,6 @@ from annotations import ledger
 from annotations.models import Flag, Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import Clip, Prompt, Rater, Study, System
-from arena.services import give_consent
-from arena.serving import serve_battle
 from scoring.anchors.refit import anchors_are_due, refit_anchors
 from scoring.boards import refit
 from scoring.boards.refit import board_is_due, rebuild_edition, refit_board
@@ -19,19 +17,8 @@ from scoring.inputs import rewards
 from scoring.jury.rewards import store_rewards
 from scoring.models import AnchorFit, Edition, RewardModel
 from scoring.stats import board_method
-from tests.conftest import make_clip
-
-
-def cast(study, preferences, rater=None):
-    """One vote per letter, by one rater."""
-    rater = rater or give_consent(None, study, study.consent_version)
-    for preference in preferences:
-        battle, _ = serve_battle(rater, study)
-        battle.closed_at, battle.close_reason = timezone.now(), "voted"
-        battle.save(update_fields=["closed_at", "close_reason"])
-        Vote.objects.create(battle=battle, rater=rater, preference=preference, received_at=timezone.now())
-    ledger.extend()
-    return rater
+from tests.casts.clips import make_clip
+from tests.casts.votes import cast
 
 
 def test_a_board_counts_ties_half_and_leaves_both_bad_out(study):

@@ -19,8 +19,8 @@ from scoring.boards.refit import refit_board
 from scoring.models import CategoryBoards
 from scoring.stats import board_method, category_method
 from scoring.stats.rebuilding import CannotBeRebuilt
-from tests.conftest import Listener
-from tests.scoring.boards.test_boards import cast
+from tests.casts.listener import Listener
+from tests.casts.votes import cast
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from scoring.boards.refit import rebuild_edition, refit_board
 from scoring.jury.rewards import store_rewards
 from scoring.models import EditionChange, RewardModel, RobustnessCard
 from scoring.stats import board_method, edition_difference
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 
 def fill_with_rewards(study):

@@ -14,8 +14,7 @@ from scoring import inputs
 from scoring.boards.refit import board_is_due, rebuild_edition, refit_board
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BadCovariate
-from tests.arena.test_ingest import manifest  # noqa: F401 - a fixture
-from tests.house.test_admin import as_sent
+from tests.casts.admin_forms import as_sent
 
 SINGERS = {"alder": True, "birch": True, "cedar": False, "dogwood": False}
 RATING = {"alder": 0.6, "birch": -0.4, "cedar": 0.3, "dogwood": -0.5}
@@ -162,7 +161,7 @@ def test_the_page_says_what_singing_is_worth(sung, client):
 # ---- where it is said ----
 
 
-def test_a_manifest_may_say_which_systems_sing(manifest):  # noqa: F811
+def test_a_manifest_may_say_which_systems_sing(manifest):
     rows = ("a.wav,alder,a song,yes", "b.wav,birch,a song,No", "c.wav,cedar,a song,", "a2.wav,alder,another song,")
     call_command("import_clips", manifest(*rows, header="path,system,prompt,sings_lyrics"))
     assert dict(System.objects.values_list("name", "sings_lyrics")) == {"alder": True, "birch": False, "cedar": None}
@@ -175,14 +174,14 @@ def test_a_manifest_may_say_which_systems_sing(manifest):  # noqa: F811
         ("a.wav,alder,a song,no", "alder sings lyrics, as stored before; the admin can change"),
     ],
 )
-def test_a_row_that_says_something_else_of_a_system_fails_with_a_sentence(manifest, row, sentence):  # noqa: F811
+def test_a_row_that_says_something_else_of_a_system_fails_with_a_sentence(manifest, row, sentence):
     System.objects.create(name="alder", sings_lyrics=True)
     with pytest.raises(CommandError, match=sentence):
         call_command("import_clips", manifest(row, header="path,system,prompt,sings_lyrics"))
     assert System.objects.get().sings_lyrics is True
 
 
-def test_a_manifest_fills_in_what_was_not_known(manifest):  # noqa: F811
+def test_a_manifest_fills_in_what_was_not_known(manifest):
     System.objects.create(name="alder")
     call_command("import_clips", manifest("a.wav,alder,a song,yes", header="path,system,prompt,sings_lyrics"))
     assert System.objects.get().sings_lyrics is True

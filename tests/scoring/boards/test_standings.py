@@ -12,7 +12,7 @@ from scoring.boards import standings
 from scoring.boards.refit import board_is_due, refit_board
 from scoring.models import Standing
 from scoring.stats import board_method, pair_counts
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 
 def ratings_of(edition):

@@ -21,7 +21,7 @@ from scoring.models import Edition
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BOTH_BAD, BadCovariate, NotOffered
 from scoring.wording.methods import METHODS, RULES
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 EVERY_ANSWER = ["A", "B", "TIE", "BOTH_BAD", "A", "B"]
 VERSION_1 = {

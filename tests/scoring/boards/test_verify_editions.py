@@ -37,7 +37,7 @@ from scoring.models import (
 from scoring.releases.numbered import release
 from scoring.stats.rebuilding import CannotBeRebuilt
 from scoring.verification.kinds import KINDS
-from tests.conftest import make_clip
+from tests.casts.clips import make_clip
 
 
 @pytest.fixture

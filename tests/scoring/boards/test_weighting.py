@@ -11,7 +11,7 @@ from scoring import inputs
 from scoring.boards.refit import rebuild_edition, refit_board
 from scoring.stats import board_method, pair_design
 from scoring.stats.bradley_terry import fit
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 ABILITY = np.linspace(-1.5, 1.5, 6)
 FIRST, SECOND = np.triu_indices(6, 1)

@@ -1,7 +1,5 @@
 """The jury as a service: a file comes in over HTTP, is scored, alone or among others, or refused with a reason."""
 
-# ruff: noqa: F811 - fixtures of score_cast
-
 import re
 import struct
 import uuid
@@ -17,7 +15,7 @@ from scoring.file_scoring import jobs as score_jobs
 from scoring.jury.worker import score_pending
 from scoring.models import Reward, ScoreJob
 from tests.casts.audio_files import write, write_plain_wav
-from tests.casts.score import Researcher, make_model, model, no_worker, not_audio, rosa, silence, sound, uploads, worker  # noqa: F401 - fixtures among them
+from tests.casts.score import Researcher, make_model, not_audio, silence, sound, uploads
 
 # ---- one file ----
 

@@ -1,10 +1,7 @@
 """Files through workers that die, machines in trouble, and away again: nothing of them stays."""
 
-# ruff: noqa: F811 - fixtures of score_cast
-
 import os
 import sys
-import time
 from datetime import timedelta
 
 import pytest
@@ -16,9 +13,10 @@ from django.utils import timezone
 from scoring import tasks
 from scoring.file_scoring import jobs as score_jobs
 from scoring.jury import hearing
-from scoring.models import RewardModel, ScoreItem
+from scoring.models import RewardModel, ScoreItem, ScoreJob
 from scoring.reward.encoders.spectral import SpectralEncoder
-from tests.casts.score import Researcher, make_model, model, no_worker, rosa, sound, uploads, worker  # noqa: F401 - fixtures among them
+from tests.casts.leases import lasts, renew_often
+from tests.casts.score import Researcher, make_model, sound, uploads
 
 
 def test_what_a_killed_worker_had_claimed_is_scored_by_the_next(model, rosa, no_worker, time_passes, tmp_path):
@@ -31,20 +29,20 @@ def test_what_a_killed_worker_had_claimed_is_scored_by_the_next(model, rosa, no_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_that_takes_long_keeps_its_claim(no_worker, monkeypatch, tmp_path):
+def test_a_worker_that_takes_long_keeps_its_claim(no_worker, monkeypatch, time_passes, tmp_path):
     make_model()
     Researcher().send("/api/score/", sound(tmp_path))
-    monkeypatch.setattr(score_jobs, "LEASE", timedelta(seconds=0.6))
-    really, free_meanwhile = hearing.rewards_of_files, []
+    renew_often(monkeypatch, score_jobs)
+    really, meanwhile = hearing.rewards_of_files, []
 
     def slow(scorer, files):
-        time.sleep(1.5)
-        free_meanwhile.append(score_jobs.are_waiting())
+        claim_lasts = lasts(score_jobs.LEASE, lambda: ScoreJob.objects.get().claimed_until, time_passes)
+        meanwhile.append((claim_lasts, score_jobs.are_waiting()))
         return really(scorer, files)
 
     monkeypatch.setattr(hearing, "rewards_of_files", slow)
     assert score_jobs.work_off() == 1
-    assert free_meanwhile == [False]
+    assert meanwhile == [(True, False)]
 
 
 def test_a_file_that_ends_its_worker_every_time_is_given_up_and_the_others_are_not(

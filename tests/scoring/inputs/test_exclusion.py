@@ -12,7 +12,7 @@ from annotations.models import Vote
 from annotations.services import flag
 from arena.models import ANSWERS, Battle
 from scoring import inputs
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 RULES = ["risk", "too_fast"]
 

@@ -1,7 +1,5 @@
 """What the gpu worker makes of clips that cannot be read or embedded, and of stored embeddings that are damaged."""
 
-# ruff: noqa: F811 - fixtures of jury_cast
-
 import logging
 import wave
 
@@ -14,7 +12,7 @@ from scoring.jury.worker import score_pending
 from scoring.models import Embedding
 from scoring.reward.encoders.spectral import SpectralEncoder
 from tests.casts.audio_files import write
-from tests.casts.jury import RATE, THREE_BLOCKS, clips, failed, make_clip, model, music, nothing_said_before, written  # noqa: F401 - fixtures among them
+from tests.casts.jury import RATE, THREE_BLOCKS, failed, make_clip, music, written
 from tests.casts.reward_models import make_live, make_model
 
 

@@ -1,10 +1,6 @@
 """Who embeds which clip, and what becomes of the claims of a worker that dies."""
 
-# ruff: noqa: F811 - fixtures of jury_cast
-
 import threading
-import time
-from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -16,7 +12,8 @@ from scoring.jury.rewards import store_rewards
 from scoring.jury.worker import score_pending
 from scoring.models import Embedding
 from scoring.reward.encoders.spectral import SpectralEncoder
-from tests.casts.jury import clips, make_clips, model, nothing_said_before, start_worker, take  # noqa: F401 - fixtures among them
+from tests.casts.jury import make_clips, start_worker, take
+from tests.casts.leases import lasts, renew_often
 from tests.casts.reward_models import make_live, make_model
 
 
@@ -66,15 +63,17 @@ def test_the_first_outcome_of_a_claim_stands(clips):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch):
+def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch, time_passes):
     make_clips(tmp_path, range(2))
-    monkeypatch.setattr(claims, "LEASE", timedelta(seconds=0.6))
-    taken = []
+    renew_often(monkeypatch, claims)
+    renewals, taken = [], []
+
+    def claimed_until():
+        return Embedding.objects.earliest("claimed_until").claimed_until
 
     def somebody_else():
-        for _ in range(8):
-            time.sleep(0.2)
-            taken.extend(take())
+        renewals.append(lasts(claims.LEASE, claimed_until, time_passes))
+        taken.extend(take())
         connection.close()
 
     def slow(self, batch, embed=SpectralEncoder.embed):
@@ -85,10 +84,11 @@ def test_a_claim_does_not_run_out_while_its_worker_lives(tmp_path, monkeypatch):
 
     monkeypatch.setattr(SpectralEncoder, "embed", slow)
     score_pending()
-    assert taken == []
+    assert (renewals, taken) == ([True], [])
     assert Embedding.objects.filter(vector__isnull=False).count() == 2
 
 
+@pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_in_a_batch_loses_nothing_and_scores_nothing_twice(tmp_path, monkeypatch):
     make_clips(tmp_path, range(6))

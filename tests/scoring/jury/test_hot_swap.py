@@ -15,6 +15,7 @@ from scoring.models import Embedding, Reward, RewardModel
 from tests.casts.jury import make_clips, start_worker
 from tests.casts.reward_models import make_live, make_model
 
+pytestmark = pytest.mark.processes
 WORKERS, SWAPS, ARRIVING = 2, 9, 40
 WORK = "print('working', flush=True)\nwhile True:\n    score_pending(2)\n    time.sleep(0.05)\n"
 
@@ -96,6 +97,6 @@ def test_workers_notice_a_new_model_without_a_restart_and_need_no_audio_for_it(t
     for clip in clips:
         clip.original.storage.delete(clip.original.name)
     make_live(second)
-    wait_until(lambda: all_scored(second), seconds=20)
+    wait_until(lambda: all_scored(second))
     assert first.rewards.count() == 6
     assert all(worker.poll() is None for worker in workers)

@@ -1,7 +1,5 @@
 """What the gpu worker embeds and rewards, and under which models."""
 
-# ruff: noqa: F811 - fixtures of jury_cast
-
 import logging
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,17 +18,7 @@ from scoring.reward import weights
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.reward.head import RankNetHead, save_head
 from scoring.reward.scorer import encoder_metadata
-from tests.casts.jury import (  # noqa: F401 - fixtures among them
-    THREE_BLOCKS,
-    clips,
-    failed,
-    make_clip,
-    model,
-    music,
-    nothing_said_before,
-    scored_alone,
-    written,
-)
+from tests.casts.jury import THREE_BLOCKS, failed, make_clip, music, scored_alone, written
 from tests.casts.reward_models import make_live, make_model
 
 # ---- embed and reward ----

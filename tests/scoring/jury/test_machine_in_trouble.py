@@ -1,7 +1,5 @@
 """A gpu worker without memory, disk or device: no clip is blamed for it."""
 
-# ruff: noqa: F811 - fixtures of jury_cast
-
 import pytest
 import torch
 from django.utils import timezone
@@ -13,7 +11,7 @@ from scoring.models import Embedding, Reward
 from scoring.reward.encoders.mert import Mert330m
 from scoring.reward.encoders.spectral import SpectralEncoder
 from scoring.reward.head import RankNetHead
-from tests.casts.jury import THREE_BLOCKS, clips, failed, model, nothing_said_before, scored_alone, worker_ends  # noqa: F401 - fixtures among them
+from tests.casts.jury import THREE_BLOCKS, failed, scored_alone, worker_ends
 from tests.casts.reward_models import make_live, make_model
 
 

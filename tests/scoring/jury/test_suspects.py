@@ -1,7 +1,5 @@
 """Clips that end their workers: embedded alone, and given up after three."""
 
-# ruff: noqa: F811 - fixtures of jury_cast
-
 import pytest
 import torch
 from django.urls import reverse
@@ -12,19 +10,7 @@ from scoring.jury import claims
 from scoring.jury.worker import score_pending
 from scoring.models import Embedding, Reward
 from scoring.reward.encoders.spectral import SpectralEncoder
-from tests.casts.jury import (  # noqa: F401 - fixtures among them
-    clips,
-    failed,
-    make_clip,
-    make_clips,
-    model,
-    music,
-    nothing_said_before,
-    start_worker,
-    take,
-    worker_ends,
-    written,
-)
+from tests.casts.jury import failed, make_clip, make_clips, music, start_worker, take, worker_ends, written
 from tests.casts.reward_models import make_live, make_model
 
 KILLS = """
@@ -39,6 +25,7 @@ score_pending()
 """
 
 
+@pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
 def test_a_clip_that_kills_its_workers_takes_its_neighbours_along_once_and_is_given_up_in_the_end(
     tmp_path, admin_client

@@ -21,7 +21,6 @@ from scoring.listeners.insight import insight
 from scoring.listeners.own_page import download, own_page
 from scoring.models import AnchorBias, AnchorFit, Reward, RewardModel
 from tests.casts import browser as stage
-from tests.casts.browser import a_chromium  # noqa: F401
 from tests.casts.score import measured_and_calibrated
 
 HEARD = {"A": [[0, 4000]], "B": [[0, 4000]]}

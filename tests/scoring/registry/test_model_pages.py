@@ -18,42 +18,9 @@ from scoring.templatetags.coordinates import HEIGHT, nice_ticks
 from scoring.templatetags.reward_models import curves_plot, reliability_plot
 from scoring.training import gate, retraining
 from scoring.wording.numbers import p_value
+from tests.casts.measured_model import MARGIN, SYSTEMS, TARGET, history
 from tests.casts.reward_models import make_model
-
-rng = np.random.default_rng(0)
-TARGET = (rng.random(400) < 0.5).astype(float)
-MARGIN = (TARGET - 0.5) * 2 + rng.normal(size=400)
-SYSTEMS = np.array(["alder", "birch", "cedar", "dogwood"])
-
-
-def history(seeds=(0, 1), epochs=8):
-    return [
-        {
-            "seed": seed, "epoch": epoch, "train_loss": 0.7 / epoch, "train_accuracy": 0.5 + epoch / 50,
-            "validation_loss": 0.7 / epoch + 0.1 * (epoch > 5) + seed / 100, "validation_accuracy": 0.6,
-        }
-        for seed in seeds
-        for epoch in range(1, epochs + 1)
-    ]  # fmt: skip
-
-
-@pytest.fixture
-def whole(db):
-    """A model with all that training writes down."""
-    systems = SYSTEMS[rng.integers(2, size=400)], SYSTEMS[rng.integers(2, 4, size=400)]
-    report = preference.report(MARGIN, TARGET, source=["open"] * 300 + ["imported"] * 100, systems=systems)
-    return make_model(
-        "whole+1",
-        ledger_seq=7000,
-        config={
-            "recipe": "RankNet, arXiv 2606.17006",
-            "studies": ["open"],
-            "n_unembedded": 3,
-            "split": {"by": "prompt", "seed": 0, "pairs": {"test": 400, "train": 5000, "validation": 600}},
-        },
-        metrics={"validation": report, "test": report},
-        history=history(),
-    )
+from tests.casts.votes import cast
 
 
 def read(client, address, language="en"):
@@ -129,7 +96,7 @@ def test_an_encoder_that_this_host_does_not_know_leaves_its_page_standing(whole,
 def test_decisions_are_shown_with_the_gates_reasons_and_name_no_person(whole, client):
     live = make_model("before")
     registry.activate(live, "wilhelmina@example.org")
-    verdict = gate.judge(MARGIN, rng.normal(size=400), TARGET)
+    verdict = gate.judge(MARGIN, np.random.default_rng(3).normal(size=400), TARGET)
     registry.keep(whole, live, "the gate", {**asdict(verdict), "reasons": list(verdict.reasons)})
     default_storage.delete(whole.weights.name)
     registry.activate(whole, "wilhelmina@example.org", force=True)
@@ -174,7 +141,6 @@ def test_a_plot_is_drawn_the_same_in_every_language(whole, client, language):
 
 def test_the_board_and_the_front_page_lead_to_the_models(study, client):
     from scoring.boards.refit import refit_board
-    from tests.scoring.boards.test_boards import cast
 
     registry.activate(make_model("jury"), "ada")
     cast(study, "AB")

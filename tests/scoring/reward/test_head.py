@@ -8,15 +8,7 @@ import torch
 from scoring.reward.checkpoints import BadCheckpoint
 from scoring.reward.head import RankNetHead, load_head, read_metadata, save_head
 from scoring.reward.weights import sha256_of
-
-
-def trained_looking(input_width=12, hidden=(8, 6), seed=0):
-    """A head whose batch norms have seen data, so that running statistics matter."""
-    torch.manual_seed(seed)
-    head = RankNetHead(input_width, hidden)
-    for _ in range(3):
-        head(torch.randn(32, input_width) * 3 + 1)
-    return head.eval()
+from tests.casts.heads import Malicious, replaced, trained_looking, without
 
 
 def rewards(head, n=5, width=12):
@@ -77,11 +69,6 @@ def test_a_pt_file_loads_whatever_its_prefix_nesting_and_widths(tmp_path, layout
     assert torch.equal(rewards(loaded), rewards(head))
 
 
-class Malicious:
-    def __reduce__(self):
-        return (exec, ("import pathlib, os; pathlib.Path(os.environ['TRAP']).touch()",))
-
-
 @pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
 def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(tmp_path, monkeypatch, write):
     monkeypatch.setenv("TRAP", str(tmp_path / "sprung"))
@@ -89,14 +76,6 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(tmp_path, m
     with pytest.raises(BadCheckpoint, match=r"evil\.pt: refused.*code"):
         load_head(tmp_path / "evil.pt")
     assert not (tmp_path / "sprung").exists()
-
-
-def without(name):
-    return lambda state: state.pop(name)
-
-
-def replaced(name, tensor):
-    return lambda state: state.update({name: tensor})
 
 
 @pytest.mark.parametrize(

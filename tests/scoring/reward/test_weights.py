@@ -212,11 +212,11 @@ def test_a_download_that_is_killed_goes_on_where_it_stopped(hub, monkeypatch):
         env=os.environ | {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
         stdout=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while got() < 20_000_000 and time.monotonic() < deadline:  # it writes 10 MiB at a time
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     assert nothing_installed() and (had := got()) >= 20_000_000
     hub.requests.clear()
     assert (weights.download("mert-330m").path / "pytorch_model.bin").read_bytes() == big

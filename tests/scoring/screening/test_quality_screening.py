@@ -1,6 +1,5 @@
 """When a study is screened, by whom and at what cost: one look at the end, one worker, and no failure in silence."""
 
-# ruff: noqa: F811 - fixtures of test_screening
 import threading
 from datetime import timedelta
 from random import Random
@@ -19,7 +18,7 @@ from scoring.models import QualityReport
 from scoring.screening import answers as rater_answers
 from scoring.screening import sweep as screening
 from scoring.screening.sweep import screen_study, screening_is_due
-from tests.scoring.screening.test_screening import flagged, listens, rate, raters, study  # noqa: F401
+from tests.casts.screening import flagged, listens, rate
 
 LATER = timedelta(days=7)
 

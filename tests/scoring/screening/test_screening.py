@@ -3,99 +3,20 @@
 from datetime import timedelta
 from random import Random
 
-import pytest
 from django.utils import timezone
-from scipy.special import expit
 
 from annotations import identity, ledger, quality
 from annotations.alarms import watch_pass_rates
 from annotations.models import Alarm, Flag, Reliability, Screening, Vote
 from annotations.services import Answer, cast_vote, clear, flag, withdraw_rater
-from arena.models import Battle, Participation, Prompt, Study, System
+from arena.models import Battle, Participation, Study
 from arena.services import give_consent
 from arena.serving import serve_battle
-from arena.serving.stock import Stock
 from scoring.boards.exclusions import exclusions
 from scoring.boards.refit import rebuild_edition, refit_board
 from scoring.screening.sweep import screen_study, screening_is_due
 from scoring.stats import board_method
-from tests.conftest import make_clip
-
-QUALITY = {"alder": 2.0, "birch": 1.0, "cedar": 0.0, "dogwood": -1.0, "elder": -2.0}
-HEARD = {"A": [[0, 4000]], "B": [[0, 4000]]}
-YESTERDAY = timedelta(days=2)
-
-
-@pytest.fixture
-def study(db):
-    study = Study.objects.create(slug="open", name="Open", is_default=True, excerpt_s=10, is_open=True)
-    systems = [System.objects.create(name=name) for name in QUALITY]
-    study.systems.set(systems)
-    for number in range(4):
-        prompt = Prompt.objects.create(text=f"prompt {number}")
-        for system in systems:
-            make_clip(system, prompt)
-    return study
-
-
-def rate(study, n_votes, decide, rng, began=None, connection=None, pace_s=12, hesitates_ms=2500):
-    """A rater who has answered `n_votes` battles as `decide(battle)` says; rows as the services write them."""
-    clock = began or timezone.now() - YESTERDAY
-    rater = give_consent(None, study, 1, now=clock, connection=connection)
-    stock = Stock.of(study)
-    options = [option for pair in range(stock.low.size) for option in stock.candidates(pair)]
-    battles, votes = [], []
-    for option in rng.sample(options, n_votes):
-        clock += timedelta(seconds=pace_s)
-        battle = battle_of(study, rater, option, clock, rng)
-        battles.append(battle)
-        votes.append(
-            Vote(battle=battle, rater=rater, preference=decide(battle), heard=HEARD, first_played="A",
-                 opened_ms=8400, decided_ms=8400 + hesitates_ms, received_at=clock)
-        )  # fmt: skip
-    Battle.objects.bulk_create(battles)
-    Vote.objects.bulk_create(votes)
-    return rater
-
-
-def battle_of(study, rater, option, now, rng):
-    a, b = rng.choice([(0, 1), (1, 0)])
-    drawn = {
-        f"{name}_{slot}_id": getattr(option, f"{name}_ids")[index]
-        for slot, index in (("a", a), ("b", b))
-        for name in ("system", "clip", "excerpt")
-    }
-    return Battle(
-        study=study, rater=rater, prompt_id=option.prompt_id, length_ms=option.length_ms, codec="mp3", policy="uniform",
-        pair_probability=0.1, clip_probability=0.1, served_at=now, reserved_until=now, expires_at=now,
-        closed_at=now, close_reason="voted", **drawn,
-    )  # fmt: skip
-
-
-def listens(rng):
-    return lambda battle: "A" if rng.random() < expit(1.3 * margin(battle)) else "B"
-
-
-def margin(battle):
-    return QUALITY[battle.system_a.name] - QUALITY[battle.system_b.name]
-
-
-def contrary(battle):
-    return "B" if margin(battle) > 0 else "A"
-
-
-@pytest.fixture
-def raters(study):
-    """Ten who listen, and one who does the opposite of what everybody hears."""
-    rng = Random(5)
-    good = [rate(study, 24, listens(rng), rng) for _ in range(10)]
-    bad = rate(study, 24, contrary, rng)
-    ledger.catch_up()
-    return good, bad
-
-
-def flagged(study):
-    return set(Flag.objects.filter(vote__battle__study=study).values_list("vote__rater", flat=True))
+from tests.casts.screening import HEARD, contrary, flagged, listens, rate
 
 
 def test_a_rater_who_contradicts_everybody_is_flagged_with_rule_and_version_and_the_good_ones_are_not(study, raters):

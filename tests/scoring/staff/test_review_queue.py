@@ -1,7 +1,5 @@
 """Where people and the model disagree: the queue, and what its buttons do."""
 
-# ruff: noqa: F811 - a fixture of staff_cast
-
 import csv
 import io
 import json
@@ -24,9 +22,10 @@ from scoring.pages.staff import QUEUE_COLUMNS
 from scoring.staff import disagreements
 from scoring.training import from_ledger
 from scoring.training.candidates import _now
+from tests.casts.clips import make_clip
+from tests.casts.listener import Listener
 from tests.casts.score import measured_and_calibrated
-from tests.casts.staff import NOW, clip_of, edition, live_model, staff, vote  # noqa: F401 - fixtures among them
-from tests.conftest import Listener, make_clip
+from tests.casts.staff import NOW, clip_of, edition, live_model, vote
 
 
 def queue(study, **chosen):

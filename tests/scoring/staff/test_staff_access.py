@@ -1,7 +1,5 @@
 """Who may see the pages of staff and hear the clips on them."""
 
-# ruff: noqa: F811 - a fixture of staff_cast
-
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
@@ -10,7 +8,7 @@ from django.test import Client
 
 from arena.models import Again, Excerpt
 from scoring.models import TrainingMark
-from tests.casts.staff import clip_of, edition, logged_in, staff, vote  # noqa: F401 - fixtures among them
+from tests.casts.staff import clip_of, edition, logged_in, vote
 
 HERE = "/boards/open/systems/alder/"
 PAGES = (HERE, f"{HERE}data.json", f"{HERE}data.csv?table=clips", "/review/", "/review/data.json", "/review/data.csv")

@@ -1,7 +1,5 @@
 """What staff sees of a system: the numbers, and what listeners said."""
 
-# ruff: noqa: F811 - a fixture of staff_cast
-
 import csv
 import io
 import json
@@ -20,8 +18,8 @@ from scoring.staff import system_report
 from scoring.stats.board_method import GROUNDED
 from scoring.templatetags.staff import rating_history_plot, reward_plot
 from scoring.wording.numbers import DASH
-from tests.casts.staff import clip_of, edition, live_model, logged_in, staff, vote  # noqa: F401 - fixtures among them
-from tests.conftest import make_clip
+from tests.casts.clips import make_clip
+from tests.casts.staff import clip_of, edition, live_model, logged_in, vote
 
 
 def report_of(study, name="alder", with_comments=True):

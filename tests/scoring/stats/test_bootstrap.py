@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scoring.stats.bradley_terry import Fit, NoFiniteEstimate, bootstrap, fit, fit_davidson
-from tests.scoring.stats.test_bradley_terry import simulate
+from tests.casts.simulated_votes import simulate
 
 
 def test_the_bootstrap_by_rater_agrees_with_the_sandwich():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scoring.stats.bradley_terry import fit
-from tests.scoring.stats.test_bradley_terry import simulate
+from tests.casts.simulated_votes import simulate
 
 CLOSE = 1e-6
 

@@ -11,7 +11,7 @@ from arena.serving import process_cache, serve_battle
 from scoring.boards.refit import refit_board
 from scoring.stats import pair_design
 from scoring.stats.bradley_terry import fit
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 FIRST, SECOND = np.triu_indices(6, 1)
 AHEAD = 60  # votes, of 300

@@ -13,8 +13,8 @@ from scoring.reward import weights
 from scoring.reward.encoders import get_encoder
 from scoring.reward.head import RankNetHead, save_head
 from scoring.reward.scorer import Scorer, encoder_metadata
+from tests.casts.heads import Malicious, replaced, trained_looking, without
 from tests.casts.tiny_networks import install_all
-from tests.scoring.reward.test_head import Malicious, replaced, trained_looking, without
 
 pytestmark = pytest.mark.django_db
 

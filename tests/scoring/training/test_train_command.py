@@ -1,7 +1,5 @@
 """`train_reward`: its table, its refusals, and how it goes on where it was killed."""
 
-# ruff: noqa: F811 - fixtures of training_cast
-
 from functools import partial
 
 import numpy as np
@@ -13,7 +11,7 @@ from scoring.models import RewardModel
 from scoring.reward import train as training_loop
 from scoring.training import from_ledger
 from scoring.training.candidates import train_candidate
-from tests.casts.training import ENCODERS, arena, exported, quickly, vote  # noqa: F401 - fixtures among them
+from tests.casts.training import ENCODERS, exported, vote
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What a candidate has seen is recorded, and what it can be asked for."""
 
-# ruff: noqa: F811 - fixtures of training_cast
-
 import hashlib
 import json
 
@@ -17,7 +15,7 @@ from scoring.reward.encoders import get_encoder
 from scoring.reward.training_checkpoint import BadTrainingCheckpoint
 from scoring.training import from_ledger
 from scoring.training.candidates import train_candidate, train_on_export
-from tests.casts.training import ENCODERS, SYSTEMS, Titles, arena, embed, exported, quickly, vote  # noqa: F401 - fixtures among them
+from tests.casts.training import ENCODERS, SYSTEMS, Titles, embed, exported, vote
 
 
 def test_a_candidate_says_which_votes_it_has_seen(arena, quickly):

@@ -1,7 +1,5 @@
 """An export trains as the live votes do, and a row of it that does not fit is named."""
 
-# ruff: noqa: F811 - fixtures of training_cast
-
 import json
 
 import numpy as np
@@ -16,7 +14,7 @@ from scoring.reward.encoders import get_encoder
 from scoring.training import from_export, from_ledger
 from scoring.training.from_export import BadExport
 from tests.casts.audio_files import music, write_plain_wav
-from tests.casts.training import DAMAGE, ENCODERS, Titles, arena, arrays, embed, exported  # noqa: F401 - fixtures among them
+from tests.casts.training import DAMAGE, ENCODERS, Titles, arrays, exported
 
 # ---- the export is the same votes ----
 

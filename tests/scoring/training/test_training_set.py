@@ -1,7 +1,5 @@
 """Votes as arrays: what a training set has of each, and which votes it leaves out."""
 
-# ruff: noqa: F811 - fixtures of training_cast
-
 import pytest
 
 from annotations import ledger
@@ -13,7 +11,7 @@ from scoring.jury.features import read_all_features
 from scoring.models import Embedding
 from scoring.training import from_ledger
 from scoring.training.candidates import train_candidate
-from tests.casts.training import DAMAGE, ENCODERS, arena, embed, quickly  # noqa: F401 - fixtures among them
+from tests.casts.training import DAMAGE, ENCODERS, embed
 
 
 def test_a_training_set_has_who_voted_on_which_systems_in_which_study_and_when(arena):

@@ -34,7 +34,10 @@ from tests.casts.blind_study import listen, make_clips, make_study
 
 N_LISTENERS = 17
 ALPHA = 0.001  # and again on fresh battles, so that one run in a million is red for nothing
-pytestmark = pytest.mark.django_db(transaction=True)  # so that there is a database, which this module leaves empty
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),  # so that there is a database, which this module leaves empty
+]
 
 
 @pytest.fixture(scope="module")
