@@ -4,11 +4,13 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from scoring.evaluation.rewardbench.rows import Row
 from scoring.jury.hearing import NoReward, rewards_of_files, sha256_of, unless_machines_fault
 
-from .judge import Judge
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
 
 
 class RewardCache:
@@ -64,7 +66,7 @@ def keys_of(row: Row, *, with_prompt: bool) -> list[Key]:
 
 
 def score(
-    scorer: Judge, folder: Path, keys: Sequence[Key], cache: RewardCache, progress: Callable[[int], object]
+    scorer: "Scorer", folder: Path, keys: Sequence[Key], cache: RewardCache, progress: Callable[[int], object]
 ) -> dict[Key, float | NoReward]:
     """The reward of each key, or why it has none; `progress` is called with how many more are done.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from arena.models import Clip, Status
 from arena.refusals import Conflict
@@ -10,7 +11,9 @@ from arena.services import local_copy
 from scoring.evaluation import probes
 from scoring.jury.hearing import NoReward, Sound, hear, rewards, unless_machines_fault
 
-from .judge import Judge
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
+
 
 SECONDS = 30  # of each clip; as much as CMI-RewardBench's runner hears
 
@@ -54,7 +57,7 @@ def sample_clips(count: int, *, with_prompt: bool) -> Iterator[Original]:
         yield Original(f"clip {clip.pk} ({clip.system})", clip.prompt.text if with_prompt else "", sound)
 
 
-def probe(scorer: Judge, originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
+def probe(scorer: "Scorer", originals: Iterable[Original], progress: Callable[[], object]) -> Probing:
     """Score the originals, at most their first SECONDS, and every probe of each. Raises what is this machine's fault
     and no file's."""
     columns: dict[str, list[float | None]] = {"original": [], **{probe.name: [] for probe in probes.PROBES}}

@@ -11,7 +11,7 @@ from scoring.registry.calibration import calibration_of
 from scoring.stats.rounding import rounded
 
 from .manifest import Manifest
-from .percentiles import Ruler
+from .percentiles import Percentiles
 
 ROWS = 32  # that are scored and written together: as many may be lost when the process is killed
 
@@ -107,7 +107,7 @@ class _Judge:
         }
 
 
-def place(rows: Iterable[dict[str, Any]], percentiles: Ruler) -> None:
+def place(rows: Iterable[dict[str, Any]], percentiles: Percentiles) -> None:
     """Give every reward its percentile among the arena's clips."""
     for row in rows:
         if not row["error"]:

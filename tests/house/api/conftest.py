@@ -8,6 +8,7 @@ from django.utils import timezone
 from annotations.models import Screening, Vote
 from arena.models import Clip, Rater, Study
 from arena.services import headphone_targets
+from scoring import tasks
 from scoring.api import score as score_api
 from scoring.file_scoring import jobs
 from scoring.jury.rewards import store_rewards
@@ -15,19 +16,26 @@ from scoring.models import RewardModel
 from tests.casts.board_answers import *  # noqa: F403 - fixtures
 from tests.casts.joining import begin
 from tests.casts.listener import Listener
-from tests.casts.score import (  # noqa: F401 - fixtures among them
-    Researcher,
-    make_model,
-    measured_and_calibrated,
-    model,
-    not_audio,
-    rosa,
-    sound,
-    worker,
-)
+from tests.casts.score import Researcher, make_model, measured_and_calibrated, not_audio, sound
 from tests.casts.votes import cast
 
 NOWHERE = uuid.UUID(int=0)
+
+
+@pytest.fixture
+def model(db):
+    return make_model()
+
+
+@pytest.fixture
+def rosa(db):
+    return Researcher()
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """A gpu worker that gets to run while a request waits."""
+    monkeypatch.setattr(score_api, "pause", tasks.work_off_score_jobs)
 
 
 @pytest.fixture
@@ -298,7 +306,7 @@ def eve(db):
 
 
 @pytest.fixture
-def answers_to_exports_retrieve(study, judged, rosa, eve, client):  # noqa: F811
+def answers_to_exports_retrieve(study, judged, rosa, eve, client):
     cast(study, "AB")
     answers = [
         rosa.get("/api/exports/votes/"),
@@ -313,7 +321,7 @@ def answers_to_exports_retrieve(study, judged, rosa, eve, client):  # noqa: F811
 
 
 @pytest.fixture
-def answers_to_models_live_calibration_retrieve(model, rosa, eve, client):  # noqa: F811
+def answers_to_models_live_calibration_retrieve(model, rosa, eve, client):
     path = "/api/models/live/calibration/"
     answers = [rosa.get(path), client.get(path), eve.get(path)]
     for metrics in (measured_and_calibrated(0.2), {}):
@@ -324,7 +332,7 @@ def answers_to_models_live_calibration_retrieve(model, rosa, eve, client):  # no
 
 
 @pytest.fixture
-def files(model, study, tmp_path):  # noqa: F811
+def files(model, study, tmp_path):
     """Two songs, and a file that is none. The live model has lapses."""
     RewardModel.objects.update(metrics=measured_and_calibrated(0.2))
     store_rewards(model, {clip.pk: 0.0 for clip in Clip.objects.all()})
@@ -332,7 +340,7 @@ def files(model, study, tmp_path):  # noqa: F811
 
 
 @pytest.fixture
-def refusals_of_files(rosa, eve, client, files, monkeypatch):  # noqa: F811
+def refusals_of_files(rosa, eve, client, files, monkeypatch):
     """What POST answers to files that are not to be scored."""
 
     def refusals(path):
@@ -350,7 +358,7 @@ def refusals_of_files(rosa, eve, client, files, monkeypatch):  # noqa: F811
 
 
 @pytest.fixture
-def answers_to_score_create(files, rosa, worker, refusals_of_files, monkeypatch):  # noqa: F811
+def answers_to_score_create(files, rosa, worker, refusals_of_files, monkeypatch):
     song, _, bad = files
     answers = [rosa.send("/api/score/?study=open", song), rosa.send("/api/score/", song), rosa.send("/api/score/", bad)]
     monkeypatch.setattr(score_api, "WAIT_S", 0)
@@ -358,7 +366,7 @@ def answers_to_score_create(files, rosa, worker, refusals_of_files, monkeypatch)
 
 
 @pytest.fixture
-def answers_to_best_of_n_create(files, rosa, worker, refusals_of_files, monkeypatch):  # noqa: F811
+def answers_to_best_of_n_create(files, rosa, worker, refusals_of_files, monkeypatch):
     song, other, bad = files
     answers = [rosa.send("/api/best-of-n/", *files), rosa.send("/api/best-of-n/", bad, bad)]
     monkeypatch.setattr(score_api, "WAIT_S", 0)
@@ -366,7 +374,7 @@ def answers_to_best_of_n_create(files, rosa, worker, refusals_of_files, monkeypa
 
 
 @pytest.fixture
-def answers_to_score_retrieve(files, rosa, eve, worker, client, monkeypatch):  # noqa: F811
+def answers_to_score_retrieve(files, rosa, eve, worker, client, monkeypatch):
     song, _, bad = files
     urls = [
         f"/api/score/{answer.json()['id']}/"

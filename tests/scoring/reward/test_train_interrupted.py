@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from scoring.reward.train import BadTrainingCheckpoint, train
+from scoring.reward.train import train
+from scoring.reward.training_checkpoint import BadTrainingCheckpoint
 from tests.casts.linear_votes import planted
 
 
