@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from django.conf import settings
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.locale import LocaleMiddleware
 from django.urls import reverse
 from django.utils import translation
@@ -47,7 +47,7 @@ class Words:
 def words_in(language):
     with translation.override(language):
         # Without `packages` it would include the translations of the admin's scripts too.
-        script = JavaScriptCatalog(packages=["arena"]).get(None).content
+        script = JavaScriptCatalog(packages=["arena"]).get(HttpRequest()).content
     return Words(script, hashlib.sha256(script).hexdigest()[:12])
 
 

@@ -104,7 +104,7 @@ def in_order(value: Any) -> Any:
 
 def problems(study: Any) -> dict[str, list[str]]:
     """{setting: sentences} for every invalid setting of the study (or any object with its attributes)."""
-    sentences = {}
+    sentences: dict[str, list[str]] = {}
     for (setting, *inside), sentence in located_problems(study):
         sentences.setdefault(setting, []).append(": ".join([*inside, sentence]))
     return sentences

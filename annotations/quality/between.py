@@ -163,9 +163,10 @@ def _jackknife(
     """Interval of a value from the values without each group of raters (Efron & Stein 1981, Annals of Statistics 9),
     with Student t. A share that never moves gets the Wilson interval of as many trials as there are raters."""
     n_groups = len(left_out)
-    if n_groups < 3 or any(estimate is None for estimate in left_out):
+    known = [estimate for estimate in left_out if estimate is not None]
+    if n_groups < 3 or len(known) < n_groups:
         return None
-    moved: Floats = np.array(left_out) - np.mean(left_out)
+    moved: Floats = np.array(known) - np.mean(known)
     if not moved.any() and limits == (0.0, 1.0):
         return wilson(round(value * n_raters), n_raters, LEVEL)
     reach = float(stdtrit(n_groups - 1, (1 + LEVEL) / 2) * np.sqrt((n_groups - 1) / n_groups * (moved @ moved)))

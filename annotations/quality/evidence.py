@@ -26,7 +26,7 @@ class Evidence:
 
     n: int
     log_e: float
-    detail: dict = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
 
     @property
     def e(self) -> float:

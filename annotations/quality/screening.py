@@ -116,7 +116,8 @@ def pooled(raters: Sequence[RaterVotes], n_systems: int) -> tuple[np.ndarray, np
         columns.append((a, b, outcome, np.full(a.size, number)))
     if not sum(column[0].size for column in columns):
         raise ValueError("there are no votes to fit a board on")
-    return tuple(np.concatenate(column) for column in zip(*columns, strict=True))
+    a, b, outcome, rater = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return a, b, outcome, rater
 
 
 def leave_rater_out(

@@ -73,7 +73,7 @@ class Fired:
     version: int
     e: float
     p: float | None
-    detail: dict
+    detail: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _weigh(
     }
     if rater.gold_passed is not None:
         evidence_of[FAILED_GOLDS] = gold(rater.gold_passed).evidence
-    if rater.repeat_first is not None:
+    if rater.repeat_first is not None and rater.repeat_second is not None:
         evidence_of[INCONSISTENT] = repeats(rater.repeat_first, rater.repeat_second).evidence
     if rater.decision_ms is not None:
         evidence_of[TOO_FAST] = decision_times(rater.decision_ms).evidence
@@ -181,7 +181,9 @@ class _Counts:
     @classmethod
     def of(cls, rater: RaterVotes) -> "_Counts":
         golds = gold([] if rater.gold_passed is None else rater.gold_passed)
-        same, _ = repeated(rater.repeat_first, rater.repeat_second) if rater.repeat_first is not None else ([], 0)
+        same = np.zeros(0, bool)
+        if rater.repeat_first is not None and rater.repeat_second is not None:
+            same, _ = repeated(rater.repeat_first, rater.repeat_second)
         times = decision_times([] if rater.decision_ms is None else rater.decision_ms)
         hits = (np.array([int(x)]) for x in (golds.passed, np.sum(same), times.fast))
         passed, n_same, fast = hits

@@ -92,7 +92,7 @@ def clipped(samples: np.ndarray, sdr_db: float) -> np.ndarray:
 
 def noisy(samples: np.ndarray, snr_db: float) -> np.ndarray:
     """With pink noise, independent in each ear, `snr_db` below the music at every moment; both A-weighted."""
-    rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(samples)))
+    rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(samples).data))
     noise = rng.standard_normal(samples.shape, dtype=np.float32)
     noise = _filtered(noise, lambda hz: np.sqrt(PINK_FROM_HZ / np.maximum(hz, PINK_FROM_HZ)))
     heard_level = np.sqrt(np.mean(_filtered(noise, a_weighting) ** 2))

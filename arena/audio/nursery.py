@@ -62,7 +62,8 @@ def status_of(pid: int, wall_s: int, parent: socket.socket, ended: int) -> int |
     """The exit status (negative: the signal), or None on timeout. No process of the child is left."""
     deadline = time.monotonic() + wall_s
     while (waited := os.waitpid(pid, os.WNOHANG))[0] == 0:
-        readable, _, _ = select.select([parent, ended], [], [], max(0, deadline - time.monotonic()))
+        sources: list[socket.socket | int] = [parent, ended]
+        readable, _, _ = select.select(sources, [], [], max(0, deadline - time.monotonic()))
         if ended in readable:
             os.read(ended, 4096)
         else:  # timeout; or the parent, which sends nothing while it waits, is gone

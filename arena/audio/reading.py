@@ -57,10 +57,11 @@ class AudioSource:
         # ADTS has no header; its duration is FFmpeg's guess from the bit rate.
         self._stated_length = stated_length and self.format != "aac"
         self._frames = self._decode()
-        self._first = next(self._frames, None)
-        if self._first is None:
+        first = next(self._frames, None)
+        if first is None:
             undecodable = self._stream.duration
             raise AudioRejected("None of the audio can be decoded." if undecodable else "The file holds no samples.")
+        self._first = first
         self.sample_rate, self.channels = self._first.sample_rate, self._first.layout.nb_channels
         self._check_shape()
         self.layout = layout_name(self._first.layout)
@@ -96,7 +97,7 @@ class AudioSource:
         decoded, failed, last = 0, None, None
         for packet in self._packets():
             try:
-                frames = packet.decode()
+                frames = [frame for frame in packet.decode() if isinstance(frame, av.AudioFrame)]
             except av.FFmpegError as error:
                 failed = _refusal(error, f"The audio is damaged after {decoded:.1f} s."), packet
                 continue
@@ -132,7 +133,7 @@ class AudioSource:
             raise AudioRejected(f"The file has {self.channels} channels, not 1 to {MAX_CHANNELS}.")
 
     def _check_length(self) -> None:
-        if not self._stated_length or self._stream.duration is None:
+        if not self._stated_length or self._stream.duration is None or self._stream.time_base is None:
             return
         lossless = self.codec == "flac" or self.codec.startswith("pcm_")
         stated = float(self._stream.duration * self._stream.time_base)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 from typing import IO
 
@@ -41,6 +42,7 @@ def main() -> int:
         return 1
     except Stop:
         return 0
+    return 0
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -57,8 +59,10 @@ class Arena:
     def __init__(self, home: Home, port: int, lock: IO[str]) -> None:
         self.home, self.port, self.lock = home, port, lock
         self.address = f"http://127.0.0.1:{port}"
-        self.folder = self.supervisor = None
-        self.stores = {}  # {environment variable that would replace it: store}
+        self.folder: Path | None = None
+        self.supervisor: Supervisor | None = None
+        # {environment variable that would replace it: store}
+        self.stores: dict[str, embedded.Postgres | embedded.Redis] = {}
 
     def run(self) -> None:
         killed_before = self.home.clear_run()
@@ -93,6 +97,7 @@ class Arena:
 
     def start(self) -> None:
         """Start all processes, until pages are served."""
+        assert self.folder, "it was made in `prepare`"
         programs = [store.program for store in self.stores.values()]
         self.supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port, self.folder))
         self.supervisor.start(self.lock)
@@ -113,7 +118,7 @@ class Arena:
 
     def stay(self) -> None:
         """Wait until somebody asks to stop. supervisord restarts the other processes; this one restarts supervisord."""
-        while True:
+        while self.supervisor and self.supervisor.process:
             wait_for_end(self.supervisor.process)
             say("supervisord has ended, starting everything again")
             end_descendants()

@@ -237,6 +237,6 @@ def end_orphan(data: Path, seconds: float = 30) -> None:
 def _package(name: str) -> Path:
     """The folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(name)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise CannotStart(f"The package {name} is not installed: run `make run`, or set DATABASE_URL and REDIS_URL.")
     return Path(spec.origin).parent

@@ -82,7 +82,7 @@ class Supervisor:
         self.folder, self.log = folder, log
         self.config = folder / "supervisord.conf"
         self.config.write_text(configuration(folder, log, stores, apps))
-        self.process = None
+        self.process: subprocess.Popen[Any] | None = None
 
     @property
     def rpc(self) -> Any:
@@ -107,7 +107,7 @@ class Supervisor:
             raise CannotStart(f"supervisord does not start:\n{self._tail(OUTPUT)}")
 
     def _has_ended(self) -> bool:
-        return self.process.poll() is not None
+        return self.process is None or self.process.poll() is not None
 
     def _listens(self) -> bool:
         try:

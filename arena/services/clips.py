@@ -133,7 +133,7 @@ def cut_excerpt(excerpt_id):
     )
     if not stored:  # another worker was first
         default_storage.delete(name)
-    elif excerpt.file and excerpt.file.name != name:  # it was cut again
+    elif excerpt.file.name and excerpt.file.name != name:  # it was cut again
         default_storage.delete(excerpt.file.name)
 
 

@@ -58,7 +58,8 @@ class Draft:
 @transaction.atomic
 def load(sources: list[tuple[str, bytes]]) -> list[Loaded]:
     """Create or change the studies that these files, as (name, content), describe. Raises StudyFileRefused."""
-    drafts, problems = [], []
+    drafts: list[Draft] = []
+    problems: list[Problem] = []
     for file, content in sources:
         documents, unreadable = read(file, content)
         problems += unreadable
@@ -179,7 +180,8 @@ def _find_prompt(words, lyrics):
 
 def _list(document, key, read_item):
     """{index: value} of a list without repetitions; a missing list is empty."""
-    values, read_values = document.value.get(key, []), {}
+    values = document.value.get(key, [])
+    read_values: dict[int, Any] = {}
     if not isinstance(values, list):
         document.refuse((key,), "It must be a list, a line each: `- ...`.")
         return {}
@@ -198,7 +200,8 @@ def _list(document, key, read_item):
 
 def _check_together(drafts):
     """Refuse what only one of several studies in one load can have."""
-    slugs, default = {}, None
+    slugs: dict[str, Draft] = {}
+    default = None
     for draft in drafts:
         if not draft.study:
             continue

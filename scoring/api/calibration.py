@@ -13,7 +13,10 @@ from .access import IsResearcher
 from .shapes.files import CalibrationOfMargins
 
 
-@extend_schema(responses={200: CalibrationOfMargins, **refusals(401, 403, 404)}, auth=[{"tokenAuth": []}])
+@extend_schema(
+    responses={200: CalibrationOfMargins, **refusals(401, 403, 404)},
+    auth=[{"tokenAuth": []}],  # type: ignore[list-item]  # its hint says texts, but it wants the schema's objects
+)
 @api_view(["GET"])
 @authentication_classes([TokenAuthentication])
 @permission_classes([IsResearcher])

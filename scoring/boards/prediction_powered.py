@@ -190,7 +190,7 @@ def _scored_clips(systems, model, config, seen):
         reward_model=model, protocol=Reward.PROMPT_TEXT, pk__lte=config["last_reward"], clip__system__name__in=systems
     )
     allowed = None if config["prompts"] is None else set(config["prompts"])
-    clips = {}
+    clips: dict[int, list[tuple]] = {}
     for clip, prompt, system, value in rewards.order_by("clip_id").values_list(
         "clip_id", "clip__prompt_id", "clip__system__name", "value"
     ):
@@ -203,7 +203,8 @@ def _unvoted(clips, systems, voted, most, seed):
     """(a, b, predicted, prompt), each [N]. voted: int [2, V], clip ids, the lower first."""
     index = {name: i for i, name in enumerate(systems)}
     voted_pairs = set(zip(*voted.tolist(), strict=True))
-    columns, n = [[], [], [], []], 0
+    columns: list[list] = [[], [], [], []]
+    n = 0
     for prompt in np.random.default_rng(seed).permutation(sorted(clips)).tolist():
         ids, names, values = zip(*clips[prompt], strict=True)
         system, value = np.array([index[name] for name in names]), np.array(values)

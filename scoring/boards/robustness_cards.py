@@ -109,14 +109,8 @@ def _judged(votes, config):
     fit = AnchorFit.objects.filter(pk=config["anchor_fit"]).first()
     bias = dict(fit.biases.values_list("system__name", "bias")) if fit else {}
     rewards = inputs.clip_rewards(model, np.union1d(votes.clip_a, votes.clip_b), config["last_reward"])
-    agreement = robustness.agreement(
-        votes.a,
-        votes.b,
-        votes.outcome,
-        votes.systems,
-        *inputs.in_columns(rewards, votes.clip_a, votes.clip_b),
-        bias,
-    )
+    score_a, score_b = inputs.in_columns(rewards, votes.clip_a, votes.clip_b)
+    agreement = robustness.agreement(votes.a, votes.b, votes.outcome, votes.systems, score_a, score_b, bias)
     return agreement and {"name": model.name, "anchored": fit is not None, **agreement}
 
 

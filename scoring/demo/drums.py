@@ -87,9 +87,10 @@ def _make(recipe: str, rate: int, rng: np.random.Generator) -> np.ndarray:
     if recipe == "rim":
         return ring([420, 1180, 1720, 2650], [70, 80, 110, 130], [0.4, 1, 0.7, 0.4], n, rate)
     if recipe == "clap":
-        return sum(
+        bursts = [
             np.roll(_burst(900, 5000, 0.001, 30 + 60 * (i < 2), 0.3, rate, rng), i * rate // 90) for i in range(3)
-        )
+        ]
+        return bursts[0] + bursts[1] + bursts[2]
     bright = recipe == "bright snare"
     shell = ring([186, 331], [24, 32], [1.0, 0.5], n, rate)
     wires = _burst(1600 if bright else 900, 11000 if bright else 7000, 0.0008, 20, 0.3, rate, rng)

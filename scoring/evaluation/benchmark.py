@@ -72,8 +72,9 @@ def score(
 
     Rewards go into `cache` as they come. Raises what is this machine's fault and no file's.
     """
-    outcomes, sha256s = {}, {}
-    being_scored = deque()
+    outcomes: dict[Key, float | NoReward] = {}
+    sha256s: dict[str, str] = {}
+    being_scored: deque[Key] = deque()
 
     def files_to_score():
         for path, prompt in keys:

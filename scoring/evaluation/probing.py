@@ -69,9 +69,11 @@ def probe(scorer: "Scorer", originals: Iterable[Original], progress: Callable[[]
         if isinstance(original.sound, NoReward):
             failures.setdefault("original", {})[original.name] = original.sound.reason
         for name, outcome in _score_probes(scorer, place, original).items():
-            has_reward = not isinstance(outcome, NoReward)
-            columns[name].append(outcome if has_reward else None)
-            if not has_reward and outcome is not original.sound:
+            if not isinstance(outcome, NoReward):
+                columns[name].append(outcome)
+                continue
+            columns[name].append(None)
+            if outcome is not original.sound:
                 failures.setdefault(name, {})[original.name] = outcome.reason
         progress()
     of_originals = columns.pop("original")

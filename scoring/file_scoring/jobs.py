@@ -89,7 +89,8 @@ def ahead_of(job: ScoreJob) -> int:
     """
     waiting = Count("items", Q(items__reward=None, items__error=""))
     jobs = ScoreJob.objects.filter(done_at=None).order_by().annotate(n=waiting)
-    owner_turns, other_turns = 0, Counter()
+    owner_turns = 0
+    other_turns: Counter[int] = Counter()
     for pk, user, created_at, n in jobs.values_list("pk", "user", "created_at", "n"):
         turns = max(1, ceil(n / BATCH))
         if user != job.user_id:
@@ -179,7 +180,7 @@ def _score(job, batch, waiting):
         logger.exception("%s cannot be scored under %s", job, job.reward_model)
         reason = f"It could not be scored under {job.reward_model}: {failure}"
         return [(item, None, reason) for item in waiting] if is_last else []
-    outcomes = []
+    outcomes: list[tuple[ScoreItem, float | None, str]] = []
     for item, reward in zip(batch, rewards, strict=True):
         if not isinstance(reward, hearing.NoReward):
             outcomes.append((item, reward, ""))

@@ -44,7 +44,7 @@ class _Judge:
         self.manifest, self.model = manifest, model
         self.calibration = calibration_of(model)
         self.scorer = scorers.load_scorer(model.pk)
-        self.scored = {}  # (content, prompt): reward or NoReward
+        self.scored: dict[tuple[str, str], Any] = {}  # (content, prompt): reward or NoReward
         self.hashes = ("sha256_a", "sha256_b") if manifest.is_of_pairs else ("sha256",)
         self.identity = (*manifest.paths, *(["prompt"] if "prompt" in manifest.columns else []), *self.hashes)
 

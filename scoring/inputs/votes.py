@@ -93,7 +93,7 @@ def study_votes(
     excluded_flags: Sequence[str] = (Flag.WITHDRAWN,),
     reliability: int | None = None,
     both_bad: bool = False,
-    covariates: Mapping[str, Covariate] | None = (),
+    covariates: Mapping[str, Covariate] | None = None,
     weighting: str = NONE,
     again: bool = False,
 ) -> StudyVotes:
@@ -121,7 +121,7 @@ def study_votes(
         known = np.isin(found.used["seq"], np.fromiter(values, dtype=np.int64, count=len(values)))
         beside = np.array([values[place] for place in found.used["seq"][known].tolist()], dtype=float)
         weight, found = weight[known], found.keep(known, beside, "covariate_unknown")
-    return _arrays(study, found, credit, weight, dict(zip(covariates, beside.T, strict=False)), reliability)
+    return _arrays(study, found, credit, weight, dict(zip(covariates or (), beside.T, strict=False)), reliability)
 
 
 def credit_to_a(both_bad: bool) -> dict[str, float]:
@@ -153,8 +153,8 @@ def why_excluded(
     credit: Mapping[str, float] = CREDIT_TO_A,
     *,
     flagged_by: str | None = None,
-    is_again=False,
-) -> str | None:
+    is_again: bool = False,
+) -> str:
     """The reason why a vote says nothing of its systems, "" where it does.
 
     kind: of its battle. credit: the answers that say something. flagged_by: the rule that excludes it, see

@@ -121,9 +121,10 @@ def claim(
     free = lacking(blocks, after=after, model=model, free_at=now)
     missing = dict(islice(free, limit))
     suspects = _suspects(missing, now)
-    claims, seconds = {}, 0
+    claims: dict[int, Claim] = {}
+    seconds = 0.0
     for clip in Clip.objects.filter(pk__in=missing).select_related("prompt").order_by("pk"):
-        seconds += clip.duration_ms / 1000
+        seconds += (clip.duration_ms or 0) / 1000
         is_suspect = clip.pk in suspects
         if (claims and seconds > max_seconds) or (is_suspect and (claims or not is_idle)):
             break
@@ -229,7 +230,8 @@ class Lease:
     """Renews claims until the block is left; they expire when this process dies."""
 
     def __init__(self) -> None:
-        self._rows, self._lock = set(), threading.Lock()
+        self._rows: set[int] = set()
+        self._lock = threading.Lock()
         self._renewed = renewed(self._renew, LEASE)
 
     def __enter__(self) -> Self:

@@ -139,10 +139,12 @@ def _embed(batch, by_block):
         for claim, outcome in zip(lacking, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 logger.error("clip %s cannot be embedded by %s", claim.clip.pk, encoder.key, exc_info=outcome)
-        claims.settle(*block, {
+        results = {
             claim.clip.pk: described(outcome) if isinstance(outcome, Exception) else outcome
             for claim, outcome in zip(lacking, outcomes, strict=True)
-        })  # fmt: skip
+        }
+        key, revision = block
+        claims.settle(key, revision, results)
     if faults:
         raise next((fault for fault in faults if isinstance(fault, DeviceFailed)), faults[0])
 

@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -65,7 +65,7 @@ def rewards_of_files(scorer, files: Iterable[tuple[str | Path, str]]) -> Iterato
 
 def _heard_ahead(threads, files):
     """(Sound or NoReward, prompt) of each file, in order, with no more than a few decoded before they are needed."""
-    started = deque()
+    started: deque[tuple[Future, str]] = deque()
     for path, prompt in files:
         started.append((threads.submit(hear, path), prompt))
         if len(started) > 2 * DECODERS:

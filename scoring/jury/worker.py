@@ -25,7 +25,8 @@ class Complaints:
     """Logs a problem when it begins, and not again every few seconds as long as it lasts."""
 
     def __init__(self) -> None:
-        self._last_time, self._this_time = set(), set()
+        self._last_time: set[str] = set()
+        self._this_time: set[str] = set()
 
     def say(self, text: str) -> None:
         if text not in self._last_time | self._this_time:

@@ -129,7 +129,7 @@ def agreement(votes: Sequence[Vote], opinions: Opinions) -> dict[str, Any]:
 def _with_interval(counts):
     if not counts:
         return None
-    low, high = wilson(counts["agreed"], counts["of"])
+    low, high = wilson(counts["agreed"], counts["of"]) or (0.0, 1.0)
     share = counts["agreed"] / counts["of"]
     return {**counts, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4)}
 

@@ -44,7 +44,7 @@ class Calibration:
 
     def probability(self, margin: float | None) -> float | None:
         """P(the clip whose reward is larger by `margin` is preferred); None where the model was not measured."""
-        return probability(margin, self.temperature and self.temperature["value"], self.lapses)
+        return probability(margin, self.temperature["value"] if self.temperature else None, self.lapses)
 
     def log_odds(self, margin: ArrayLike) -> np.ndarray:
         """The log-odds, float64 [N], of `probability` for margins [N]: the margins themselves where the model was not
@@ -69,9 +69,11 @@ def probability(
     """rate / 2 + (1 - rate) sigmoid(margin / T) with lapses {rate, temperature: T}, else sigmoid(margin / T), to 6
     decimals; None without either, or without a margin.
     """
-    if margin is None or (temperature is None and lapses is None):
+    if margin is None:
         return None
-    return rounded(sigmoid(log_odds(margin, **lapses) if lapses else margin / temperature))
+    if lapses:
+        return rounded(sigmoid(log_odds(margin, **lapses)))
+    return None if temperature is None else rounded(sigmoid(margin / temperature))
 
 
 def sigmoid(margin: Any) -> float:

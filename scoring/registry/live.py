@@ -92,7 +92,7 @@ def history() -> QuerySet[Decision]:
 def problems(model: RewardModel) -> list[str]:
     """Why workers could not score with the model, as sentences; none where they can. Loads no weights and no torch."""
     sentences = []
-    if not model.weights or not default_storage.exists(model.weights.name):
+    if not model.weights.name or not default_storage.exists(model.weights.name):
         sentences.append(f"Its file of weights, {model.weights.name or 'without a name'}, is not in the storage.")
     if not model.encoders:
         sentences.append("It names no encoder blocks.")

@@ -130,5 +130,5 @@ def _block(block):
 
 
 def _with_interval(row):
-    low, high = wilson(row["accuracy"] * row["n"], row["n"])
+    low, high = wilson(row["accuracy"] * row["n"], row["n"]) or (0.0, 1.0)
     return {**row, "low": low, "high": high}

@@ -88,7 +88,8 @@ def release(
     """Write the votes or pairs of the whole ledger, or of one study, as the next release. Pairs may be limited to those
     that pass the filters (see pairs.PairJury)."""
     ledger.catch_up()
-    seq, config, excluded = ledger.head(), current_config(content, filters), Counter()
+    seq, config = ledger.head(), current_config(content, filters)
+    excluded: Counter[str] = Counter()
     with tempfile.NamedTemporaryFile() as file:
         pieces = content_of(content, format, seq=seq, study=study, config=config, excluded=excluded)
         n_rows, sha256 = _write_to(file, pieces)
@@ -116,7 +117,7 @@ def rebuilt(made, file):
     """The same, but returns {"n_rows", "excluded", "sha256"}, as the release has them; CannotBeRebuilt where its method
     is not in this code."""
     require_method(made, (METHOD, made.method_version), {(METHOD, version) for version in COLUMNS})
-    excluded = Counter()
+    excluded: Counter[str] = Counter()
     pieces = content_of(
         made.content,
         made.format,

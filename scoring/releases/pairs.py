@@ -44,9 +44,11 @@ class PairJury:
             ("min_margin", self.min_margin, margin),
             ("min_reward", self.min_reward, chosen_reward),
         ):
-            if least is not None and value is None:
+            if least is None:
+                continue
+            if value is None:
                 return "no_reward"
-            if least is not None and value < least:
+            if value < least:
                 return f"below_{name}"
         return None
 
@@ -89,7 +91,7 @@ def _with_clips(rows, jury, excluded):
         chosen, rejected = clips[row[f"clip_{won}"]], clips[row[f"clip_{lost}"]]
         scores = rewards.get(chosen.pk), rewards.get(rejected.pk)
         # Not `rounded`, which has no -0.0: old releases may have it, and are rebuilt to the same bytes.
-        margin = None if None in scores else round(scores[0] - scores[1], 6)
+        margin = None if scores[0] is None or scores[1] is None else round(scores[0] - scores[1], 6)
         chosen_reward, rejected_reward = (None if score is None else round(score, 6) for score in scores)
         # By the rounded numbers, so that a reader who filters gets the same rows.
         if reason := jury.why_not(chosen_reward, margin):
@@ -122,4 +124,4 @@ def clip_json(clip: Clip, system: str) -> dict[str, Any]:
 
 def clip_file(clip: Clip) -> str:
     """The name of the clip's audio in a folder made by `export --clips`."""
-    return f"{clip.pk}{PurePath(clip.original.name).suffix}"
+    return f"{clip.pk}{PurePath(str(clip.original.name)).suffix}"

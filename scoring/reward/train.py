@@ -50,13 +50,13 @@ class Trained:
     """
 
     head: RankNetHead
-    metrics: dict[str, dict]
-    history: list[dict]
+    metrics: dict[str, dict[str, Any]]
+    history: list[dict[str, Any]]
     seed: int
     best_epoch: int
-    seeds: list[dict]
-    over_seeds: dict[str, dict]
-    split: dict
+    seeds: list[dict[str, Any]]
+    over_seeds: dict[str, dict[str, Any]]
+    split: dict[str, Any]
 
 
 def train(
@@ -123,7 +123,8 @@ def train(
     seeds = [int(seed) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds {seeds} must be one or more different numbers")
-    labels = Labels(a, b, prompt, rater, *(systems or (None, None)), source, time)
+    system_a, system_b = systems or (None, None)
+    labels = Labels(a, b, prompt, rater, system_a, system_b, source, time)
     side, split_facts = splits.cut(labels, split, fractions=fractions, seed=seeds[0], leave_out=leave_out)
     rows = {name: np.flatnonzero(side == i) for i, name in enumerate(SIDES)}
     for name in ("train", "validation"):
@@ -131,8 +132,8 @@ def train(
             raise ValueError(f"all votes of the {name} side have weight 0: nothing to learn from")
     w = w / w[rows["train"]].mean()
 
-    runs: list[dict] = []  # of the seeds that are done: {seed, epochs, best_epoch, history, metrics}
-    winner: dict | None = None  # {seed, best_epoch, best_loss, best_state} of the best of them
+    runs: list[dict[str, Any]] = []  # of the seeds that are done: {seed, epochs, best_epoch, history, metrics}
+    winner: dict[str, Any] | None = None  # {seed, best_epoch, best_loss, best_state} of the best of them
     at: dict[str, Any] | None = None  # the seed that a checkpoint was in the middle of
     if checkpoint is not None:
         settings = [seeds, list(hidden), dropout, learning_rate, weight_decay, batch_size, lapses, patience, min_delta]
@@ -155,8 +156,9 @@ def train(
             if tosses:
                 learnt.append({"params": tosses.parameters(), "lr": STEP, "weight_decay": 0.0})
             optimizer = torch.optim.AdamW(learnt, lr=learning_rate, weight_decay=weight_decay, fused=True)
-            history: list[dict] = []
-            best_loss, best_epoch, best_state = float("inf"), 0, deepcopy(head.state_dict())
+            history: list[dict[str, Any]] = []
+            best_loss: float = float("inf")
+            best_epoch, best_state = 0, deepcopy(head.state_dict())
             if at:
                 head.load_state_dict(at["head"])
                 if tosses:
@@ -237,6 +239,7 @@ def train(
                 training_checkpoint.write(checkpoint, fingerprint, note, runs, winner, None)
 
         head = RankNetHead(x.shape[1], hidden, dropout)
+        assert winner, "there is a seed at least"
         head.load_state_dict(winner["best_state"])
         margin_of = {name: _predict(head, x, a[rows[name]], b[rows[name]]) for name in SIDES if name != "train"}
         calibration = calibrate(margin_of["validation"], t[rows["validation"]])
@@ -245,8 +248,10 @@ def train(
                 **preference.report(
                     margin,
                     t[rows[name]],
-                    source=None if source is None else labels.source[rows[name]],
-                    systems=None if systems is None else (labels.system_a[rows[name]], labels.system_b[rows[name]]),
+                    source=None if labels.source is None else labels.source[rows[name]],
+                    systems=None
+                    if labels.system_a is None or labels.system_b is None
+                    else (labels.system_a[rows[name]], labels.system_b[rows[name]]),
                 ),
                 "calibrated": calibration and _as_calibrated(calibration, margin, t[rows[name]]),
             }
@@ -314,9 +319,10 @@ def _as_calibrated(calibration: Lapses, margin: np.ndarray, target: np.ndarray) 
 
 def _mean_and_sd(values: list[float | None]) -> dict[str, float | None]:
     """Of the seeds' values, which are all there or all None: every seed is judged on the same votes."""
-    if None in values:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return {"mean": None, "sd": None}
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+    return {"mean": float(np.mean(known)), "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None}
 
 
 # ---- the input ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,16 +16,16 @@ class BadTrainingCheckpoint(ValueError):
     """A file that this training cannot go on from; the message names the file and what is wrong with it."""
 
 
-def fingerprint_of(arrays: list[np.ndarray], settings: list) -> str:
+def fingerprint_of(arrays: list[np.ndarray], settings: list[Any]) -> str:
     """One hash over all that the head depends on."""
     digest = hashlib.sha256(json.dumps([settings, torch.__version__]).encode())
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+        digest.update(memoryview(np.ascontiguousarray(array).data).cast("B"))
     return digest.hexdigest()
 
 
-def noted_in(checkpoint: str | os.PathLike | None) -> dict | None:
+def noted_in(checkpoint: str | os.PathLike[str] | None) -> dict[str, Any] | None:
     """The note that the training of this checkpoint was called with; None where there is no such file (yet)."""
     if checkpoint is None or not Path(checkpoint).exists():
         return None
@@ -32,7 +33,12 @@ def noted_in(checkpoint: str | os.PathLike | None) -> dict | None:
 
 
 def write(
-    path: str | os.PathLike, fingerprint: str, note: dict | None, runs: list[dict], winner: dict | None, at: dict | None
+    path: str | os.PathLike[str],
+    fingerprint: str,
+    note: dict[str, Any] | None,
+    runs: list[dict[str, Any]],
+    winner: dict[str, Any] | None,
+    at: dict[str, Any] | None,
 ) -> None:
     """All or nothing: a process killed while it writes leaves the checkpoint of the epoch before.
 
@@ -43,7 +49,9 @@ def write(
         torch.save({"fingerprint": fingerprint, "note": note, "runs": runs, "winner": winner, "at": at}, unfinished)
 
 
-def read(path: str | os.PathLike, fingerprint: str) -> tuple[list[dict], dict | None, dict | None]:
+def read(
+    path: str | os.PathLike[str], fingerprint: str
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None, dict[str, Any] | None]:
     """(runs, winner, at), as `write` had them. Raises BadTrainingCheckpoint for a file that is none, or another's."""
     saved = _load(path)
     if saved["fingerprint"] != fingerprint:
@@ -53,7 +61,7 @@ def read(path: str | os.PathLike, fingerprint: str) -> tuple[list[dict], dict | 
     return saved["runs"], saved["winner"], saved["at"]
 
 
-def _load(path: str | os.PathLike) -> dict:
+def _load(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong

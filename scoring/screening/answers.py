@@ -9,7 +9,7 @@ import numpy as np
 
 from annotations import quality
 from annotations.models import Flag, Vote
-from arena.models import Battle, Study
+from arena.models import Battle, Rater, Study
 from arena.serving import progress
 
 SILENT = timedelta(days=1)  # a rater who has not answered for so long counts as finished
@@ -19,7 +19,7 @@ SILENT = timedelta(days=1)  # a rater who has not answered for so long counts as
 class Answers:
     """One rater's standing votes in a study, in the order of the ledger."""
 
-    rater: object
+    rater: Rater
     votes: list[Vote] = field(default_factory=list)
 
     def of(self, *kinds: str) -> list[Vote]:
@@ -42,6 +42,7 @@ def standing(study: Study, seq: int) -> list[Answers]:
     )
     by_rater: dict[UUID | None, Answers] = {}
     for vote in votes.iterator(chunk_size=5000):
+        assert vote.rater, "they were asked for"
         by_rater.setdefault(vote.rater_id, Answers(vote.rater)).votes.append(vote)
     return [answers for answers in by_rater.values() if answers.ranked]
 
@@ -58,7 +59,8 @@ def rater_votes(answers: Answers, systems: Sequence[int]) -> quality.RaterVotes:
     ranked, checks = answers.ranked, answers.of(Battle.Kind.GOLD, Battle.Kind.TRAP)
     repeats = repeats_of(answers)
     times = [
-        np.nan if None in (vote.opened_ms, vote.decided_ms) else vote.decided_ms - vote.opened_ms for vote in ranked
+        np.nan if vote.opened_ms is None or vote.decided_ms is None else vote.decided_ms - vote.opened_ms
+        for vote in ranked
     ]
     return quality.RaterVotes(
         a=np.array([index[vote.battle.system_a_id] for vote in ranked], dtype=int),

@@ -8,8 +8,8 @@ from django.db.models import Count
 
 from annotations import quality
 from annotations.models import Flag, Screening
+from annotations.quality import QUALITY_RULES
 from arena.models import Study
-from scoring.stats.board_method import QUALITY_RULES
 
 from .answers import Answers, repeats_of
 

@@ -69,14 +69,14 @@ def with_clips(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _again(studies, clips):
     """{(study, low, high): {wanted, left, served, answered}}: the sums over all requests to serve these clips again."""
-    sums = {}
+    sums: dict[tuple[str, int, int], Counter[str]] = {}
     for request in Again.objects.filter(study__slug__in=studies, clip_low__in=clips).select_related("study"):
         row = sums.setdefault((request.study.slug, request.clip_low_id, request.clip_high_id), Counter())
         row.update(wanted=request.wanted, left=request.left)
     battles = Battle.objects.filter(policy=Battle.AGAIN, study__slug__in=studies, clip_a__in=clips, clip_b__in=clips)
     counts = battles.order_by().values_list("study__slug", "clip_a", "clip_b")
     for study, a, b, served, answered in counts.annotate(n=Count("pk"), voted=Count("pk", Q(close_reason="voted"))):
-        sums.setdefault((study, *sorted((a, b))), Counter()).update(served=served, answered=answered)
+        sums.setdefault((study, min(a, b), max(a, b)), Counter()).update(served=served, answered=answered)
     return {key: {name: row[name] for name in ("wanted", "left", "served", "answered")} for key, row in sums.items()}
 
 
@@ -156,7 +156,7 @@ def find_pair(slug: str, clips: Sequence[int]) -> tuple[Study, tuple[int, int]]:
     rows = Clip.objects.filter(pk__in=clips, system__studies=study).values_list("pk", "prompt", "system")
     if not study or len({prompt for _, prompt, _ in rows}) != 1 or len({system for *_, system in rows}) != 2:
         raise NotFound(f"{slug} has no such pair of clips.")
-    return study, tuple(sorted(clips))
+    return study, (min(clips), max(clips))
 
 
 @transaction.atomic

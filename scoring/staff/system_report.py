@@ -84,9 +84,11 @@ def report(study: Study, system: System, with_comments: bool) -> dict[str, Any]:
 class _Results:
     """The edition's votes on the system, from its side: credit [N] to it, and the opponent, prompt and clip of each."""
 
-    def __init__(self, study, system, edition):
+    def __init__(self, study, system, edition) -> None:
         self.study, self.system, self.edition = study, system, edition
-        self.votes, self.index, self.fit = None, None, None
+        self.votes: Any = None
+        self.index: Any = None
+        self.fit: Any = None
         self.credit, self.opponent, self.prompt, self.clip = (
             np.array([], dtype=kind) for kind in (float, int, int, int)
         )
@@ -185,7 +187,7 @@ class _Results:
             difference = float(theta[self.index] - theta[other])
             variance = covariance[self.index, self.index] + covariance[other, other] - 2 * covariance[self.index, other]
             stderr = float(np.sqrt(max(variance, 0.0)))
-            half = float(reach(stderr, self.fit.g_eff, self.edition.config["level"]))
+            half = float(reach(np.array(stderr), self.fit.g_eff, self.edition.config["level"]))
             rows.append(
                 {
                     "place": name,
@@ -283,7 +285,7 @@ def _votes_with_words(study, system, edition):
 
 def _tags(votes, system):
     """How often each reason was given, by the outcome for the system."""
-    credits = {}
+    credits: dict[str, list[float]] = {}
     for preference, tags, is_a in votes.exclude(tags=[]).values_list("preference", "tags", _is_a(system)):
         for tag in tags:
             credits.setdefault(tag, []).append(_credit(preference, is_a))

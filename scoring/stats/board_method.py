@@ -18,6 +18,13 @@ from .rounding import rounded
 from .votes import BoardVotes, LedgerVotes
 
 
+class PublishedBoard(Protocol):
+    """What of an edition names the method by which it was computed."""
+
+    method: str
+    method_version: int
+
+
 class StudyChoice(Protocol):
     """What of a study decides how its board is computed."""
 
@@ -97,7 +104,7 @@ def excluded_flags(study: StudyChoice) -> list[str]:
     return ["withdrawn", *(QUALITY_RULES if study.exclude_flagged else ())]
 
 
-def require_known(edition):
+def require_known(edition: PublishedBoard) -> None:
     """CannotBeRebuilt where the edition is by a method that `compute` does not know."""
     require_method(edition, (edition.method, edition.method_version), {(METHOD, version) for version in VERSIONS})
 
@@ -203,7 +210,7 @@ def _tallies(votes: LedgerVotes) -> dict[str, np.ndarray]:
         "ties": count(0.5, 0.5),
         "both_bad": count(bradley_terry.BOTH_BAD, bradley_terry.BOTH_BAD),
     }
-    return {"n_votes": sum(told.values()), **told}
+    return {"n_votes": np.sum(list(told.values()), axis=0), **told}
 
 
 def _heaviest_share(votes: LedgerVotes) -> float:

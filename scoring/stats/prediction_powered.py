@@ -95,13 +95,14 @@ def fit_prediction_powered(
     that cannot be meant. Never NaN or inf.
     """
     _check_settings(l2, power)
-    weight = np.ones(len(outcome)) if weight is None else floats("weight", weight, len(outcome), 0)
+    size = len(np.asarray(outcome))
+    weight = np.ones(size) if weight is None else floats("weight", weight, size, 0)
     rated = np.asarray(outcome) != BOTH_BAD
     outcome = np.where(rated, outcome, 0.5)
     alone = fit(a, b, outcome, n_systems, weight=weight * rated, cluster=cluster, l2=l2)
-    credit, has_credit = _credits(predicted, has_prediction, len(outcome))
+    credit, has_credit = _credits(predicted, has_prediction, size)
     votes, counts = check(a, b, outcome, n_systems, weight, cluster), weight > 0
-    credit, has_credit, human = credit[counts], has_credit[counts], votes.weight * rated[counts]
+    credit, has_credit, human = credit[counts], has_credit[counts], votes.weights * rated[counts]
     unvoted = _unvoted(unvoted_a, unvoted_b, unvoted_predicted, n_systems, unvoted_cluster)
     model = _Correction.of(votes, human, credit, has_credit, unvoted)
 
@@ -132,7 +133,7 @@ def _check_settings(l2: float, power: float | None) -> None:
         raise ValueError(f"power is a number between 0 and 1, not {power}")
 
 
-def _credits(predicted, has_prediction, size: int) -> tuple[Floats, NDArray[np.bool_]]:
+def _credits(predicted: ArrayLike, has_prediction: ArrayLike | None, size: int) -> tuple[Floats, NDArray[np.bool_]]:
     """[V] the model's credit of each vote's clips, a half where it has none, and [V] whether it has one."""
     has = np.ones(size, dtype=bool) if has_prediction is None else np.asarray(has_prediction, dtype=bool)
     if has.shape != (size,):
@@ -164,7 +165,7 @@ class _Unvoted:
 
 
 def _unvoted(a: ArrayLike, b: ArrayLike, credit: ArrayLike, n: int, cluster: Labels | None) -> _Unvoted:
-    size = len(credit)
+    size = len(np.asarray(credit))
     if not size:
         return _Unvoted(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0), None)
     credit = floats("unvoted_predicted", credit, size, 0, 1)
@@ -196,7 +197,7 @@ class _Correction:
         deviation = np.where(used, _as_first_sees(votes, credit) - mean[pair], 0.0)
         deviation[votes.a > votes.b] *= -1
 
-        weight = np.bincount(pair[used], votes.weight[used], n * n)
+        weight = np.bincount(pair[used], votes.weights[used], n * n)
         helps = weight[unvoted_pair] > 0
         one, at, size = unvoted_pair[helps], np.flatnonzero(helps), count[unvoted_pair[helps]]
         score = weight[one] / size * (seen[at] - mean[one]) * np.sqrt(size / (size - 1))
@@ -222,7 +223,7 @@ def _tuned(votes: Votes, human: Floats, model: _Correction, theta: Floats, l2: f
     Cross-moments are taken vote by vote: which clips a vote got does not depend on the rater, so that other votes of
     the rater only add noise to them. Any power is valid, and this one is not chosen by the spread it will report.
     """
-    residual, deviation = human * _residual(votes, theta), votes.weight * model.deviation
+    residual, deviation = human * _residual(votes, theta), votes.weights * model.deviation
     together = sums.laplacian(votes.a, votes.b, votes.n, residual * deviation)
     own = sums.laplacian(votes.a, votes.b, votes.n, deviation**2) + model.meat
     curvature = _Objective.of(votes, human, 0 * deviation, l2).hessian(theta)
@@ -235,9 +236,17 @@ def _between(gauge: groups.Gauge, curvature: Floats, meat: Floats, l2: float) ->
     return gauge.solve(curvature, gauge.solve(curvature, meat, l2).T, l2)
 
 
-def _covariance(objective, theta: Floats, gauge: groups.Gauge, votes: Votes, human: Floats, model, power) -> Floats:
+def _covariance(
+    objective: "_Objective",
+    theta: Floats,
+    gauge: groups.Gauge,
+    votes: Votes,
+    human: Floats,
+    model: _Correction,
+    power: float,
+) -> Floats:
     """[n, n] the sandwich of the votes' scores, clustered, and of the unvoted pairs'."""
-    score = human * _residual(votes, theta) - power * votes.weight * model.deviation
+    score = human * _residual(votes, theta) - power * votes.weights * model.deviation
     meat, _ = sums.meat(votes.a, votes.b, votes.n, [score, -score], votes.weight, votes.cluster)
     return newton.sandwich(objective, theta, gauge, meat + power**2 * model.meat, np.ones(votes.n))
 
@@ -278,8 +287,8 @@ class _Objective:
         """human: [V] weights of the votes' own credits; correction: [V] of the credits to a."""
         n, pair = votes.n, _pair(votes, votes.n)
         won = human * _as_first_sees(votes, votes.outcome)
-        won -= votes.weight * np.where(votes.a < votes.b, correction, -correction)
-        total, won = np.bincount(pair, human, n * n), np.bincount(pair, won, n * n)
+        won -= votes.weights * np.where(votes.a < votes.b, correction, -correction)
+        total, won = sums.totals(pair, human, n * n), sums.totals(pair, won, n * n)
         (met,) = np.nonzero(total)
         return cls(n, met // n, met % n, total[met], won[met], l2)
 

@@ -154,8 +154,13 @@ def _train_and_store(data, encoders, name, *, ledger_seq, facts, blocks, **optio
     from scoring.reward.train import train
 
     positional, labels = data.as_arguments()
+    features, a, b, target, prompt = positional
     trained = train(
-        *positional,
+        features,
+        a,
+        b,
+        target,
+        prompt,
         **labels,
         blocks={encoder.key: encoder.dimension for encoder in encoders},
         use=blocks,

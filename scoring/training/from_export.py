@@ -56,7 +56,7 @@ class Export:
         if not self.last:
             return 0
         entry = Ledger.objects.filter(seq=self.last["seq"], vote__isnull=False).select_related("vote__battle").first()
-        if not entry:
+        if not entry or not entry.vote:
             return 0
         battle = entry.vote.battle
         return self.last["seq"] if self.last["battle"] in (str(battle.pk), battle.external_id) else 0
@@ -85,7 +85,8 @@ def training_set(
     progress: called repeatedly with the number of clips embedded since the last call.
     """
     rows = read_export(export, clips, keep_flagged=keep_flagged)
-    blocks, failed = [], {}
+    blocks: list[dict[int, np.ndarray]] = []
+    failed: dict[str, str] = {}
     for encoder in encoders:
         vectors, reasons = _embed(encoder, rows.clips, Path(export), progress or (lambda n: None))
         blocks.append(vectors)
@@ -139,7 +140,7 @@ class _Folder:
             raise BadExport(f"{path}: there is no such folder of clips; `export --clips` makes one")
         self.path = path
         self.files = {file.stem: file for file in sorted(path.iterdir()) if file.is_file()}
-        self.hashes = {}
+        self.hashes: dict[int, str] = {}
 
     def find(self, field: str, clip: int, sha256: str | None) -> Any:
         if (file := self.files.get(str(clip))) is None:

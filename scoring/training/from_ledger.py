@@ -65,7 +65,8 @@ def training_set(
     last_mark: id up to which `TrainingMark`s count: they multiply the weight of votes on their clips.
     Votes on clip pairs that were served again are used, too: a model should learn from the pairs that are hard.
     """
-    columns, excluded = {}, Counter()
+    parts: dict[str, list[np.ndarray]] = {}
+    excluded: Counter[str] = Counter()
     for study in studies:
         votes = study_votes(study, seq, excluded_flags(study), (reliability or {}).get(study.slug), again=True)
         names = np.array(votes.systems, dtype=str)
@@ -81,9 +82,9 @@ def training_set(
             "source": np.full(len(votes.seq), study.slug),
             "time": votes.seq,
         }.items():
-            columns.setdefault(name, []).append(values)
+            parts.setdefault(name, []).append(values)
         excluded.update(votes.excluded)
-    columns = {name: np.concatenate(values) for name, values in columns.items()}
+    columns = {name: np.concatenate(values) for name, values in parts.items()}
     clip_ids, features = read_all_features(np.union1d(columns["clip_a"], columns["clip_b"]), encoders, logger.warning)
     return assemble(columns, clip_ids, features, excluded)
 

@@ -50,7 +50,8 @@ def judge(candidate: np.ndarray, live: np.ndarray, target: np.ndarray) -> Verdic
     finite and targets outside [0, 1].
     """
     candidate, live, target = (np.asarray(column, dtype=np.float64) for column in (candidate, live, target))
-    of_candidate, of_live = preference.summarise(candidate, target), preference.summarise(live, target)
+    of_candidate: dict[str, Any] = preference.summarise(candidate, target)
+    of_live: dict[str, Any] = preference.summarise(live, target)
     decided = target != 0.5
     test = preference.mcnemar(*(_right(margin[decided], target[decided]) for margin in (candidate, live)))
     more_right = test.n_only_a > test.n_only_b

@@ -306,7 +306,8 @@ def _show(claim, progress, entry):
 def _judge(claim):
     """The gate's verdict is stored as a Decision in one transaction with the step: it is never decided twice, even if
     the worker is killed."""
-    run, live = claim.run, RewardModel.live()
+    run = claim.run
+    live: Any = RewardModel.live()  # there is one: a run begins with it, and it is only ever replaced
     if live == run.candidate:
         claim.advance(Step.RESCORE, found="A person made the candidate live before it was judged.")
         return True
@@ -333,7 +334,8 @@ def _judge(claim):
 
 def _rescore(claim):
     """Wait until the gpu workers have scored every clip that can be scored, or no reward has come for PATIENCE."""
-    live, now = RewardModel.live(), timezone.now()
+    live: Any = RewardModel.live()
+    now = timezone.now()
     n_left, facts = unrewarded(live).count(), claim.run.facts[Step.RESCORE]
     since = facts["since"] if facts.get("left") == n_left else _iso(now)
     if n_left and datetime.fromisoformat(since) > now - PATIENCE:
@@ -353,10 +355,11 @@ def unrewarded(model: RewardModel) -> QuerySet[Clip]:
 
 
 def _anchors(claim):
-    live, pairs = RewardModel.live(), {}
+    live: Any = RewardModel.live()
+    pairs = {}
     for study in Study.objects.filter(editions__isnull=False).distinct():
         refit_anchors(study, live, only_if_due=True)  # a sweep may have done it already
-        fit = study.anchor_fits.newest_of(live)
+        fit = AnchorFit.objects.filter(study=study).newest_of(live)
         pairs[study.slug] = fit.n_pairs if fit else 0
     claim.advance(Step.DONE, under=live.name, pairs=pairs)
     return True

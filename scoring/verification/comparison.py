@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from scoring.stats.rebuilding import CannotBeRebuilt, first_difference
+
+if TYPE_CHECKING:
+    from .kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,16 @@ class Verdict:
     outcome: Outcome
     details: tuple[str, ...] = ()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.name}: {self.outcome}" + "".join(f"\n    {detail}" for detail in self.details)
 
 
-def verify(kind, pk):
+def verify(kind: "Kind", pk: Any) -> Verdict:
     """The Verdict on the row of a Kind. Whatever goes wrong with the row is part of it: nothing is raised."""
     name = f"{kind.name} (id {pk})"
     try:
         with transaction.atomic():  # so that a failed query leaves the connection to the next row
-            row = kind.model.objects.get(pk=pk)
+            row = kind.model._default_manager.get(pk=pk)
             name = f"{kind.name}, {row} (id {pk})"
             return _verdict(name, kind, row)
     except Exception as error:

@@ -2,10 +2,11 @@
 when computed again, and what it repeats beside what it repeats it from."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from scoring.anchors import refit as anchors
 from scoring.boards import categories, explanations, prediction_powered, refit, robustness_cards
@@ -28,12 +29,12 @@ class Kind:
     model: type[Model]
     study: str
     number: str
-    rebuild: Callable[[Model], Sides]
-    copies: Callable[[Model], Sides] | None = None
+    rebuild: Callable[[Any], Sides]
+    copies: Callable[[Any], Sides] | None = None
 
-    def rows(self, studies=(), number=None):
+    def rows(self, studies: Collection[str] = (), number: str | int | None = None) -> QuerySet[Any]:
         """The rows of these studies and of this number; of all where none is named. In a fixed order."""
-        rows = self.model.objects.order_by(self.study, self.number, "pk")
+        rows = self.model._default_manager.order_by(self.study, self.number, "pk")
         if studies:
             rows = rows.filter(**{f"{self.study}__in": studies})
         return rows if number is None else rows.filter(**{self.number: number})
@@ -92,15 +93,15 @@ def _anchors(fit):
     return Sides(json.loads(anchors.stored(fit)), json.loads(rebuilt))
 
 
-OF_EDITION = {"study": "edition__study", "number": "edition__number"}
+OF_EDITION = ("edition__study", "edition__number")
 KINDS = {
     kind.name: kind
     for kind in (
         Kind("boards", Edition, "study", "number", _board, _copies_of_board),
-        Kind("changes", EditionChange, **OF_EDITION, rebuild=_of_results(explanations.rebuild_change)),
-        Kind("cards", RobustnessCard, **OF_EDITION, rebuild=_of_results(robustness_cards.rebuild_card)),
-        Kind("categories", CategoryBoards, **OF_EDITION, rebuild=_categories, copies=_copies_of_categories),
-        Kind("prediction-powered", PredictionPowered, **OF_EDITION, rebuild=_of_results(prediction_powered.rebuild)),
+        Kind("changes", EditionChange, *OF_EDITION, _of_results(explanations.rebuild_change)),
+        Kind("cards", RobustnessCard, *OF_EDITION, _of_results(robustness_cards.rebuild_card)),
+        Kind("categories", CategoryBoards, *OF_EDITION, _categories, _copies_of_categories),
+        Kind("prediction-powered", PredictionPowered, *OF_EDITION, _of_results(prediction_powered.rebuild)),
         Kind("anchors", AnchorFit, "study", "pk", _anchors),
         Kind("releases", Release, "study", "number", release_files.rebuilt, release_files.copies),
     )

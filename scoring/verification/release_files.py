@@ -5,6 +5,7 @@ import json
 import tempfile
 from itertools import zip_longest
 
+from scoring.models import Release
 from scoring.releases import numbered
 
 from .comparison import Sides
@@ -12,7 +13,7 @@ from .comparison import Sides
 ABSENT = "absent"
 
 
-def rebuilt(made):
+def rebuilt(made: Release) -> Sides:
     """Sides of what the release says of its file and what the file, written again, is; with the first line that differs
     where it is another."""
     stored = {name: getattr(made, name) for name in ("n_rows", "excluded", "sha256")}
@@ -25,7 +26,7 @@ def rebuilt(made):
     return Sides({place: old, **stored}, {place: new, **facts}) if place else Sides(stored, facts)
 
 
-def copies(made):
+def copies(made: Release) -> Sides:
     """Sides of the hash of the stored file and the one that the release names. A release may have no file."""
     if not made.file:
         return Sides({}, {})

@@ -36,7 +36,7 @@ def tables_of_files():
     """A Mermaid diagram, with columns, for each file of models, under the first sentence of its docstring."""
     sections = []
     for app in APPS:
-        by_file = {}
+        by_file: dict[str, list[type[models.Model]]] = {}
         for model in _tables(app):
             by_file.setdefault(model.__module__, []).append(model)
         sections += [

@@ -214,7 +214,7 @@ def _reliability(votes):
 
 
 def _bin(reliability_bin):
-    low, high = wilson(reliability_bin.accuracy * reliability_bin.n, reliability_bin.n)
+    low, high = wilson(reliability_bin.accuracy * reliability_bin.n, reliability_bin.n) or (0.0, 1.0)
     figures = {
         "confidence": reliability_bin.confidence, "accuracy": reliability_bin.accuracy, "low": low, "high": high,
         "margin_low": reliability_bin.margin_low, "margin_high": reliability_bin.margin_high,

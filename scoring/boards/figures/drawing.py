@@ -245,14 +245,14 @@ def _wins(data: dict[str, Any], width: float, wide: bool) -> Sheet:
             if counts:
                 axes.text(x + 0.5, y + 0.26, _number(row["n"]), ha="center", va="center", fontsize=9.5, color=SOFT)
     axes.set(xlim=(0, n), ylim=(0, n))
-    for edge in np.arange(n + 1):
+    for edge in range(n + 1):
         axes.axhline(edge, color=CARD, linewidth=1.5)
         axes.axvline(edge, color=CARD, linewidth=1.5)
     for side in axes.spines.values():
         side.set_visible(False)
     names = [f"{k}  {_cut(system, 24 if wide else 13)}" for k, system in enumerate(systems, start=1)]
     axes.set_yticks(n - 0.5 - np.arange(n), names)
-    axes.set_xticks(0.5 + np.arange(n), range(1, n + 1))
+    axes.set_xticks(0.5 + np.arange(n), [str(number) for number in range(1, n + 1)])
     axes.tick_params(length=0, labelcolor=INK, top=True, bottom=False, labeltop=True, labelbottom=False)
     return sheet
 
@@ -306,7 +306,8 @@ def _days(data: dict[str, Any], width: float, wide: bool) -> Sheet:
     _call_y(axes, "votes")
     ends = [days[0], days[-1]] if days[-1] > days[0] else [days[0]]
     axes.set_xticks(ends, [str(np.datetime64(int(day), "D")) for day in ends])
-    for label, side in zip(axes.get_xticklabels(), ("left", "right") if len(ends) > 1 else ("center",), strict=True):
+    sides: tuple[Literal["left", "right", "center"], ...] = ("left", "right") if len(ends) > 1 else ("center",)
+    for label, side in zip(axes.get_xticklabels(), sides, strict=True):
         label.set_horizontalalignment(side)
     _ticks(axes.yaxis, 5, integers=True)
     return sheet

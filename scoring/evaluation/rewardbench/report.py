@@ -133,7 +133,7 @@ def _beside(report: Report, columns: dict[str, Column]) -> str:
     rows = [
         [
             report.name,
-            *(_shown(figure and figure.figure, column) for figure, column in _pairs(figures, columns)),
+            *(_shown(figure.figure if figure else None, column) for figure, column in _pairs(figures, columns)),
             "this run",
         ],
         ["  95 % interval", *(_interval(figure, column) for figure, column in _pairs(figures, columns)), ""],

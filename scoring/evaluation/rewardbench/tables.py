@@ -25,7 +25,7 @@ from scoring.metrics.preference import kendall, pearson, spearman
 
 from .rows import BOTH, CMI_PREF, DATASETS, MUSIC_ARENA, PAIRS, TASKS, A, B, Row
 
-CORRELATIONS: dict[str, Callable] = {"LCC": pearson, "SRCC": spearman, "K-Tau": kendall}
+CORRELATIONS: dict[str, Callable[..., Any]] = {"LCC": pearson, "SRCC": spearman, "K-Tau": kendall}
 ACC = "ACC"
 ALL = "all"
 LEVEL, BOOTSTRAPS, SEED = 0.95, 1000, 0
@@ -130,6 +130,7 @@ def composites(figures: Sequence[Figure]) -> dict[str, float | None]:
 def predicted(rewards: Rewards, tie: str) -> str:
     """A or B by the larger of two rewards; `tie` where they are equal."""
     a, b = rewards
+    assert a is not None and b is not None, "pairs without a reward are left out"
     return tie if a == b else A if a > b else B
 
 

@@ -58,7 +58,7 @@ class Command(BaseCommand):
             )
 
     def handle(self, kind, model, prompt_protocol, **options):
-        run = {"cmi-rewardbench": self.cmi_rewardbench, "probes": self.probes}[kind]
+        runs: dict[str, Callable] = {"cmi-rewardbench": self.cmi_rewardbench, "probes": self.probes}
         try:
             model = find_model(model)
             scorer = scorers.load_scorer(model.pk)
@@ -68,7 +68,7 @@ class Command(BaseCommand):
                 "prompt_protocol": prompt_protocol,
                 "reads_prompts": scorer.reads_prompts,
             }
-            run(scorer, facts, prompt_protocol == "with", **options)
+            runs[kind](scorer, facts, prompt_protocol == "with", **options)
         except (Refusal, ValueError, OSError, MemoryError, AudioUnavailable) as error:
             raise CommandError(str(error) or repr(error)) from error
 

@@ -37,7 +37,7 @@ class Command(BaseCommand):
             new_release = release(content, format, only, {"min_margin": min_margin, "min_reward": min_reward})
         except Refusal as refusal:
             raise CommandError(str(refusal)) from refusal
-        with default_storage.open(new_release.file.name) as source:
+        with default_storage.open(str(new_release.file.name)) as source:
             if output:
                 with output.open("wb") as target:
                     shutil.copyfileobj(source, target)

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from arena.models import Study
 from scoring.management.studies import studies_of
-from scoring.verification.comparison import Outcome, verify
+from scoring.verification.comparison import Outcome, Verdict, verify
 from scoring.verification.kinds import KINDS
 from scoring.wording.tables import aligned
 
@@ -58,7 +58,8 @@ class Command(BaseCommand):
 
     def verify_all(self, selected, n_rows, wrong_outcomes):
         """({kind: Counter of outcomes}, the first verdicts of wrong outcomes). Lists what is not the same."""
-        counts, wrong = {name: Counter() for name in selected}, []
+        counts: dict[str, Counter[str]] = {name: Counter() for name in selected}
+        wrong: list[Verdict] = []
         with tqdm(total=n_rows, desc="verify", unit="row") as bar:
             for name, rows in selected.items():
                 for pk in rows.values_list("pk", flat=True).iterator():

@@ -68,10 +68,12 @@ class _ClapMusic(WeightsOnDisk):
 
     def load(self, folder: Path) -> nn.Module:
         if self.engine == LAION_CLAP:
-            from scoring.reward.encoders.laion_clap_network import load
-        else:
-            from scoring.reward.encoders.clap_network import load
-        return load(folder)
+            from scoring.reward.encoders import laion_clap_network
+
+            return laion_clap_network.load(folder)
+        from scoring.reward.encoders import clap_network
+
+        return clap_network.load(folder)
 
 
 class ClapMusicAudio(_ClapMusic, NetworkEncoder):

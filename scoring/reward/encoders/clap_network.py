@@ -42,12 +42,13 @@ PUBLISHED = {
     },
 }
 
+_NUMPY_SCALAR = getattr(np, "_core").multiarray.scalar  # noqa: B009  # no part of numpy's types
 # The published pickle holds learning rates and losses as NumPy scalars, beside the tensors.
 _NUMPY_SCALARS = (
     np.dtype,
     *(type(np.dtype(name)) for name in ("float64", "float32", "int64")),
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
 )
 
 
@@ -109,6 +110,10 @@ class LogMel(nn.Module):
 
     As torchlibrosa's Spectrogram and LogmelFilterBank (Kong et al. 2020): frames centred, reflected at the ends.
     """
+
+    real: Tensor
+    imaginary: Tensor
+    filters: Tensor
 
     def __init__(self, mels: int) -> None:
         super().__init__()
@@ -180,7 +185,7 @@ def read_config(folder: Path) -> ClapConfig:
     """What config.json describes, or the published network where there is none. Raises BadCheckpoint."""
     path = folder / "config.json"
     try:
-        config = ClapConfig.from_dict(json.loads(path.read_text("utf-8")) if path.is_file() else PUBLISHED)
+        config: Any = ClapConfig.from_dict(json.loads(path.read_text("utf-8")) if path.is_file() else PUBLISHED)
         fusion, width = config.audio_config.enable_fusion, config.projection_dim
     except Exception as error:  # from_dict raises whatever the first setting that it cannot use provokes
         raise _not_a_config(folder, error) from error
@@ -196,13 +201,13 @@ def _not_a_config(folder: Path, error: Exception) -> BadCheckpoint:
     return BadCheckpoint(f"{folder / 'config.json'}: not a ClapConfig of any network ({error})")
 
 
-def read_tokenizer(folder: Path, config) -> RobertaTokenizer:
+def read_tokenizer(folder: Path, config: Any) -> RobertaTokenizer:
     """roberta-base's byte-pair tokenizer of vocab.json and merges.txt."""
     vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
     try:
         ids = json.loads(vocabulary.read_text("utf-8"))
         lines = merges.read_text("utf-8").split("\n")
-        pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+        pairs: Any = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
         tokenizer = RobertaTokenizer(vocab=ids, merges=pairs)
         largest, padding = max(ids.values()), ids["<pad>"]
     except Exception as error:  # the tokenizers library raises plain Exception for files that contradict each other

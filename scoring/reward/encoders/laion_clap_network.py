@@ -9,15 +9,16 @@ It runs under numpy 2, which its metadata excludes: the one thing it uses that n
 training code that embedding never calls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 import transformers
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import ClapConfig, RobertaConfig, RobertaModel, RobertaTokenizer
 
 from scoring.reward.checkpoints import BadCheckpoint, account_for
@@ -35,7 +36,7 @@ from scoring.reward.encoders.clap_network import (
 from scoring.reward.weights import PackageMissing
 
 # What roberta-base's config.json says where it differs from RobertaConfig's defaults.
-ROBERTA_BASE = {
+ROBERTA_BASE: dict[str, Any] = {
     "vocab_size": 50265,
     "max_position_embeddings": 514,
     "type_vocab_size": 1,
@@ -49,9 +50,9 @@ ROBERTA_BASE = {
 class LaionClap(TwoTowers):
     """laion_clap's CLAP_Module. Always float32."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: Any) -> None:
         super().__init__()
-        self.module = module
+        self.module: Any = module
 
     def forward(self, windows: Tensor) -> Tensor:
         """For a gradient, its tensor path, which does not quantise: that is done before, as in clap_network."""
@@ -62,8 +63,8 @@ class LaionClap(TwoTowers):
         return torch.from_numpy(rows).to(windows.device)
 
     @torch.inference_mode()
-    def _text_rows(self, prompts: list[str]) -> np.ndarray:
-        return self.module.get_text_embedding(prompts)
+    def _text_rows(self, prompts: Sequence[str]) -> np.ndarray:
+        return self.module.get_text_embedding(list(prompts))
 
 
 def load(folder: Path) -> LaionClap:
@@ -87,7 +88,7 @@ def load(folder: Path) -> LaionClap:
     return LaionClap(module)
 
 
-def _module_class() -> type[nn.Module]:
+def _module_class() -> Any:
     try:
         from laion_clap import CLAP_Module
     except (ImportError, OSError, RuntimeError) as error:  # OSError, RuntimeError: of libraries for another torch
