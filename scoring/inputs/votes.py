@@ -150,7 +150,7 @@ def rater_label(rater: uuid.UUID | None, seq: int) -> str:
 def why_excluded(
     kind: str,
     preference: str,
-    credit: Mapping[str, float] = CREDIT_TO_A,
+    credit: Collection[str] = CREDIT_TO_A,
     *,
     flagged_by: str | None = None,
     is_again: bool = False,

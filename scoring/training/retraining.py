@@ -31,7 +31,7 @@ from arena.refusals import Conflict
 from scoring.anchors.refit import refit_anchors
 from scoring.jury import claims, scorers
 from scoring.jury.embedding import embed_all
-from scoring.models import Decision, Embedding, Retraining, RetrainingRun, RewardModel
+from scoring.models import AnchorFit, Decision, Embedding, Retraining, RetrainingRun, RewardModel
 from scoring.registry import live as registry
 from scoring.workers.leases import renewed
 

@@ -1,6 +1,7 @@
 """`evaluate cmi-rewardbench DIR`: a public benchmark; `evaluate probes`: does the model prefer music to noise?"""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
