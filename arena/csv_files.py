@@ -69,11 +69,3 @@ class Reader:
     @property
     def line_num(self):
         return self._reader.line_num
-
-
-def read_rows(file):
-    """(header, rows as dicts) of a file opened with newline="". The cells beyond the header are under the key None, and
-    a missing cell is None, as in `csv.DictReader`."""
-    reader = csv.DictReader(())
-    reader.reader = Reader(file)  # all that it reads from
-    return tuple(reader.fieldnames or ()), list(reader)

@@ -16,8 +16,9 @@ def may_see(user, study):
 
 
 def page_study(request, slug):
-    """The study of a page about its boards; 404 where there is none, 403 for users who may not see it."""
-    study = get_object_or_404(Study, slug=slug)
+    """The study of a page about its boards; 404 where there is none, or nothing in it yet (staff see it); 403 for users
+    who may not see it."""
+    study = get_object_or_404(Study if request.user.is_staff else Study.objects.with_content(), slug=slug)
     if not may_see(request.user, study):
         raise PermissionDenied(_why_not(study))
     return study

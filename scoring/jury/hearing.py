@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from arena import audio
+from arena.storable import nfc
 from scoring.reward.faults import DeviceFailed, described, of_the_machine
 
 BATCH = 32  # files that are embedded together,
@@ -66,7 +67,7 @@ def _heard_ahead(threads, files):
     """(Sound or NoReward, prompt) of each file, in order, with no more than a few decoded before they are needed."""
     started = deque()
     for path, prompt in files:
-        started.append((threads.submit(hear, path), prompt))
+        started.append((threads.submit(hear, path), nfc(prompt)))
         if len(started) > 2 * DECODERS:
             decoding, its_prompt = started.popleft()
             yield decoding.result(), its_prompt
