@@ -1,12 +1,11 @@
 """Import votes: a CSV or JSONL file becomes battles of kind `imported` in a study of their own."""
 
-import csv
 import hashlib
 import hmac
-import json
 import re
+import unicodedata
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -14,17 +13,20 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from arena import tables
 from arena.models import ANSWERS, Battle, Prompt, Rater, Study, System
 from arena.refusals import Conflict, Refusal
-from arena.storable import storable
+from arena.storable import nfc
 
 from .models import Vote
 
 REQUIRED = ("battle_id", "preference", "system_a", "system_b")
 OPTIONAL = ("prompt", "rater", "time")
+COLUMNS = tables.Columns(REQUIRED, OPTIONAL, tables.IGNORED, is_row=lambda cells: cells["preference"] in ANSWERS)
 BATCH = 1000
-csv.field_size_limit(10_000_000)  # a prompt with lyrics can exceed the default limit of a cell
 MAX_LABEL = 100
+EPOCH_SECONDS, EPOCH_MILLISECONDS = re.compile(r"[0-9]{9,10}(\.[0-9]+)?"), re.compile(r"[0-9]{12,13}(\.0)?")
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -47,28 +49,33 @@ class Report:
 
 
 def import_votes(path: str | Path, slug: str) -> Report:
-    """Import the file's rows into the study `slug`, which is created if it is new. Returns a Report.
+    """Import the file's rows into the study `slug`, which is created, not open, if it is new. Returns a Report.
 
-    A bad row is reported with its line and the reason; the others are imported. Importing a file again
-    changes nothing: a battle id that is already stored with the same answer is skipped.
+    A bad row is reported with its line and the reason; the others are imported. A file of which no row can be imported
+    leaves nothing behind. Importing a file again changes nothing: a battle id that is already stored with the same
+    answer is skipped. Raises Refusal for a file that cannot be used.
     """
-    report = Report()
+    try:
+        table = tables.read(path, COLUMNS)
+    except tables.BadTable as error:
+        raise Refusal(str(error)) from error
     study = _study_of_imports(slug)
-    rows = _valid_rows(path, report)
+    report = Report(ignored_columns=table.ignored)
+    rows = _valid_rows(table, report)
     while batch := list(islice(rows, BATCH)):
         _import_batch(study, batch, report)
     return report
 
 
 def _study_of_imports(slug):
+    """The study, if it takes imported votes; a new one is not stored yet."""
     if not re.fullmatch(r"[a-z0-9_-]{1,50}", slug):
         raise Refusal(f"{slug!r} cannot name a study: give --study 1 to 50 of the characters a-z, 0-9, - and _.")
-    study, created = Study.objects.get_or_create(
-        slug=slug,
-        defaults={"name": slug.replace("-", " ").capitalize(), "description": "Imported votes.", "is_open": False},
-    )
-    own = study.is_open or study.battles.exclude(kind=Battle.Kind.IMPORTED).exists()
-    if own and not created:
+    study = Study.objects.filter(slug=slug).first()
+    if not study:
+        name = slug.replace("-", " ").capitalize()
+        return Study(slug=slug, name=name, description="Imported votes.", is_open=False)
+    if study.is_open or study.battles.exclude(kind=Battle.Kind.IMPORTED).exists():
         raise Conflict(f"The study {slug!r} has battles of its own; import into another one with --study.")
     return study
 
@@ -76,59 +83,24 @@ def _study_of_imports(slug):
 # ---- reading ------------------------------------------------------------------------------------------
 
 
-def _valid_rows(path, report):
+def _valid_rows(table, report):
     """Yield (line, Row); bad rows go into the report."""
-    for line, record in _records(path, report):
+    for row in table:
+        if row.problem:
+            report.bad.append((row.line, row.problem))
+            continue
         try:
-            yield line, _parse(record)
+            yield row.line, _parse(row.cells)
         except ValueError as error:
-            report.bad.append((line, str(error)))
-
-
-def _records(path, report):
-    # A byte that is not UTF-8 must fail only its own row: it becomes a surrogate, which `_text` refuses.
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        if str(path).endswith((".jsonl", ".ndjson")):
-            yield from _json_records(file, report)
-        else:
-            yield from _csv_records(file, path, report)
-
-
-def _csv_records(file, path, report):
-    reader = csv.DictReader(file)
-    header = reader.fieldnames or []
-    if missing := [name for name in REQUIRED if name not in header]:
-        raise Refusal(
-            f"{path}: the header has no column {', '.join(missing)}. It needs {', '.join(REQUIRED)}; "
-            f"{', '.join(OPTIONAL)} are optional."
-        )
-    report.ignored_columns = [name for name in header if name not in REQUIRED + OPTIONAL]
-    for record in reader:
-        if None in record:
-            report.bad.append((reader.line_num, "more cells than the header has columns"))
-        else:
-            yield reader.line_num, record
-
-
-def _json_records(file, report):
-    for line, text in enumerate(file, start=1):
-        if not text.strip():
-            continue
-        try:
-            record = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            report.bad.append((line, f"not JSON: {error}"))
-            continue
-        if isinstance(record, dict):
-            yield line, record
-        else:
-            report.bad.append((line, "not a JSON object"))
+            report.bad.append((row.line, str(error)))
 
 
 def _parse(record):
     cells = {name: _text(name, record.get(name)) for name in REQUIRED + OPTIONAL}
     if missing := [name for name in REQUIRED if not cells[name]]:
         raise ValueError(f"{', '.join(missing)} is empty")
+    for name in ("system_a", "system_b", "prompt", "rater"):
+        cells[name] = nfc(cells[name])
     for name in ("battle_id", "system_a", "system_b"):
         if len(cells[name]) > MAX_LABEL:
             raise ValueError(f"{name} is longer than {MAX_LABEL} characters")
@@ -141,22 +113,31 @@ def _parse(record):
 
 def _text(name, value):
     value = "" if value is None else value
-    if not isinstance(value, str | int):
+    is_text = isinstance(value, str | int) or (name == "time" and isinstance(value, float))
+    if not is_text or isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}, not text")
-    text = str(value).strip()
-    if not storable(text):
-        raise ValueError(f"{name} is not UTF-8 text, or holds a NUL character")
-    return text
+    return str(value).strip()
 
 
 def _time(text):
+    """The moment in UTC: ISO 8601, or the seconds (10 digits) or milliseconds (13) since 1970 that programs write."""
     if not text:
         return None
     try:
-        time = datetime.fromisoformat(text)
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        if EPOCH_SECONDS.fullmatch(text):
+            time = datetime.fromtimestamp(float(text), UTC)
+        elif EPOCH_MILLISECONDS.fullmatch(text):
+            time = datetime.fromtimestamp(int(text) / 1000, UTC)
+        else:
+            time = datetime.fromisoformat(text)
+        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):  # the latter: the year is out of range in UTC
-        raise ValueError(f"time is {text!r}, not ISO 8601 such as 2026-02-14T20:00:00Z") from None
+        raise ValueError(
+            f"time is {text!r}, not ISO 8601 such as 2026-02-14T20:00:00Z, nor seconds or milliseconds since 1970"
+        ) from None
+    if not EARLIEST <= time <= timezone.now() + timedelta(days=1):
+        raise ValueError(f"time is {text!r}, which is {time:%Y-%m-%d}: before {EARLIEST:%Y}, or in the future")
+    return time
 
 
 # ---- writing ------------------------------------------------------------------------------------------
@@ -164,9 +145,11 @@ def _time(text):
 
 @transaction.atomic
 def _import_batch(study, batch, report):
+    if study.pk is None:
+        study.save()
     fresh = _not_yet_there(study, batch, report)
-    systems = _get_or_create(System, "name", {name for _, row in fresh for name in (row.system_a, row.system_b)})
-    prompts = _prompts({row.prompt for _, row in fresh if row.prompt})
+    systems = System.objects.made({name for _, row in fresh for name in (row.system_a, row.system_b)})
+    prompts = Prompt.objects.made({(row.prompt, "") for _, row in fresh if row.prompt})
     raters = _raters(study, {row.rater for _, row in fresh if row.rater})
     study.systems.add(*systems.values())
     now = timezone.now()
@@ -175,7 +158,7 @@ def _import_batch(study, batch, report):
             study=study,
             kind=Battle.Kind.IMPORTED,
             rater=raters.get(row.rater),
-            prompt=prompts.get(row.prompt),
+            prompt=prompts.get((row.prompt, "")),
             system_a=systems[row.system_a],
             system_b=systems[row.system_b],
             served_at=row.time or now,
@@ -187,7 +170,7 @@ def _import_batch(study, batch, report):
     ]
     Battle.objects.bulk_create(battles)
     Vote.objects.bulk_create(
-        Vote(battle=battle, rater=battle.rater, preference=row.preference, received_at=row.time or now)
+        Vote(battle=battle, rater=battle.rater, preference=row.preference, received_at=battle.closed_at)
         for battle, (_, row) in zip(battles, fresh, strict=True)
     )
     report.imported += len(fresh)
@@ -196,7 +179,7 @@ def _import_batch(study, batch, report):
 def _not_yet_there(study, batch, report):
     """The rows whose battle id is new; a known id with another answer is reported."""
     known = {
-        battle_id: (preference, a, b)
+        battle_id: (preference, nfc(a), nfc(b))
         for battle_id, preference, a, b in Battle.objects.filter(
             study=study, external_id__in={row.battle_id for _, row in batch}
         ).values_list("external_id", "vote__preference", "system_a__name", "system_b__name")
@@ -214,24 +197,23 @@ def _not_yet_there(study, batch, report):
     return fresh
 
 
-def _get_or_create(model, field, values):
-    model.objects.bulk_create([model(**{field: value}) for value in sorted(values)], ignore_conflicts=True)
-    return {getattr(row, field): row for row in model.objects.filter(**{f"{field}__in": values})}
-
-
-def _prompts(texts):
-    Prompt.objects.bulk_create([Prompt(text=text) for text in sorted(texts)], ignore_conflicts=True)
-    return {prompt.text: prompt for prompt in Prompt.objects.filter(text__in=texts, lyrics="")}
-
-
 def _raters(study, labels):
     """One rater per label and study. The label may be personal: only an HMAC of it is stored."""
     keys = {label: _rater_key(study, label) for label in labels}
+    # Before labels were normalised, a rater was known by the label as it was written.
+    older = {label: _rater_key(study, unicodedata.normalize("NFD", label)) for label in labels if not label.isascii()}
+    rater_of = _raters_by_key({*keys.values(), *older.values()})
+    keys |= {label: key for label, key in older.items() if keys[label] not in rater_of and key in rater_of}
+    missing = {*keys.values()} - rater_of.keys()
     Rater.objects.bulk_create(
-        [Rater(kind="imported", import_key=key) for key in sorted(keys.values())], ignore_conflicts=True
+        [Rater(kind="imported", import_key=key) for key in sorted(missing)], ignore_conflicts=True
     )
-    rater_of = {rater.import_key: rater for rater in Rater.objects.filter(import_key__in=keys.values())}
+    rater_of |= _raters_by_key(missing)
     return {label: rater_of[key] for label, key in keys.items()}
+
+
+def _raters_by_key(keys):
+    return {rater.import_key: rater for rater in Rater.objects.filter(import_key__in=keys)}
 
 
 def _rater_key(study, label):

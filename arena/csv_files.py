@@ -71,11 +71,3 @@ class Reader:
     @property
     def line_num(self) -> int:
         return self._reader.line_num
-
-
-def read_rows(file: Iterable[str]) -> tuple[tuple[str, ...], list[dict[str | Any, Any]]]:
-    """(header, rows as dicts) of a file opened with newline="". The cells beyond the header are under the key None, and
-    a missing cell is None, as in `csv.DictReader`."""
-    reader = csv.DictReader(())
-    reader.reader = Reader(file)  # type: ignore[assignment]  # all that it reads from; the types want csv's own
-    return tuple(reader.fieldnames or ()), list(reader)

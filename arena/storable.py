@@ -1,4 +1,6 @@
-"""JSON that PostgreSQL can store: no NUL, no lone surrogate, not nested too deeply."""
+"""What is stored: JSON that PostgreSQL can (no NUL, no lone surrogate, not nested too deeply), text in one form."""
+
+import unicodedata
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
@@ -11,6 +13,12 @@ def storable(value):
     if isinstance(value, dict):
         return all(storable(part) for item in value.items() for part in item)
     return all(map(storable, value)) if isinstance(value, list) else True
+
+
+def nfc(text):
+    """The text in Unicode's composed form (NFC): however an accent was typed, a name is one name. Names of systems,
+    prompts and raters' labels are stored so."""
+    return unicodedata.normalize("NFC", text)
 
 
 class StorableJSONParser(JSONParser):

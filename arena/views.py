@@ -21,7 +21,7 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 @require_safe
 @ensure_csrf_cookie
 def listen(request, slug):
-    study = get_object_or_404(Study, slug=slug)
+    study = get_object_or_404(Study.objects.with_content(), slug=slug)
     return render(request, "arena/listen.html", {"study": study, "settings": page_settings(study)})
 
 

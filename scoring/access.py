@@ -1,18 +1,15 @@
 """Who may see the boards of a study, and the figures and lists beside them: everybody, or staff only."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.authentication import SessionAuthentication, TokenAuthentication
 
 from arena.models import Study
 from arena.refusals import Forbidden
 from arena.services import find_study
-
-Response = TypeVar("Response", bound=HttpResponseBase)
 
 STAFF_SIGN_IN = [SessionAuthentication, TokenAuthentication]  # how the API recognises staff
 
@@ -22,8 +19,9 @@ def may_see(user: Any, study: Study) -> bool:
 
 
 def page_study(request: HttpRequest, slug: str) -> Study:
-    """The study of a page about its boards; 404 where there is none, 403 for users who may not see it."""
-    study = get_object_or_404(Study, slug=slug)
+    """The study of a page about its boards; 404 where there is none, or nothing in it yet (staff see it); 403 for users
+    who may not see it."""
+    study = get_object_or_404(Study if request.user.is_staff else Study.objects.with_content(), slug=slug)
     if not may_see(request.user, study):
         raise PermissionDenied(_why_not(study))
     return study

@@ -62,8 +62,9 @@ def mime_type(codec: str) -> str:
 def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_000_000) -> ClipFacts:
     """Decode the whole file and measure it; memory does not grow with its length.
 
-    Raises AudioRejected with a sentence (not audio, truncated, empty, silent, not finite, too long or short,
-    too large, unsupported rate or channels), AudioUnavailable, or OSError if the path cannot be opened.
+    Raises AudioRejected with a sentence (not audio, truncated, empty, silent, cancelling itself in mono, not finite,
+    too long or short, too large, unsupported rate or channels), AudioUnavailable, or OSError if the path cannot be
+    opened.
     """
     source = _regular_file(path)
     size = source.stat().st_size
@@ -148,7 +149,8 @@ def decode_once(path: str | Path, *, max_seconds: float = 600) -> tuple[np.ndarr
     """The samples of a clip, float32 [n], n >= 1, the mean of its channels, and the file's own sample rate in Hz: for
     callers that resample to several rates.
 
-    Values may pass +-1. Raises AudioRejected as `inspect` does, but accepts short and silent files.
+    Values may pass +-1. Raises AudioRejected where `inspect` does, in the same words: no file is scored that could not
+    be a clip.
     """
     import numpy as np
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import struct
 from typing import BinaryIO
 
-UNKNOWN_SIZE = 0x7FFF0000  # writers to a pipe put this or more (usually all ones) for an unknown size
 OGG_PAGE_MAX = 65307
 OGG_LAST_PAGE = 0x04
 MPEG_LAYER_3 = 1
@@ -16,28 +14,6 @@ BITRATES_KBPS = {
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG-2 and 2.5
 }
 SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-
-
-def ends_too_early(file: BinaryIO, format_name: str) -> bool:
-    """Whether a WAV or Ogg file is truncated. Other formats show it by a failing packet or their duration."""
-    size = file.seek(0, os.SEEK_END)
-    if format_name == "wav":
-        return _wav_data_end(file) > size
-    if format_name == "ogg":
-        return not _ogg_ends_with_last_page(file, size)
-    return False
-
-
-def states_mp3_length(file: BinaryIO) -> bool:
-    """Whether the first MP3 frame is a header that counts the frames; if not, a duration is only a guess."""
-    file.seek(0)
-    tag = file.read(10)
-    skip = 0
-    if tag[:3] == b"ID3" and len(tag) == 10:
-        skip = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
-    file.seek(skip)
-    start = file.read(256)
-    return any(name in start for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def mp3_frame_size(packet: bytes) -> int | None:
@@ -53,31 +29,54 @@ def mp3_frame_size(packet: bytes) -> int | None:
     return (144 if first else 72) * bits_per_second // SAMPLE_RATES[version][rate] + padding
 
 
-def _wav_data_end(file: BinaryIO) -> int:
-    """Where the samples should end, from the RIFF or RF64 chunk sizes; 0 if the header does not say."""
-    file.seek(12)
-    long_size = None
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
-        if name == b"ds64":
-            long_size = struct.unpack("<8xQ", file.read(16))[0]
-            file.seek(size - 16, os.SEEK_CUR)
-        elif name == b"data":
-            size = long_size if long_size and size == 0xFFFFFFFF else size
-            known = size == long_size or size < UNKNOWN_SIZE
-            return file.tell() + size if known else 0
-        else:
-            file.seek(size + size % 2, os.SEEK_CUR)
-    return 0
-
-
-def _ogg_ends_with_last_page(file: BinaryIO, size: int) -> bool:
-    """RFC 3533, section 6: the last page has the end-of-stream flag, and must be complete."""
-    file.seek(max(0, size - 2 * OGG_PAGE_MAX))
-    tail = file.read()
-    start = tail.rfind(b"OggS")
+def ogg_end(file: BinaryIO) -> int | None:
+    """Where the last page of an Ogg file ends; something else may follow. None for a truncated file: the last page has
+    the end-of-stream flag, and must be complete (RFC 3533, section 6)."""
+    size = file.seek(0, os.SEEK_END)
+    tail, start = b"", -1
+    while start < 0 and size > 0:
+        begin = max(0, size - 2 * OGG_PAGE_MAX)
+        file.seek(begin)
+        tail, size = file.read(size - begin) + tail[: 2 * OGG_PAGE_MAX], begin
+        start = tail.rfind(b"OggS")
     page = tail[start:] if start >= 0 else b""
     if len(page) < 27 or len(page) < 27 + page[26]:
-        return False
+        return None
     page_size = 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return bool(page[5] & OGG_LAST_PAGE) and len(page) >= page_size
+    complete = page[5] & OGG_LAST_PAGE and len(page) >= page_size
+    return size + start + page_size if complete else None
+
+
+# How files of other kinds begin, or what they hold at 4 or 8 bytes, so that a refusal can name them.
+OTHER_KINDS = (
+    (0, b"caff", "a Core Audio file (CAF)"),
+    (0, b".snd", "an AU file"),
+    (0, b"wvpk", "a WavPack file"),
+    (0, b"\x1aE\xdf\xa3", "a Matroska or WebM file"),
+    (0, b"MThd", "a MIDI file"),
+    (0, b"MAC ", "a Monkey's Audio file"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "a Windows Media file (WMA, ASF)"),
+    (0, b"#!AMR", "an AMR file"),
+    (0, b"DSD ", "a DSF file"),
+    (0, b"FRM8", "a DSDIFF file"),
+    (0, b"TTA1", "a True Audio file"),
+    (0, b"ADIF", "an AAC file in ADIF"),
+    (8, b"AVI ", "an AVI film"),
+    (8, b"8SVX", "an 8SVX file"),
+    (0, b"Creative Voice", "a VOC file"),
+    (0, b"NIST_1A", "a SPHERE file"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"FLV", "a Flash video"),
+)
+
+
+def not_read(file: BinaryIO) -> str:
+    """A refusal that names the kind of the file; "" for one that is not known."""
+    file.seek(0)
+    head = file.read(32)
+    for at, mark, name in OTHER_KINDS:
+        if head[at : at + len(mark)] == mark:
+            return f"This is {name}, not a WAV, AIFF, FLAC, MP3, OGG, Opus or AAC/M4A file."
+    return ""

@@ -50,13 +50,18 @@ class LoudnessMeter:
         self._pushed += len(block)
         self._collect()
 
+    @property
+    def loudness_so_far(self) -> float:
+        """Integrated loudness of the complete blocks so far, in LUFS; GATE_LUFS where none passes the gate."""
+        return max(float(self._measured.get("lavfi.r128.I", GATE_LUFS)), GATE_LUFS)
+
     def levels(self) -> Levels:
         """The Levels of all that was pushed. BS.1770 leaves out an incomplete last block; the true peak includes it."""
-        loudness = float(self._measured.get("lavfi.r128.I", GATE_LUFS))
+        loudness = self.loudness_so_far
         channels = av.AudioLayout(self._layout).nb_channels
         self.push(np.zeros((self._step + -self._pushed % self._step, channels), np.float32))
         true_peak = float(self._measured["lavfi.r128.true_peak"])
-        return Levels(max(loudness, GATE_LUFS), decibels(max(true_peak, self._sample_peak)))
+        return Levels(loudness, decibels(max(true_peak, self._sample_peak)))
 
     def _collect(self) -> None:
         while True:

@@ -6,29 +6,22 @@ import hashlib
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from arena.audio import excerpts
-from arena.audio.loudness import SILENCE_DBFS, LoudnessMeter, decibels
-from arena.audio.outcomes import AudioRejected, ClipFacts
+from arena.audio.clip_rules import ClipRules
+from arena.audio.loudness import LoudnessMeter
+from arena.audio.outcomes import ClipFacts
 from arena.audio.reading import Resampler, open_audio
-
-MIN_SECONDS = 1.0
-OVERLOAD_DBFS = 20.0  # a 32-bit integer read as a float is at +187 dBFS; a hot mix at +6
 
 
 def inspect(path: str, max_seconds: float) -> dict[str, Any]:
     """ClipFacts of a file, in one pass."""
-    peak = 0.0
     with open_audio(path, max_seconds=max_seconds) as source:
-        meter = LoudnessMeter(source.sample_rate, source.layout)
+        meter, rules = LoudnessMeter(source.sample_rate, source.layout), ClipRules(source.sample_rate, source.layout)
         for block in source.blocks():
-            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+            rules.push(block)
             meter.push(block)
-    _check_levels(source.seconds, decibels(peak))
+    rules.check()
     levels = meter.levels()
-    if levels.silent:
-        raise AudioRejected("The audio is silent: all of it lies below -70 LUFS.")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return asdict(
@@ -66,19 +59,9 @@ def decode(path: str, out_path: str, sample_rate: int, mono: bool, max_seconds: 
 def decode_once(path: str, out_path: str, max_seconds: float) -> dict[str, Any]:
     """Write the mean of the channels, little-endian float32, to `out_path`; return the file's sample rate."""
     with open_audio(path, max_seconds=max_seconds) as source, open(out_path, "wb") as out:
+        rules = ClipRules(source.sample_rate, source.layout)
         for block in source.blocks():
+            rules.push(block)
             out.write(block.mean(axis=1).astype("<f4").tobytes())
-        if not source.samples:
-            raise AudioRejected("The file holds no samples.")
+    rules.check()
     return {"sample_rate": source.sample_rate}
-
-
-def _check_levels(seconds: float, peak_dbfs: float) -> None:
-    if seconds < MIN_SECONDS:
-        raise AudioRejected(f"The audio lasts {seconds:.2f} s; at least {MIN_SECONDS:g} s is needed.")
-    if peak_dbfs < SILENCE_DBFS:
-        raise AudioRejected(f"The audio is silent: no sample is louder than {SILENCE_DBFS:g} dBFS.")
-    if peak_dbfs > OVERLOAD_DBFS:
-        raise AudioRejected(
-            f"Samples reach {peak_dbfs:+.0f} dB over full scale: these look like integers stored as floats."
-        )

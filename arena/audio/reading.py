@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
+from typing import BinaryIO
 
 import av
 import numpy as np
 
-from arena.audio import containers
+from arena.audio import containers, mpeg_frames, pcm
 from arena.audio.outcomes import AudioRejected
+from arena.audio.pcm import CUT_OFF
 
 # FFmpeg also reads playlists, which name other files and hosts: only these containers, only this file.
-OPTIONS = {"format_whitelist": "wav,flac,mp3,ogg,mov,aac", "protocol_whitelist": "file"}
-NOT_AUDIO = "This is not a WAV, FLAC, MP3, OGG, Opus or AAC/M4A file."
-CUT_OFF = "The file is cut off: its audio ends before the file says it does."
+OPTIONS = {"format_whitelist": "wav,w64,flac,mp3,ogg,mov,aac", "protocol_whitelist": "file"}
+NOT_AUDIO = "This is not a WAV, AIFF, FLAC, MP3, OGG, Opus or AAC/M4A file."
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 8_000, 192_000, 8
 CODEC_PADDING_S = 0.1
+LOSSLESS = ("flac", "alac")
 # A lost MP3 or AAC frame is 20 to 130 ms and encoders round up to frames; lossless formats count exactly.
 SLACK_S, LOSSLESS_SLACK_S = 0.2, 0.005
 # The order of WAVE_FORMAT_EXTENSIBLE, for files that do not state their channel layout.
@@ -32,38 +33,84 @@ def open_audio(path: str, *, max_seconds: float = float("inf")) -> Iterator[Audi
     with open(path, "rb") as file:
         if not file.read(1):
             raise AudioRejected("The file is empty (0 bytes).")
-        try:
-            container = av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace")
-        except av.FFmpegError as error:
-            raise _refusal(error, NOT_AUDIO) from error
-        with container:
+        header = pcm.read_header(file)
+        if isinstance(header, pcm.Pcm):
+            yield AudioSource(header.format, header.codec, _uncompressed(file, header), max_seconds)
+            return
+        with _demuxed(path, file) as container:
             if not container.streams.audio:
                 raise AudioRejected("The file has no audio stream.")
-            if containers.ends_too_early(file, container.format.name):
-                raise AudioRejected(CUT_OFF)
-            stated = container.format.name != "mp3" or containers.states_mp3_length(file)
-            yield AudioSource(container, max_seconds, stated_length=stated)
+            stream = Stream(container, header)
+            yield AudioSource(stream.format, stream.codec, stream.frames(), max_seconds, stream.stated_seconds)
+
+
+@contextmanager
+def _demuxed(path: str, file: BinaryIO) -> Iterator[av.container.InputContainer]:
+    """The file as FFmpeg takes it apart; of an MP3, ADTS or Ogg file only its frames or pages."""
+    try:
+        container = av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise _refusal(error, containers.not_read(file) or NOT_AUDIO) from error
+    with container:
+        name = container.format.name
+        stretches = _stretches(file, name)
+        if stretches is None:
+            yield container
+            return
+    try:
+        only_audio = mpeg_frames.Stretches(file, stretches)
+        container = av.open(only_audio, format=name, options=OPTIONS, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise _refusal(error, NOT_AUDIO) from error
+    with container:
+        yield container
+
+
+def _stretches(file: BinaryIO, format_name: str) -> list[tuple[int, int]] | None:
+    """[start, end) of the stretches that FFmpeg is to read; None for the whole file."""
+    if format_name == "ogg":
+        end = containers.ogg_end(file)
+        if end is None:
+            raise AudioRejected(CUT_OFF)
+        return [(0, end)]
+    frames = mpeg_frames.find_frames(file, format_name) if format_name in ("mp3", "aac") else None
+    return frames and frames.stretches
+
+
+def _uncompressed(file: BinaryIO, header: pcm.Pcm) -> Iterator[av.AudioFrame]:
+    """The samples of a WAV or AIFF file, a second at a time, as its header says they are written."""
+    _check_shape(header.rate, header.channels)
+    decoder = av.CodecContext.create(header.codec, "r")
+    decoder.sample_rate = header.rate
+    decoder.layout = header.layout or USUAL_LAYOUTS[header.channels - 1]
+    file.seek(header.start)
+    left = header.n_bytes
+    while left:
+        data = file.read(min(left, header.rate * header.block))
+        if not data:
+            raise AudioRejected(CUT_OFF)
+        left -= len(data)
+        yield from decoder.decode(av.Packet(data))
 
 
 class AudioSource:
     """A stream of one sample rate and layout. Iterate `blocks()` once: float32 [n, channels], all finite."""
 
-    def __init__(self, container: av.container.InputContainer, max_seconds: float, *, stated_length: bool):
-        self._container = container
-        self._stream = container.streams.audio[0]
-        self._max_seconds = max_seconds
-        self.format = container.format.name.split(",")[0].replace("mov", "m4a")
-        self.codec = self._stream.codec_context.name.removesuffix("float")
-        # ADTS has no header; its duration is FFmpeg's guess from the bit rate.
-        self._stated_length = stated_length and self.format != "aac"
-        self._frames = self._decode()
-        first = next(self._frames, None)
-        if first is None:
-            undecodable = self._stream.duration
-            raise AudioRejected("None of the audio can be decoded." if undecodable else "The file holds no samples.")
-        self._first = first
+    def __init__(
+        self,
+        format_name: str,
+        codec: str,
+        frames: Iterator[av.AudioFrame],
+        max_seconds: float,
+        stated_seconds: float | None = None,
+    ):
+        self.format, self.codec = format_name, codec
+        self._frames, self._max_seconds, self._stated_seconds = frames, max_seconds, stated_seconds
+        self._first = next(self._frames, None)
+        if self._first is None:
+            raise AudioRejected("None of the audio can be decoded." if stated_seconds else "The file holds no samples.")
         self.sample_rate, self.channels = self._first.sample_rate, self._first.layout.nb_channels
-        self._check_shape()
+        _check_shape(self.sample_rate, self.channels)
         self.layout = layout_name(self._first.layout)
         self.samples = 0
 
@@ -86,61 +133,74 @@ class AudioSource:
         for converted in to_float.resample(frame):
             block = converted.to_ndarray().reshape(-1, self.channels)
             if not np.isfinite(block).all():
-                raise AudioRejected(f"A sample after {self.seconds:.1f} s is not a finite number.")
+                bad = self.samples + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+                raise AudioRejected(f"A sample after {bad / self.sample_rate:.1f} s is not a finite number.")
             self.samples += len(block)
             if self.seconds > self._max_seconds + CODEC_PADDING_S:
                 raise AudioRejected(f"The audio is longer than {self._max_seconds / 60:g} minutes.")
             yield block
 
-    def _decode(self) -> Iterator[av.AudioFrame]:
+    def _check_length(self) -> None:
+        if self._stated_seconds is None:
+            return
+        slack = LOSSLESS_SLACK_S if self.codec in LOSSLESS or self.codec.startswith("pcm_") else SLACK_S
+        if self.seconds < self._stated_seconds - slack:
+            raise AudioRejected(
+                f"The file is cut off or damaged: it says {self._stated_seconds:.1f} s but holds {self.seconds:.1f} s."
+            )
+
+
+class Stream:
+    """The first audio stream of a container. codec: the decoder's name; stated_seconds: its length as the container
+    says, None where FFmpeg would only guess it."""
+
+    def __init__(self, container: av.container.InputContainer, header: pcm.Coded | None):
+        self._container = container
+        self._stream = container.streams.audio[0]
+        self.format = container.format.name.split(",")[0].replace("mov", "m4a")
+        if self._stream.codec_context is None:
+            raise AudioRejected(f"The file's audio is compressed as {_codec_name(header)}, which is not read.")
+        self.codec = self._stream.codec_context.name.removesuffix("float")
+        stated = self._stream.duration is not None and self.format not in ("mp3", "aac")
+        self.stated_seconds = float(self._stream.duration * self._stream.time_base) if stated else None
+
+    def frames(self) -> Iterator[av.AudioFrame]:
         """All frames. A packet that fails means damage if audio follows it, and truncation if none does."""
-        decoded, failed, last = 0, None, None
+        decoded, failed = 0, None
         for packet in self._packets():
             try:
-                frames = [frame for frame in packet.decode() if isinstance(frame, av.AudioFrame)]
+                frames = packet.decode()
             except av.FFmpegError as error:
-                failed = _refusal(error, f"The audio is damaged after {decoded:.1f} s."), packet
+                failed = _refusal(error, f"The audio is damaged after {decoded:.1f} s.")
                 continue
             if frames and failed:
-                raise failed[0]
-            last = packet if packet.size else last
+                raise failed
             for frame in frames:
                 decoded += frame.samples / frame.sample_rate
                 yield frame
-        if failed and not self._is_trailing_tag(failed[1]):
-            raise AudioRejected(CUT_OFF) if decoded else failed[0]
-        if last and self.codec == "mp3" and (containers.mp3_frame_size(bytes(last)) or 0) > last.size:
-            raise AudioRejected(CUT_OFF)
+        if failed:
+            raise AudioRejected(CUT_OFF) if decoded else failed
 
-    def _packets(self) -> Iterator[av.Packet[Any]]:
+    def _packets(self) -> Iterator[av.Packet]:
         try:
             for packet in self._container.demux(self._stream):
                 # FFmpeg marks the last packet of any WAV written to a pipe as corrupt; its header was checked.
-                if packet.is_corrupt and self.format != "wav":
+                if packet.is_corrupt and self.format not in ("wav", "w64"):
                     raise AudioRejected(CUT_OFF)
                 yield packet
         except av.FFmpegError as error:
             raise _refusal(error, "The file is damaged: its audio cannot be read to the end.") from error
 
-    def _is_trailing_tag(self, packet: av.Packet[Any]) -> bool:
-        """Whether the packet is a tag at the end of an MP3 file, which FFmpeg mistakes for a last frame."""
-        return self.codec == "mp3" and containers.mp3_frame_size(bytes(packet)) is None
 
-    def _check_shape(self) -> None:
-        if not MIN_RATE <= self.sample_rate <= MAX_RATE:
-            raise AudioRejected(f"The sample rate is {self.sample_rate:,} Hz, not 8,000 to 192,000 Hz.")
-        if not 1 <= self.channels <= MAX_CHANNELS:
-            raise AudioRejected(f"The file has {self.channels} channels, not 1 to {MAX_CHANNELS}.")
+def _codec_name(header: pcm.Coded | None) -> str:
+    return f"WAV format {header.tag}" if header else "something that has no decoder here"
 
-    def _check_length(self) -> None:
-        if not self._stated_length or self._stream.duration is None or self._stream.time_base is None:
-            return
-        lossless = self.codec == "flac" or self.codec.startswith("pcm_")
-        stated = float(self._stream.duration * self._stream.time_base)
-        if self.seconds < stated - (LOSSLESS_SLACK_S if lossless else SLACK_S):
-            raise AudioRejected(
-                f"The file is cut off or damaged: it says {stated:.1f} s but holds {self.seconds:.1f} s."
-            )
+
+def _check_shape(sample_rate: int, channels: int) -> None:
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise AudioRejected(f"The sample rate is {sample_rate:,} Hz, not 8,000 to 192,000 Hz.")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioRejected(f"The file has {channels} channels, not 1 to {MAX_CHANNELS}.")
 
 
 class Resampler:

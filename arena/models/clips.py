@@ -4,9 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Func, Q
 from django.db.models.functions import MD5
 from django.utils import timezone
+
+from arena.storable import nfc
 
 
 class ClaimQuerySet(models.QuerySet):
@@ -35,7 +37,29 @@ class Status(models.TextChoices):
     REJECTED = "rejected"
 
 
+class Nfc(Func):
+    """A text in Unicode's composed form, as `arena.storable.nfc`."""
+
+    template, output_field = "normalize(%(expressions)s, NFC)", models.TextField()
+
+
 class SystemQuerySet(models.QuerySet):
+    def called(self, names):
+        """{name: system} of the systems that exist among the names, in whichever Unicode form either is written: rows
+        from before names were stored in one form are found too."""
+        forms = {nfc(name) for name in names}
+        systems = {system.name: system for system in self.filter(name__in=forms)}
+        if rest := [form for form in forms - systems.keys() if not form.isascii()]:
+            older = self.annotate(form=Nfc("name")).filter(form__in=rest).order_by("-pk")
+            systems |= {system.form: system for system in older}
+        return {name: systems[nfc(name)] for name in names if nfc(name) in systems}
+
+    def made(self, names):
+        """{name: system}, as `called`; those that do not exist are created."""
+        new = {nfc(name) for name in names - self.called(names).keys()}
+        self.bulk_create([System(name=name) for name in sorted(new)], ignore_conflicts=True)
+        return self.called(names)
+
     def ids_of(self, names):
         """{name: id} of the systems that exist among the names."""
         return dict(self.filter(name__in=list(names)).values_list("name", "pk"))
@@ -64,6 +88,34 @@ class System(models.Model):
     def __str__(self):
         return self.name
 
+    def clean(self):
+        if self._state.adding:  # an existing name stays as it is: editions name it
+            self.name = nfc(self.name)
+
+
+class PromptQuerySet(models.QuerySet):
+    def saying(self, words):
+        """{(text, lyrics): prompt} of the prompts that exist among these, in whichever Unicode form."""
+        forms = {(nfc(text), nfc(lyrics)) for text, lyrics in words}
+        prompts = self._among(self.filter(text__in={text for text, _ in forms}), "text", "lyrics")
+        if rest := [form for form in forms - prompts.keys() if not "".join(form).isascii()]:
+            older = self.annotate(nfc_text=Nfc("text"), nfc_lyrics=Nfc("lyrics")).order_by("-pk")
+            older = older.filter(nfc_text__in={text for text, _ in rest})
+            prompts = self._among(older, "nfc_text", "nfc_lyrics") | prompts
+        by_words = {(text, lyrics): (nfc(text), nfc(lyrics)) for text, lyrics in words}
+        return {pair: prompts[form] for pair, form in by_words.items() if form in prompts}
+
+    def _among(self, prompts, text, lyrics):
+        return {(getattr(prompt, text), getattr(prompt, lyrics)): prompt for prompt in prompts}
+
+    def made(self, words, **fields):
+        """{(text, lyrics): prompt}, as `saying`; those that do not exist are created, with these fields."""
+        new = {(nfc(text), nfc(lyrics)) for text, lyrics in words - self.saying(words).keys()}
+        self.bulk_create(
+            [Prompt(text=text, lyrics=lyrics, **fields) for text, lyrics in sorted(new)], ignore_conflicts=True
+        )
+        return self.saying(words)
+
 
 class Prompt(models.Model):
     """The text (and lyrics) that systems are asked for."""
@@ -72,6 +124,8 @@ class Prompt(models.Model):
     lyrics = models.TextField(blank=True)
     tags = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PromptQuerySet.as_manager()
 
     class Personal:
         not_personal = {"text, lyrics, tags": "what systems were asked for, as staff or an import writes it"}
@@ -84,6 +138,10 @@ class Prompt(models.Model):
 
     def __str__(self):
         return self.text[:80] or self.lyrics[:80]
+
+    def clean(self):
+        if self._state.adding:
+            self.text, self.lyrics = nfc(self.text), nfc(self.lyrics)
 
 
 class Clip(models.Model):

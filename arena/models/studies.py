@@ -3,13 +3,13 @@
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from arena import study_settings
 from arena.study_settings import ANSWERS
 
-from .clips import Excerpt, Prompt, System
+from .clips import Clip, Excerpt, Prompt, System
 
 
 def default_answers():
@@ -18,6 +18,14 @@ def default_answers():
 
 def default_questions():
     return {"degree": False, "axes": [], "tags": [], "comment": True}
+
+
+class StudyQuerySet(models.QuerySet):
+    def with_content(self):
+        """Those with something to show: a clip of one of their systems, or a battle. Others have no public page."""
+        battles = Study._meta.get_field("battles").related_model.objects.filter(study=OuterRef("pk"))
+        clips = Clip.objects.filter(system__studies=OuterRef("pk"))
+        return self.filter(Exists(battles) | Exists(clips))
 
 
 class Study(models.Model):
@@ -139,6 +147,8 @@ class Study(models.Model):
     )  # fmt: skip
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = StudyQuerySet.as_manager()
+
     class Personal:
         not_personal = {
             "slug, name, description, consent_text, completion": "what staff tells listeners",
@@ -161,6 +171,11 @@ class Study(models.Model):
     def clean(self):
         if problems := study_settings.problems(self):
             raise ValidationError(problems)
+
+    @property
+    def has_content(self):
+        """Whether there is a clip of one of its systems, or a battle; without, it has no public page."""
+        return Study.objects.with_content().filter(pk=self.pk).exists()
 
     @property
     def accepts_battles(self):

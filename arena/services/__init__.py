@@ -1,6 +1,6 @@
 """Changes to several models of `arena` at once: registering clips, admitting raters."""
 
-from .clips import cut_excerpt, ingest_clip, local_copy, register_clip
+from .clips import cut_excerpt, ingest_clip, leave_out, local_copy, register_clip, undo_import
 from .joining import (
     HEADPHONE_ATTEMPTS,
     answer_headphones,
@@ -24,9 +24,11 @@ __all__ = [
     "give_consent",
     "headphone_targets",
     "ingest_clip",
+    "leave_out",
     "local_copy",
     "participation_of",
     "register_clip",
     "require_ready",
     "set_volume",
+    "undo_import",
 ]

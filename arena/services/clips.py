@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.core.files import File
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.utils import timezone
 
 from arena import audio
@@ -14,6 +15,7 @@ from arena.models import Clip, Excerpt, Prompt, Status, System
 MAX_BYTES = 200_000_000
 
 
+@transaction.atomic
 def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence="", sings_lyrics=None):
     """Copy an audio file into the private originals and create its Clip as pending.
 
@@ -26,7 +28,7 @@ def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence=
     with path.open("rb") as source:
         sha256 = hashlib.file_digest(source, "sha256").hexdigest()
     system = _system(system, sings_lyrics)
-    prompt, _ = Prompt.objects.get_or_create(text=prompt, lyrics=lyrics, defaults={"tags": list(tags)})
+    prompt = Prompt.objects.made({(prompt, lyrics)}, tags=list(tags))[prompt, lyrics]
     existing = Clip.objects.filter(system=system, prompt=prompt, sha256=sha256).first()
     if existing:
         return existing, False
@@ -46,7 +48,7 @@ def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence=
 
 def _system(name, sings_lyrics):
     """The system of that name, created if new. `sings_lyrics` is stored if unknown so far; ValueError if it differs."""
-    system, _ = System.objects.get_or_create(name=name, defaults={"sings_lyrics": sings_lyrics})
+    system = System.objects.made({name})[name]
     if sings_lyrics is not None and system.sings_lyrics is None:
         System.objects.filter(pk=system.pk, sings_lyrics=None).update(sings_lyrics=sings_lyrics)
         system.refresh_from_db()
@@ -70,6 +72,32 @@ def _kept_original(path, sha256):
         with path.open("rb") as source:
             name = default_storage.save(name, File(source))
     return {"original": name}
+
+
+def leave_out(study, systems):
+    """Take out of the study those of the systems of which no clip can be heard."""
+    heard = set(
+        Clip.objects.filter(system__in=systems).exclude(status=Status.REJECTED).values_list("system", flat=True)
+    )
+    study.systems.remove(*[system for system in systems if system.pk not in heard])
+
+
+@transaction.atomic
+def undo_import(study, clips, since):
+    """Leave nothing of an import that brought in nothing: delete the clips (primary keys) that it made and their
+    originals, the systems and prompts made `since` that have no other clip, and the study, if it made that."""
+    if study and study.pk:
+        study.delete()
+    originals = set(Clip.objects.filter(pk__in=clips).exclude(original="").values_list("original", flat=True))
+    systems, prompts = (
+        set(Clip.objects.filter(pk__in=clips).values_list(name, flat=True)) for name in ("system", "prompt")
+    )
+    Clip.objects.filter(pk__in=clips).delete()
+    unused = {"created_at__gte": since, "clips": None, "studies": None}
+    System.objects.filter(pk__in=systems, **unused).delete()
+    Prompt.objects.filter(pk__in=prompts, **unused).delete()
+    for name in originals - set(Clip.objects.filter(original__in=originals).values_list("original", flat=True)):
+        default_storage.delete(name)
 
 
 def ingest_clip(clip_id):

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from arena.models import Clip, Prompt, Study, System, default_questions
+from arena.storable import nfc
 from arena.study_changes import mixed, move_default, refused
 from arena.study_settings import SETTINGS, located_problems, unknown
 
@@ -135,7 +136,7 @@ def _check_whole(draft):
 
 def _systems(document):
     names = _list(document, "systems", lambda value, path: text(value, document.spelled.get(path, "")))
-    system_of = System.objects.in_bulk(list(names.values()), field_name="name")
+    system_of = System.objects.called(set(names.values()))
     for number, name in names.items():
         if name not in system_of:
             document.refuse(("systems", number), _no_system(name))
@@ -170,12 +171,9 @@ def _words(value, path, document):
 
 def _find_prompt(words, lyrics):
     """The stored prompt, with or without surrounding white space; else a new one, stripped."""
-    bare = {"text": words.strip(), "lyrics": lyrics.strip()}
-    return (
-        Prompt.objects.filter(text=words, lyrics=lyrics).first()
-        or Prompt.objects.filter(**bare).first()
-        or Prompt(**bare)
-    )
+    written, bare = (words, lyrics), (nfc(words.strip()), nfc(lyrics.strip()))
+    stored = Prompt.objects.saying({written, bare})
+    return stored.get(written) or stored.get(bare) or Prompt(text=bare[0], lyrics=bare[1])
 
 
 def _list(document, key, read_item):

@@ -34,7 +34,9 @@ SLOTS = BoundedSemaphore(4)
 
 
 class ScoreRequest(StrictSerializer):
-    audio = serializers.FileField(allow_empty_file=True, help_text="WAV, FLAC, MP3, OGG, Opus or AAC; 1 s to 10 min.")
+    audio = serializers.FileField(
+        allow_empty_file=True, help_text="WAV, AIFF, FLAC, MP3, OGG, Opus or AAC; 1 s to 10 min."
+    )
     prompt = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=MAX_PROMPT, help_text="What the audio was made for."
     )

@@ -1,20 +1,23 @@
 """A manifest of files to score, and the CSV of results, which grows batch by batch and which a later run continues."""
 
-import csv
 import fcntl
 import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from arena import csv_files
+from arena import csv_files, tables
 from scoring.reward.whole_file import written_whole
 
 RESULTS_OF_FILES = ("reward", "percentile", "error", "sha256", "reward_model", "kept")
 RESULTS_OF_PAIRS = (
     "reward_a", "reward_b", "margin", "probability", "error", "sha256_a", "sha256_b", "reward_model", "kept",
+)  # fmt: skip
+COLUMNS = tables.Columns(
+    (), ("path", "path_a", "path_b", "prompt"), tables.KEPT,
+    is_row=lambda cells: bool(PurePath(cells.get("path") or cells.get("path_a") or "").suffix),
 )  # fmt: skip
 
 
@@ -24,12 +27,11 @@ class BadManifest(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """rows: {column: cell}; surplus cells, beyond the header's columns, are under the key None. Paths in the cells are
-    relative to the folder."""
+    """Paths in the rows' cells are relative to the folder."""
 
     folder: Path
     columns: tuple[str, ...]
-    rows: list[dict]
+    rows: list[tables.Row]
 
     @property
     def is_of_pairs(self) -> bool:
@@ -47,23 +49,21 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Raises BadManifest for a file that is no CSV, or whose header lacks or repeats columns."""
+    """Raises BadManifest for a file that cannot be used, or whose columns name neither files nor pairs."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header, rows = csv_files.read_rows(file)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        table = tables.read(path, COLUMNS)
+    except (OSError, tables.BadTable) as error:
         raise BadManifest(f"{path}: {error}") from error
+    header = table.columns
     is_file, is_pair = "path" in header, {"path_a", "path_b"} <= set(header)
     if is_file == is_pair:
         raise BadManifest(
             f"{path}: its columns are {', '.join(header) or 'none'}. It needs either path, or path_a and path_b for "
             "pairs; prompt is optional, and all other columns are copied to the results."
         )
-    manifest = Manifest(path.parent, header, rows)
+    manifest = Manifest(path.parent, header, list(table))
     if reserved := [name for name in header if name in manifest.results]:
         raise BadManifest(f"{path}: the columns {', '.join(reserved)} are written by scoring: rename or drop them.")
-    if len(set(header)) < len(header):
-        raise BadManifest(f"{path}: a column is named twice.")
     return manifest
 
 

@@ -54,10 +54,10 @@ class _Judge:
 
     def prepared(self, row):
         """The row with its files' hashes, and with an error where it cannot be scored."""
-        cells = {name: row.get(name) or "" for name in self.manifest.columns}
+        cells = row.cells
         prepared = {**cells, **dict.fromkeys(self.manifest.results, ""), "reward_model": self.model.name}
-        if None in row or None in row.values():
-            return prepared | {"error": "The row does not have as many cells as the header."}
+        if row.problem:
+            return prepared | {"error": f"Line {row.line}: {row.problem}."}
         errors = []
         for column, name in zip(self.manifest.paths, self.hashes, strict=True):
             sha256 = self._hash(cells[column])

@@ -17,12 +17,12 @@ from typing import TypeVar
 import numpy as np
 
 from arena import audio
+from arena.storable import nfc
 from scoring.reward.faults import DeviceFailed, described, of_the_machine
 
 BATCH = 32  # files that are embedded together,
 BATCH_SECONDS = 600  # or fewer, of about this much sound: 115 MB at 48 kHz, once for each rate that an encoder wants
 DECODERS = 2
-MIN_SECONDS, SILENT, OVERLOADED = 1.0, 1e-3, 10.0  # what a clip of the arena is held to: 1 s, -60 and +20 dBFS
 NO_FILE, NOT_A_FILE = "There is no such file.", "This is not a regular file."
 Outcome = TypeVar("Outcome")
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _heard_ahead(threads, files):
     """(Sound or NoReward, prompt) of each file, in order, with no more than a few decoded before they are needed."""
     started: deque[tuple[Future, str]] = deque()
     for path, prompt in files:
-        started.append((threads.submit(hear, path), prompt))
+        started.append((threads.submit(hear, path), nfc(prompt)))
         if len(started) > 2 * DECODERS:
             decoding, its_prompt = started.popleft()
             yield decoding.result(), its_prompt
@@ -88,19 +88,11 @@ def _batches(heard_with_prompts):
 
 
 def hear(path: str | Path) -> Sound | NoReward:
-    """The file's sound, if the arena would take it for a clip: long enough, not silent, within full scale."""
+    """The file's sound, if the arena would take it for a clip."""
     try:
-        sound = Sound(*audio.decode_once(path))
+        return Sound(*audio.decode_once(path))
     except Exception as failure:  # whatever a file provokes concerns that file, not the others
         return _unreadable(failure)
-    peak = float(np.abs(sound.waveform).max(initial=0.0))
-    if sound.seconds < MIN_SECONDS:
-        return NoReward(f"The audio lasts {sound.seconds:.2f} s; at least {MIN_SECONDS:g} s is needed.")
-    if peak < SILENT:
-        return NoReward("The audio is silent: mixed to mono, no sample is louder than -60 dBFS.")
-    if peak > OVERLOADED:
-        return NoReward("Samples are over 20 dB above full scale: these look like integers stored as floats.")
-    return sound
 
 
 def sha256_of(path: Path) -> str | NoReward:

@@ -21,9 +21,11 @@ from .not_found import not_found_is_404, whole_number
 @require_safe
 @ensure_csrf_cookie
 def index(request):
-    studies = [study for study in Study.objects.order_by("-is_default", "slug") if may_see(request.user, study)]
-    boards = [(study, board_json(study, find_edition(study))) for study in studies]
-    default = Study.objects.filter(is_default=True).first()
+    with_content = Study.objects.with_content()
+    studies = Study.objects.all() if request.user.is_staff else with_content
+    seen = [study for study in studies.order_by("-is_default", "slug") if may_see(request.user, study)]
+    boards = [(study, board_json(study, find_edition(study))) for study in seen]
+    default = with_content.filter(is_default=True).first()
     return render(request, "scoring/index.html", {"boards": boards, "default": default})
 
 

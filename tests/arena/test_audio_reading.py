@@ -102,7 +102,7 @@ def test_a_file_without_samples_is_refused(tmp_path):
     assert reason(inspect_here, path) == "The file holds no samples."
 
 
-NOT_AUDIO = "This is not a WAV, FLAC, MP3, OGG, Opus or AAC/M4A file."
+NOT_AUDIO = "This is not a WAV, AIFF, FLAC, MP3, OGG, Opus or AAC/M4A file."
 
 
 @pytest.mark.parametrize("content", [b"hello", b"<html>Error 404</html>" * 100, b"RIFF", bytes(5000), b"OggS" * 999])

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from arena import services
-from arena.models import Clip, Excerpt, Study, System
+from arena.models import Clip, Excerpt, Prompt, Study, System
 from arena.serving.stock import Stock
 from scoring.demo.synth import write_wav
 from scoring.models import RewardModel
@@ -66,6 +66,65 @@ def test_a_manifest_with_a_wrong_column_is_refused_whole(manifest):
     with pytest.raises(CommandError, match="unknown: promt"):
         call_command("import_clips", manifest("a.wav,alder,a song", header="path,system,promt"))
     assert not Clip.objects.exists()
+
+
+def test_a_manifest_whose_files_are_all_refused_leaves_nothing_behind(manifest, tmp_path, client):
+    (tmp_path / "text.mp3").write_text("this is not music")
+    write_wav(tmp_path / "silent.wav", np.zeros((2, RATE * 2), "f4"), RATE)
+    path = manifest("text.mp3,alder,a song", "silent.wav,birch,another", "missing.flac,cedar,a third")
+    with pytest.raises(CommandError, match=r"Nothing was imported, and nothing of it stays. 3 rows failed"):
+        call_command("import_clips", path, "--study", "new")
+    assert list(Study.objects.values_list("slug", flat=True)) == ["open"]
+    for model in (System, Prompt, Clip, Excerpt):
+        assert not model.objects.exists()
+    assert [stored.name for stored in (tmp_path / "media").rglob("*") if stored.is_file()] == []
+    for page in ("/boards/new/", "/listen/new/", "/boards/open/", "/listen/open/"):
+        assert client.get(page).status_code == 404
+
+
+def test_a_study_that_an_import_made_is_open_once_something_came_in(manifest, tmp_path, capsys, client):
+    (tmp_path / "text.mp3").write_text("this is not music")
+    path = manifest("a.wav,alder,a song", "b.wav,birch,a song", "text.mp3,cedar,a song")
+    with pytest.raises(CommandError, match="1 rows failed"):
+        call_command("import_clips", path, "--study", "new")
+    study = Study.objects.get(slug="new")
+    assert study.is_open
+    assert set(study.systems.values_list("name", flat=True)) == {"alder", "birch"}, "cedar has nothing to hear"
+    assert client.get("/boards/new/").status_code == client.get("/listen/new/").status_code == 200
+    assert "/boards/open/" not in client.get("/").content.decode(), "nothing was imported into it"
+
+
+def test_an_import_into_a_closed_study_leaves_it_closed_and_says_how_to_open_it(manifest, capsys):
+    Study.objects.update(is_open=False)
+    call_command("import_clips", manifest("a.wav,alder,a song"))
+    assert not Study.objects.get().is_open
+    assert "To open it: set `is_open`" in capsys.readouterr().out
+
+
+def test_what_was_there_before_stays_when_an_import_fails(manifest, tmp_path):
+    call_command("import_clips", manifest("a.wav,alder,a song"))
+    (tmp_path / "text.mp3").write_text("this is not music")
+    with pytest.raises(CommandError, match="Nothing was imported"):
+        call_command("import_clips", manifest("text.mp3,alder,a song"))
+    assert Clip.objects.get().status == "ready"
+    assert Study.objects.get().systems.get().name == "alder"
+
+
+def test_a_clip_of_a_name_in_another_unicode_form_is_of_the_same_system_and_prompt(manifest):
+    rows = "a.wav,Caf\u00e9,Ballade de l'\u00e9t\u00e9", "b.wav,Cafe\u0301,Ballade de l'e\u0301te\u0301"
+    call_command("import_clips", manifest(*rows))
+    assert (System.objects.count(), Prompt.objects.count(), Clip.objects.count()) == (1, 1, 2)
+
+
+def test_rows_that_are_no_text_fail_by_line_and_the_others_come_in(manifest):
+    path = manifest("a.wav,alder,a song", "b.wav,birch,a song", "c.wav,cedar,a song")
+    text = path.read_text().replace("birch,a song", "birch,nul \0 here").replace("cedar", "c\xe9dar")
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CommandError) as failed:
+        call_command("import_clips", path)
+    assert "3  b.wav  prompt holds a NUL character" in str(failed.value)
+    assert "4  c.wav  system holds the byte 0xE9" in str(failed.value)
+    assert Clip.objects.get().system.name == "alder"
 
 
 def test_work_that_a_dead_worker_had_claimed_is_done_by_the_next(manifest, tmp_path):

@@ -11,7 +11,8 @@ from arena.refusals import Refusal
 class Command(BaseCommand):
     help = (
         f"Import votes from CSV or JSONL with {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}. "
-        "Exits with status 1 if a row was rejected; the other rows are imported."
+        "Times are ISO 8601, or seconds or milliseconds since 1970. Exits with status 1 if a row was rejected; the "
+        "other rows are imported."
     )
 
     def add_arguments(self, parser):
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         slug = study or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-")
         try:
             report = import_votes(file, slug)
-        except (OSError, UnicodeDecodeError, Refusal) as error:
+        except (OSError, Refusal) as error:
             raise CommandError(f"{file}: {error}") from error
         ledger.catch_up()
         if report.ignored_columns:

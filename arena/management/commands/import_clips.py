@@ -1,20 +1,22 @@
 """`import_clips MANIFEST.csv`: register every row, then ingest, sharing the work with running workers."""
 
-import csv
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 from tqdm import tqdm
 
-from arena import services
+from arena import services, tables
 from arena.models import Clip, Excerpt, Status, Study
 from arena.refusals import NotFound
 from arena.serving.ingest import ingest
 
 REQUIRED = ("path", "system", "prompt")
 OPTIONAL = ("lyrics", "seed", "tags", "licence", "sings_lyrics")
+COLUMNS = tables.Columns(REQUIRED, OPTIONAL, is_row=lambda cells: bool(PurePath(cells["path"]).suffix))
 YES_OR_NO = {"yes": True, "no": False, "": None}  # whether the row's system sings the lyrics of prompts
+HOW_TO_OPEN = "set `is_open` in the admin (Studies), or `is_open: true` in its file for `manage.py study load`"
 
 
 class Command(BaseCommand):
@@ -30,57 +32,61 @@ class Command(BaseCommand):
 
     def handle(self, manifest, study, **options):
         rows = read_manifest(manifest)
-        study = find_or_make_study(study, self.stdout)
-        clips, failed = {}, []
-        for line, row in tqdm(rows, desc="register", unit="clip"):
+        study, is_new, started = *find_or_new_study(study), timezone.now()
+        clips, created, failed = {}, [], []
+        for row in tqdm(rows, desc="register", unit="clip"):
             try:
-                clip = register(manifest, row)
+                clip, is_new_clip = register(manifest, row)
             except (OSError, ValueError) as error:
-                failed.append((line, row.get("path", ""), str(error)))
+                failed.append((row.line, str(row.cells.get("path", "")), str(error)))
                 continue
-            study.systems.add(clip.system)
-            if study.prompts.exists():
-                study.prompts.add(clip.prompt)
-            clips[clip.pk] = (line, row["path"])
-        ingest(clips, study)
+            clips[clip.pk] = (row.line, row.cells["path"])
+            created += [clip.pk] if is_new_clip else []
+        if clips:
+            added = join(study, clips)
+            ingest(clips, study)
+            services.leave_out(study, added)
         rejected = Clip.objects.filter(pk__in=clips, status=Status.REJECTED)
         failed += [(*clips[clip.pk], clip.reason) for clip in rejected]
-        self.report(study, clips, failed)
+        n_ready = Clip.objects.filter(pk__in=clips, status=Status.READY).count()
+        if n_ready:
+            self.open(study, is_new)
+        else:
+            services.undo_import(study if is_new else None, created, started)
+        self.report(study, clips, n_ready, failed)
 
-    def report(self, study, clips, failed):
-        ready = Clip.objects.filter(pk__in=clips, status=Status.READY).count()
-        self.stdout.write(f"study {study.slug}: {ready} clips ready, {len(failed)} rows failed")
+    def open(self, study, is_new):
+        """Open a study that was made for these clips; of an existing one that is closed, say how."""
+        if is_new:
+            Study.objects.filter(pk=study.pk).update(is_open=True)
+            self.stdout.write(f"There was no study {study.slug!r}: created it with the default settings, and open.")
+        elif not study.is_open:
+            self.stdout.write(f"study {study.slug} is not open, so nobody is served. To open it: {HOW_TO_OPEN}.")
+
+    def report(self, study, clips, n_ready, failed):
+        self.stdout.write(f"study {study.slug}: {n_ready} clips ready, {len(failed)} rows failed")
         unplayable = Excerpt.objects.filter(clip__in=clips, codec=study.codec, status=Status.REJECTED)
         for excerpt in unplayable.select_related("clip"):
             self.stdout.write(f"  not paired: {clips[excerpt.clip_id][1]}: {excerpt.reason}")
         if failed:
             width = max(len(path) for _, path, _ in failed)
             table = "\n".join(f"  {line:>5}  {path:<{width}}  {reason}" for line, path, reason in sorted(failed))
-            raise CommandError(f"{len(failed)} rows failed:\n   line  {'path':<{width}}  reason\n{table}")
+            nothing = "" if n_ready else "Nothing was imported, and nothing of it stays. "
+            raise CommandError(f"{nothing}{len(failed)} rows failed:\n   line  {'path':<{width}}  reason\n{table}")
 
 
 def read_manifest(manifest):
-    """[(line, row)] of the manifest; CommandError for a wrong header."""
+    """The rows of the manifest; CommandError for a file that cannot be used."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return list(tables.read(manifest, COLUMNS))
+    except (OSError, tables.BadTable) as error:
         raise CommandError(f"{manifest}: {error}") from error
-    missing = [name for name in REQUIRED if name not in header]
-    unknown = [name for name in header if name not in REQUIRED + OPTIONAL]
-    if missing or unknown:
-        raise CommandError(
-            f"{manifest}: columns missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}. "
-            f"It needs {', '.join(REQUIRED)}; {', '.join(OPTIONAL)} are optional."
-        )
-    return rows
 
 
-def find_or_make_study(slug, out):
+def find_or_new_study(slug):
+    """(study, whether it is new). A new one is not stored yet, and not open."""
     try:
-        return services.find_study(slug)
+        return services.find_study(slug), False
     except NotFound as missing:
         if not slug:
             raise CommandError(f"{missing} Name one with --study.") from missing
@@ -88,15 +94,26 @@ def find_or_make_study(slug, out):
             raise CommandError(
                 f"{slug!r} cannot name a study: write 1 to 50 of the characters a-z, 0-9, - and _."
             ) from missing
-        out.write(f"There was no study {slug!r}: created it with the default settings.")
-        return Study.objects.create(slug=slug, name=slug.replace("-", " ").capitalize())
+        return Study(slug=slug, name=slug.replace("-", " ").capitalize(), is_open=False), True
+
+
+def join(study, clips):
+    """Let the study compare the clips. Returns the systems that it did not compare before."""
+    if study.pk is None:
+        study.save()
+    clips = list(Clip.objects.filter(pk__in=clips).select_related("system", "prompt"))
+    systems = {clip.system for clip in clips} - set(study.systems.all())
+    study.systems.add(*systems)
+    if study.prompts.exists():
+        study.prompts.add(*{clip.prompt for clip in clips})
+    return systems
 
 
 def register(manifest, row):
-    """The row's clip. ValueError or OSError, with a sentence, for a bad row."""
-    if None in row or None in row.values():
-        raise ValueError("the row does not have as many cells as the header")
-    cells = {name: (row.get(name) or "").strip() for name in REQUIRED + OPTIONAL}
+    """(clip, whether it is new) of a row. ValueError or OSError, with a sentence, for a bad row."""
+    if row.problem:
+        raise ValueError(row.problem)
+    cells = {name: row.cells.get(name, "").strip() for name in REQUIRED + OPTIONAL}
     if empty := [name for name in ("path", "system") if not cells[name]]:
         raise ValueError(f"{', '.join(empty)} is empty")
     if not cells["prompt"] and not cells["lyrics"]:
@@ -109,7 +126,7 @@ def register(manifest, row):
     if not path.is_file():
         raise FileNotFoundError("there is no such file")
     tags = [tag.strip() for tag in cells["tags"].split(";") if tag.strip()]
-    clip, _ = services.register_clip(
+    return services.register_clip(
         path,
         system=cells["system"],
         prompt=cells["prompt"],
@@ -119,4 +136,3 @@ def register(manifest, row):
         licence=cells["licence"][:100],
         sings_lyrics=YES_OR_NO[cells["sings_lyrics"].lower()],
     )
-    return clip

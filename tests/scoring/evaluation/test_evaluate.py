@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_heard_is_counted_with_its_reason_and_never_scored
     ]
     text = bench.run("--json", str(tmp_path / "out.json"))
     assert "CMI-RewardBench, 11 clips, 6 of them without a reward" in text
-    assert "human_eval/5.wav: This is not a WAV, FLAC" in text
+    assert "human_eval/5.wav: This is not a WAV, AIFF, FLAC" in text
     assert "human_eval/1.wav: There is no such file." in text
     assert "(no file): The row names no file." in text
     assert "../../secret.wav: The path leads out of the benchmark's folder." in text

@@ -79,7 +79,31 @@ def test_a_bad_row_carries_its_reason_the_others_are_scored_and_the_exit_says_so
     assert [bool(row["reward"]) for row in rows] == [True, False, False, False, False, False, True]
     assert [row["kept"] for row in rows] == ["True", *["False"] * 5, "True"]
     assert "silent" in rows[2]["error"]
-    assert "cells" in rows[4]["error"]
+    assert rows[4]["error"] == "Line 6: 1 cell where the header has 2."
+
+
+def test_a_row_that_is_no_text_has_its_line_and_the_file_of_results_can_be_read(model, folder):
+    rows = ["path,prompt", "0.wav,caf\xe9", "1.wav,nul \0 here", "2.wav,fine"]
+    (folder / "manifest.csv").write_bytes("\n".join(rows).encode("latin-1"))
+    with pytest.raises(CommandError, match="2 rows failed"):
+        scored(folder)
+    rows = written(folder)
+    assert [row["error"][:8] for row in rows] == ["Line 2: ", "Line 3: ", ""]
+    assert "in Windows-1252 it is \u00e9" in rows[0]["error"]
+
+
+def test_a_manifest_whose_rows_run_together_is_refused_before_anything_is_scored(model, folder, counted):
+    manifest(folder, "path,prompt", '0.wav,"oops', "1.wav,x", "2.wav,x")
+    with pytest.raises(CommandError, match=r"Line 2 \(row 1\): the quote that opens here is never closed"):
+        scored(folder)
+    assert counted == []
+    assert not (folder / "out.csv").exists()
+
+
+def test_a_prompt_is_the_same_however_its_accents_were_typed(model, folder):
+    manifest(folder, "path,prompt", "0.wav,caf\u00e9", "0.wav,cafe\u0301")
+    first, second = scored(folder)
+    assert first["reward"] == second["reward"]
 
 
 def test_a_second_run_scores_only_what_is_new_or_changed(model, folder, counted):
@@ -207,7 +231,7 @@ def test_a_pair_names_the_file_that_is_bad(model, folder):
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(model, tmp_path, header, options, reason):
-    manifest(tmp_path, header)
+    manifest(tmp_path, header, header)
     with pytest.raises(CommandError, match=reason):
         scored(tmp_path, *options)
     assert not (tmp_path / "out.csv").exists()

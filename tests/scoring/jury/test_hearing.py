@@ -10,6 +10,7 @@ from arena import audio
 from scoring.jury import hearing, scorers
 from scoring.jury.hearing import NoReward, Sound, hear, rewards, rewards_of_files, sha256_of, unless_machines_fault
 from scoring.reward.faults import DeviceFailed
+from tests.casts.audio_files import music, write
 from tests.casts.score import make_model, silence, sound
 
 RATE = 48_000
@@ -54,7 +55,7 @@ def test_a_good_file_is_heard_at_its_own_rate(tmp_path):
         (lambda folder: folder / "none" / "a.wav", "There is no such file."),
         (lambda folder: sound(folder) / "a.wav", "There is no such file."),
         (lambda folder: folder, "This is not a regular file."),
-        (silence, "The audio is silent: mixed to mono, no sample is louder than -60 dBFS."),
+        (silence, "The audio is silent: no sample is louder than -60 dBFS."),
         (lambda folder: sound(folder, seconds=0.4), "The audio lasts 0.40 s; at least 1 s is needed."),
     ],
 )
@@ -62,9 +63,21 @@ def test_a_bad_file_is_to_blame_itself_and_one_sentence_says_why(tmp_path, make,
     assert hear(make(tmp_path)) == NoReward(reason, machines_fault=None)
 
 
-def test_integers_stored_as_floats_are_refused(monkeypatch):
-    monkeypatch.setattr(audio, "decode_once", lambda path: (np.full(RATE * 2, 2000.0, "f4"), RATE))
-    assert "integers stored as floats" in hear("a.wav").reason
+def test_ingest_and_scoring_refuse_the_same_files_in_the_same_words(tmp_path):
+    click = np.zeros((2 * RATE, 2), "f4")
+    click[50_000] = 0.004
+    for samples in (music(2) * 32768, music(0.5), click, music(2)[:, :1] * [1, -1], music(2)[:, :1] * [1, -0.9]):
+        path = write(tmp_path / "a.wav", samples, RATE, "pcm_f32le")
+        with pytest.raises(audio.AudioRejected) as refusal:
+            audio.inspect(path)
+        assert hear(path) == NoReward(refusal.value.reason, machines_fault=None)
+
+
+def test_wide_stereo_is_heard(tmp_path):
+    apart = np.stack([music(2, seed=1)[:, 0], -music(2, seed=2)[:, 0]], axis=1)
+    path = write(tmp_path / "a.wav", apart, RATE, "pcm_f32le")
+    assert audio.inspect(path).duration_ms == 2000
+    assert isinstance(hear(path), Sound)
 
 
 @pytest.mark.parametrize(
