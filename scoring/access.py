@@ -1,15 +1,18 @@
 """Who may see the boards of a study, and the figures and lists beside them: everybody, or staff only."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.authentication import SessionAuthentication, TokenAuthentication
 
 from arena.models import Study
 from arena.refusals import Forbidden
 from arena.services import find_study
+
+Response = TypeVar("Response", bound=HttpResponseBase)
 
 STAFF_SIGN_IN = [SessionAuthentication, TokenAuthentication]  # how the API recognises staff
 
