@@ -5,6 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -12,6 +13,22 @@ from arena.api import contract
 from arena.models import Clip, Excerpt, Prompt, Study, System
 from arena.services import give_consent
 from arena.serving import process_cache
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """The owner of the tests' database lets pytest-django empty its tables between tests that commit."""
+    with django_db_blocker.unblock():
+        for table, trigger in truncate_triggers():
+            with connection.cursor() as cursor:
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+
+
+def truncate_triggers():
+    """[(table, trigger)] of the triggers that refuse TRUNCATE."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgtype & 32 > 0")
+        return cursor.fetchall()
 
 
 @pytest.fixture(autouse=True)
