@@ -110,7 +110,7 @@ class _Walk:
             self._look_at(entry)
             for head in heads_at.get(entry.seq, ()):
                 if head.digest != entry.digest:
-                    self._say(f"Entry {entry.seq} is not the one that was signed at {head.at}: the ledger was rewritten.")
+                    self._say(f"Entry {entry.seq} is not as it was signed at {head.at}: the ledger was rewritten.")
         self._look_at_end()
         if self.n_unsaid:
             self.sentences.append(f"... and {self.n_unsaid} more like these")

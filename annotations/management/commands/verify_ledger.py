@@ -44,7 +44,8 @@ class Command(BaseCommand):
                     "rebuilt with the next vote."
                 )
         if sentences:
-            raise CommandError("\n".join([*sentences, "Compare with a backup; what was computed of this may be wrong."]))
+            sentences.append("Compare with a backup; what was computed from this may be wrong.")
+            raise CommandError("\n".join(sentences))
         self._say_what_holds(heads)
 
     def _check_signatures(self, heads, key):
@@ -56,7 +57,8 @@ class Command(BaseCommand):
     def _say_what_holds(self, heads):
         self.stdout.write(f"All {ledger.head()} entries of the ledger follow from one another.")
         if heads:
-            self.stdout.write(f"They pass through {len(heads)} signed heads, the last of entry {max(head.seq for head in heads)}.")
+            furthest = max(head.seq for head in heads)
+            self.stdout.write(f"They pass through {len(heads)} signed heads, the last of entry {furthest}.")
         else:
             self.stdout.write("No head was signed yet: whether entries were cut off at the end cannot be told.")
         self.stdout.write("Every vote and flag has its entry, and every entry its vote or flag.")
