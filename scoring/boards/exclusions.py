@@ -23,6 +23,7 @@ def exclusions(study, before=None):
     leaves_out = set(last.config["excluded_flags"] if last else excluded_flags(study))
     flags = Flag.objects.filter(vote__battle__study=study)
     cleared = Flag.objects.filter(vote__battle__study=study, rule=Flag.CLEARED).values("vote")
+    head = ledger_heads.last_head()
     by_rule = (
         flags.values("rule", "rule_version")
         .annotate(
@@ -46,7 +47,7 @@ def exclusions(study, before=None):
             for row in by_rule
         ],
         **_page(study, before),
-        "ledger_head": asdict(head) if (head := ledger_heads.last_head()) else None,
+        "ledger_head": asdict(head) if head else None,
     }
 
 

@@ -255,7 +255,8 @@ def test_every_append_only_table_refuses_to_be_emptied(db):
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT tgrelid::regclass::text, bool_or(tgtype & 32 > 0) "
-            "FROM pg_trigger JOIN pg_proc ON tgfoid = pg_proc.oid WHERE proname = 'refuse_change' GROUP BY 1 HAVING bool_or(tgtype & 8 > 0)"
+            "FROM pg_trigger JOIN pg_proc ON tgfoid = pg_proc.oid WHERE proname = 'refuse_change' "
+            "GROUP BY 1 HAVING bool_or(tgtype & 8 > 0)"
         )
         tables = dict(cursor.fetchall())
     assert len(tables) > 15
