@@ -70,6 +70,7 @@ class LedgerAdmin(ReadOnlyAdmin):
 @admin.register(LedgerSeal)
 class LedgerSealAdmin(ReadOnlyAdmin):
     list_display = ["through_seq", "created_at"]
+    search_fields = ["=through_seq"]
 
 
 @admin.register(Reliability)
