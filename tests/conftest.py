@@ -34,6 +34,7 @@ def truncate_triggers():
 @pytest.fixture(autouse=True)
 def private_media(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.ARENA_HOME = tmp_path / "home"
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,6 @@ from tests.annotations.test_ledger import cast
 NOW = timezone.now()
 
 
-@pytest.fixture(autouse=True)
-def own_home(settings, tmp_path):
-    settings.ARENA_HOME = tmp_path / "home"
-
-
 @pytest.fixture
 def head(study, rater):
     cast(study, rater)

@@ -21,11 +21,6 @@ TABLES = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def own_home(settings, tmp_path):
-    settings.ARENA_HOME = tmp_path
-
-
 @pytest.fixture
 def votes(study, rater):
     """Five votes, the first of them flagged: six numbered entries, their head signed."""
