@@ -38,7 +38,8 @@ _VOTE = f"""
         {_double("vote.volume")}, vote.idempotency_key,
         ledger.study_id, battle.study_id, study.slug, study.is_simulated, battle.rater_id, battle.kind,
         battle.prompt_id, prompt.text, prompt.lyrics, battle.system_a_id, system_a.name, battle.system_b_id,
-        system_b.name, battle.clip_a_id, clip_a.sha256, battle.clip_b_id, clip_b.sha256, battle.length_ms,
+        system_b.name, battle.clip_a_id, clip_a.sha256, clip_a.system_id, clip_a.prompt_id, battle.clip_b_id,
+        clip_b.sha256, clip_b.system_id, clip_b.prompt_id, battle.length_ms,
         battle.policy, {_double("battle.pair_probability")}, {_double("battle.clip_probability")},
         battle.eligible_pairs, {_micros("battle.served_at")}, battle.expected, battle.repeats_id
     )"""

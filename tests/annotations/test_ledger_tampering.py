@@ -124,18 +124,21 @@ def test_a_changed_vote_is_found(votes, change):
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE arena_system SET name = CASE name WHEN 'alder' THEN 'birch-' ELSE 'alder-' END",
+        "UPDATE arena_clip SET system_id = (SELECT max(id) FROM arena_system)",
+        "UPDATE arena_clip SET prompt_id = (SELECT max(id) FROM arena_prompt)",
         "UPDATE arena_prompt SET text = 'Another song'", "UPDATE arena_prompt SET lyrics = 'la'",
         "UPDATE arena_clip SET sha256 = md5(sha256)", "UPDATE arena_study SET is_simulated = true",
         "UPDATE arena_study SET slug = 'renamed'",
     ],
 )  # fmt: skip
 def test_other_names_and_other_audio_for_what_was_compared_are_found(votes, change):
-    changes = [change]
-    if "system" in change:
-        changes = ["UPDATE arena_system SET name = name || ' '", "UPDATE arena_system SET name = "
-                   "CASE name WHEN 'alder ' THEN 'birch' WHEN 'birch ' THEN 'alder' ELSE 'cedar' END"]  # fmt: skip
-    tamper("DROP INDEX prompt_once", *changes)
+    tamper("DROP INDEX prompt_once", change)
+    finds(r"\(vote \d+\) does not match its hash")
+
+
+def test_systems_that_swap_their_names_are_found(votes):
+    swapped = "CASE name WHEN 'alder ' THEN 'birch' WHEN 'birch ' THEN 'alder' ELSE 'cedar' END"
+    tamper("UPDATE arena_system SET name = name || ' '", f"UPDATE arena_system SET name = {swapped}")
     finds(r"\(vote \d+\) does not match its hash")
 
 
