@@ -6,7 +6,7 @@ from django.utils import timezone
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
 from . import services
-from .models import Alarm, Flag, Ledger, Reliability, Screening, Vote, VoteDetails
+from .models import Alarm, Flag, Ledger, LedgerSeal, Reliability, Screening, Vote, VoteDetails
 from .quality import QUALITY_RULES
 
 
@@ -60,11 +60,17 @@ class FlagAdmin(ReadOnlyAdmin):
 
 @admin.register(Ledger)
 class LedgerAdmin(ReadOnlyAdmin):
-    list_display = ["seq", "study", "vote_link", "flag_link", "digest"]
+    list_display = ["seq", "study", "vote_link", "flag_link", "seal", "link_version", "digest"]
     list_filter = ["study"]
-    list_select_related = ["study", "vote", "flag"]
+    list_select_related = ["study", "vote", "flag", "seal"]
     search_fields = ["=seq", "=vote__id", "digest"]
     vote_link, flag_link = link_to("vote"), link_to("flag")
+
+
+@admin.register(LedgerSeal)
+class LedgerSealAdmin(ReadOnlyAdmin):
+    list_display = ["through_seq", "created_at"]
+    search_fields = ["=through_seq"]
 
 
 @admin.register(Reliability)

@@ -1,17 +1,14 @@
 """The ledger: gives every committed vote and flag the next `seq` and its link in a chain of hashes."""
 
-import hashlib
-import json
-
 from django.db import connection, transaction
+from django.utils import timezone
 
 from arena.locks import Lock, hold
 from arena.models import Study
 
-from . import vote_blocks
-from .models import Ledger
-
-GENESIS = "0" * 64
+from . import ledger_links, vote_blocks
+from .ledger_links import GENESIS, link
+from .models import Ledger, LedgerSeal
 
 
 def catch_up() -> None:
@@ -22,16 +19,20 @@ def catch_up() -> None:
 
 @transaction.atomic
 def extend(limit: int = 5000, wait: bool = False) -> int:
-    """Number up to `limit` waiting entries. Returns how many; without `wait`, 0 while another sweep is running."""
+    """Number up to `limit` waiting entries. Returns how many; without `wait`, 0 while another sweep is running.
+
+    Where the last link is of an older version, one more entry first seals all that is there."""
     if not hold(Lock.LEDGER, wait=wait):
         return 0
     last = Ledger.objects.filter(seq__isnull=False).order_by("-seq").first()
-    seq, digest = (last.seq or 0, last.digest) if last else (0, GENESIS)
-    waiting = list(_with_content(Ledger.objects.filter(seq__isnull=True)).order_by("pk")[:limit])
+    if last and last.link_version != ledger_links.VERSION:
+        last = _seal(last)
+    seq, digest = (last.seq, last.digest) if last else (0, GENESIS)
+    waiting = ledger_links.waiting(limit)
     numbered = []
     for entry in waiting:
         seq += 1
-        digest = link(digest, seq, entry)
+        digest = link(digest, seq, entry.content)
         numbered.append((entry.pk, seq, digest))
     if numbered:
         _store(numbered)
@@ -43,39 +44,23 @@ def extend(limit: int = 5000, wait: bool = False) -> int:
 def _store(numbered):
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE annotations_ledger AS ledger SET seq = new.seq, digest = new.digest "
+            "UPDATE annotations_ledger AS ledger SET seq = new.seq, digest = new.digest, link_version = %s "
             "FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS new (id, seq, digest) WHERE ledger.id = new.id",
-            [list(column) for column in zip(*numbered, strict=True)],
+            [ledger_links.VERSION, *(list(column) for column in zip(*numbered, strict=True))],
         )
 
 
-def verify() -> int | None:
-    """The seq of the first entry whose hash does not follow from the one before it, or None."""
-    digest, expected = GENESIS, 1
-    for entry in _with_content(Ledger.objects.filter(seq__isnull=False)).order_by("seq").iterator(2000):
-        digest = link(digest, expected, entry)
-        if entry.seq != expected or entry.digest != digest:
-            return expected
-        expected += 1
-    return None
-
-
-def link(previous: str, seq: int, entry: Ledger) -> str:
-    """SHA-256, in hex, over the previous digest and the unchangeable content of this entry."""
-    content = json.dumps([seq, *_content(entry)], separators=(",", ":"), sort_keys=True)
-    return hashlib.sha256(f"{previous}{content}".encode()).hexdigest()
-
-
-def _content(entry):
-    if entry.vote_id:
-        vote = entry.vote
-        return ["vote", vote.pk, str(vote.battle_id), vote.answer, vote.received_at.isoformat()]
-    flag = entry.flag
-    return ["flag", flag.pk, flag.vote_id, flag.rule, flag.rule_version, flag.created_at.isoformat()]
-
-
-def _with_content(entries):
-    return entries.select_related("vote", "flag")
+def _seal(last):
+    """The entry that seals all entries up to `last`: their links stay, and what those do not cover is hashed here."""
+    hashes = ledger_links.SealHashes()
+    for entry in ledger_links.numbered(last.seq):
+        hashes.add(entry)
+    seal = LedgerSeal.objects.create(through_seq=last.seq, hashes=hashes.hashes(), created_at=timezone.now())
+    entry = Ledger.objects.create(seal=seal)
+    content = ledger_links.one(entry.pk).content
+    seq = last.seq + 1
+    _store([(entry.pk, seq, link(last.digest, seq, content))])
+    return Ledger.objects.get(pk=entry.pk)
 
 
 def head() -> int:

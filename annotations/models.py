@@ -211,31 +211,55 @@ class Alarm(models.Model):
         return self.message
 
 
+class LedgerSeal(models.Model):
+    """Hashes over all that the links of version 1 did not cover of the entries up to `through_seq`: see
+    `ledger_links`. It has an entry in the ledger, whose link covers the hashes. Append-only."""
+
+    through_seq = models.BigIntegerField()
+    hashes = models.JSONField(help_text="SHA-256 in hex, one for every `ledger_links.SEAL_BLOCK` entries.")
+    created_at = models.DateTimeField()
+
+    class Personal:
+        not_personal = {"hashes": "hashes over a thousand entries each, from which no entry can be told"}
+
+    def __str__(self):
+        return f"seal of entries 1 to {self.through_seq}"
+
+
 class Ledger(models.Model):
     """Every vote and every flag, in the order that editions and releases refer to.
 
     A trigger writes the row in the transaction of the vote or flag; the sweep gives it its `seq` and its
     place in the chain of hashes. Because commits arrive out of order, only `seq <= n` is a set that never
-    changes; a limit on times or ids is not.
+    changes; a limit on times or ids is not. An entry of no study holds a seal.
     """
 
-    study = models.ForeignKey(Study, models.PROTECT)
+    study = models.ForeignKey(Study, models.PROTECT, null=True, blank=True)
     vote = models.OneToOneField(Vote, models.PROTECT, null=True, blank=True, related_name="entry")
     flag = models.OneToOneField(Flag, models.PROTECT, null=True, blank=True, related_name="entry")
+    seal = models.OneToOneField(LedgerSeal, models.PROTECT, null=True, blank=True, related_name="entry")
     seq = models.BigIntegerField(null=True, blank=True, unique=True)
     digest = models.CharField(max_length=64, blank=True)
+    link_version = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="What the digest covers: see `ledger_links`."
+    )
 
     class Personal:
         rater = "vote__rater", "flag__vote__rater"
-        kept = {"study, seq, digest": "the order of votes and flags and a chain of hashes, which shows if one is lost"}
+        kept = {
+            "study, seal, seq, digest, link_version": "the order of votes and flags and a chain of hashes, which shows "
+            "if one is lost"
+        }
 
     class Meta:
         verbose_name_plural = "ledger"
         ordering = [F("seq").asc(nulls_last=True)]
         constraints = [
             models.CheckConstraint(
-                condition=Q(vote__isnull=True, flag__isnull=False) | Q(vote__isnull=False, flag__isnull=True),
-                name="ledger_vote_or_flag",
+                condition=Q(vote__isnull=True, flag__isnull=False, seal__isnull=True, study__isnull=False)
+                | Q(vote__isnull=False, flag__isnull=True, seal__isnull=True, study__isnull=False)
+                | Q(vote__isnull=True, flag__isnull=True, seal__isnull=False, study__isnull=True),
+                name="ledger_vote_or_flag_or_seal",
             ),
             models.CheckConstraint(
                 condition=Q(seq__isnull=True, digest="") | (Q(seq__isnull=False, seq__gte=1) & ~Q(digest="")),

@@ -1,14 +1,23 @@
+import logging
+
 from celery import shared_task
 
 from arena.models import Study
 
-from . import ledger
+from . import ledger, ledger_heads
+
+logger = logging.getLogger(__name__)
 
 
-@shared_task(time_limit=60)
+@shared_task(time_limit=300)
 def extend_ledger() -> None:
-    """Number the votes and flags that have no `seq` in the ledger yet."""
+    """Number the votes and flags that have no `seq` in the ledger yet, and sign the new head now and then. Once, after
+    an upgrade, it seals all that is there: a minute for a million votes."""
     ledger.extend()
+    try:
+        ledger_heads.publish()
+    except OSError:  # a full disk must not keep votes from their places
+        logger.exception("The ledger's head could not be written to %s", ledger_heads.log_file())
 
 
 @shared_task(time_limit=120)

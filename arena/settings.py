@@ -100,6 +100,10 @@ DATABASES = {
 }
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL: the arena runs only on PostgreSQL.")
+# The owner of the tables, as whom `manage.py migrate` connects where DATABASE_URL names a role that owns nothing.
+DATABASE_OWNER = dj_database_url.parse(env("DATABASE_OWNER_URL")) if os.environ.get("DATABASE_OWNER_URL") else None
+if DATABASE_OWNER and DATABASE_OWNER["NAME"] != DATABASES["default"]["NAME"]:
+    raise ImproperlyConfigured("DATABASE_OWNER_URL names another database than DATABASE_URL.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Clips are private: nothing below MEDIA_ROOT has a URL of its own.

@@ -27,7 +27,8 @@ def start():
     os.environ.setdefault("SECRET_KEY", "the same in every run, as schedules follow from it")
     if not os.environ.get("DATABASE_URL"):
         database = embedded.Postgres.prepare(folder / "data", folder, durable=False)
-        os.environ["DATABASE_URL"] = launch(database, folder, processes)
+        launch(database, folder, processes)
+        os.environ["DATABASE_URL"] = database.owner_url  # tests make and empty tables
     if not os.environ.get("REDIS_URL"):
         os.environ["REDIS_URL"] = launch(embedded.Redis(folder), folder, processes)
 

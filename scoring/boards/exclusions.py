@@ -1,7 +1,10 @@
 """The public ledger of exclusions: which votes a board leaves out, by which rule, and since when."""
 
+from dataclasses import asdict
+
 from django.db.models import Count, Q
 
+from annotations import ledger_heads
 from annotations.models import Flag, Ledger
 from scoring.stats.board_method import excluded_flags
 
@@ -13,12 +16,14 @@ def exclusions(study, before=None):
     many raters, whether the board excludes them (as in the last edition; before the first, by the study's settings),
     and the flags themselves, newest first, PAGE at a time.
 
-    Flags that exclude nothing are listed too, so that nothing known about a vote is hidden. No rater is named.
+    Flags that exclude nothing are listed too, so that nothing known about a vote is hidden. No rater is named. The
+    last signed head of the ledger is there for others to keep: it is of all studies.
     """
     last = study.editions.newest()
     leaves_out = set(last.config["excluded_flags"] if last else excluded_flags(study))
     flags = Flag.objects.filter(vote__battle__study=study)
     cleared = Flag.objects.filter(vote__battle__study=study, rule=Flag.CLEARED).values("vote")
+    head = ledger_heads.last_head()
     by_rule = (
         flags.values("rule", "rule_version")
         .annotate(
@@ -42,6 +47,7 @@ def exclusions(study, before=None):
             for row in by_rule
         ],
         **_page(study, before),
+        "ledger_head": asdict(head) if head else None,
     }
 
 

@@ -1,5 +1,7 @@
 """The front page with all boards, the page of one board, and its figures and exclusions."""
 
+import json
+
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
@@ -71,5 +73,6 @@ def plot_data(request, slug, name, form):
 @require_safe
 def exclusions(request, slug):
     study = page_study(request, slug)
-    shown = {"study": study, "exclusions": exclusions_of(study, whole_number(request, "before"))}
+    left_out = exclusions_of(study, whole_number(request, "before"))
+    shown = {"study": study, "exclusions": left_out, "head_line": json.dumps(left_out["ledger_head"])}
     return kept_private(render(request, "scoring/exclusions.html", shown), study)

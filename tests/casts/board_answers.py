@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotations import ledger
+from annotations import ledger, ledger_heads
 from annotations.models import Vote
 from annotations.services import flag
 from arena.models import Clip, Prompt, Study
@@ -87,6 +87,7 @@ def answers_to_leaderboard_retrieve(board, ask):
 @pytest.fixture
 def answers_to_exclusions_retrieve(board, ask, monkeypatch):
     monkeypatch.setattr("scoring.boards.exclusions.PAGE", 2)
+    ledger_heads.publish()
     return ask("/api/exclusions/", {}, {"before": 2}, {"study": "young"}, {"before": 0})
 
 

@@ -67,7 +67,9 @@ class RunningArena:
 
     def query(self, sql, *parameters):
         """Rows straight from PostgreSQL, past every layer of ours."""
-        with psycopg.connect(json.loads((self.home / "run.json").read_text())["DATABASE_URL"], autocommit=True) as db:
+        with psycopg.connect(
+            json.loads((self.home / "run.json").read_text())["DATABASE_OWNER_URL"], autocommit=True
+        ) as db:
             cursor = db.execute(sql, parameters)
             return cursor.fetchall() if cursor.description else None
 

@@ -139,11 +139,20 @@ class FlagOfVote(Answer):
     at = serializers.DateTimeField()
 
 
+class LedgerHead(Answer):
+    seq = serializers.IntegerField(help_text="The entry of the ledger.")
+    digest = serializers.CharField(help_text="Its hash, hexadecimal.")
+    at = serializers.DateTimeField(help_text="When it was signed.")
+    key = serializers.CharField(help_text="The public key (Ed25519), hexadecimal.")
+    signature = serializers.CharField(help_text="Over entry, hash and time, hexadecimal.")
+
+
 class Exclusions(Answer):
     study = serializers.CharField()
     rules = RuleOfExclusion(many=True)
     flags = FlagOfVote(many=True)
     next_before = serializers.IntegerField(allow_null=True)
+    ledger_head = LedgerHead(allow_null=True)
 
 
 class PoweredRating(Answer):
