@@ -45,7 +45,12 @@ def split(stages):
     placed = [None if result is None else placements(result) for result in stages]
     start, end = placed[0], placed[-1]
     return {
-        name: {"from": start.get(name), "to": end.get(name), "parts": _parts([at and at.get(name) for at in placed])}
+        name: {
+            "from": start.get(name),
+            "to": end.get(name),
+            # A board without votes places nobody, which is not the same as a board that is not known.
+            "parts": _parts([None if on_stage is None else on_stage.get(name) for on_stage in placed]),
+        }
         for name in sorted({*start, *end})
     }
 
