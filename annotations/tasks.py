@@ -1,6 +1,8 @@
+"""The sweeps of annotations; see `arena.sweeps`."""
+
 from celery import shared_task
 
-from arena.models import Study
+from arena import sweeps
 
 from . import ledger
 
@@ -8,7 +10,7 @@ from . import ledger
 @shared_task(time_limit=60)
 def extend_ledger():
     """Number the votes and flags that have no `seq` in the ledger yet."""
-    ledger.extend()
+    sweeps.once("ledger", ledger.extend)
 
 
 @shared_task(time_limit=120)
@@ -16,8 +18,7 @@ def screen_identities():
     """Look for scripts and for people with several identities among the raters who voted in the last hour."""
     from . import identity
 
-    for study in Study.objects.filter(is_open=True, is_simulated=False):
-        identity.screen_identities(study)
+    sweeps.over_studies("identities", identity.due_studies, identity.screen_identities, each_s=90)
 
 
 @shared_task(time_limit=120)
@@ -25,5 +26,4 @@ def watch_pass_rates():
     """Raise an alarm where a screen passes many more or many fewer raters than before."""
     from . import alarms
 
-    for study in Study.objects.filter(is_open=True):
-        alarms.watch_pass_rates(study)
+    sweeps.over_studies("pass rates", alarms.studies_with_news, alarms.watch_pass_rates, each_s=60)

@@ -16,15 +16,16 @@ from time import monotonic
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotations import quality
 from annotations.alarms import raise_alarm
 from annotations.models import Flag, Ledger, Reliability, Screening, Vote
-from annotations.services import flag_votes
+from annotations.services import flag_all
 from arena.locks import Lock, held_over_transactions
-from arena.models import Rater
+from arena.models import Rater, Study
 from scoring import inputs
 from scoring.models import QualityReport
 from scoring.stats import board_method, bradley_terry
@@ -56,6 +57,27 @@ def screening_is_due(study, now=None):
     return votes.filter(seq__gt=judged.ledger_seq if judged else 0).exists() or _to_judge_at_end(study, now).exists()
 
 
+def due_studies(now=None):
+    """Primary keys of the studies of which `screening_is_due` may say so."""
+    now = now or timezone.now()
+    newest = QualityReport.objects.filter(study=OuterRef("pk")).order_by("-pk")
+    judged = newest.exclude(report__has_key="outage").values("ledger_seq")[:1]
+    studies = Study.objects.order_by().annotate(last=Subquery(newest.values("pk")[:1]))
+    reports = QualityReport.objects.filter(pk__in=studies.values("last"))
+    columns = "study", "created_at", "report__outage", "report__seconds"
+    resting = [
+        study
+        for study, created_at, outage, seconds in reports.values_list(*columns)
+        if now - created_at < _pause_after(outage is not None, seconds or 0)
+    ]
+    newer = Ledger.objects.filter(study=OuterRef("pk"), vote__rater__isnull=False, seq__gt=OuterRef("judged"))
+    waiting = Screening.objects.filter(
+        study=OuterRef("pk"), screen=SCREEN, version=VERSION, result=Screening.Result.PASS, looked_at_end=False
+    )
+    studies = Study.objects.order_by().exclude(pk__in=resting).annotate(judged=Coalesce(Subquery(judged), 0))
+    return studies.filter(Exists(newer) | Exists(waiting)).values_list("pk", flat=True)
+
+
 def screen_study(study, now=None, only_if_due=False):
     """Judge the raters of the study on their votes so far. Returns the QualityReport; None before there are votes,
     while another worker screens the study, or, with `only_if_due`, where another has just done so."""
@@ -65,10 +87,18 @@ def screen_study(study, now=None, only_if_due=False):
         return _screen(study, now or timezone.now())
 
 
+def screen_if_due(study):
+    """`screen_study`, where `screening_is_due`: the lock is not asked for otherwise."""
+    if screening_is_due(study):
+        screen_study(study, only_if_due=True)
+
+
 def _pause(report):
-    if "outage" in report.report:
-        return AFTER_OUTAGE
-    return max(EVERY, COST * timedelta(seconds=report.report.get("seconds", 0)))
+    return _pause_after("outage" in report.report, report.report.get("seconds", 0))
+
+
+def _pause_after(is_outage, seconds):
+    return AFTER_OUTAGE if is_outage else max(EVERY, COST * timedelta(seconds=seconds))
 
 
 def _last_judged(study):
@@ -281,11 +311,16 @@ def _write_some(study, outcomes, now, fields):
     Screening.objects.bulk_create(
         [outcome.row for outcome in outcomes], update_conflicts=True, unique_fields=IDENTITY, update_fields=fields
     )
-    for outcome in outcomes:
-        if outcome.rules and outcome.row.rater_id not in cleared:
-            votes = [vote.pk for vote in outcome.answers.votes]
-            for (rule, version), detail in outcome.rules.items():
-                flag_votes(votes, rule, version, detail, now)
+    flag_all(
+        [
+            (vote.pk, rule, version, detail)
+            for outcome in outcomes
+            if outcome.rules and outcome.row.rater_id not in cleared
+            for (rule, version), detail in outcome.rules.items()
+            for vote in outcome.answers.votes
+        ],
+        now,
+    )
 
 
 def _write_reliability(study, seq, raters, evidence, own, now):
