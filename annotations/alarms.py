@@ -48,11 +48,33 @@ def _raise_about(study, screen, what, rate, detail, now):
 
 
 def raise_alarm(study: Study, screen: str, message: str, detail: dict[str, Any], now: datetime) -> Alarm | None:
-    """Store an alarm and log it; None where the same screen raised one within the last day."""
+    """Store an alarm and log it; None where the same screen raised one within the last day. study: None where it
+    concerns all."""
     if Alarm.objects.filter(study=study, screen=screen, raised_at__gt=now - NOW).exists():
         return None
-    logger.critical("%s: %s", study.slug, message)
+    logger.critical("%s: %s", study.slug if study else "all studies", message)
     return Alarm.objects.create(study=study, screen=screen, message=message, detail=detail, raised_at=now)
+
+
+def raise_about_sweep(study_id, sweep, message, detail):
+    """Tell staff that a sweep fails, or fails on a row: what `arena.sweeps` calls, by the setting SWEEP_ALARM. detail:
+    with the traceback. study_id: None where the row is of no study."""
+    study = Study.objects.filter(pk=study_id).first() if study_id else None
+    longest = Alarm._meta.get_field("screen").max_length
+    return raise_alarm(study, sweep[:longest], message, detail, timezone.now())
+
+
+def studies_with_news(now=None):
+    """Primary keys of the open studies in which a screen had somebody to judge within the last day: without anybody, no
+    pass rate can have moved."""
+    since = (now or timezone.now()) - NOW
+    open_studies = Study.objects.filter(is_open=True)
+    news = (
+        Participation.objects.filter(started_at__gt=since).values("study"),
+        Screening.objects.filter(at__gt=since).values("study"),
+        Vote.objects.filter(received_at__gt=since, battle__kind__in=["gold", "trap"]).values("battle__study"),
+    )
+    return [pk for rows in news for pk in open_studies.filter(pk__in=rows).values_list("pk", flat=True)]
 
 
 def _screens(study):

@@ -2,113 +2,233 @@
 answered.
 
 The result is `unknown` where the screen fails or has no data; nobody is excluded for that.
+
+A study is screened with four queries, however many raters it has: who is due, over which connections they and others
+came, what these answered, and who was cleared. A rater is due who has voted within the hour and about whom something
+is new: their own votes, or an arrival or a vote over the connection that they came by. Results are stored for some
+raters at a time: where a worker is killed, the next one goes on with the others.
 """
 
 import logging
-from collections import defaultdict
-from datetime import datetime, timedelta
-from statistics import median
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.db import DatabaseError, transaction
+import numpy as np
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from arena.models import Arrival, Battle, Rater, Study
+from arena.locks import Lock, held_over_transactions
+from arena.models import ANSWERS, Arrival, Battle, Rater, Study
 
 from . import quality
 from .alarms import raise_alarm
 from .checks import MIRRORED
 from .models import Flag, Screening, Vote
-from .services import flag_votes
+from .services import flag_all
 
 logger = logging.getLogger(__name__)
 
 SCREEN, VERSION = "risk", 1
 HOUR = timedelta(hours=1)
+EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+SETTLED = timedelta(minutes=1)  # a vote commits within this time after its timestamp
+AT_ONCE = 500  # raters whose results are stored together
+
+# The raters with countable votes within the hour, what is new about them and since when they were last screened.
+DUE = """
+    WITH recent AS MATERIALIZED (
+        SELECT battle.study_id, vote.rater_id, max(vote.received_at) AS voted_at, count(*) AS n_votes,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY vote.decided_ms - vote.opened_ms)
+                   FILTER (WHERE vote.decided_ms >= vote.opened_ms) AS median_ms
+        FROM annotations_vote AS vote
+            JOIN arena_battle AS battle ON battle.id = vote.battle_id AND battle.kind = 'ranked'
+            JOIN arena_study AS study ON study.id = battle.study_id
+            JOIN arena_rater AS rater ON rater.id = vote.rater_id AND rater.withdrawn_at IS NULL
+        WHERE vote.received_at > %(since)s
+            AND coalesce(battle.study_id = %(study)s, study.is_open AND NOT study.is_simulated)
+            AND NOT EXISTS (
+                SELECT FROM annotations_flag AS flag WHERE flag.vote_id = vote.id AND flag.rule = 'withdrawn'
+            )
+        GROUP BY battle.study_id, vote.rater_id
+    ), came AS MATERIALIZED (
+        SELECT DISTINCT ON (rater_id) rater_id, connection, at FROM arena_arrival
+        WHERE rater_id IN (SELECT rater_id FROM recent) ORDER BY rater_id, at
+    ), arrived AS (
+        SELECT connection, max(at) AS at FROM arena_arrival
+        WHERE connection IN (SELECT connection FROM came) GROUP BY connection
+    ), voted AS (
+        SELECT recent.study_id, arrival.connection, max(recent.voted_at) AS at
+        FROM recent JOIN arena_arrival AS arrival USING (rater_id) GROUP BY 1, 2
+    )
+    SELECT {columns}
+    FROM recent
+        LEFT JOIN came USING (rater_id)
+        LEFT JOIN arrived ON arrived.connection = came.connection
+        LEFT JOIN voted ON voted.connection = came.connection AND voted.study_id = recent.study_id
+        LEFT JOIN annotations_screening AS last ON last.rater_id = recent.rater_id AND last.study_id = recent.study_id
+            AND last.screen = %(screen)s AND last.version = %(version)s
+    WHERE last.at IS NULL OR last.at < greatest(recent.voted_at, arrived.at, voted.at) + %(settled)s"""
+TARGETS = "recent.rater_id, recent.n_votes, recent.median_ms, came.connection, came.at"
+
+# An answer, in network order, and the SQL that gives these bytes.
+ANSWER = np.dtype([("vote", ">i8"), ("rater", ">i4"), ("clip_a", ">i8"), ("clip_b", ">i8"), ("answer", ">i2")])
+ANSWERS_OF = """
+    SELECT string_agg(int8send(vote.id) || int4send(chosen.n::int4 - 1) || int8send(battle.clip_a_id)
+        || int8send(battle.clip_b_id) || int2send((array_position(%s::text[], vote.preference::text) - 1)::int2), '')
+    FROM unnest(%s::uuid[]) WITH ORDINALITY AS chosen (rater, n)
+        JOIN annotations_vote AS vote ON vote.rater_id = chosen.rater
+        JOIN arena_battle AS battle ON battle.id = vote.battle_id AND battle.study_id = %s AND battle.kind = 'ranked'"""
+MIRROR = np.array([ANSWERS.index(MIRRORED[answer]) for answer in ANSWERS])
+
+
+def due_studies(now=None):
+    """Primary keys of the open studies with raters who are due."""
+    return [study for (study,) in _due("DISTINCT recent.study_id", None, now or timezone.now())]
 
 
 def screen_identities(study: Study, now: datetime | None = None) -> dict[UUID, str]:
-    """Screen the raters who voted in the study within the hour. Returns {rater id: result}."""
+    """Screen the study's raters who are due. Returns {rater id: result}; nothing while another worker is at it."""
     now = now or timezone.now()
-    votes = _recent_votes(study, now)
-    results = {}
-    for rater, own in votes.items():
-        try:
-            risk = _risk(study, rater, own, now)
-        except (ArithmeticError, DatabaseError, LookupError, TypeError, ValueError) as error:
-            logger.exception("the screen %s does not run", SCREEN)
-            raise_alarm(study, SCREEN, f"The screen does not run: {error}", {}, now)
-            risk = quality.Risk("unknown", None, {})
-        _write(study, rater, own, risk, now)
-        results[rater] = risk.result
-    return results
+    with held_over_transactions(Lock.IDENTITIES, study) as is_alone:
+        if not is_alone:
+            return {}
+        targets = [_Target(*row) for row in _due(TARGETS, study.pk, now)]
+        risks = _risks(study, targets, now)
+        for start in range(0, len(targets), AT_ONCE):
+            _write(study, targets[start : start + AT_ONCE], risks, now)
+    return {rater: risk.result for rater, risk in risks.items()}
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A rater who is due: their votes within the hour, the median of the time they took, and how they first came."""
+
+    rater: UUID
+    n_votes: int
+    median_ms: float | None
+    connection: str | None
+    at: datetime | None
+
+
+def _due(columns, study, now):
+    values = {"study": study, "since": now - HOUR, "settled": SETTLED, "screen": SCREEN, "version": VERSION}
+    with connection.cursor() as cursor:
+        cursor.execute(DUE.format(columns=columns), values)
+        return cursor.fetchall()
+
+
+def _risks(study, targets, now):
+    """{rater id: quality.Risk}."""
+    try:
+        n_came, has_twin = _company(study, targets)
+        return {
+            target.rater: quality.risk(
+                arrivals_same_connection=None if target.connection is None else n,
+                twin_agreement=1.0 if is_twin else None,
+                twin_pairs=quality.TWIN_PAIRS if is_twin else 0,
+                median_decision_ms=target.median_ms,
+            )
+            for target, n, is_twin in zip(targets, n_came, has_twin, strict=True)
+        }
+    except (ArithmeticError, DatabaseError, LookupError, TypeError, ValueError) as error:
+        logger.exception("the screen %s does not run", SCREEN)
+        raise_alarm(study, SCREEN, f"The screen does not run: {error}", {}, now)
+        return {target.rater: quality.Risk("unknown", None, {}) for target in targets}
+
+
+def _company(study, targets):
+    """(how many raters came over each target's connection within an hour of it, whether one of the others is its twin);
+    (0, False) without a connection."""
+    n_came, has_twin = np.zeros(len(targets), int), np.zeros(len(targets), bool)
+    places = [place for place, target in enumerate(targets) if target.connection is not None]
+    arrivals = Arrival.objects.filter(connection__in={targets[place].connection for place in places})
+    rows = list(arrivals.values_list("connection", "rater_id", "at"))
+    connections, raters = _Numbers(), _Numbers()
+    appearances = quality.Appearances.of(*_columns(rows, connections, raters), _microseconds(HOUR))
+    came = [(targets[place].connection, targets[place].rater, targets[place].at) for place in places]
+    connection_of, rater_of, at = _columns(came, connections, raters)
+    n_came[places] = n = quality.crowd(appearances, connection_of, at)
+    in_company = np.isin(appearances.connection, connection_of[n > 1])
+    answers = _answers(study, raters, np.unique(appearances.rater[in_company]))
+    has_twin[places] = quality.have_twins(appearances, connection_of, rater_of, at, answers)
+    return n_came.tolist(), has_twin.tolist()
+
+
+class _Numbers(dict):
+    """{name: its number, from 0 up, in the order in which names are first asked for}."""
+
+    def __missing__(self, name):
+        self[name] = len(self)
+        return self[name]
+
+
+def _columns(rows, connections, raters):
+    """int [N] each: the connections, raters and times of arrivals."""
+    numbers = [(connections[name], raters[rater], _microseconds(at - EPOCH)) for name, rater, at in rows]
+    return np.array(numbers, np.int64).reshape(-1, 3).T
+
+
+def _microseconds(duration):
+    return duration // timedelta(microseconds=1)
+
+
+def _answers(study, raters, chosen):
+    """(rater, pair, answer), each int [V]: the last answer of each chosen rater to each clip pair, as if the clip with
+    the lower id had been in slot A. raters: {id: number}; chosen: numbers."""
+    ids = list(raters)
+    with connection.cursor() as cursor:
+        cursor.execute(ANSWERS_OF, [list(ANSWERS), [ids[number] for number in chosen], study.pk])
+        records = np.frombuffer(bytes(cursor.fetchone()[0] or b""), ANSWER)
+    records = records[np.argsort(records["vote"])]
+    low, high = np.minimum(records["clip_a"], records["clip_b"]), np.maximum(records["clip_a"], records["clip_b"])
+    answer = np.where(records["clip_a"] < records["clip_b"], records["answer"], MIRROR[records["answer"]])
+    pair = np.unique(np.stack([low, high], axis=1).astype(np.int64), axis=0, return_inverse=True)[1].reshape(-1)
+    rater = chosen[records["rater"]]
+    _, last = np.unique((rater * (pair.max(initial=0) + 1) + pair)[::-1], return_index=True)
+    kept = len(records) - 1 - last
+    return rater[kept], pair[kept], answer[kept].astype(np.int64)
 
 
 @transaction.atomic
-def _write(study, rater, votes, risk, now):
-    """Store a result and its flags, unless the rater has withdrawn meanwhile; the lock keeps a withdrawal out until
+def _write(study, targets, risks, now):
+    """Store results and flags, but for raters who have withdrawn meanwhile; the locks keep a withdrawal out until
     then."""
-    if not Rater.objects.select_for_update(no_key=True).filter(pk=rater, withdrawn_at__isnull=True).first():
-        return
-    values = {"result": risk.result, "score": risk.score, "detail": risk.signals, "n_votes": len(votes), "at": now}
-    Screening.objects.update_or_create(rater_id=rater, study=study, screen=SCREEN, version=VERSION, defaults=values)
-    cleared = Flag.objects.filter(vote__rater=rater, vote__battle__study=study, rule=Flag.CLEARED)
-    if risk.result == "fail" and not cleared.exists():
-        flag_votes([vote.pk for vote in votes], SCREEN, VERSION, {"score": risk.score, **risk.signals}, now)
-
-
-def _recent_votes(study, now):
-    by_rater = defaultdict(list)
-    recent = Vote.objects.filter(
-        battle__study=study, battle__kind=Battle.Kind.RANKED, received_at__gt=now - HOUR, rater__isnull=False,
-        rater__withdrawn_at__isnull=True,
-    ).exclude(flags__rule=Flag.WITHDRAWN)  # fmt: skip
-    for vote in recent.select_related("battle").order_by("pk"):
-        by_rater[vote.rater_id].append(vote)
-    return by_rater
-
-
-def _risk(study, rater, votes, now):
-    others = _same_connection(rater)
-    agreement, pairs = _closest_twin(study, rater, others or ())
-    known = [vote for vote in votes if None not in (vote.opened_ms, vote.decided_ms)]
-    times = [vote.decided_ms - vote.opened_ms for vote in known if vote.decided_ms >= vote.opened_ms]
-    return quality.risk(
-        arrivals_same_connection=None if others is None else len(others) + 1,
-        twin_agreement=agreement,
-        twin_pairs=pairs,
-        median_decision_ms=median(times) if times else None,
+    raters = Rater.objects.select_for_update(no_key=True).filter(
+        pk__in=[target.rater for target in targets], withdrawn_at__isnull=True
     )
+    locked = set(raters.order_by("pk").values_list("pk", flat=True))
+    rows = [
+        Screening(
+            rater_id=target.rater, study=study, screen=SCREEN, version=VERSION, result=risk.result, score=risk.score,
+            detail=risk.signals, n_votes=target.n_votes, at=now,
+        )
+        for target in targets
+        for risk in [risks[target.rater]]
+        if target.rater in locked
+    ]  # fmt: skip
+    Screening.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["rater", "study", "screen", "version"],
+        update_fields=["result", "score", "detail", "n_votes", "at"],
+    )
+    failed = [row.rater_id for row in rows if row.result == Screening.Result.FAIL]
+    if failed:
+        _flag(study, failed, risks, now)
 
 
-def _same_connection(rater):
-    """Other raters who came over the same connection within an hour of this one; None where the connection is
-    unknown."""
-    arrival = Arrival.objects.filter(rater=rater).order_by("at").first()
-    if not arrival:
-        return None
-    near = Arrival.objects.filter(connection=arrival.connection, at__range=(arrival.at - HOUR, arrival.at + HOUR))
-    return set(near.exclude(rater=rater).values_list("rater_id", flat=True))
-
-
-def _closest_twin(study, rater, others):
-    """(the largest share of equal answers with one of the others, the number of clip pairs that both judged), among
-    those who share at least TWIN_PAIRS pairs; (None, 0) without any."""
-    own = _answers(study, rater)
-    best = (None, 0)
-    for other in others:
-        theirs = _answers(study, other)
-        shared = own.keys() & theirs.keys()
-        if len(shared) >= quality.TWIN_PAIRS:
-            share = sum(own[pair] == theirs[pair] for pair in shared) / len(shared)
-            best = max(best, (share, len(shared)), key=lambda candidate: (candidate[0] or 0, candidate[1]))
-    return best
-
-
-def _answers(study, rater):
-    """{(lower clip id, higher clip id): the answer, as if the lower one had been in slot A}."""
-    votes = Vote.objects.filter(battle__study=study, battle__kind=Battle.Kind.RANKED, rater=rater)
-    return {
-        (min(a, b), max(a, b)): preference if a < b else MIRRORED[preference]
-        for a, b, preference in votes.values_list("battle__clip_a_id", "battle__clip_b_id", "preference")
-    }
+def _flag(study, raters, risks, now):
+    """Flag the votes within the hour of raters whom nobody has cleared."""
+    cleared = Flag.objects.filter(vote__rater__in=raters, vote__battle__study=study, rule=Flag.CLEARED)
+    not_cleared = set(raters) - set(cleared.values_list("vote__rater", flat=True))
+    votes = Vote.objects.filter(
+        battle__study=study, battle__kind=Battle.Kind.RANKED, received_at__gt=now - HOUR, rater__in=not_cleared
+    ).exclude(flags__rule=Flag.WITHDRAWN)
+    flag_all(
+        [
+            (vote, SCREEN, VERSION, {"score": risks[rater].score, **risks[rater].signals})
+            for vote, rater in votes.values_list("pk", "rater_id")
+        ],
+        now,
+    )

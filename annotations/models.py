@@ -56,6 +56,7 @@ class Vote(models.Model):
             models.CheckConstraint(condition=Q(first_played__in=["", "A", "B"]), name="vote_first_played"),
             models.UniqueConstraint(fields=["rater", "idempotency_key"], name="vote_key_once_per_rater"),
         ]
+        indexes = [models.Index(fields=["received_at"], name="vote_by_time")]
 
     def __str__(self) -> str:
         return f"vote {self.pk}: {self.preference}"
@@ -190,9 +191,11 @@ class Screening(models.Model):
 
 
 class Alarm(models.Model):
-    """Something an admin must see: the pass rate of a screen changed, or a screen does not run."""
+    """Something an admin must see: the pass rate of a screen changed, or a screen or a sweep does not run."""
 
-    study = models.ForeignKey(Study, models.CASCADE, related_name="alarms")
+    study = models.ForeignKey(
+        Study, models.CASCADE, null=True, blank=True, related_name="alarms", help_text="None: it concerns all of them."
+    )
     screen = models.CharField(max_length=40)
     message = models.TextField()
     detail = models.JSONField(default=dict, blank=True)
@@ -201,7 +204,8 @@ class Alarm(models.Model):
 
     class Personal:
         not_personal = {
-            "screen, message, detail": "which screen raised it and why, in counts of all raters or an error's words",
+            "screen, message, detail": "which screen or sweep raised it and why, in counts of all raters, or "
+            "an error's words and where in the program it was",
         }
 
     class Meta:

@@ -1,10 +1,11 @@
 """Changes to several models at once: casting a vote, flagging one, a rater's withdrawal."""
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from arena.models import Battle, Participation, Rater, Study, default_questions
@@ -166,13 +167,24 @@ def flag(vote, rule, version, detail=None, now=None):
 
 def flag_votes(vote_ids, rule, version, detail, now=None):
     """Flag many votes under one rule, except those it has flagged in this version. Returns the number of new flags."""
-    flagged = Flag.objects.filter(vote__in=vote_ids, rule=rule, rule_version=version).values_list("vote_id", flat=True)
-    new = [
-        Flag(vote_id=vote, rule=rule, rule_version=version, detail=detail, created_at=now or timezone.now())
-        for vote in sorted(set(vote_ids) - set(flagged))
-    ]
-    Flag.objects.bulk_create(new, ignore_conflicts=True)
-    return len(new)
+    return flag_all([(vote, rule, version, detail) for vote in vote_ids], now)
+
+
+def flag_all(findings, now=None):
+    """Flag votes, each under a rule of its own, except those that it has flagged in this version: one statement.
+    findings: [(vote's id, rule, version, detail)]. Returns the number of new flags."""
+    if not findings:
+        return 0
+    votes, rules, versions, details = zip(*sorted(findings, key=lambda finding: finding[:3]), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO annotations_flag (vote_id, rule, rule_version, detail, created_at) "
+            "SELECT vote, rule, version, detail, %s "
+            "FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::jsonb[]) AS new (vote, rule, version, detail) "
+            "ON CONFLICT DO NOTHING",
+            [now or timezone.now(), list(votes), list(rules), list(versions), [json.dumps(d) for d in details]],
+        )
+        return cursor.rowcount
 
 
 @transaction.atomic

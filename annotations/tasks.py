@@ -1,8 +1,10 @@
+"""The sweeps of annotations; see `arena.sweeps`."""
+
 import logging
 
 from celery import shared_task
 
-from arena.models import Study
+from arena import sweeps
 
 from . import ledger, ledger_heads
 
@@ -13,7 +15,7 @@ logger = logging.getLogger(__name__)
 def extend_ledger() -> None:
     """Number the votes and flags that have no `seq` in the ledger yet, and sign the new head now and then. Once, after
     an upgrade, it seals all that is there: a minute for a million votes."""
-    ledger.extend()
+    sweeps.once("ledger", ledger.extend)
     try:
         ledger_heads.publish()
     except OSError:  # a full disk must not keep votes from their places
@@ -25,8 +27,7 @@ def screen_identities() -> None:
     """Look for scripts and for people with several identities among the raters who voted in the last hour."""
     from . import identity
 
-    for study in Study.objects.filter(is_open=True, is_simulated=False):
-        identity.screen_identities(study)
+    sweeps.over_studies("identities", identity.due_studies, identity.screen_identities, each_s=90)
 
 
 @shared_task(time_limit=120)
@@ -34,5 +35,4 @@ def watch_pass_rates() -> None:
     """Raise an alarm where a screen passes many more or many fewer raters than before."""
     from . import alarms
 
-    for study in Study.objects.filter(is_open=True):
-        alarms.watch_pass_rates(study)
+    sweeps.over_studies("pass rates", alarms.studies_with_news, alarms.watch_pass_rates, each_s=60)

@@ -23,6 +23,8 @@ class Lock(IntEnum):
     TRAINING_MARKS = 0x3A2C4D
     RELEASES = 0x5E1EA5E
     SCREENING = 0x5C2EE2
+    IDENTITIES = 0x1DE2717
+    SWEEP = 0x53EEB
 
 
 def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
@@ -36,15 +38,15 @@ def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
 
 
 @contextmanager
-def held_over_transactions(lock: Lock, study) -> Iterator[bool]:
-    """Hold the study's lock until the block ends, across its transactions. Never waits: yields False where another
-    holds it."""
+def held_over_transactions(lock: Lock, row) -> Iterator[bool]:
+    """Hold the lock of a row (a study, a sweep) until the block ends, across its transactions. Never waits: yields
+    False where another holds it."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [int(lock), study.pk])
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [int(lock), row.pk])
         (is_ours,) = cursor.fetchone()
     try:
         yield is_ours
     finally:
         if is_ours:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [int(lock), study.pk])
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [int(lock), row.pk])

@@ -184,29 +184,47 @@ def sweep(task, seconds, queue="default", expires=None):
     return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": expires or seconds}}
 
 
+# Queues by urgency, each with processes of its own (see arena/run/apps.py), so that no sweep can keep a more urgent one
+# waiting: "urgent" takes milliseconds and never waits for sound; "ingest" decodes; "default" is the boards and who is
+# counted on them; "slow" is what follows from a board, and all that takes minutes.
 CELERY_BEAT_SCHEDULE = {
-    "ingest": sweep("arena.tasks.ingest_clips", 2),
-    "excerpts": sweep("arena.tasks.cut_excerpts", 3),
-    "arrivals": sweep("arena.tasks.forget_arrivals", 3600),
-    "ledger": sweep("annotations.tasks.extend_ledger", 2),
+    "ledger": sweep("annotations.tasks.extend_ledger", 2, "urgent"),
+    "watch": sweep("arena.tasks.watch_sweeps", 30, "urgent"),
+    "ingest": sweep("arena.tasks.ingest_clips", 2, "ingest"),
+    "requests": sweep("arena.tasks.request_excerpts", 3, "ingest"),
+    "excerpts": sweep("arena.tasks.cut_excerpts", 3, "ingest"),
     "boards": sweep("scoring.tasks.refit_boards", 5),
     "standings": sweep("scoring.tasks.move_standings_on", 5),
-    "robustness": sweep("scoring.tasks.write_cards", 10),
-    "editions": sweep("scoring.tasks.explain_editions", 10),
-    "categories": sweep("scoring.tasks.compute_categories", 5),
-    "figures": sweep("scoring.tasks.draw_figures", 10),
-    "raters": sweep("scoring.tasks.screen_raters", 20),
-    "identities": sweep("annotations.tasks.screen_identities", 60),
-    "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600),
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
-    "prediction-powered": sweep("scoring.tasks.power_boards", 5),
-    "rewards": sweep("scoring.tasks.score_clips", 3, queue="gpu"),
+    "identities": sweep("annotations.tasks.screen_identities", 60),
+    "raters": sweep("scoring.tasks.screen_raters", 20),
+    "arrivals": sweep("arena.tasks.forget_arrivals", 3600, "slow"),
+    "robustness": sweep("scoring.tasks.write_cards", 10, "slow"),
+    "editions": sweep("scoring.tasks.explain_editions", 10, "slow"),
+    "categories": sweep("scoring.tasks.compute_categories", 5, "slow"),
+    "figures": sweep("scoring.tasks.draw_figures", 10, "slow"),
+    "pass rates": sweep("annotations.tasks.watch_pass_rates", 3600, "slow"),
+    "prediction-powered": sweep("scoring.tasks.power_boards", 5, "slow"),
+    "erasures": sweep("scoring.tasks.erase_scored_files", 600, "slow"),
+    "releases": sweep("scoring.tasks.release_pairs", 3600, "slow"),
+    "retraining": sweep("scoring.tasks.retrain", 15, "slow"),
+    "rewards": sweep("scoring.tasks.score_clips", 3, "gpu"),
     # Researchers wait for these: a message survives a long batch of clips, and is then the next in the queue.
-    "score jobs": sweep("scoring.tasks.work_off_score_jobs", 1, queue="gpu", expires=60),
-    "erasures": sweep("scoring.tasks.erase_scored_files", 600),
-    "releases": sweep("scoring.tasks.release_pairs", 3600),
-    "retraining": sweep("scoring.tasks.retrain", 15),
+    "score jobs": sweep("scoring.tasks.work_off_score_jobs", 1, "gpu", expires=60),
 }
+# Seconds after which a sweep leaves the rest to its next turn. One row may take longer, up to the task's time limit.
+SWEEP_TURN_S = {
+    "default": 20,
+    "categories": 60,
+    "robustness": 60,
+    "prediction-powered": 60,
+    "raters": 60,
+    "releases": 600,
+    "retraining": 6 * 3600,
+    "rewards": 600,
+    "score jobs": 600,
+}
+SWEEP_ALARM = "annotations.alarms.raise_about_sweep"
 
 LOGGING = {
     "version": 1,

@@ -1,35 +1,37 @@
-"""Sweeps: do the pending work in the database, a few rows at a time."""
+"""Sweeps: do the pending work in the database, a few rows at a time. See `arena.sweeps`."""
 
 from celery import shared_task
 
-from . import services
-from .models import Clip, Excerpt, Study
-from .serving import candidates
+from . import services, sweeps
+from .models import Clip, Excerpt
+from .serving import excerpts_due
 
 
 @shared_task(time_limit=900)
 def ingest_clips():
     """Measure pending clips."""
-    work_off(Clip, services.ingest_clip)
+    sweeps.over_claims("ingest", Clip.objects.all(), services.ingest_clip, what="clip", most=4)
+
+
+@shared_task(time_limit=300)
+def request_excerpts():
+    """Request the excerpts that open studies need and that were not requested yet."""
+    sweeps.over_studies("requests", excerpts_due.due_studies, excerpts_due.request, each_s=240)
 
 
 @shared_task(time_limit=900)
 def cut_excerpts():
-    """Request the excerpts that open studies need, and cut pending ones."""
-    for study in Study.objects.filter(is_open=True):
-        candidates.request_excerpts(study)
-    work_off(Excerpt, services.cut_excerpt)
+    """Cut pending excerpts."""
+    sweeps.over_claims("excerpts", Excerpt.objects.all(), services.cut_excerpt, what="excerpt", most=4)
 
 
 @shared_task(time_limit=60)
 def forget_arrivals():
     """Delete old arrivals."""
-    services.forget_arrivals()
+    sweeps.once("arrivals", services.forget_arrivals)
 
 
-def work_off(model, work, limit=4):
-    """Claim and do rows one at a time: a row that fails delays only itself, until its claim expires."""
-    for _ in range(limit):
-        if (pk := model.objects.claim()) is None:
-            return
-        work(pk)
+@shared_task(time_limit=60)
+def watch_sweeps():
+    """Tell staff of sweeps that do not get through."""
+    sweeps.once(sweeps.WATCH, sweeps.watch)

@@ -4,14 +4,13 @@ import logging
 import os
 import threading
 from contextlib import contextmanager
+from functools import partial
 
 from celery import shared_task
-from django.utils import timezone
 
-from annotations.alarms import raise_alarm
-from arena.models import Study
+from arena import sweeps
 
-from .models import RewardModel, Standing
+from .models import RewardModel
 from .reward.faults import DeviceFailed
 
 logger = logging.getLogger(__name__)
@@ -22,8 +21,7 @@ def refit_boards():
     """A new edition of every board that is behind the ledger."""
     from .boards import refit
 
-    for study in Study.objects.all():
-        refit.refit_board(study, only_if_due=True)
+    sweeps.over_studies("boards", refit.due_studies, partial(refit.refit_board, only_if_due=True), each_s=270)
 
 
 @shared_task(time_limit=60)
@@ -31,9 +29,7 @@ def move_standings_on():
     """Count the votes since the last editions."""
     from scoring.boards import standings
 
-    for standing in Standing.objects.defer("counts").select_related("study"):
-        if standings.is_behind(standing):
-            standings.move_on(standing.study)
+    sweeps.over_studies("standings", standings.due_studies, standings.move_on, each_s=30)
 
 
 @shared_task(time_limit=1800)
@@ -41,9 +37,7 @@ def compute_categories():
     """Compute the boards of the categories for every last edition that has none."""
     from scoring.boards import categories
 
-    for study in Study.objects.all():
-        if categories.categories_are_due(study):
-            categories.compute_categories(study)
+    sweeps.over_studies("categories", categories.due_studies, categories.compute_categories, each_s=1700)
 
 
 @shared_task(time_limit=600)
@@ -51,9 +45,11 @@ def draw_figures():
     """Draw the figures of every study whose edition or rewards have changed since they were drawn."""
     from scoring.boards.figures import data as figures
 
-    for study in Study.objects.all():
+    def draw(study):
         if figures.figures_are_due(study):
             figures.draw_figures(study)
+
+    sweeps.over_studies("figures", figures.due_studies, draw, each_s=540)
 
 
 @shared_task(time_limit=300)
@@ -62,8 +58,8 @@ def refit_anchors():
     from .anchors import refit
 
     model = RewardModel.live()
-    for study in Study.objects.all() if model else ():
-        refit.refit_anchors(study, model, only_if_due=True)
+    refit_study = partial(refit.refit_anchors, model=model, only_if_due=True)
+    sweeps.over_studies("anchors", lambda: refit.due_studies(model) if model else [], refit_study, each_s=270)
 
 
 @shared_task(time_limit=600)
@@ -71,8 +67,12 @@ def power_boards():
     """Compute prediction-powered ratings for every edition that has none yet under the live model."""
     from scoring.boards import prediction_powered
 
-    for study in Study.objects.all():
-        prediction_powered.compute_due(study)
+    model = RewardModel.live()
+
+    def due():
+        return prediction_powered.due_studies(model) if model else []
+
+    sweeps.over_studies("prediction-powered", due, prediction_powered.compute_due, each_s=530)
 
 
 @shared_task(time_limit=600)
@@ -80,9 +80,8 @@ def write_cards():
     """A robustness card for every last edition without one."""
     from scoring.boards import robustness_cards
 
-    for study in Study.objects.all():
-        if robustness_cards.card_is_due(study):
-            robustness_cards.write_card(study, only_if_due=True)
+    write = partial(robustness_cards.write_card, only_if_due=True)
+    sweeps.over_studies("robustness", robustness_cards.due_studies, write, each_s=530)
 
 
 @shared_task(time_limit=600)
@@ -90,8 +89,7 @@ def explain_editions():
     """Explain how each edition differs from the one before it."""
     from scoring.boards import explanations
 
-    for edition in explanations.unexplained()[: explanations.PER_SWEEP]:
-        explanations.explain(edition)
+    sweeps.over_rows("editions", explanations.due_editions, explanations.explain_by_key, what="edition", each_s=570)
 
 
 @shared_task(time_limit=600)
@@ -99,19 +97,34 @@ def screen_raters():
     """Screen the raters of every study with something new, and flag votes that do not look like listening."""
     from scoring.screening import sweep as screening
 
-    for study in Study.objects.all():
-        try:
-            if screening.screening_is_due(study):
-                screening.screen_study(study, only_if_due=True)
-        except Exception as error:  # a failure in one study must raise an alarm, and must not stop the others
-            logger.exception("the raters of %s cannot be screened", study.slug)
-            message = f"The raters cannot be screened: {error}"
-            raise_alarm(study, screening.SCREEN, message, {}, timezone.now())
+    sweeps.over_studies("raters", screening.due_studies, screening.screen_if_due, each_s=530)
 
 
 @shared_task
 def score_clips():
     """Embed and reward clips under the live model. Runs on the gpu queue."""
+    sweeps.once("rewards", _score_clips)
+
+
+@shared_task
+def work_off_score_jobs():
+    """Score files that researchers sent, then one round of clips: while files keep coming, the clips' own messages
+    would expire in the queue. Runs on the gpu queue."""
+    n_scored = 0
+
+    def work_off():
+        nonlocal n_scored
+        from scoring.file_scoring import jobs as score_jobs
+
+        with watchdog(seconds=600):
+            n_scored = score_jobs.work_off()
+
+    sweeps.once("score jobs", work_off)
+    if n_scored:
+        score_clips()
+
+
+def _score_clips():
     from scoring.file_scoring import jobs as score_jobs
     from scoring.jury.worker import score_pending
 
@@ -119,24 +132,12 @@ def score_clips():
         score_pending(others_wait=score_jobs.are_waiting)
 
 
-@shared_task
-def work_off_score_jobs():
-    """Score files that researchers sent, then one round of clips: while files keep coming, the clips' own messages
-    would expire in the queue. Runs on the gpu queue."""
-    from scoring.file_scoring import jobs as score_jobs
-
-    with watchdog(seconds=600):
-        n_scored = score_jobs.work_off()
-    if n_scored:
-        score_clips()
-
-
 @shared_task(time_limit=300)
 def erase_scored_files():
     """Erase files and results a day after they were scored."""
     from scoring.file_scoring import jobs as score_jobs
 
-    score_jobs.erase()
+    sweeps.once("erasures", score_jobs.erase)
 
 
 @contextmanager
@@ -164,7 +165,7 @@ def release_pairs():
     """A new release of training pairs, if there are votes since the last one."""
     from scoring.releases import numbered as releases
 
-    releases.release_new_pairs()
+    sweeps.once("releases", releases.release_new_pairs)
 
 
 @shared_task(time_limit=6 * 3600)
@@ -172,4 +173,4 @@ def retrain():
     """The next step of retraining, if the loop is switched on and a step is due. Training takes minutes to hours."""
     from scoring.training import retraining
 
-    retraining.turn()
+    sweeps.once("retraining", retraining.turn)

@@ -3,7 +3,7 @@
 Tests of one rater, each an e-value that is valid after every vote: `checks`, `habits`, `against_board`, which bet
 (`bets`) against what honest raters do (`honest`). One decision from all of them: `verdict`; for all raters of a study,
 with a board that excludes bad raters: `screening`. A weight per rater: `skills`. Agreement of a study's raters:
-`between`. Several identities of one person, and alarms about screens: `arrivals`.
+`between`. Several identities of one person, and alarms about screens: `arrivals`, `twins`.
 """
 
 from .against_board import Agreement, agreement, vote_p_values
@@ -14,6 +14,7 @@ from .evidence import ANSWERS, Evidence
 from .habits import DecisionTimes, SlotBias, StraightLining, decision_times, slot_bias, straight_lining
 from .screening import FLAGGED_BEFORE, Screening, board, leave_rater_out, pooled, screen
 from .skills import Skills, reliability
+from .twins import Appearances, crowd, have_twins
 from .verdict import (
     AGAINST_BOARD,
     ALPHA,
@@ -57,6 +58,7 @@ __all__ = [
     "TWIN_PAIRS",
     "VERSION",
     "Agreement",
+    "Appearances",
     "Consensus",
     "DecisionTimes",
     "Evidence",
@@ -73,8 +75,10 @@ __all__ = [
     "Verdict",
     "agreement",
     "board",
+    "crowd",
     "decision_times",
     "gold",
+    "have_twins",
     "inter_rater",
     "intra_rater",
     "judge",

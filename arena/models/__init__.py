@@ -12,6 +12,7 @@ from .clips import Clip, Excerpt, Prompt, Status, System
 from .pairing import PairingTable
 from .raters import Arrival, Consent, Participation, Rater
 from .studies import Study, default_answers, default_questions
+from .sweeps import ExcerptRequest, Sweep, SweepFailure
 
 __all__ = [
     "ANSWERS",
@@ -21,12 +22,15 @@ __all__ = [
     "Clip",
     "Consent",
     "Excerpt",
+    "ExcerptRequest",
     "PairingTable",
     "Participation",
     "Prompt",
     "Rater",
     "Status",
     "Study",
+    "Sweep",
+    "SweepFailure",
     "System",
     "default_answers",
     "default_questions",

@@ -241,7 +241,10 @@ class Excerpt(models.Model):
             ),
             models.CheckConstraint(condition=~Q(status="rejected") | ~Q(reason=""), name="excerpt_rejected_says_why"),
         ]
-        indexes = [models.Index(fields=["id"], condition=Q(status="pending"), name="excerpt_pending")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(status="pending"), name="excerpt_pending"),
+            models.Index(fields=["codec"], condition=Q(status="rejected"), name="excerpt_rejected"),
+        ]
 
     def __str__(self):
         return f"{self.variant} excerpt of clip {self.clip_id}, {self.length_ms / 1000:g} s {self.codec}".lstrip()

@@ -7,12 +7,15 @@ from .program import Program
 
 
 def apps(port: int, folder: Path) -> list[Program]:
-    """web, worker, gpu and beat; `folder` is where beat stores when it last ran each task."""
+    """web, a worker for each queue, and beat; `folder` is where beat stores when it last ran each task."""
     return [
         # On stop, requests in progress have 5 s; a task that is killed is left to the next sweep.
         Program("web", _python("gunicorn", *_gunicorn(port))),
-        Program("worker", _celery("worker", "-Q", "default", "-n", "default@%h", "--concurrency=2", *_QUIET)),
-        Program("gpu", _celery("worker", "-Q", "gpu", "-n", "gpu@%h", "--pool=solo", *_QUIET)),
+        _worker("urgent", "--concurrency=1"),
+        _worker("ingest", "--concurrency=2"),
+        _worker("default", "--concurrency=2", name="worker"),
+        _worker("slow", "--concurrency=2"),  # two, because a retraining may take one for hours
+        _worker("gpu", "--pool=solo"),
         Program("beat", _celery("beat", f"--schedule={folder}/beat")),
     ]
 
@@ -34,6 +37,10 @@ def _gunicorn(port: int) -> list[str]:
         f"--bind=127.0.0.1:{port}",
         "arena.wsgi:application",
     ]
+
+
+def _worker(queue, *options, name=None):
+    return Program(name or queue, _celery("worker", "-Q", queue, "-n", f"{queue}@%h", *options, *_QUIET))
 
 
 def _celery(command: str, *options: str) -> list[str]:

@@ -10,7 +10,7 @@ from annotations.alarms import raise_alarm
 from arena.locks import Lock, hold
 from arena.models import System
 from scoring import inputs
-from scoring.models import AnchorBias, AnchorFit
+from scoring.models import AnchorBias, AnchorFit, Edition
 from scoring.stats import anchor_drift
 from scoring.stats.board_method import canonical_json
 from scoring.stats.rebuilding import CannotBeRebuilt, require_method
@@ -39,6 +39,24 @@ def anchors_are_due(study, model):
     if last.config.get("excluded_flags") != edition.config["excluded_flags"] or not _has_intervals(last):
         return True
     return last.n_unscored > 0 and model.rewards.count() != last.config["n_rewards"]
+
+
+def due_studies(model):
+    """Primary keys of the studies of which `anchors_are_due`."""
+    columns = "study", "ledger_seq", "config__excluded_flags", "config__half_width", "n_unscored", "config__n_rewards"
+    last = {study: state for study, *state in AnchorFit.objects.newest_of_each(model).values_list(*columns)}
+    n_rewards = model.rewards.count()
+
+    def is_due(study, seq, excluded_flags):
+        if study not in last:
+            return True
+        fit_seq, fit_flags, half_width, n_unscored, n_rewards_then = last[study]
+        if fit_seq < seq or fit_flags != excluded_flags or half_width is None:
+            return True
+        return n_unscored > 0 and n_rewards != n_rewards_then
+
+    editions = Edition.objects.newest_of_each().values_list("study", "ledger_seq", "config__excluded_flags")
+    return [study for study, seq, flags in editions if is_due(study, seq, flags)]
 
 
 @transaction.atomic

@@ -30,7 +30,7 @@ from arena.locks import Lock, hold
 from arena.models import Participation, Prompt
 from arena.refusals import NotFound
 from scoring import inputs
-from scoring.models import CategoryBoards
+from scoring.models import CategoryBoards, Edition
 from scoring.stats import category_method
 from scoring.stats.board_method import OVERALL, canonical_json
 from scoring.stats.category_method import GROUP, LANGUAGE, OF_LISTENERS, TAG
@@ -58,6 +58,11 @@ def categories_are_due(study):
     """Whether the study's last edition has no categories yet."""
     last = study.editions.newest()
     return bool(last) and not CategoryBoards.objects.filter(edition=last).exists()
+
+
+def due_studies():
+    """Primary keys of the studies whose last edition has no categories yet."""
+    return Edition.objects.newest_of_each().filter(categories__isnull=True).values_list("study", flat=True)
 
 
 @transaction.atomic

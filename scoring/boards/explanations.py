@@ -1,6 +1,7 @@
 """What changed between an edition and the one before it: computed once, in the worker."""
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from annotations.models import Flag, Ledger
@@ -11,14 +12,18 @@ from scoring.stats.bradley_terry import BadCovariate, NoFiniteEstimate, NotOffer
 from scoring.stats.rebuilding import require_method
 
 METHOD = "explanation"
-PER_SWEEP = 20
 FACTS = ("new_votes", "withdrawn", "flagged", "readmitted")
 
 
 def unexplained():
     """Editions without an EditionChange of this method, oldest first; a board's first edition needs none."""
-    explained = EditionChange.objects.filter(method_version=edition_difference.METHOD_VERSION).values("edition")
-    return Edition.objects.filter(number__gt=1).exclude(pk__in=explained).order_by("pk").select_related("study")
+    explained = EditionChange.objects.filter(edition=OuterRef("pk"), method_version=edition_difference.METHOD_VERSION)
+    return Edition.objects.filter(~Exists(explained), number__gt=1).order_by("pk").select_related("study")
+
+
+def due_editions():
+    """{primary key of an unexplained edition: its study's}."""
+    return dict(unexplained().values_list("pk", "study"))
 
 
 def explain(edition, now=None):
@@ -34,6 +39,12 @@ def explain(edition, now=None):
             )
     except IntegrityError:
         return None
+
+
+def explain_by_key(edition):
+    """`explain` of the edition with this primary key, unless it has been explained meanwhile."""
+    if due := unexplained().filter(pk=edition).first():
+        explain(due)
 
 
 def rebuild_change(change):

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from arena.locks import Lock, hold
 from scoring import inputs
-from scoring.models import PredictionPowered, Reward, RewardModel
+from scoring.models import Edition, PredictionPowered, Reward, RewardModel
 from scoring.stats.board_method import HALF_TIE, canonical_json, require_known
 from scoring.stats.prediction_powered import fit_prediction_powered
 from scoring.stats.rebuilding import require_method
@@ -44,6 +44,23 @@ def is_due(study, model, now=None):
     if (now or timezone.now()) - last.created_at < AGAIN:
         return False
     return last.config["n_rewards"] != model.rewards.count()
+
+
+def due_studies(model, now=None):
+    """Primary keys of the studies of which `is_due`."""
+    rows = PredictionPowered.objects.filter(reward_model=model, edition__in=Edition.objects.newest_of_each())
+    columns = "edition", "created_at", "config__unseen", "config__n_rewards"
+    last = {row[0]: row[1:] for row in rows.order_by("edition", "-pk").distinct("edition").values_list(*columns)}
+    now, n_rewards, how_unseen = now or timezone.now(), model.rewards.count(), unseen(model)
+
+    def edition_is_due(edition):
+        if edition not in last or last[edition][1] != how_unseen:
+            return True
+        created_at, _, n_rewards_then = last[edition]
+        return now - created_at >= AGAIN and n_rewards_then != n_rewards
+
+    editions = Edition.objects.newest_of_each().values_list("pk", "study")
+    return [study for edition, study in editions if edition_is_due(edition)]
 
 
 @transaction.atomic

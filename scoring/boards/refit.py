@@ -1,15 +1,19 @@
 """Votes in, board out: a study's next edition, from the head of the ledger to the rows that are written."""
 
+import json
+
 from django.db import transaction
+from django.db.models import Max, OuterRef, Subquery, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from annotations import ledger
-from annotations.models import Ledger
+from annotations.models import Ledger, Reliability
 from arena.locks import Lock, hold
-from arena.models import System
+from arena.models import Study, System
 from arena.refusals import Conflict
 from scoring import inputs
-from scoring.inputs.covariates import in_order, known_of_systems
+from scoring.inputs.covariates import LYRICS, in_order, known_of_systems
 from scoring.models import Edition, Rating
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BadCovariate, NotOffered
@@ -106,6 +110,38 @@ def board_is_due(study, now=None):
         oldest_wait_s=(now - came_at).total_seconds(),
         since_last_s=(now - last.created_at).total_seconds(),
     )
+
+
+def due_studies():
+    """Primary keys of the studies of which `board_is_due` may say so: those with new entries in the ledger, and those
+    whose next edition would have another configuration. Boards of one configuration are compared once."""
+    head = Ledger.objects.filter(study=OuterRef("pk"), seq__isnull=False).order_by("-seq").values("seq")[:1]
+    newest = Edition.objects.filter(study=OuterRef("pk")).order_by("-number")
+    studies = Study.objects.order_by().annotate(
+        head=Subquery(head),
+        counted_to=Subquery(newest.values("ledger_seq")[:1]),
+        last_config=Subquery(newest.annotate(text=Cast("config", TextField())).values("text")[:1]),
+    )
+    weighted = Reliability.objects.filter(study__weight_by_reliability=True).order_by().values_list("study")
+    last_reliability = dict(weighted.annotate(last=Max("pk")))
+    compared, due = {}, []
+    for study in studies.filter(head__isnull=False).only("exclude_flagged", "weight_by_reliability"):
+        reliability = last_reliability.get(study.pk)
+        key = study.last_config, study.exclude_flagged, study.weight_by_reliability, reliability
+        if study.counted_to is not None and key not in compared:
+            compared[key] = _may_be_configured_anew(study, json.loads(study.last_config), reliability)
+        if study.counted_to is None or study.head > study.counted_to or compared[key]:
+            due.append(study.pk)
+    return due
+
+
+def _may_be_configured_anew(study, config, reliability):
+    """Whether an edition of the study would differ in its configuration from the last one, whose config is given. What
+    is known of systems may always differ."""
+    choice = board_method.choice_of(config)
+    if LYRICS in choice["covariates"]:
+        return True
+    return board_method.config_for(study, reliability, **choice) != config
 
 
 def is_worth_an_edition(*, n_counted, n_new_entries, n_votes, oldest_wait_s, since_last_s):

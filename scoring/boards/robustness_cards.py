@@ -10,7 +10,7 @@ from annotations.models import Ledger
 from annotations.quality import QUALITY_RULES
 from arena.locks import Lock, hold
 from scoring import inputs
-from scoring.models import AnchorFit, RewardModel, RobustnessCard
+from scoring.models import AnchorFit, Edition, RewardModel, RobustnessCard
 from scoring.stats import board_method, robustness
 from scoring.stats.rebuilding import require_method
 
@@ -28,6 +28,27 @@ def card_is_due(study, now=None):
     if not card or card.method_version != robustness.METHOD_VERSION:
         return True
     return judges(study) != _judges_of(card) and (now or timezone.now()) - card.created_at >= SETTLED
+
+
+def due_studies(now=None):
+    """Primary keys of the studies of which `card_is_due`."""
+    model = RewardModel.live()
+    fits = dict(AnchorFit.objects.newest_of_each(model).values_list("study", "pk"))
+    cards = RobustnessCard.objects.filter(edition__in=Edition.objects.newest_of_each())
+    latest = cards.order_by("edition", "-pk").distinct("edition")
+    columns = "edition", "method_version", "created_at", "config__reward_model", "config__anchor_fit"
+    card_of = {edition: card for edition, *card in latest.values_list(*columns)}
+    now = now or timezone.now()
+
+    def is_due(study, edition):
+        if edition not in card_of:
+            return True
+        version, created_at, model_then, fit_then = card_of[edition]
+        has_other_judges = (model_then, fit_then) != (model and model.pk, fits.get(study))
+        return version != robustness.METHOD_VERSION or (has_other_judges and now - created_at >= SETTLED)
+
+    editions = Edition.objects.newest_of_each().values_list("study", "pk")
+    return [study for study, edition in editions if is_due(study, edition)]
 
 
 def last_card(edition):

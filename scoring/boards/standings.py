@@ -8,6 +8,7 @@ Every edition counts all votes from scratch, checks the standing against them an
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from annotations import ledger, vote_blocks
@@ -33,6 +34,12 @@ def is_kept(config):
 def is_behind(standing):
     """Whether the ledger has entries of the study that the standing does not include yet."""
     return Ledger.objects.filter(study_id=standing.study_id, seq__gt=standing.ledger_seq).exists()
+
+
+def due_studies():
+    """Primary keys of the studies whose standing is behind the ledger."""
+    newer = Ledger.objects.filter(study=OuterRef("study"), seq__gt=OuterRef("ledger_seq"))
+    return Standing.objects.filter(Exists(newer)).values_list("study", flat=True)
 
 
 @transaction.atomic

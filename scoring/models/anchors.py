@@ -17,6 +17,14 @@ class AnchorFitQuerySet(models.QuerySet):
         """The reward model's last fit; None before the first, and without a model."""
         return self.filter(reward_model=reward_model).newest() if reward_model else None
 
+    def newest_of_each(self, reward_model):
+        """The reward model's last fit in each study that has one; none without a model."""
+        fits = AnchorFit.objects.filter(study=models.OuterRef("pk"), reward_model=reward_model)
+        newest = fits.order_by("-created_at", "-pk").values("pk")[:1]
+        if not reward_model:
+            return self.none()
+        return self.filter(pk__in=Study.objects.order_by().values_list(models.Subquery(newest)))
+
 
 class AnchorFit(models.Model):
     """One fit of the per-system bias of a reward model to the votes of a study."""

@@ -9,6 +9,11 @@ from .rewards import RewardModel
 
 
 class EditionQuerySet(models.QuerySet):
+    def newest_of_each(self):
+        """The last edition of each study that has one."""
+        newest = Edition.objects.filter(study=models.OuterRef("pk")).order_by("-number").values("pk")[:1]
+        return self.filter(pk__in=Study.objects.order_by().values_list(models.Subquery(newest)))
+
     def newest(self):
         """A study's last edition, None before the first."""
         return self.order_by("-number").first()
@@ -222,6 +227,7 @@ class QualityReport(models.Model):
 
     class Meta:
         ordering = ["study", "-ledger_seq", "-pk"]
+        indexes = [models.Index(fields=["study", "-id"], name="quality_report_latest")]
 
     def __str__(self):
         return f"quality of {self.study} at {self.ledger_seq}"

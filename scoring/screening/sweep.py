@@ -13,17 +13,17 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
-from uuid import UUID
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotations import quality
 from annotations.alarms import raise_alarm
 from annotations.models import Flag, Ledger, Reliability, Screening, Vote
-from annotations.services import flag_votes
+from annotations.services import flag_all
 from arena.locks import Lock, held_over_transactions
 from arena.models import Rater, Study
 from scoring import inputs
@@ -57,6 +57,27 @@ def screening_is_due(study: Study, now: datetime | None = None) -> bool:
     return votes.filter(seq__gt=judged.ledger_seq if judged else 0).exists() or _to_judge_at_end(study, now).exists()
 
 
+def due_studies(now=None):
+    """Primary keys of the studies of which `screening_is_due` may say so."""
+    now = now or timezone.now()
+    newest = QualityReport.objects.filter(study=OuterRef("pk")).order_by("-pk")
+    judged = newest.exclude(report__has_key="outage").values("ledger_seq")[:1]
+    studies = Study.objects.order_by().annotate(last=Subquery(newest.values("pk")[:1]))
+    reports = QualityReport.objects.filter(pk__in=studies.values("last"))
+    columns = "study", "created_at", "report__outage", "report__seconds"
+    resting = [
+        study
+        for study, created_at, outage, seconds in reports.values_list(*columns)
+        if now - created_at < _pause_after(outage is not None, seconds or 0)
+    ]
+    newer = Ledger.objects.filter(study=OuterRef("pk"), vote__rater__isnull=False, seq__gt=OuterRef("judged"))
+    waiting = Screening.objects.filter(
+        study=OuterRef("pk"), screen=SCREEN, version=VERSION, result=Screening.Result.PASS, looked_at_end=False
+    )
+    studies = Study.objects.order_by().exclude(pk__in=resting).annotate(judged=Coalesce(Subquery(judged), 0))
+    return studies.filter(Exists(newer) | Exists(waiting)).values_list("pk", flat=True)
+
+
 def screen_study(study: Study, now: datetime | None = None, only_if_due: bool = False) -> QualityReport | None:
     """Judge the raters of the study on their votes so far. Returns the QualityReport; None before there are votes,
     while another worker screens the study, or, with `only_if_due`, where another has just done so."""
@@ -66,10 +87,18 @@ def screen_study(study: Study, now: datetime | None = None, only_if_due: bool = 
         return _screen(study, now or timezone.now())
 
 
+def screen_if_due(study):
+    """`screen_study`, where `screening_is_due`: the lock is not asked for otherwise."""
+    if screening_is_due(study):
+        screen_study(study, only_if_due=True)
+
+
 def _pause(report):
-    if "outage" in report.report:
-        return AFTER_OUTAGE
-    return max(EVERY, COST * timedelta(seconds=report.report.get("seconds", 0)))
+    return _pause_after("outage" in report.report, report.report.get("seconds", 0))
+
+
+def _pause_after(is_outage, seconds):
+    return AFTER_OUTAGE if is_outage else max(EVERY, COST * timedelta(seconds=seconds))
 
 
 def _last_judged(study):
@@ -144,9 +173,7 @@ def _judge_and_write(study, seq, raters, now):
     judged; empty where there is none yet."""
     systems = systems_of(raters)
     evidence = [rater_votes(answers, systems) for answers in raters]
-    if not any(
-        preference in inputs.CREDIT_TO_A for votes in evidence for preference in np.asarray(votes.preference).tolist()
-    ):
+    if not any(preference in inputs.CREDIT_TO_A for votes in evidence for preference in votes.preference):
         return {}
     rows = {row.rater_id: row for row in _screenings(study)}
     cleared, flags = _cleared(study), _standing_flags(study)
@@ -191,12 +218,11 @@ def _cleared(study):
 
 def _standing_flags(study):
     """{rater: {(rule, version): detail}} of the raters whom a quality rule has flagged and nobody has cleared."""
-    flags = Flag.objects.filter(vote__battle__study=study, rule__in=quality.QUALITY_RULES)
+    flags = Flag.objects.filter(vote__battle__study=study, rule__in=board_method.QUALITY_RULES)
     one_each = flags.order_by("vote__rater", "rule", "rule_version", "pk").distinct(
         "vote__rater", "rule", "rule_version"
     )
-    cleared = _cleared(study)
-    standing_flags: dict[UUID, dict[tuple[str, int], dict]] = {}
+    cleared, standing_flags = _cleared(study), {}
     for rater, rule, version, detail in one_each.values_list("vote__rater", "rule", "rule_version", "detail"):
         if rater not in cleared:
             standing_flags.setdefault(rater, {})[rule, version] = detail
@@ -285,22 +311,22 @@ def _write_some(study, outcomes, now, fields):
     Screening.objects.bulk_create(
         [outcome.row for outcome in outcomes], update_conflicts=True, unique_fields=IDENTITY, update_fields=fields
     )
-    for outcome in outcomes:
-        if outcome.rules and outcome.row.rater_id not in cleared:
-            votes = [vote.pk for vote in outcome.answers.votes]
-            for (rule, version), detail in outcome.rules.items():
-                flag_votes(votes, rule, version, detail, now)
+    flag_all(
+        [
+            (vote.pk, rule, version, detail)
+            for outcome in outcomes
+            if outcome.rules and outcome.row.rater_id not in cleared
+            for (rule, version), detail in outcome.rules.items()
+            for vote in outcome.answers.votes
+        ],
+        now,
+    )
 
 
 def _write_reliability(study, seq, raters, evidence, own, now):
     """Store the skill of every rater, measured by the board without them, where it is new or has changed noticeably."""
-    a, b, preference = (
-        np.concatenate([getattr(votes, name) for votes in evidence]) for name in ("a", "b", "preference")
-    )
     skills = quality.reliability(
-        a,
-        b,
-        preference,
+        *(np.concatenate([getattr(votes, name) for votes in evidence]) for name in ("a", "b", "preference")),
         np.repeat(np.arange(len(raters)), [len(votes.preference) for votes in evidence]),
         own,
         len(raters),

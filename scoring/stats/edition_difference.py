@@ -52,7 +52,12 @@ def split(stages: Sequence[Mapping[str, Any] | None]) -> dict[str, dict[str, Any
     start, end = placed[0], placed[-1]
     assert start is not None and end is not None, "both editions are known"
     return {
-        name: {"from": start.get(name), "to": end.get(name), "parts": _parts([at and at.get(name) for at in placed])}
+        name: {
+            "from": start.get(name),
+            "to": end.get(name),
+            # A board without votes places nobody, which is not the same as a board that is not known.
+            "parts": _parts([None if on_stage is None else on_stage.get(name) for on_stage in placed]),
+        }
         for name in sorted({*start, *end})
     }
 

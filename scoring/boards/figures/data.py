@@ -21,7 +21,7 @@ from annotations.proportions import wilson
 from scoring import inputs
 from scoring.anchors.page import anchors_json
 from scoring.metrics import preference
-from scoring.models import Figure, Rating, RewardModel
+from scoring.models import AnchorFit, Edition, Figure, Rating, RewardModel
 from scoring.stats import win_rates
 from scoring.stats.rounding import rounded
 
@@ -49,6 +49,24 @@ def figures_are_due(study, now=None):
     return last.basis != basis and (now or timezone.now()) - last.drawn_at >= PATIENCE
 
 
+def due_studies(now=None):
+    """Primary keys of the studies of which `figures_are_due`."""
+    now, model = now or timezone.now(), RewardModel.live()
+    n_rewards = model and model.rewards.count()
+    fits = dict(AnchorFit.objects.newest_of_each(model).values_list("study", "pk"))
+    drawn = Figure.objects.order_by("study", "-drawn_at").distinct("study").values_list("study", "basis", "drawn_at")
+    last = {study: (basis, drawn_at) for study, basis, drawn_at in drawn}
+
+    def is_due(study, edition):
+        if study not in last:
+            return True
+        basis, drawn_at = last[study]
+        return now - drawn_at >= PATIENCE and basis != _hash_of(edition, model, n_rewards, fits.get(study))
+
+    editions = Edition.objects.newest_of_each().values_list("study", "pk")
+    return [study for study, edition in editions if is_due(study, edition)]
+
+
 def draw_figures(study, now=None):
     """Gather and draw the figures of the study's last edition; they replace the earlier ones."""
     basis, edition = _basis(study), study.editions.newest()
@@ -67,7 +85,12 @@ def _basis(study):
     if not edition:
         return None
     fit = study.anchor_fits.newest_of(model)
-    parts = (VERSION, edition.pk, model and model.pk, model and model.rewards.count(), fit and fit.pk)
+    return _hash_of(edition.pk, model, model and model.rewards.count(), fit and fit.pk)
+
+
+def _hash_of(edition, model, n_rewards, fit):
+    """A hash of what the figures of an edition show. edition, fit: primary keys."""
+    parts = (VERSION, edition, model and model.pk, n_rewards, fit)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -358,3 +358,22 @@ def test_a_study_without_votes_has_an_empty_history_and_no_card(study, client):
     assert client.get("/boards/open/compare/").status_code == 404
     assert not robustness_cards.card_is_due(study)
     assert "How sure is the order?" not in client.get("/boards/open/").content.decode()
+
+
+# ---- boards without votes ----
+
+
+def test_what_moved_a_board_that_had_no_votes_before_is_told_without_parts(study):
+    """All its votes had been taken back: nobody was placed, so nobody has moved from anywhere."""
+    leaver = cast(study, "AB")
+    withdraw_rater(leaver)
+    ledger.extend()
+    refit_board(study)
+    cast(study, ["A", "B", "TIE"])
+    refit_board(study)
+    explain_all()
+    change = EditionChange.objects.get()
+    assert change.result["facts"]["new_votes"] == 3
+    assert {row["from"] for row in change.result["systems"].values()} == {None}
+    assert {row["parts"] for row in change.result["systems"].values()} == {None}
+    assert changelog.difference(study, 1, 2)["systems"]

@@ -239,11 +239,11 @@ def test_a_twin_is_found_beside_a_stranger_who_agreed_once(study):
     by_number = lambda battle: "A" if battle.clip_a_id < battle.clip_b_id else "B"  # noqa: E731
     answered = iter(range(36))
     nearly = lambda battle: by_number(battle) if next(answered) else contrary(battle)  # noqa: E731
-    one = rate(study, 36, by_number, rng, **came)
-    rate(study, 36, nearly, rng, **came)
-    rate(study, 1, by_number, rng, **came)
-    _, pairs = identity._closest_twin(study, one, identity._same_connection(one))
-    assert pairs >= quality.TWIN_PAIRS
+    twins = [rate(study, 36, by_number, rng, **came), rate(study, 36, nearly, rng, **came)]
+    stranger = rate(study, 1, by_number, rng, **came)
+    identity.screen_identities(study)
+    signals = dict(Screening.objects.values_list("rater", "detail"))
+    assert all("twins" in signals[twin.pk] for twin in twins) and "twins" not in signals[stranger.pk]
 
 
 # ---- alarms ----
