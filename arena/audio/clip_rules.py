@@ -49,6 +49,6 @@ class ClipRules:
             raise AudioRejected("The audio is silent: all of it lies below -70 LUFS.")
         if self._mono_energy < self._energy * 10 ** (CANCELLED_DB / 10):
             raise AudioRejected(
-                "The channels cancel each other out: mixed to mono, hardly anything is left. Turn the phase of one of "
-                "them by 180 degrees, which is where it should be."
+                "The channels cancel each other out: mixed to mono, hardly anything is left. One of them has its phase "
+                "inverted; invert it back."
             )

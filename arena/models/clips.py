@@ -56,7 +56,10 @@ class SystemQuerySet(models.QuerySet):
 
     def made(self, names):
         """{name: system}, as `called`; those that do not exist are created."""
-        new = {nfc(name) for name in names - self.called(names).keys()}
+        known = self.called(names)
+        new = {nfc(name) for name in names - known.keys()}
+        if not new:
+            return known
         self.bulk_create([System(name=name) for name in sorted(new)], ignore_conflicts=True)
         return self.called(names)
 
@@ -110,7 +113,10 @@ class PromptQuerySet(models.QuerySet):
 
     def made(self, words, **fields):
         """{(text, lyrics): prompt}, as `saying`; those that do not exist are created, with these fields."""
-        new = {(nfc(text), nfc(lyrics)) for text, lyrics in words - self.saying(words).keys()}
+        known = self.saying(words)
+        new = {(nfc(text), nfc(lyrics)) for text, lyrics in words - known.keys()}
+        if not new:
+            return known
         self.bulk_create(
             [Prompt(text=text, lyrics=lyrics, **fields) for text, lyrics in sorted(new)], ignore_conflicts=True
         )
