@@ -91,7 +91,7 @@ def vote_row(entry: Ledger, rules: list[str]) -> dict[str, Any]:
 
 
 def write(
-    rows: Iterable[dict[str, Any]], columns: Sequence[str], format: str, *, guarded=True
+    rows: Iterable[dict[str, Any]], columns: Sequence[str], format: str, *, guarded: bool = True
 ) -> Iterator[tuple[int, str]]:
     """The rows' columns as (rows so far, text) pieces. CSV has a header, an empty cell for None, JSON for lists and
     objects. guarded: False for CSV as it was before method version 5 of releases, see `csv_files`."""
