@@ -47,7 +47,9 @@ def vote_rows(seq: int, study: Study | None = None, excluded: Counter[str] | Non
 
 
 def vote_row(entry: Ledger, rules: list[str]) -> dict[str, Any]:
-    vote, battle = entry.vote, entry.vote.battle
+    vote = entry.vote
+    assert vote, "the entry is of a vote"
+    battle = vote.battle
     return {
         "seq": entry.seq,
         "vote": vote.pk,

@@ -97,7 +97,7 @@ class AudioSource:
         decoded, failed, last = 0, None, None
         for packet in self._packets():
             try:
-                frames = [frame for frame in packet.decode() if isinstance(frame, av.AudioFrame)]
+                frames: list[Any] = packet.decode()  # of audio: only that stream is demuxed
             except av.FFmpegError as error:
                 failed = _refusal(error, f"The audio is damaged after {decoded:.1f} s."), packet
                 continue

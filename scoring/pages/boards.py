@@ -1,5 +1,6 @@
 """The front page with all boards, the page of one board, and its figures and exclusions."""
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
@@ -20,7 +21,7 @@ from .not_found import not_found_is_404, whole_number
 
 @require_safe
 @ensure_csrf_cookie
-def index(request):
+def index(request: HttpRequest) -> HttpResponse:
     studies = [study for study in Study.objects.order_by("-is_default", "slug") if may_see(request.user, study)]
     boards = [(study, board_json(study, find_edition(study))) for study in studies]
     default = Study.objects.filter(is_default=True).first()
@@ -28,7 +29,7 @@ def index(request):
 
 
 @require_safe
-def board(request, slug):
+def board(request: HttpRequest, slug: str) -> HttpResponse:
     study = page_study(request, slug)
     category = request.GET.get("category") or OVERALL
     with not_found_is_404():
@@ -50,14 +51,14 @@ def _beside_the_board(study, edition):
 
 
 @require_safe
-def plots(request, slug):
+def plots(request: HttpRequest, slug: str) -> HttpResponse:
     """The figures of the study's last edition, each as a drawing, in words, and as data."""
     study = page_study(request, slug)
     return kept_private(render(request, "scoring/plots.html", {"study": study, **figures_page.page(study)}), study)
 
 
 @require_safe
-def plot_data(request, slug, name, form):
+def plot_data(request: HttpRequest, slug: str, name: str, form: str) -> HttpResponse:
     study = page_study(request, slug)
     category = request.GET.get("category") or OVERALL
     with not_found_is_404():
@@ -67,7 +68,7 @@ def plot_data(request, slug, name, form):
 
 
 @require_safe
-def exclusions(request, slug):
+def exclusions(request: HttpRequest, slug: str) -> HttpResponse:
     study = page_study(request, slug)
     shown = {"study": study, "exclusions": exclusions_of(study, whole_number(request, "before"))}
     return kept_private(render(request, "scoring/exclusions.html", shown), study)
