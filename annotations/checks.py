@@ -20,7 +20,7 @@ def passed(vote: Vote) -> bool | None:
     if battle.kind != Battle.Kind.REPEAT:
         return None
     first = Vote.objects.filter(battle=battle.repeats_id).exclude(flags__rule=Flag.WITHDRAWN).first()
-    return first and MIRRORED[vote.preference] == first.preference
+    return MIRRORED[vote.preference] == first.preference if first else None
 
 
 def check_json(vote: Vote) -> dict[str, Any] | None:

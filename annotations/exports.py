@@ -47,7 +47,9 @@ def vote_rows(seq: int, study: Study | None = None, excluded: Counter[str] | Non
 
 
 def vote_row(entry: Ledger, rules: list[str]) -> dict[str, Any]:
-    vote, battle = entry.vote, entry.vote.battle
+    vote = entry.vote
+    assert vote, "the entry is of a vote"
+    battle = vote.battle
     return {
         "seq": entry.seq,
         "vote": vote.pk,
@@ -91,7 +93,7 @@ def vote_row(entry: Ledger, rules: list[str]) -> dict[str, Any]:
 
 
 def write(
-    rows: Iterable[dict[str, Any]], columns: Sequence[str], format: str, *, guarded=True
+    rows: Iterable[dict[str, Any]], columns: Sequence[str], format: str, *, guarded: bool = True
 ) -> Iterator[tuple[int, str]]:
     """The rows' columns as (rows so far, text) pieces. CSV has a header, an empty cell for None, JSON for lists and
     objects. guarded: False for CSV as it was before method version 5 of releases, see `csv_files`."""

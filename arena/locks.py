@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum, unique
+from typing import Any
 
 from django.db import connection
 
@@ -27,7 +28,7 @@ class Lock(IntEnum):
     SWEEP = 0x53EEB
 
 
-def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
+def hold(lock: Lock, study: Any = None, *, wait: bool = True) -> bool:
     """Hold the lock, per study if one is given, until the transaction ends. Waits for it; with wait=False, returns
     False at once where another holds it."""
     function = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
@@ -38,7 +39,7 @@ def hold(lock: Lock, study=None, *, wait: bool = True) -> bool:
 
 
 @contextmanager
-def held_over_transactions(lock: Lock, row) -> Iterator[bool]:
+def held_over_transactions(lock: Lock, row: Any) -> Iterator[bool]:
     """Hold the lock of a row (a study, a sweep) until the block ends, across its transactions. Never waits: yields
     False where another holds it."""
     with connection.cursor() as cursor:

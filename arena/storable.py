@@ -1,12 +1,13 @@
 """What is stored: JSON that PostgreSQL can (no NUL, no lone surrogate, not nested too deeply), text in one form."""
 
 import unicodedata
+from typing import Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
 
-def storable(value):
+def storable(value: Any) -> bool:
     """Whether every text in a JSON value can be stored. RecursionError for one nested too deeply."""
     if isinstance(value, str):
         return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value)
@@ -24,7 +25,7 @@ def nfc(text):
 class StorableJSONParser(JSONParser):
     """Refuses JSON that the database could not store."""
 
-    def parse(self, stream, media_type=None, parser_context=None):
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
             data = super().parse(stream, media_type, parser_context)
             fits = storable(data)

@@ -4,6 +4,7 @@ Used by the admin and the study file.
 """
 
 import json
+from collections.abc import Iterator
 
 from .models import Consent, Study
 
@@ -13,7 +14,7 @@ MIXES = (
 )  # fmt: skip
 
 
-def refused(before, after):
+def refused(before: Study, after: Study) -> Iterator[tuple[tuple[str, ...], str]]:
     """(path, sentence) for every change that is not allowed. before: as in the database; after: not yet saved."""
     if after.is_simulated != before.is_simulated:
         stands = json.dumps(before.is_simulated)
@@ -32,7 +33,7 @@ def refused(before, after):
             )
 
 
-def mixed(before, after):
+def mixed(before: Study, after: Study) -> dict[str, str]:
     """{setting: sentence} for changes that make later votes differ from the existing ones."""
     changed = [name for name in MIXES if getattr(after, name) != getattr(before, name)]
     votes = before.battles.filter(close_reason="voted").count() if changed else 0
@@ -44,7 +45,7 @@ def mixed(before, after):
     }
 
 
-def move_default(study):
+def move_default(study: Study) -> Study | None:
     """Unmark the other study that is the default, before `study` is saved as the default. Returns it, or None."""
     other = Study.objects.filter(is_default=True).exclude(pk=study.pk).first() if study.is_default else None
     if other:

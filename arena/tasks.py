@@ -8,7 +8,7 @@ from .serving import excerpts_due
 
 
 @shared_task(time_limit=900)
-def ingest_clips():
+def ingest_clips() -> None:
     """Measure pending clips."""
     sweeps.over_claims("ingest", Clip.objects.all(), services.ingest_clip, what="clip", most=4)
 
@@ -20,13 +20,13 @@ def request_excerpts():
 
 
 @shared_task(time_limit=900)
-def cut_excerpts():
+def cut_excerpts() -> None:
     """Cut pending excerpts."""
     sweeps.over_claims("excerpts", Excerpt.objects.all(), services.cut_excerpt, what="excerpt", most=4)
 
 
 @shared_task(time_limit=60)
-def forget_arrivals():
+def forget_arrivals() -> None:
     """Delete old arrivals."""
     sweeps.once("arrivals", services.forget_arrivals)
 

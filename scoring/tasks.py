@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @shared_task(time_limit=300)
-def refit_boards():
+def refit_boards() -> None:
     """A new edition of every board that is behind the ledger."""
     from .boards import refit
 
@@ -25,7 +26,7 @@ def refit_boards():
 
 
 @shared_task(time_limit=60)
-def move_standings_on():
+def move_standings_on() -> None:
     """Count the votes since the last editions."""
     from scoring.boards import standings
 
@@ -33,7 +34,7 @@ def move_standings_on():
 
 
 @shared_task(time_limit=1800)
-def compute_categories():
+def compute_categories() -> None:
     """Compute the boards of the categories for every last edition that has none."""
     from scoring.boards import categories
 
@@ -41,7 +42,7 @@ def compute_categories():
 
 
 @shared_task(time_limit=600)
-def draw_figures():
+def draw_figures() -> None:
     """Draw the figures of every study whose edition or rewards have changed since they were drawn."""
     from scoring.boards.figures import data as figures
 
@@ -53,7 +54,7 @@ def draw_figures():
 
 
 @shared_task(time_limit=300)
-def refit_anchors():
+def refit_anchors() -> None:
     """A new anchor fit, under the live model, for every board that has changed since the last one."""
     from .anchors import refit
 
@@ -63,7 +64,7 @@ def refit_anchors():
 
 
 @shared_task(time_limit=600)
-def power_boards():
+def power_boards() -> None:
     """Compute prediction-powered ratings for every edition that has none yet under the live model."""
     from scoring.boards import prediction_powered
 
@@ -76,7 +77,7 @@ def power_boards():
 
 
 @shared_task(time_limit=600)
-def write_cards():
+def write_cards() -> None:
     """A robustness card for every last edition without one."""
     from scoring.boards import robustness_cards
 
@@ -85,7 +86,7 @@ def write_cards():
 
 
 @shared_task(time_limit=600)
-def explain_editions():
+def explain_editions() -> None:
     """Explain how each edition differs from the one before it."""
     from scoring.boards import explanations
 
@@ -93,7 +94,7 @@ def explain_editions():
 
 
 @shared_task(time_limit=600)
-def screen_raters():
+def screen_raters() -> None:
     """Screen the raters of every study with something new, and flag votes that do not look like listening."""
     from scoring.screening import sweep as screening
 
@@ -101,13 +102,13 @@ def screen_raters():
 
 
 @shared_task
-def score_clips():
+def score_clips() -> None:
     """Embed and reward clips under the live model. Runs on the gpu queue."""
     sweeps.once("rewards", _score_clips)
 
 
 @shared_task
-def work_off_score_jobs():
+def work_off_score_jobs() -> None:
     """Score files that researchers sent, then one round of clips: while files keep coming, the clips' own messages
     would expire in the queue. Runs on the gpu queue."""
     n_scored = 0
@@ -133,7 +134,7 @@ def _score_clips():
 
 
 @shared_task(time_limit=300)
-def erase_scored_files():
+def erase_scored_files() -> None:
     """Erase files and results a day after they were scored."""
     from scoring.file_scoring import jobs as score_jobs
 
@@ -141,7 +142,7 @@ def erase_scored_files():
 
 
 @contextmanager
-def watchdog(seconds):
+def watchdog(seconds: float) -> Iterator[None]:
     """End this process if the block takes longer, because a solo worker has no time limit, or if its device has failed;
     the supervisor starts another."""
     timer = threading.Timer(seconds, _end_process, [f"scoring has not ended within {seconds} s"])
@@ -161,7 +162,7 @@ def _end_process(why):
 
 
 @shared_task(time_limit=600)
-def release_pairs():
+def release_pairs() -> None:
     """A new release of training pairs, if there are votes since the last one."""
     from scoring.releases import numbered as releases
 
@@ -169,7 +170,7 @@ def release_pairs():
 
 
 @shared_task(time_limit=6 * 3600)
-def retrain():
+def retrain() -> None:
     """The next step of retraining, if the loop is switched on and a step is due. Training takes minutes to hours."""
     from scoring.training import retraining
 

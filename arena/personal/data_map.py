@@ -39,7 +39,7 @@ data again |
 """
 
 
-def data_map():
+def data_map() -> str:
     """The page, as Markdown."""
     declared = declarations()
     of_raters = [table for table in declared if table.rater]

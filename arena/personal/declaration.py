@@ -18,9 +18,11 @@ text; see `guard`. Declarations for tables of other packages are in `third_party
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.db.models import Model
 
 from . import third_party
 
@@ -38,7 +40,7 @@ class BadDeclaration(Exception):
 class Declaration:
     """The `Personal` class of a model; each fate is {comma-separated field names: sentence}, as written."""
 
-    model: type
+    model: type[Model]
     rater: tuple[str, ...] = ()
     user: tuple[str, ...] = ()
     deleted: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -47,27 +49,27 @@ class Declaration:
     not_personal: dict[str, str] = dataclasses.field(default_factory=dict)
     lifetime: str = ""
 
-    def fields(self, *fates):
+    def fields(self, *fates: str) -> list[str]:
         """Names of the fields with these fates, by default with any; a name that is written twice comes twice."""
         return [name for fate in fates or FATES for names in getattr(self, fate) for name in split(names)]
 
 
-def split(names):
+def split(names: str) -> list[str]:
     """["comment", "events"] of "comment, events"."""
     return [name.strip() for name in names.split(",")]
 
 
-def tables():
+def tables() -> list[type[Model]]:
     """The models of all apps that have a table of their own."""
     return [model for model in apps.get_models() if not model._meta.proxy]
 
 
-def declarations():
+def declarations() -> list[Declaration]:
     """Every Declaration, in the order of the apps."""
     return [declared for model in tables() if (declared := declaration_of(model))]
 
 
-def declaration_of(model):
+def declaration_of(model: type[Model]) -> Declaration | None:
     """The model's Declaration; None where it has none. Raises BadDeclaration."""
     label = model._meta.label
     written = vars(model).get("Personal") or third_party.DECLARED.get(label)
@@ -85,16 +87,16 @@ def declaration_of(model):
     return Declaration(model, **attributes)
 
 
-def person_of(person):
+def person_of(person: str) -> type[Model]:
     """The model of "rater" or "user"."""
     return apps.get_model(RATER if person == "rater" else settings.AUTH_USER_MODEL)
 
 
-def ways_to(model, person, passed=()):
+def ways_to(model: type[Model], person: type[Model], passed: tuple[type[Model], ...] = ()) -> dict[str, str]:
     """{field name: the shortest way over it, such as "vote__rater"} of the fields of `model` that lead to `person`."""
-    ways = {}
+    ways: dict[str, str] = {}
     for relation in (*model._meta.concrete_fields, *model._meta.many_to_many):
-        target = relation.related_model
+        target: Any = relation.related_model
         if target is person:
             ways[relation.name] = relation.name
         elif isinstance(target, type) and target is not model and target not in passed:
@@ -104,12 +106,13 @@ def ways_to(model, person, passed=()):
     return ways
 
 
-def stations(model, way):
+def stations(model: type[Model], way: str) -> list[tuple[str, type[Model]]]:
     """[(the way so far, the model it has reached)] along a way, starting with the model itself; BadDeclaration where a
     step is not a foreign key."""
-    here, steps, passed = model, [], [("", model)]
+    here, passed = model, [("", model)]
+    steps: list[str] = []
     for step in [] if way == SELF else way.split("__"):
-        relation = {field.name: field for field in here._meta.concrete_fields}.get(step)
+        relation: Any = {field.name: field for field in here._meta.concrete_fields}.get(step)
         if relation is None or relation.related_model is None:
             raise BadDeclaration(
                 f"{model._meta.label}: its class Personal has the way {way!r}, but {step!r} is no foreign key of "

@@ -3,15 +3,16 @@
 from functools import reduce
 from graphlib import TopologicalSorter
 from operator import or_
+from typing import Any
 
 from django.db import transaction
-from django.db.models import FileField, Q
+from django.db.models import FileField, Q, QuerySet
 
-from .declaration import declarations, stations
+from .declaration import Declaration, declarations, stations
 
 
 @transaction.atomic(savepoint=False)
-def erase(rows):
+def erase(rows: QuerySet[Any]) -> None:
     """Erase the personal data that belongs to these rows: a QuerySet of raters, or of any model on the way from a table
     to its rater (for votes: what came with each).
 
@@ -29,7 +30,7 @@ def erase(rows):
         storage.delete(name)
 
 
-def rows_of(declared, rows):
+def rows_of(declared: Declaration, rows: QuerySet[Any]) -> QuerySet[Any] | None:
     """The rows of a declared table that belong to `rows`, as a QuerySet; None where no way to a rater passes their
     model."""
     ways = [
@@ -41,7 +42,7 @@ def rows_of(declared, rows):
     return declared.model._base_manager.filter(reduce(or_, ways)) if ways else None
 
 
-def empty(field):
+def empty(field: Any) -> Any:
     """The value of a blanked field: NULL where allowed, else its default, else the empty string."""
     if field.null:
         return None

@@ -1,5 +1,8 @@
 """Problems with the declarations of personal data: a sentence for each, which says what to write."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.db import models
 
 from .declaration import FATES, PEOPLE, SELF, BadDeclaration, declaration_of, person_of, stations, tables, ways_to
@@ -12,9 +15,9 @@ BOUNDED = (
 ARTICLE = {"rater": "a rater", "user": "a user"}
 
 
-def problems(of=None):
+def problems(of: Iterable[type[models.Model]] | None = None) -> list[str]:
     """[sentence] about the declarations of these models, by default of all; empty where nothing is wrong."""
-    sentences = []
+    sentences: list[str] = []
     for model in tables() if of is None else of:
         try:
             sentences += _problems(model)
@@ -32,7 +35,7 @@ def _problems(model):
     return [f"{model._meta.label}: {problem}" for problem in wrong]
 
 
-def holds_text(field):
+def holds_text(field: Any) -> bool:
     """Whether this field can hold arbitrary text: a name, an address, a remark, a file, JSON."""
     if field.is_relation or field.choices or isinstance(field, BOUNDED):
         return False

@@ -3,6 +3,8 @@
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from arena.api import StrictSerializer, answer, refusals, validated
 from scoring.access import STAFF_SIGN_IN, api_study, kept_private
@@ -30,7 +32,7 @@ class ExclusionsQuery(StrictSerializer):
 @extend_schema(parameters=[LeaderboardQuery], responses={200: Leaderboard, **refusals(400, 403, 404)})
 @api_view(["GET"])
 @authentication_classes(STAFF_SIGN_IN)
-def leaderboard(request):
+def leaderboard(request: Request) -> Response:
     """The board of a study or of one of its categories: its last edition, or the numbered one."""
     asked = validated(LeaderboardQuery, given(request.query_params))
     study = api_study(request, asked.get("study"))
@@ -41,7 +43,7 @@ def leaderboard(request):
 @extend_schema(parameters=[ExclusionsQuery], responses={200: Exclusions, **refusals(400, 403, 404)})
 @api_view(["GET"])
 @authentication_classes(STAFF_SIGN_IN)
-def exclusions(request):
+def exclusions(request: Request) -> Response:
     """Which votes were flagged, by which rule, and whether the board leaves them out."""
     asked = validated(ExclusionsQuery, given(request.query_params))
     study = api_study(request, asked.get("study"))

@@ -3,6 +3,8 @@
 from drf_spectacular.utils import extend_schema
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from arena.api import answer, refusals
 from arena.refusals import NotFound
@@ -20,7 +22,7 @@ from .shapes.files import CalibrationOfMargins
 @api_view(["GET"])
 @authentication_classes([TokenAuthentication])
 @permission_classes([IsResearcher])
-def calibration(request):
+def calibration(request: Request) -> Response:
     """What margins of the live model mean, as fitted on the validation side of its votes, and how far off that is on
     the test side, with the reliability diagram. Training saw neither; early stopping saw the validation side."""
     model = RewardModel.live()

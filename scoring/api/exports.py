@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from typing import Any
 
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -9,6 +10,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.request import Request
 
 from annotations import ledger
 from annotations.exports import FORMATS
@@ -24,7 +26,7 @@ CONTENT_TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-
 class FiniteField(serializers.FloatField):
     """A number, of which NaN and infinity are none."""
 
-    def to_internal_value(self, data):
+    def to_internal_value(self, data: Any) -> float:
         value = super().to_internal_value(data)
         if not math.isfinite(value):
             self.fail("invalid")
@@ -56,7 +58,7 @@ class ExportQuery(StrictSerializer):
 @api_view(["GET"])
 @authentication_classes([TokenAuthentication])
 @permission_classes([IsResearcher])
-def exports(request, content):
+def exports(request: Request, content: str) -> StreamingHttpResponse:
     """Every vote, or every training pair, of one moment, streamed. Pairs say what the live model makes of them."""
     asked = validated(ExportQuery, given(request.query_params))
     study = find_study(asked["study"]) if "study" in asked else None

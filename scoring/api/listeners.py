@@ -1,8 +1,12 @@
 """A listener's own: the insight after a vote, and all answers to take along."""
 
+from typing import Any
+from uuid import UUID
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
 
 from arena.api import answer, refusals
 from arena.rater_cookie import RaterCookieAuthentication
@@ -16,7 +20,7 @@ from .shapes.listeners import Insight, OwnHistory
 @api_view(["GET"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def insight(request, battle_id):
+def insight(request: Any, battle_id: UUID) -> Response:
     """After the vote: the model's opinion, the crowd's share, own agreement; null where not yet known."""
     return answer(Insight, insight_of(request.user, battle_id))
 
@@ -25,7 +29,7 @@ def insight(request, battle_id):
 @api_view(["GET"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def history(request):
+def history(request: Any) -> Response:
     """The listener's own answers, with all else that is kept of them: theirs to take along."""
     headers = {"Content-Disposition": 'attachment; filename="my-answers.json"', "Cache-Control": "private, no-store"}
     return answer(OwnHistory, download(request.user), headers=headers)

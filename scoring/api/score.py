@@ -4,6 +4,7 @@ import time
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 from typing import Any
+from uuid import UUID
 
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -12,6 +13,8 @@ from rest_framework import serializers
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.decorators import api_view, authentication_classes, parser_classes, permission_classes
 from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from arena.api import StrictSerializer, answer, refusals, validated
 from arena.refusals import NotFound, Refusal, TooLarge, Unavailable
@@ -68,7 +71,7 @@ TOKEN: Any = [{"tokenAuth": []}]
 @authentication_classes([TokenAuthentication])
 @permission_classes([IsResearcher])
 @parser_classes([MultiPartParser])
-def score(request):
+def score(request: Request) -> Response:
     """The reward of one audio file under the live model; 202 and where to ask again if that takes longer."""
     return _receive(request, ScoreRequest, MAX_FILE)
 
@@ -82,7 +85,7 @@ def score(request):
 @authentication_classes([TokenAuthentication])
 @permission_classes([IsResearcher])
 @parser_classes([MultiPartParser])
-def best_of_n(request):
+def best_of_n(request: Request) -> Response:
     """Several audio files for one prompt, ranked by reward; those that cannot be scored come last, with the reason."""
     return _receive(request, BestOfNRequest, MAX_REQUEST)
 
@@ -99,7 +102,7 @@ def best_of_n(request):
 @api_view(["GET"])
 @authentication_classes([TokenAuthentication])
 @permission_classes([IsResearcher])
-def scored(request, job_id):
+def scored(request: Any, job_id: UUID) -> Response:
     """What POST /api/score/ or /api/best-of-n/ would have answered, had it waited. Kept for a day."""
     job = ScoreJob.objects.filter(pk=job_id, user=request.user).first()
     if not job:
@@ -156,7 +159,7 @@ def _wait_for(job):
         job.refresh_from_db()
 
 
-def pause():
+def pause() -> None:
     time.sleep(LOOK_S)
 
 

@@ -26,15 +26,15 @@ def position(value: float, model: RewardModel, study: Study | None = None) -> Po
 class Percentiles:
     """The rewards of the arena's clips under a model, read once, to look up many percentiles."""
 
-    def __init__(self, model):
+    def __init__(self, model: RewardModel) -> None:
         self.values = np.sort(np.fromiter(_rewards(model).values_list("value", flat=True).iterator(), dtype=float))
 
-    def of(self, value):
+    def of(self, value: float) -> float | None:
         """The percentile of a reward, as in Position."""
         return _percentile(int(np.searchsorted(self.values, value, side="left")), self.values.size)
 
 
-def _percentile(below, n):
+def _percentile(below: int, n: int) -> float | None:
     return round(100 * below / n, 2) if n else None
 
 

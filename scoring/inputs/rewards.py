@@ -40,7 +40,7 @@ def in_columns(rewards: Mapping[int, float], *clips: np.ndarray) -> list[np.ndar
 
 
 def anchor_pairs(
-    study: Study, model: RewardModel, seq: int, excluded_flags: Sequence[str], last_reward
+    study: Study, model: RewardModel, seq: int, excluded_flags: Sequence[str], last_reward: int | None
 ) -> tuple[AnchorPairs, int]:
     """(the decisive votes up to `seq` on clips that the model has scored, as AnchorPairs; the number on other clips).
 

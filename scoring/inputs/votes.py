@@ -5,15 +5,15 @@ import hashlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from annotations import vote_blocks
-from annotations.models import Flag, Ledger, Reliability
+from annotations.models import Flag, Ledger, Reliability, Vote
 from arena.models import ANSWERS, Battle, Study, System
 from scoring.stats.board_method import counts_both_bad
 from scoring.stats.bradley_terry import BOTH_BAD
@@ -169,7 +169,7 @@ def why_excluded(
     return "" if preference in credit else preference.lower()
 
 
-def excluding_rule(fired, rules):
+def excluding_rule(fired: Collection[str], rules: Iterable[str]) -> str | None:
     """The rule that excludes a vote, None where none does: a withdrawal before all; else, unless a person has cleared
     the vote, the first of `rules` that flagged it. fired: the rules of the vote's flags."""
     if Flag.WITHDRAWN in fired:
@@ -177,7 +177,7 @@ def excluding_rule(fired, rules):
     return None if Flag.CLEARED in fired else next((rule for rule in rules if rule in fired), None)
 
 
-def not_excluded(votes, rules=()):
+def not_excluded(votes: QuerySet[Vote], rules: Collection[str] = ()) -> QuerySet[Vote]:
     """The rows of a queryset of votes that are not of a check or a repeat, and for which `excluding_rule` has none."""
     flags = Flag.objects.filter(vote=OuterRef("pk"))
     standing = votes.exclude(battle__kind__in=NOT_RANKED).filter(~Exists(flags.filter(rule=Flag.WITHDRAWN)))

@@ -12,13 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from arena import audio
 from arena.storable import nfc
 from scoring.reward.faults import DeviceFailed, described, of_the_machine
+
+if TYPE_CHECKING:
+    from scoring.reward.scorer import Scorer
 
 BATCH = 32  # files that are embedded together,
 BATCH_SECONDS = 600  # or fewer, of about this much sound: 115 MB at 48 kHz, once for each rate that an encoder wants
@@ -51,7 +54,7 @@ class NoReward:
     machines_fault: Exception | None = None
 
 
-def rewards_of_files(scorer, files: Iterable[tuple[str | Path, str]]) -> Iterator[float | NoReward]:
+def rewards_of_files(scorer: "Scorer", files: Iterable[tuple[str | Path, str]]) -> Iterator[float | NoReward]:
     """An outcome for each (path, prompt), in their order. Threads decode ahead while the device computes.
 
     Raises DeviceFailed: this process can score no more.
@@ -114,7 +117,7 @@ def _unreadable(failure):
     return NoReward(described(failure), of_the_machine(failure))
 
 
-def rewards(scorer, sounds: Sequence[Sound], prompts: Sequence[str]) -> list[float | NoReward]:
+def rewards(scorer: "Scorer", sounds: Sequence[Sound], prompts: Sequence[str]) -> list[float | NoReward]:
     """An outcome for each sound. Where a batch fails, its sounds are scored one by one to find whose fault it is.
 
     Raises DeviceFailed: this process can score no more.

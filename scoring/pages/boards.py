@@ -2,6 +2,7 @@
 
 import json
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
@@ -22,7 +23,7 @@ from .not_found import not_found_is_404, whole_number
 
 @require_safe
 @ensure_csrf_cookie
-def index(request):
+def index(request: HttpRequest) -> HttpResponse:
     with_content = Study.objects.with_content()
     studies = Study.objects.all() if request.user.is_staff else with_content
     seen = [study for study in studies.order_by("-is_default", "slug") if may_see(request.user, study)]
@@ -32,7 +33,7 @@ def index(request):
 
 
 @require_safe
-def board(request, slug):
+def board(request: HttpRequest, slug: str) -> HttpResponse:
     study = page_study(request, slug)
     category = request.GET.get("category") or OVERALL
     with not_found_is_404():
@@ -54,14 +55,14 @@ def _beside_the_board(study, edition):
 
 
 @require_safe
-def plots(request, slug):
+def plots(request: HttpRequest, slug: str) -> HttpResponse:
     """The figures of the study's last edition, each as a drawing, in words, and as data."""
     study = page_study(request, slug)
     return kept_private(render(request, "scoring/plots.html", {"study": study, **figures_page.page(study)}), study)
 
 
 @require_safe
-def plot_data(request, slug, name, form):
+def plot_data(request: HttpRequest, slug: str, name: str, form: str) -> HttpResponse:
     study = page_study(request, slug)
     category = request.GET.get("category") or OVERALL
     with not_found_is_404():
@@ -71,7 +72,7 @@ def plot_data(request, slug, name, form):
 
 
 @require_safe
-def exclusions(request, slug):
+def exclusions(request: HttpRequest, slug: str) -> HttpResponse:
     study = page_study(request, slug)
     left_out = exclusions_of(study, whole_number(request, "before"))
     shown = {"study": study, "exclusions": left_out, "head_line": json.dumps(left_out["ledger_head"])}

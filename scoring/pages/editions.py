@@ -1,5 +1,6 @@
 """A board's history: all its editions, and how two of them differ."""
 
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -10,14 +11,14 @@ from .not_found import not_found_is_404, whole_number
 
 
 @require_safe
-def editions(request, slug):
+def editions(request: HttpRequest, slug: str) -> HttpResponse:
     study = page_study(request, slug)
     shown = changelog(study, whole_number(request, "before"))
     return kept_private(render(request, "scoring/editions.html", {"study": study, "changelog": shown}), study)
 
 
 @require_safe
-def compare(request, slug):
+def compare(request: HttpRequest, slug: str) -> HttpResponse:
     """Two editions compared; by default the last and the one before it."""
     study = page_study(request, slug)
     newest = study.editions.newest()

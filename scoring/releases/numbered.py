@@ -113,7 +113,7 @@ def rebuild(made: Release, file: IO[bytes]) -> str:
     return rebuilt(made, file)["sha256"]
 
 
-def rebuilt(made, file):
+def rebuilt(made: Release, file: IO[bytes]) -> dict[str, Any]:
     """The same, but returns {"n_rows", "excluded", "sha256"}, as the release has them; CannotBeRebuilt where its method
     is not in this code."""
     require_method(made, (METHOD, made.method_version), {(METHOD, version) for version in COLUMNS})

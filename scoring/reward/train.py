@@ -143,8 +143,8 @@ def train(
             runs, winner, at = training_checkpoint.read(checkpoint, fingerprint)
             if progress:
                 for run in [*runs, at] if at else runs:
-                    for entry in run["history"]:
-                        progress(entry)
+                    for earlier_entry in run["history"]:
+                        progress(earlier_entry)
 
     with torch.random.fork_rng(devices=[]), _torch_threads(threads):
         for seed in seeds[len(runs) :]:

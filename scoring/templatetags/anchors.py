@@ -1,6 +1,8 @@
 """How a reward model's biases are drawn over time: a row per system, all on one scale. x is the place in the ledger, in
 per cent; y in pixels, see `coordinates`."""
 
+from typing import Any
+
 from django import template
 
 from .coordinates import EDGE, WIDTH, between_edges, nice_ticks, path, pixels
@@ -11,7 +13,7 @@ HEIGHT = 64  # px of a row
 
 
 @register.inclusion_tag("scoring/_bias_plot.html")
-def bias_plot(anchors):
+def bias_plot(anchors: dict[str, Any]) -> dict[str, Any]:
     """Of `anchor_page.anchors_json`: each part of the votes by itself with its interval, and the fits of all votes so
     far as a line."""
     fit = anchors["fit"]

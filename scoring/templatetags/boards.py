@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from babel import Locale
 from django import template
@@ -14,57 +15,60 @@ from scoring.wording.numbers import DASH
 
 from .coordinates import between_edges
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 register = template.Library()
 for written in (numbers.signed, numbers.plus_minus, numbers.percent):
     register.filter(written)
 
 
 @register.filter
-def tie_share(eta):
+def tie_share(eta: float) -> float:
     """How often two equal systems tie: nu / (2 + nu), nu = e^eta, by Davidson's model. By the grounded one with
     lambda = 1 + e^eta it is the limit as both become so good that nobody finds both bad."""
     return 0.5 + 0.5 * math.tanh((eta - math.log(2)) / 2)  # without overflow, however wide an interval
 
 
 @register.filter
-def moment(text):
+def moment(text: str) -> datetime:
     """An ISO 8601 time as a datetime."""
     return datetime.fromisoformat(text)
 
 
 @register.filter
-def effect(name):
+def effect(name: str) -> StrOrPromise:
     """A covariate in the reader's language."""
     return EFFECTS[name]
 
 
 @register.filter
-def having(facts, value):
+def having(facts: dict[str, Any], value: object) -> str:
     """The names in {name: value} that have the value, by name; a dash where none has."""
     return ", ".join(sorted(name for name, known in facts.items() if known is value)) or DASH
 
 
 @register.filter
-def language_name(code):
+def language_name(code: str) -> str:
     """`de` as the reader calls German; the code where it is not known."""
     name = Locale.parse(get_language() or "en", sep="-").languages.get(code)
     return name[:1].upper() + name[1:] if name else code
 
 
 @register.filter
-def why_excluded(reason):
+def why_excluded(reason: str) -> StrOrPromise:
     """The reason in the reader's language; an unknown one as it is stored."""
     return EXCLUDED.get(reason, reason.replace("_", " "))
 
 
 @register.filter
-def rule(config, name):
+def rule(config: dict[str, Any], name: str) -> StrOrPromise:
     """A sentence: what the configuration of an edition says about `name`."""
     return RULES.get((name, config[name]), f"{name}: {config[name]}.")
 
 
 @register.inclusion_tag("scoring/_plot.html")
-def interval_plot(group):
+def interval_plot(group: list[dict[str, Any]]) -> dict[str, Any]:
     """Every rating of a group with its interval, on one scale."""
     low = math.floor(2 * min(0, *(r["low"] for r in group))) / 2
     high = math.ceil(2 * max(0, *(r["high"] for r in group))) / 2
@@ -84,7 +88,7 @@ def interval_plot(group):
 
 
 @register.inclusion_tag("scoring/_heat_map.html")
-def heat_map(heat):
+def heat_map(heat: dict[str, Any]) -> dict[str, Any]:
     """{"systems", "rows"} of `boards.figures.data.wins_of` as a table of systems against systems, both ways round."""
     cells = {}
     for row in heat["rows"]:

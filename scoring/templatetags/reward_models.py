@@ -1,6 +1,7 @@
 """How a reward model's figures are written and drawn."""
 
 import math
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.utils.translation import gettext_lazy
@@ -8,6 +9,9 @@ from django.utils.translation import gettext_lazy
 from scoring.wording.numbers import figure, p_value, share
 
 from .coordinates import HEIGHT, WIDTH, between_edges, frame, nice_ticks, path, percent, pixels, y_ticks
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 register = template.Library()
 for written in (figure, share, p_value):
@@ -40,27 +44,27 @@ SPLITS = {
 
 
 @register.filter
-def act(name):
+def act(name: str) -> StrOrPromise:
     return ACTS.get(name, name)
 
 
 @register.filter
-def status(name):
+def status(name: str) -> StrOrPromise:
     return STATUSES.get(name, name)
 
 
 @register.filter
-def side(name):
+def side(name: str) -> StrOrPromise:
     return SIDES.get(name, name)
 
 
 @register.filter
-def split_by(name):
+def split_by(name: str) -> StrOrPromise:
     return SPLITS.get(name, name)
 
 
 @register.inclusion_tag("scoring/_curves.html")
-def curves_plot(history, what):
+def curves_plot(history: list[dict[str, Any]], what: str) -> dict[str, Any]:
     """The training of every seed, epoch by epoch: `what` is "loss" or "accuracy", on the training and validation side.
 
     history: entries {epoch, train_<what>, validation_<what>, seed?}; an accuracy may be None where all votes are ties.
@@ -115,7 +119,7 @@ def _path(entries, name, x, y):
 
 
 @register.inclusion_tag("scoring/_reliability.html")
-def reliability_plot(bins):
+def reliability_plot(bins: list[dict[str, Any]]) -> dict[str, Any]:
     """Confidence (from 50 to 100 %) against accuracy (from 0 to 100 %), a point with its interval per bin.
 
     bins: reliability bins {confidence, accuracy, low, high, n, margin_low, margin_high}.

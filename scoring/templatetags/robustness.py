@@ -1,9 +1,14 @@
 """How a robustness card and the difference of two editions are written and drawn."""
 
+from typing import TYPE_CHECKING, Any
+
 from django import template
 
 from scoring.wording.methods import METHODS, SETTINGS
 from scoring.wording.numbers import DASH, MINUS, chance
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 register = template.Library()
 register.filter(chance)
@@ -14,7 +19,7 @@ SMALLEST = 0.005  # of a probability that is written in its cell
 
 
 @register.filter
-def step(ranks):
+def step(ranks: int | None) -> str:
     """A change of rank as places gained: up is good, so its sign turns."""
     if ranks is None:
         return DASH
@@ -22,24 +27,24 @@ def step(ranks):
 
 
 @register.filter
-def setting(name):
+def setting(name: str) -> StrOrPromise:
     """A setting of an edition's method in the reader's language."""
     return SETTINGS.get(name, name.replace("_", " "))
 
 
 @register.filter
-def treatment(name):
+def treatment(name: str) -> StrOrPromise:
     return METHODS.get(name, name)
 
 
 @register.filter
-def by_name(figures):
+def by_name(figures: dict[str, Any]) -> list[tuple[str, Any]]:
     """[(name, figures)], by name: the database keeps the keys of JSON in an order of its own."""
     return sorted(figures.items())
 
 
 @register.simple_tag
-def rank_map(group, draws):
+def rank_map(group: dict[str, Any], draws: int) -> dict[str, Any]:
     """Rows of a system's ranks, for the first systems of a group; columns as far as any of these reaches.
 
     A cell has its share of the draws, and a shade from 0 to SHADES: shades are classes, so that nothing is styled
@@ -65,7 +70,7 @@ def _cell(p):
 
 
 @register.simple_tag
-def heaviest(raters):
+def heaviest(raters: list[dict[str, Any]]) -> dict[str, Any]:
     """Of the board without each of its most active raters: how many, who changes the leader, and the largest shift."""
     computed = [rater for rater in raters if "leader" in rater]
     shifts = [rater["largest_shift"] | {"votes": rater["votes"]} for rater in computed if rater["largest_shift"]]
@@ -77,7 +82,7 @@ def heaviest(raters):
 
 
 @register.simple_tag
-def flag_shift(systems):
+def flag_shift(systems: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     """The system whose rating flagged votes move most: {"system", "shift"}, or None."""
     known = [{"system": name, "shift": row["shift"]} for name, row in systems.items() if row["shift"] is not None]
     return max(known, key=lambda moved: abs(moved["shift"]), default=None)

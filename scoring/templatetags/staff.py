@@ -1,5 +1,7 @@
 """Small plots of a system's page."""
 
+from typing import Any
+
 from django import template
 
 from scoring.wording.numbers import DASH, signed
@@ -13,13 +15,13 @@ GAP = 0.4  # per cent between bars
 
 
 @register.filter
-def points(share):
+def points(share: float | None) -> str:
     """A difference of shares in percentage points: 0.084 as +8 %."""
     return DASH if share is None else f"{signed(100 * share, 0)} %"
 
 
 @register.inclusion_tag("scoring/_rewards.html")
-def reward_plot(bins, rewards):
+def reward_plot(bins: list[dict[str, Any]], rewards: dict[str, Any]) -> dict[str, Any]:
     """How many clips have which reward: a bar per bin, with its count above; a line at the mean."""
     if not bins:
         return {"bins": []}
@@ -58,7 +60,7 @@ def reward_plot(bins, rewards):
 
 
 @register.inclusion_tag("scoring/_rating_history.html")
-def rating_history_plot(history):
+def rating_history_plot(history: list[dict[str, Any]]) -> dict[str, Any]:
     """The rating edition by edition, with the band of its intervals."""
     if len(history) < 2:
         return {"history": history}

@@ -14,7 +14,7 @@ class Facts(Answer):
     readmitted = serializers.IntegerField()
 
 
-def settings_field():
+def settings_field() -> serializers.DictField:
     return serializers.DictField(
         child=serializers.ListField(min_length=2, max_length=2),
         help_text="What was set differently: {name: [before, after]}.",
