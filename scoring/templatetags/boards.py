@@ -37,7 +37,7 @@ def moment(text: str) -> datetime:
 
 
 @register.filter
-def effect(name: str) -> StrOrPromise:
+def effect(name: str) -> "StrOrPromise":
     """A covariate in the reader's language."""
     return EFFECTS[name]
 
@@ -56,13 +56,13 @@ def language_name(code: str) -> str:
 
 
 @register.filter
-def why_excluded(reason: str) -> StrOrPromise:
+def why_excluded(reason: str) -> "StrOrPromise":
     """The reason in the reader's language; an unknown one as it is stored."""
     return EXCLUDED.get(reason, reason.replace("_", " "))
 
 
 @register.filter
-def rule(config: dict[str, Any], name: str) -> StrOrPromise:
+def rule(config: dict[str, Any], name: str) -> "StrOrPromise":
     """A sentence: what the configuration of an edition says about `name`."""
     return RULES.get((name, config[name]), f"{name}: {config[name]}.")
 

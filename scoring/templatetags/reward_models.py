@@ -44,22 +44,22 @@ SPLITS = {
 
 
 @register.filter
-def act(name: str) -> StrOrPromise:
+def act(name: str) -> "StrOrPromise":
     return ACTS.get(name, name)
 
 
 @register.filter
-def status(name: str) -> StrOrPromise:
+def status(name: str) -> "StrOrPromise":
     return STATUSES.get(name, name)
 
 
 @register.filter
-def side(name: str) -> StrOrPromise:
+def side(name: str) -> "StrOrPromise":
     return SIDES.get(name, name)
 
 
 @register.filter
-def split_by(name: str) -> StrOrPromise:
+def split_by(name: str) -> "StrOrPromise":
     return SPLITS.get(name, name)
 
 

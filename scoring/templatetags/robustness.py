@@ -27,13 +27,13 @@ def step(ranks: int | None) -> str:
 
 
 @register.filter
-def setting(name: str) -> StrOrPromise:
+def setting(name: str) -> "StrOrPromise":
     """A setting of an edition's method in the reader's language."""
     return SETTINGS.get(name, name.replace("_", " "))
 
 
 @register.filter
-def treatment(name: str) -> StrOrPromise:
+def treatment(name: str) -> "StrOrPromise":
     return METHODS.get(name, name)
 
 
