@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, NoReturn
 
 from . import embedded
 from .apps import apps
@@ -57,11 +58,13 @@ class Arena:
     def __init__(self, home: Home, port: int, lock: IO[str]) -> None:
         self.home, self.port, self.lock = home, port, lock
         self.address = f"http://127.0.0.1:{port}"
-        self.folder = self.supervisor = None
-        self.stores = {}  # {environment variable that would replace it: store}
-        self.owner = {}  # DATABASE_OWNER_URL, for migrations alone: web and workers do not get it
+        self.folder: Path | None = None
+        self.supervisor: Supervisor | None = None
+        # {environment variable that would replace it: store}
+        self.stores: dict[str, embedded.Postgres | embedded.Redis] = {}
+        self.owner: dict[str, str] = {}  # DATABASE_OWNER_URL, for migrations alone: web and workers do not get it
 
-    def run(self) -> None:
+    def run(self) -> NoReturn:
         killed_before = self.home.clear_run()
         require_free(self.port, seconds=20 if killed_before else 0)
         say(f"The arena in {self.home.path}")
@@ -79,25 +82,25 @@ class Arena:
     def prepare(self) -> None:
         """Everything before the first process is started."""
         data = self.home.postgres
-        self.folder = make_run_folder(embedded.database_account(data))
+        self.folder = folder = make_run_folder(embedded.database_account(data))
         if owner_url := os.environ.pop("DATABASE_OWNER_URL", None):
             self.owner = {"DATABASE_OWNER_URL": owner_url}
         if not os.environ.get("DATABASE_URL"):
-            self.prepare_database(data)
+            self.prepare_database(data, folder)
         if not os.environ.get("REDIS_URL"):
-            self.stores["REDIS_URL"] = embedded.Redis(self.folder)
+            self.stores["REDIS_URL"] = embedded.Redis(folder)
         urls = {name: store.url for name, store in self.stores.items()}
         os.environ.update(urls, ARENA_HOME=str(self.home.path), PORT=str(self.port), PYTHONUNBUFFERED="1")
         os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or self.home.secret_key()
         for_others = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")}
-        self.home.write_run(pid=os.getpid(), port=self.port, folder=str(self.folder), **for_others, **self.owner)
+        self.home.write_run(pid=os.getpid(), port=self.port, folder=str(folder), **for_others, **self.owner)
 
-    def prepare_database(self, data):
+    def prepare_database(self, data: Path, folder: Path) -> None:
         if self.owner:
             raise CannotStart("DATABASE_OWNER_URL is set and DATABASE_URL is not: set both, or neither.")
         if not data.exists():
             say("Making the database (only this first time)")
-        database = embedded.Postgres.prepare(data, self.folder)
+        database = embedded.Postgres.prepare(data, folder)
         if database.account and database.account.is_shared:
             say(
                 "PostgreSQL runs as nobody, since root must not run it. An account of its own keeps others out: "
@@ -109,26 +112,29 @@ class Arena:
     def start(self) -> None:
         """Start all processes, until pages are served."""
         programs = [store.program for store in self.stores.values()]
-        self.supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port, self.folder))
-        self.supervisor.start(self.lock)
+        assert self.folder, "it is prepared"
+        supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port, self.folder))
+        self.supervisor = supervisor
+        supervisor.start(self.lock)
         if programs:
             say("Starting " + " and ".join(program.name for program in programs))
         for program in programs:
-            self.supervisor.start_program(program.name)
+            supervisor.start_program(program.name)
         for store in self.stores.values():
-            self.supervisor.expect(store.program.name, store.answers)
+            supervisor.expect(store.program.name, store.answers)
         say("Migrating the database")
         must_manage("migrate", "--noinput", "--verbosity=0", environment=self.owner)
         say("Starting the web server")
-        self.supervisor.start_program("apps:web")
+        supervisor.start_program("apps:web")
         must_manage("create_admin")  # while the web server loads
-        self.supervisor.expect("web", lambda: serves_pages(self.port), process="apps:web")
+        supervisor.expect("web", lambda: serves_pages(self.port), process="apps:web")
         say(f"Pages are served at {self.address}")
-        self.supervisor.start_apps()  # the workers: last, because they load longest and no page needs them
+        supervisor.start_apps()  # the workers: last, because they load longest and no page needs them
 
-    def stay(self) -> None:
+    def stay(self) -> NoReturn:
         """Wait until somebody asks to stop. supervisord restarts the other processes; this one restarts supervisord."""
         while True:
+            assert self.supervisor and self.supervisor.process, "it is started"
             wait_for_end(self.supervisor.process)
             say("supervisord has ended, starting everything again")
             end_descendants()
@@ -145,12 +151,12 @@ class Arena:
         say(f"Stopped, after killing {', '.join(killed)}" if killed else "Stopped, no process is left")
 
 
-def must_manage(*arguments: str, environment=None) -> None:
+def must_manage(*arguments: str, environment: dict[str, str] | None = None) -> None:
     if manage(*arguments, environment=environment) != 0:
         raise CannotStart(f"`manage.py {' '.join(arguments)}` failed, see above for the reason.")
 
 
-def manage(*arguments: str, environment=None) -> int:
+def manage(*arguments: str, environment: dict[str, str] | None = None) -> int:
     """Run a command of manage.py to its end; returns its exit status. environment: variables beside our own."""
     program = Program("manage", [sys.executable, "manage.py", *arguments])
     # A group of its own, so that Ctrl-C reaches only us.

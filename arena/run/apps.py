@@ -39,7 +39,7 @@ def _gunicorn(port: int) -> list[str]:
     ]
 
 
-def _worker(queue, *options, name=None):
+def _worker(queue: str, *options: str, name: str | None = None) -> Program:
     return Program(name or queue, _celery("worker", "-Q", queue, "-n", f"{queue}@%h", *options, *_QUIET))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .errors import CannotStart
 from .home import write_private
-from .program import run
+from .program import Account, run
 
 OWNER, APPLICATION = "arena", "arena_app"
 WRITTEN = "# Written by `python -m arena.run`. It is left alone as long as it begins with this line.\n"
@@ -29,7 +29,7 @@ def password(data: Path, role: str) -> str:
     return password_file(data, role).read_text().strip()
 
 
-def restrict(data: Path, single_user: list[str], account):
+def restrict(data: Path, single_user: list[str], account: Account | None) -> None:
     """Let the two roles in, by their passwords, and nobody else. Does nothing where that was done; a database made
     before these roles existed gets them. No server may be running.
 
@@ -48,7 +48,7 @@ def restrict(data: Path, single_user: list[str], account):
     write_private(hba, HBA, account)  # last: until it is written, the next start does all of this again
 
 
-def _sql(data):
+def _sql(data: Path) -> str:
     """The owner's role exists in a database of an earlier version, with tables; nothing of that is touched."""
     lines = []
     for role in (OWNER, APPLICATION):

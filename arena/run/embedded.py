@@ -87,11 +87,11 @@ class Postgres:
         return self._url(APPLICATION)
 
     @property
-    def owner_url(self):
+    def owner_url(self) -> str:
         """For migrations."""
         return self._url(OWNER)
 
-    def _url(self, role):
+    def _url(self, role: str) -> str:
         password = database_access.password(self.data, role)
         return f"postgres://{role}:{password}@{quote(str(self.folder), safe='')}/arena"
 
@@ -160,7 +160,7 @@ def single_user(place: Path, binaries: Path) -> list[str]:
     return [str(binaries / "postgres"), "--single", "-D", str(place), *options, "postgres"]
 
 
-def hand_over(data: Path, account):
+def hand_over(data: Path, account: Account | None) -> None:
     """Give what `nobody` owns of a database to the account that runs it now, the folder itself last: a start that is
     interrupted here is followed by one that does it again."""
     place = data.resolve()
@@ -275,6 +275,6 @@ def end_orphan(data: Path, seconds: float = 30) -> None:
 def _package(name: str) -> Path:
     """The folder of an installed package, without importing it."""
     spec = importlib.util.find_spec(name)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise CannotStart(f"The package {name} is not installed: run `make run`, or set DATABASE_URL and REDIS_URL.")
     return Path(spec.origin).parent

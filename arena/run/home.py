@@ -148,11 +148,11 @@ def _open_lock(path: Path, *, create: bool = False, mode: int = fcntl.LOCK_EX) -
     return True, file
 
 
-def write_private(path, text, account=None):
+def write_private(path: Path, text: str, account: Account | None = None) -> None:
     """Write a file of mode 0600, of `account` if one is given, that is never seen half-written."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    own(file.name, account)
+    own(Path(file.name), account)
     os.replace(file.name, path)

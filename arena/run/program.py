@@ -23,13 +23,13 @@ class Account:
     gid: int
 
     @classmethod
-    def named(cls, name):
+    def named(cls, name: str) -> Self:
         """KeyError where there is no such account."""
         entry = pwd.getpwnam(name)
         return cls(entry.pw_uid, entry.pw_gid)
 
     @classmethod
-    def for_postgres(cls):
+    def for_postgres(cls) -> Self:
         """An account that exists for databases alone, where there is one; else `nobody`."""
         for name in FOR_POSTGRES:
             with contextlib.suppress(KeyError):
@@ -42,7 +42,7 @@ class Account:
         return cls(status.st_uid, status.st_gid)
 
     @property
-    def is_shared(self):
+    def is_shared(self) -> bool:
         """Whether programs that are not ours may run under this account too."""
         return self.uid == Account.named(NOBODY).uid
 
@@ -69,7 +69,7 @@ class Program:
         account = f"{self.account.uid}:{self.account.gid}" if self.account else "-"
         return [sys.executable, "-I", "-S", wrapper.__file__, self.stop_signal, account, *self.command]
 
-    def start(self, environment=None, **options: Any) -> subprocess.Popen[Any]:
+    def start(self, environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[Any]:
         """environment: variables beside our own."""
         whole = os.environ | (environment or {}) | {wrapper.PARENT: str(os.getpid())}
         return subprocess.Popen(self.argv(), env=whole, **options)
