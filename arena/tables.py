@@ -74,7 +74,7 @@ class Table:
             yield Row(row.line, _printable(row.cells), problem) if problem else row
 
 
-def read(path: Path, meaning: Columns) -> Table:
+def read(path: str | Path, meaning: Columns) -> Table:
     """The table of a file; BadTable or OSError if it cannot be used."""
     content = Path(path).read_bytes()
     _check_encoding(content)

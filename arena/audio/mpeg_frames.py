@@ -57,7 +57,8 @@ class _Walk:
         self.data, self.size_of = data, size_of
         self.end = _end_of_audio(data)
         self.stretches: list[tuple[int, int]] = []
-        self.n, self.stated = 0, None  # frames since the last header that counts them, and what it says
+        self.n = 0  # frames since the last header that counts them
+        self.stated: int | None = None  # what that says
 
     def frames(self) -> Frames | None:
         at = self._next_start(0)

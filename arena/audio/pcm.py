@@ -128,9 +128,10 @@ def _w64_chunks(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
 # ---- WAV ------------------------------------------------------------------------------------------------
 
 
-def _wav(file, size, name, chunks, magic) -> Pcm | Coded:
+def _wav(file: BinaryIO, size: int, name: str, chunks: Iterator[tuple[bytes, int, int]], magic: bytes) -> Pcm | Coded:
     order = ">" if magic == b"RIFX" else "<"
-    fmt, long_size = None, None
+    fmt: bytes | None = None
+    long_size: int | None = None
     for chunk, start, length in chunks:
         if chunk == b"fmt ":
             file.seek(start)
@@ -147,7 +148,9 @@ def _wav(file, size, name, chunks, magic) -> Pcm | Coded:
     raise AudioRejected("The WAV file has no data chunk: it holds no samples.")
 
 
-def _described(file, size, name, order, fmt, start, stated) -> Pcm | Coded:
+def _described(
+    file: BinaryIO, size: int, name: str, order: str, fmt: bytes, start: int, stated: int | None
+) -> Pcm | Coded:
     tag, channels, rate, bytes_a_second, block = struct.unpack(order + "HHIIH", fmt[:14])
     bits = struct.unpack(order + "H", fmt[14:16])[0] if len(fmt) >= 16 else 0
     valid, layout = bits, ""
@@ -161,13 +164,14 @@ def _described(file, size, name, order, fmt, start, stated) -> Pcm | Coded:
     if not channels or not rate:
         raise AudioRejected(f"The WAV header says {channels} channels at {rate} Hz.")
     sample = _sample(FAMILIES[tag], order, channels, rate, bytes_a_second, block, valid or bits)
+    assert sample.codec, "there is a decoder, or it was rejected"
     block = sample.size * channels
     pcm = Pcm(name, sample.codec, rate, channels, layout, block, start, n_bytes // block * block)
     _check_padding(file, pcm, sample)
     return pcm
 
 
-def _extension(fmt, order, channels, bits) -> tuple[int, int, str]:
+def _extension(fmt: bytes, order: str, channels: int, bits: int) -> tuple[int, int, str]:
     """(format tag, bits that hold the sample, layout) of WAVE_FORMAT_EXTENSIBLE."""
     if len(fmt) < 40:
         raise AudioRejected("The WAV header says WAVE_FORMAT_EXTENSIBLE and lacks what that needs.")
@@ -180,7 +184,7 @@ def _extension(fmt, order, channels, bits) -> tuple[int, int, str]:
     return int(guid[:8], 16), valid, hex(mask) if mask.bit_count() == channels else ""
 
 
-def _sample(family, order, channels, rate, bytes_a_second, block, bits) -> _Samples:
+def _sample(family: str, order: str, channels: int, rate: int, bytes_a_second: int, block: int, bits: int) -> _Samples:
     """The sample that two of three agree on: bits, bytes of a block, bytes of a second."""
     packed = channels * -(-bits // 8)
     if packed and (block % channels or not block or bytes_a_second == packed * rate):

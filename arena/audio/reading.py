@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 import numpy as np
@@ -59,7 +59,7 @@ def _demuxed(path: str, file: BinaryIO) -> Iterator[av.container.InputContainer]
             return
     try:
         only_audio = mpeg_frames.Stretches(file, stretches)
-        container = av.open(only_audio, format=name, options=OPTIONS, metadata_errors="replace")
+        container = av.open(only_audio, "r", format=name, options=OPTIONS, metadata_errors="replace")
     except av.FFmpegError as error:
         raise _refusal(error, NOT_AUDIO) from error
     with container:
@@ -74,13 +74,13 @@ def _stretches(file: BinaryIO, format_name: str) -> list[tuple[int, int]] | None
             raise AudioRejected(CUT_OFF)
         return [(0, end)]
     frames = mpeg_frames.find_frames(file, format_name) if format_name in ("mp3", "aac") else None
-    return frames and frames.stretches
+    return None if frames is None else frames.stretches
 
 
 def _uncompressed(file: BinaryIO, header: pcm.Pcm) -> Iterator[av.AudioFrame]:
     """The samples of a WAV or AIFF file, a second at a time, as its header says they are written."""
     _check_shape(header.rate, header.channels)
-    decoder = av.CodecContext.create(header.codec, "r")
+    decoder = cast(av.AudioCodecContext, av.CodecContext.create(header.codec, "r"))
     decoder.sample_rate = header.rate
     decoder.layout = header.layout or USUAL_LAYOUTS[header.channels - 1]
     file.seek(header.start)
@@ -106,12 +106,13 @@ class AudioSource:
     ):
         self.format, self.codec = format_name, codec
         self._frames, self._max_seconds, self._stated_seconds = frames, max_seconds, stated_seconds
-        self._first = next(self._frames, None)
-        if self._first is None:
+        first = next(self._frames, None)
+        if first is None:
             raise AudioRejected("None of the audio can be decoded." if stated_seconds else "The file holds no samples.")
-        self.sample_rate, self.channels = self._first.sample_rate, self._first.layout.nb_channels
+        self._first = first
+        self.sample_rate, self.channels = first.sample_rate, first.layout.nb_channels
         _check_shape(self.sample_rate, self.channels)
-        self.layout = layout_name(self._first.layout)
+        self.layout = layout_name(first.layout)
         self.samples = 0
 
     @property
@@ -161,8 +162,10 @@ class Stream:
         if self._stream.codec_context is None:
             raise AudioRejected(f"The file's audio is compressed as {_codec_name(header)}, which is not read.")
         self.codec = self._stream.codec_context.name.removesuffix("float")
-        stated = self._stream.duration is not None and self.format not in ("mp3", "aac")
-        self.stated_seconds = float(self._stream.duration * self._stream.time_base) if stated else None
+        duration, unit = self._stream.duration, self._stream.time_base
+        self.stated_seconds: float | None = None
+        if duration is not None and unit is not None and self.format not in ("mp3", "aac"):
+            self.stated_seconds = float(duration * unit)
 
     def frames(self) -> Iterator[av.AudioFrame]:
         """All frames. A packet that fails means damage if audio follows it, and truncation if none does."""
@@ -181,7 +184,7 @@ class Stream:
         if failed:
             raise AudioRejected(CUT_OFF) if decoded else failed
 
-    def _packets(self) -> Iterator[av.Packet]:
+    def _packets(self) -> Iterator[av.Packet[av.AudioStream]]:
         try:
             for packet in self._container.demux(self._stream):
                 # FFmpeg marks the last packet of any WAV written to a pipe as corrupt; its header was checked.

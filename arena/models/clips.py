@@ -43,14 +43,14 @@ class Nfc(Func):
     template, output_field = "normalize(%(expressions)s, NFC)", models.TextField()
 
 
-class SystemQuerySet(models.QuerySet):
+class SystemQuerySet(models.QuerySet["System"]):
     def called(self, names):
         """{name: system} of the systems that exist among the names, in whichever Unicode form either is written: rows
         from before names were stored in one form are found too."""
         forms = {nfc(name) for name in names}
         systems = {system.name: system for system in self.filter(name__in=forms)}
         if rest := [form for form in forms - systems.keys() if not form.isascii()]:
-            older = self.annotate(form=Nfc("name")).filter(form__in=rest).order_by("-pk")
+            older: Any = self.annotate(form=Nfc("name")).filter(form__in=rest).order_by("-pk")
             systems |= {system.form: system for system in older}
         return {name: systems[nfc(name)] for name in names if nfc(name) in systems}
 
@@ -60,7 +60,8 @@ class SystemQuerySet(models.QuerySet):
         new = {nfc(name) for name in names - known.keys()}
         if not new:
             return known
-        self.bulk_create([System(name=name) for name in sorted(new)], ignore_conflicts=True)
+        systems: list[Any] = [System(name=name) for name in sorted(new)]
+        self.bulk_create(systems, ignore_conflicts=True)
         return self.called(names)
 
     def ids_of(self, names):
@@ -96,7 +97,7 @@ class System(models.Model):
             self.name = nfc(self.name)
 
 
-class PromptQuerySet(models.QuerySet):
+class PromptQuerySet(models.QuerySet["Prompt"]):
     def saying(self, words):
         """{(text, lyrics): prompt} of the prompts that exist among these, in whichever Unicode form."""
         forms = {(nfc(text), nfc(lyrics)) for text, lyrics in words}
@@ -117,9 +118,8 @@ class PromptQuerySet(models.QuerySet):
         new = {(nfc(text), nfc(lyrics)) for text, lyrics in words - known.keys()}
         if not new:
             return known
-        self.bulk_create(
-            [Prompt(text=text, lyrics=lyrics, **fields) for text, lyrics in sorted(new)], ignore_conflicts=True
-        )
+        prompts: list[Any] = [Prompt(text=text, lyrics=lyrics, **fields) for text, lyrics in sorted(new)]
+        self.bulk_create(prompts, ignore_conflicts=True)
         return self.saying(words)
 
 

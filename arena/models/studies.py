@@ -23,7 +23,7 @@ def default_questions():
 class StudyQuerySet(models.QuerySet):
     def with_content(self):
         """Those with something to show: a clip of one of their systems, or a battle. Others have no public page."""
-        battles = Study._meta.get_field("battles").related_model.objects.filter(study=OuterRef("pk"))
+        battles = Study._meta.get_field("battles").related_model._default_manager.filter(study=OuterRef("pk"))
         clips = Clip.objects.filter(system__studies=OuterRef("pk"))
         return self.filter(Exists(battles) | Exists(clips))
 

@@ -32,7 +32,8 @@ class Command(BaseCommand):
 
     def handle(self, manifest, study, **options):
         rows = read_manifest(manifest)
-        study, is_new, started = *find_or_new_study(study), timezone.now()
+        study, is_new = find_or_new_study(study)
+        started = timezone.now()
         clips, created, failed = {}, [], []
         for row in tqdm(rows, desc="register", unit="clip"):
             try:
