@@ -47,7 +47,7 @@ def _raise_about(study, screen, what, rate, detail, now):
     return raise_alarm(study, screen, message, detail, now)
 
 
-def raise_alarm(study: Study, screen: str, message: str, detail: dict[str, Any], now: datetime) -> Alarm | None:
+def raise_alarm(study: Study | None, screen: str, message: str, detail: dict[str, Any], now: datetime) -> Alarm | None:
     """Store an alarm and log it; None where the same screen raised one within the last day. study: None where it
     concerns all."""
     if Alarm.objects.filter(study=study, screen=screen, raised_at__gt=now - NOW).exists():
@@ -69,7 +69,7 @@ def studies_with_news(now=None):
     pass rate can have moved."""
     since = (now or timezone.now()) - NOW
     open_studies = Study.objects.filter(is_open=True)
-    news = (
+    news: tuple[Any, ...] = (
         Participation.objects.filter(started_at__gt=since).values("study"),
         Screening.objects.filter(at__gt=since).values("study"),
         Vote.objects.filter(received_at__gt=since, battle__kind__in=["gold", "trap"]).values("battle__study"),

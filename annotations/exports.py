@@ -47,15 +47,15 @@ def vote_rows(seq: int, study: Study | None = None, excluded: Counter[str] | Non
 
 
 def vote_row(entry: Ledger, rules: list[str]) -> dict[str, Any]:
-    vote = entry.vote
-    assert vote, "the entry is of a vote"
+    vote, study = entry.vote, entry.study
+    assert vote and study, "the entry is of a vote"
     battle = vote.battle
     return {
         "seq": entry.seq,
         "vote": vote.pk,
         "battle": battle.external_id or str(battle.pk),
-        "study": entry.study.slug,
-        "simulated": entry.study.is_simulated,
+        "study": study.slug,
+        "simulated": study.is_simulated,
         "kind": battle.kind,
         "rater": str(vote.rater_id) if vote.rater_id else None,
         "prompt_id": battle.prompt_id,

@@ -145,7 +145,8 @@ def _company(study, targets):
     arrivals = Arrival.objects.filter(connection__in={targets[place].connection for place in places})
     rows = list(arrivals.values_list("connection", "rater_id", "at"))
     connections, raters = _Numbers(), _Numbers()
-    appearances = quality.Appearances.of(*_columns(rows, connections, raters), _microseconds(HOUR))
+    over, who, when = _columns(rows, connections, raters)
+    appearances = quality.Appearances.of(over, who, when, _microseconds(HOUR))
     came = [(targets[place].connection, targets[place].rater, targets[place].at) for place in places]
     connection_of, rater_of, at = _columns(came, connections, raters)
     n_came[places] = n = quality.crowd(appearances, connection_of, at)

@@ -170,7 +170,7 @@ def _import_batch(study, batch, report):
     ]
     Battle.objects.bulk_create(battles)
     Vote.objects.bulk_create(
-        Vote(battle=battle, rater=battle.rater, preference=row.preference, received_at=battle.closed_at)
+        Vote(battle=battle, rater=battle.rater, preference=row.preference, received_at=row.time or now)
         for battle, (_, row) in zip(battles, fresh, strict=True)
     )
     report.imported += len(fresh)

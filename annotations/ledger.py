@@ -27,7 +27,10 @@ def extend(limit: int = 5000, wait: bool = False) -> int:
     last = Ledger.objects.filter(seq__isnull=False).order_by("-seq").first()
     if last and last.link_version != ledger_links.VERSION:
         last = _seal(last)
-    seq, digest = (last.seq, last.digest) if last else (0, GENESIS)
+    seq, digest = 0, GENESIS
+    if last:
+        assert last.seq is not None, "it is numbered"
+        seq, digest = last.seq, last.digest
     waiting = ledger_links.waiting(limit)
     numbered = []
     for entry in waiting:

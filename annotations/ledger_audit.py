@@ -5,6 +5,7 @@ a vote, are looked for both ways. What was cut off at the end, or computed anew 
 head that was kept elsewhere can show.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection
@@ -51,7 +52,7 @@ _UNMATCHED = {
 _WAITING = "SELECT count(*) FROM annotations_ledger WHERE seq IS NULL"
 
 
-def audit(heads: list[Head] = ()) -> list[str]:
+def audit(heads: Sequence[Head] = ()) -> list[str]:
     """A sentence for each sign of tampering; none where all holds. heads: those that the chain has to pass through,
     their signatures checked."""
     return [*_Walk(heads).findings(), *unmatched()]
@@ -93,7 +94,7 @@ def checked(heads: list[Head], public_key: str) -> tuple[list[Head], list[str]]:
 class _Walk:
     """Once along the chain, entry by entry."""
 
-    heads: list[Head]
+    heads: Sequence[Head]
     sentences: list[str] = field(default_factory=list)
     n_unsaid: int = 0
     previous: str = GENESIS
@@ -102,8 +103,8 @@ class _Walk:
     old_through: int = 0  # the last seq of a version 1 link
     is_new: bool = False  # whether an entry of the present version has been met
 
-    def findings(self):
-        heads_at = {}
+    def findings(self) -> list[str]:
+        heads_at: dict[int | None, list[Head]] = {}
         for head in self.heads:
             heads_at.setdefault(head.seq, []).append(head)
         for entry in ledger_links.numbered(_last_seq()):

@@ -6,6 +6,7 @@ any one unit; raters and connections are numbers from 0 up.
 """
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -28,7 +29,7 @@ class Appearances:
     end: np.ndarray
 
     @classmethod
-    def of(cls, connection, rater, at, window):
+    def of(cls, connection: np.ndarray, rater: np.ndarray, at: np.ndarray, window: int) -> Self:
         """From arrivals, each [A]: the times at which an arrival is at most `window` away, those of one rater merged
         where they overlap."""
         order = np.lexsort((at, rater, connection))
@@ -42,14 +43,14 @@ class Appearances:
         return cls(connection[order], rater[order], start[order], end[order])
 
 
-def crowd(appearances, connection, at):
+def crowd(appearances: Appearances, connection: np.ndarray, at: np.ndarray) -> np.ndarray:
     """int [T]: how many raters came near each of T moments over its connection."""
     if not len(at) or not len(appearances.start):
         return np.zeros(len(at), int)
     earliest = min(appearances.start.min(), at.min())
     span = max(appearances.end.max(), at.max()) - earliest + 1  # a connection's times, behind those of the one before
 
-    def placed(of_connection, times):
+    def placed(of_connection: np.ndarray, times: np.ndarray) -> np.ndarray:
         return of_connection * span + (times - earliest)
 
     began = np.sort(placed(appearances.connection, appearances.start))
@@ -58,7 +59,13 @@ def crowd(appearances, connection, at):
     return np.searchsorted(began, moment, "right") - np.searchsorted(ended, moment, "left")
 
 
-def have_twins(appearances, connection, rater, at, answers):
+def have_twins(
+    appearances: Appearances,
+    connection: np.ndarray,
+    rater: np.ndarray,
+    at: np.ndarray,
+    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> np.ndarray:
     """bool [T]: whether another rater who came near judged at least TWIN_PAIRS clip pairs that this one judged, too,
     and at least TWIN_SHARE of them alike.
 
@@ -87,7 +94,7 @@ def have_twins(appearances, connection, rater, at, answers):
     return alike
 
 
-def _matrix(rater, pair, answer, n_raters):
+def _matrix(rater: np.ndarray, pair: np.ndarray, answer: np.ndarray, n_raters: int) -> csr_array:
     """csr [raters, pairs * ANSWERS]: 1 where the rater gave that answer to that pair."""
     column = pair * ANSWERS + answer
     shape = n_raters, (int(pair.max()) + 1 if len(pair) else 1) * ANSWERS
@@ -98,7 +105,7 @@ class _Likeness:
     """Counts of equal answers, and of clip pairs that both judged, between some raters and others, by products of
     matrices: dense ones where raters share many of few pairs, else sparse ones."""
 
-    def __init__(self, answered, compared, near):
+    def __init__(self, answered: csr_array, compared: np.ndarray, near: np.ndarray) -> None:
         pairs = csr_array(
             (answered.data, answered.indices // ANSWERS, answered.indptr),
             shape=(answered.shape[0], answered.shape[1] // ANSWERS),
@@ -107,9 +114,11 @@ class _Likeness:
         n_used = len(np.unique(self._others[1].indices))
         is_dense = n_used * len(near) <= DENSE_ADVANTAGE * self._others[1].nnz
         self._is_dense = is_dense and len(near) * answered.shape[1] <= MOST_DENSE
-        self._transposed = [matrix.toarray().T if self._is_dense else matrix.T.tocsr() for matrix in self._others]
+        self._transposed: list[Any] = [
+            matrix.toarray().T if self._is_dense else matrix.T.tocsr() for matrix in self._others
+        ]
 
-    def twins(self, begin, end):
+    def twins(self, begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """(i, j): the places among `compared`, from `begin` to `end`, and among `near`, of those who answered alike."""
         own = [matrix[begin:end] for matrix in self._own]
         if self._is_dense:

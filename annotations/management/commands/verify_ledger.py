@@ -49,7 +49,7 @@ class Command(BaseCommand):
         self._say_what_holds(heads)
 
     def _check_signatures(self, heads, key):
-        key = key or ledger_heads.public_key()
+        key = key or ledger_heads.public_key() or ""
         if heads and not key:
             raise CommandError("This ARENA_HOME has no key of a ledger (ledger/key.pub): name the public key by --key.")
         return ledger_audit.checked(heads, key)
