@@ -13,6 +13,8 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 from django.db import transaction
@@ -173,7 +175,7 @@ def _judge_and_write(study, seq, raters, now):
     judged; empty where there is none yet."""
     systems = systems_of(raters)
     evidence = [rater_votes(answers, systems) for answers in raters]
-    if not any(preference in inputs.CREDIT_TO_A for votes in evidence for preference in votes.preference):
+    if not any(preference in inputs.CREDIT_TO_A for votes in evidence for preference in np.asarray(votes.preference)):
         return {}
     rows = {row.rater_id: row for row in _screenings(study)}
     cleared, flags = _cleared(study), _standing_flags(study)
@@ -218,11 +220,12 @@ def _cleared(study):
 
 def _standing_flags(study):
     """{rater: {(rule, version): detail}} of the raters whom a quality rule has flagged and nobody has cleared."""
-    flags = Flag.objects.filter(vote__battle__study=study, rule__in=board_method.QUALITY_RULES)
+    flags = Flag.objects.filter(vote__battle__study=study, rule__in=quality.QUALITY_RULES)
     one_each = flags.order_by("vote__rater", "rule", "rule_version", "pk").distinct(
         "vote__rater", "rule", "rule_version"
     )
-    cleared, standing_flags = _cleared(study), {}
+    cleared = _cleared(study)
+    standing_flags: dict[UUID, dict[tuple[str, int], Any]] = {}
     for rater, rule, version, detail in one_each.values_list("vote__rater", "rule", "rule_version", "detail"):
         if rater not in cleared:
             standing_flags.setdefault(rater, {})[rule, version] = detail
@@ -325,8 +328,13 @@ def _write_some(study, outcomes, now, fields):
 
 def _write_reliability(study, seq, raters, evidence, own, now):
     """Store the skill of every rater, measured by the board without them, where it is new or has changed noticeably."""
+    a, b, preference = (
+        np.concatenate([getattr(votes, name) for votes in evidence]) for name in ("a", "b", "preference")
+    )
     skills = quality.reliability(
-        *(np.concatenate([getattr(votes, name) for votes in evidence]) for name in ("a", "b", "preference")),
+        a,
+        b,
+        preference,
         np.repeat(np.arange(len(raters)), [len(votes.preference) for votes in evidence]),
         own,
         len(raters),
