@@ -5,7 +5,7 @@ from django.core.checks import Tags, register
 class ArenaConfig(AppConfig):
     name = "arena"
 
-    def ready(self):
+    def ready(self) -> None:
         from .database_roles import check_role
 
         register(check_role, Tags.security, deploy=True)

@@ -5,7 +5,9 @@ not grant it either; where the trigger names columns, the others can be updated.
 ALTER or DROP a table, or disable its triggers.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.conf import settings
 from django.core import checks
@@ -39,7 +41,7 @@ _POWERS = """
 
 
 @contextmanager
-def as_owner(connection):
+def as_owner(connection: Any) -> Iterator[str | None]:
     """Within the block, this connection is that of DATABASE_OWNER_URL. Yields the application's role; None where there
     is no such URL, or both are the same role."""
     owner, before = settings.DATABASE_OWNER, dict(connection.settings_dict)
@@ -57,7 +59,7 @@ def as_owner(connection):
         connection.settings_dict |= {name: before[name] for name in names}
 
 
-def grant(connection, role: str):
+def grant(connection: Any, role: str) -> None:
     """Grant `role` what the code does, on all tables of the current role, and revoke everything else of it."""
     quoted = connection.ops.quote_name
     to = quoted(role)
@@ -87,7 +89,7 @@ def _privileges(table, keeps_rows, keeps_all, changeable, quoted):
     return privileges
 
 
-def check_role(app_configs, **options):
+def check_role(app_configs: Any, **options: Any) -> list[checks.CheckMessage]:
     """A warning where the role of DATABASE_URL could change what is append-only."""
     try:
         with connections["default"].cursor() as cursor:

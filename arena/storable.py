@@ -16,7 +16,7 @@ def storable(value: Any) -> bool:
     return all(map(storable, value)) if isinstance(value, list) else True
 
 
-def nfc(text):
+def nfc(text: str) -> str:
     """The text in Unicode's composed form (NFC): however an accent was typed, a name is one name. Names of systems,
     prompts and raters' labels are stored so."""
     return unicodedata.normalize("NFC", text)

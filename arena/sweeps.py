@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -65,7 +66,7 @@ def over_rows(name: str, due: Callable, work: Callable, *, what: str, each_s: fl
                 _turn(sweep, studies, work, what, each_s)
 
 
-def over_claims(name: str, rows, work: Callable, *, what: str, most: int) -> None:
+def over_claims(name: str, rows: Any, work: Callable, *, what: str, most: int) -> None:
     """Claim and do pending rows of a ClaimQuerySet one at a time, at most `most`. Several workers may be at it: each
     has claims of its own, and that of a killed one expires."""
     sweep = _named(name)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from arena.csv_files import unguarded  # which also raises the limit of a cell
 
@@ -31,7 +32,7 @@ class Row:
     used, "" if it can; then characters that cannot be printed are replaced in the cells."""
 
     line: int
-    cells: dict
+    cells: dict[str, Any]
     problem: str = ""
 
 
@@ -43,7 +44,7 @@ class Columns:
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
     others: str = REFUSED
-    is_row: Callable[[dict], bool] = lambda cells: False
+    is_row: Callable[[dict[str, Any]], bool] = lambda cells: False
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -144,7 +145,7 @@ def _check_header(names: tuple[str, ...], meaning: Columns) -> None:
 def _slip(name: str, known: tuple[str, ...]) -> str | None:
     """The known name that this one is but for case, spaces, hyphens and underscores; None for a known name itself."""
 
-    def bare(text):
+    def bare(text: str) -> str:
         return "".join(letter for letter in text.lower() if letter.isalnum())
 
     if name in known:
@@ -170,9 +171,9 @@ def _csv_rows(table: Table) -> Iterator[Row]:
 
 def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:
     """(line on which it begins, cells) of each record, empty lines left out. BadTable for a quote that is not right."""
-    read_lines = []
+    read_lines: list[str] = []
 
-    def lines():
+    def lines() -> Iterator[str]:
         for line in _lines(content):
             read_lines.append(line)
             yield line
@@ -271,7 +272,7 @@ def _json_rows(table: Table) -> Iterator[Row]:
             yield Row(line, cells)
 
 
-def _once(pairs: list[tuple]) -> dict:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"the key {twice!r} is there twice")
@@ -281,7 +282,7 @@ def _once(pairs: list[tuple]) -> dict:
 # ---- cells ----------------------------------------------------------------------------------------------
 
 
-def _problem(cells: dict) -> str:
+def _problem(cells: dict[str, Any]) -> str:
     for name, value in cells.items():
         if isinstance(value, str) and (strange := _not_text(value)):
             return f"{name} {strange}"
@@ -304,7 +305,7 @@ def _not_text(text: str) -> str:
     return ""
 
 
-def _printable(cells: dict) -> dict:
+def _printable(cells: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if isinstance(value, str)

@@ -14,7 +14,7 @@ def ingest_clips() -> None:
 
 
 @shared_task(time_limit=300)
-def request_excerpts():
+def request_excerpts() -> None:
     """Request the excerpts that open studies need and that were not requested yet."""
     sweeps.over_studies("requests", excerpts_due.due_studies, excerpts_due.request, each_s=240)
 
@@ -32,6 +32,6 @@ def forget_arrivals() -> None:
 
 
 @shared_task(time_limit=60)
-def watch_sweeps():
+def watch_sweeps() -> None:
     """Tell staff of sweeps that do not get through."""
     sweeps.once(sweeps.WATCH, sweeps.watch)
