@@ -56,7 +56,7 @@ def raise_alarm(study: Study | None, screen: str, message: str, detail: dict[str
     return Alarm.objects.create(study=study, screen=screen, message=message, detail=detail, raised_at=now)
 
 
-def raise_about_sweep(study_id, sweep, message, detail):
+def raise_about_sweep(study_id: int | None, sweep: str, message: str, detail: dict[str, Any]) -> Alarm | None:
     """Tell staff that a sweep fails, or fails on a row: what `arena.sweeps` calls, by the setting SWEEP_ALARM. detail:
     with the traceback. study_id: None where the row is of no study."""
     study = Study.objects.filter(pk=study_id).first() if study_id else None
@@ -64,7 +64,7 @@ def raise_about_sweep(study_id, sweep, message, detail):
     return raise_alarm(study, sweep[:longest], message, detail, timezone.now())
 
 
-def studies_with_news(now=None):
+def studies_with_news(now: datetime | None = None) -> list[int]:
     """Primary keys of the open studies in which a screen had somebody to judge within the last day: without anybody, no
     pass rate can have moved."""
     since = (now or timezone.now()) - NOW

@@ -82,7 +82,7 @@ ANSWERS_OF = """
 MIRROR = np.array([ANSWERS.index(MIRRORED[answer]) for answer in ANSWERS])
 
 
-def due_studies(now=None):
+def due_studies(now: datetime | None = None) -> list[int]:
     """Primary keys of the open studies with raters who are due."""
     return [study for (study,) in _due("DISTINCT recent.study_id", None, now or timezone.now())]
 

@@ -55,7 +55,7 @@ class Head:
     def line(self) -> str:
         return json.dumps(asdict(self))
 
-    def check(self, public_key: str):
+    def check(self, public_key: str) -> None:
         """BadHead unless the signature is by this key (hexadecimal)."""
         if self.key != public_key:
             raise BadHead(f"The head of entry {self.seq} is signed by the key {self.key}, not by {public_key}.")
@@ -82,7 +82,7 @@ def public_key() -> str | None:
         return None
 
 
-def publish(now=None) -> Head | None:
+def publish(now: datetime | None = None) -> Head | None:
     """Sign the ledger's head and append it to the log, unless the last line is younger than EVERY or as far. Returns
     the new head, if there is one."""
     now = now or timezone.now()
@@ -108,7 +108,7 @@ def _end_of_ledger():
     return last or (0, "")
 
 
-def sign(seq: int, digest: str, now) -> Head:
+def sign(seq: int, digest: str, now: datetime) -> Head:
     key = _private_key()
     at = now.astimezone(UTC).isoformat()
     unsigned = Head(seq, digest, at, key.public_key().public_bytes_raw().hex(), "")

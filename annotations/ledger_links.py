@@ -134,7 +134,7 @@ class SealHashes:
     def __init__(self):
         self._blocks, self._entries = [], 0
 
-    def add(self, entry: Entry):
+    def add(self, entry: Entry) -> None:
         if self._entries % SEAL_BLOCK == 0:
             self._blocks.append(hashlib.sha256())
         self._blocks[-1].update(f"[{entry.seq},{entry.content}]\n".encode())

@@ -10,6 +10,7 @@ moments; the report is stored last, and without one the study is due again.
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -59,7 +60,7 @@ def screening_is_due(study: Study, now: datetime | None = None) -> bool:
     return votes.filter(seq__gt=judged.ledger_seq if judged else 0).exists() or _to_judge_at_end(study, now).exists()
 
 
-def due_studies(now=None):
+def due_studies(now: datetime | None = None) -> Iterable[int]:
     """Primary keys of the studies of which `screening_is_due` may say so."""
     now = now or timezone.now()
     newest = QualityReport.objects.filter(study=OuterRef("pk")).order_by("-pk")
@@ -89,7 +90,7 @@ def screen_study(study: Study, now: datetime | None = None, only_if_due: bool = 
         return _screen(study, now or timezone.now())
 
 
-def screen_if_due(study):
+def screen_if_due(study: Study) -> None:
     """`screen_study`, where `screening_is_due`: the lock is not asked for otherwise."""
     if screening_is_due(study):
         screen_study(study, only_if_due=True)
