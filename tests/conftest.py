@@ -2,22 +2,22 @@
 
 from datetime import timedelta
 from functools import partial
-from random import Random
-from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.utils import timezone
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from arena.api import contract
-from arena.models import Battle, Clip, Prompt, Rater, Study, System
+from arena.models import Clip, Prompt, Study, System
 from arena.services import give_consent
-from arena.serving import battles, process_cache
+from arena.serving import process_cache
 from arena.serving.candidates import DEGRADED
 from tests.casts.clips import make_clips
 from tests.casts.joining import CODES
 from tests.casts.listener import Listener
 from tests.casts.manifests import write_manifest
+from tests.casts.seeded import seed_draws
 from tests.casts.sitting import add_variant
 
 
@@ -29,6 +29,22 @@ def django_db_setup(django_db_setup, django_db_blocker):
     alter = "EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', t.name)"
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(f"DO $$ DECLARE t record; BEGIN FOR t IN {tables} LOOP {alter}; END LOOP; END $$")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_searched_once():
+    """Every test client loads the middleware anew, and WhiteNoise then looks through the same static files again."""
+    search, files = WhiteNoiseMiddleware.add_files_from_finders, {}
+
+    def once(middleware):
+        if not files:
+            search(middleware)
+            files.update(middleware.files)
+        middleware.files.update(files)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", once)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -61,12 +77,8 @@ def answers_are_as_declared(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def seeded_draws(request, monkeypatch):
-    """Which battle comes next, who stands in slot A and where the checks are is drawn as before, but by a seed of each
-    test: a test is green in every run or in none."""
-    rng = Random(request.node.nodeid)
-    monkeypatch.setattr(battles, "SystemRandom", lambda: rng)
-    for model in (Rater, Battle):  # a rater's schedule follows from their id
-        monkeypatch.setattr(model._meta.pk, "_get_default", lambda: UUID(int=rng.getrandbits(128), version=4))
+    """Each test draws by a seed of its own: it is green in every run or in none."""
+    seed_draws(monkeypatch, request.node.nodeid)
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ def test_of_honest_raters_looked_at_after_each_of_300_votes_few_are_ever_suspect
     assert np.mean([path.max() >= np.log(1 / LEVEL) for path in paths]) <= LEVEL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
 def test_the_rule_against_the_board_is_the_mean_of_two_bets_and_rarely_suspects_honest_raters(sharpness):
     suspected = []

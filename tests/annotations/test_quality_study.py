@@ -15,6 +15,7 @@ from tests.casts.rater_simulation import Careless, Listener, session, study
 # --- the study of the issue: 60 raters, 30 votes, 3 golds, 3 repeats, 20 % careless, 5 % adversarial ---
 
 
+@pytest.mark.slow
 def test_the_rules_find_nine_in_ten_bad_raters_wrong_few_good_ones_and_mend_the_board():
     row = measure("all evidence", range(4))
     assert row["bad_flagged"] >= 0.9

@@ -111,6 +111,7 @@ def excerpts(tmp_path_factory, different_clips):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["mp3", "wav"])
 def test_excerpts_of_one_length_are_equal_in_all_but_the_music(excerpts, codec):
     sizes, decoded_lengths = set(), set()

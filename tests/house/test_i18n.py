@@ -138,6 +138,7 @@ def extracted(tmp_path_factory):
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_the_catalogues_hold_what_pages_and_scripts_say_and_nothing_else(extracted, domain):
     said = {message.id for message in read(LANGUAGES[0], domain, extracted) if message.id}

@@ -390,6 +390,7 @@ def test_probes_of_files_say_where_damage_is_preferred_and_where_nothing_could_b
     assert "short.wav: The audio lasts 0.40 s; at least 1 s is needed." in left_out
 
 
+@pytest.mark.slow
 def test_only_the_first_half_minute_of_a_clip_is_probed(model, capsys, tmp_path, heard):
     write_wav(tmp_path / "long.wav", tone(220, seconds=31), RATE)
     probes(capsys, tmp_path / "long.wav")

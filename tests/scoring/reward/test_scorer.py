@@ -70,6 +70,7 @@ def three_blocks(networks):
     return Scorer(head_for(sum(encoder.dimension for encoder in networks)), networks)
 
 
+@pytest.mark.slow
 def test_three_blocks_of_networks_give_a_clip_the_same_reward_in_any_batch(three_blocks):
     waveforms = [
         clip(1.0, 48_000, 0), clip(12.5, 44_100, 1, channels=2), clip(0.5, 24_000, 2), clip(3.0, 32_000, 3),
@@ -85,6 +86,7 @@ def test_three_blocks_of_networks_give_a_clip_the_same_reward_in_any_batch(three
     assert np.ptp(together) > 1e-2
 
 
+@pytest.mark.slow
 def test_autocast_is_taken_if_it_moves_the_reward_little_and_not_if_it_moves_it_more(three_blocks, networks, caplog):
     caplog.set_level("INFO")
     moved = three_blocks.decide_autocast("bfloat16", tolerance=10.0)

@@ -51,6 +51,7 @@ def test_the_loss_with_lapses_is_that_of_the_mixture_and_a_vote_against_a_clear_
     assert loss.logit_rate.grad.item() != 0
 
 
+@pytest.mark.slow
 def test_a_planted_preference_is_learnt_on_prompts_never_seen(trained):
     test = trained.metrics["test"]
     assert test["n"] == trained.split["pairs"]["test"]
@@ -60,6 +61,7 @@ def test_a_planted_preference_is_learnt_on_prompts_never_seen(trained):
     assert test["ece"] < 0.12
 
 
+@pytest.mark.slow
 def test_coin_flips_are_not_learnt():
     features, a, b, _, prompt = planted()
     flips = np.random.default_rng(1).integers(2, size=a.size)
@@ -90,6 +92,7 @@ def test_another_seed_cuts_other_prompts_out():
     assert one != two
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_head_whatever_ran_before_and_leaves_the_random_state_alone(trained):
     features = torch.from_numpy(planted()[0])
     threads = torch.get_num_threads()
@@ -135,6 +138,7 @@ def test_a_pair_that_would_be_a_batch_of_its_own_joins_the_batch_before_it():
     assert train(*planted(votes=300), **settings, batch_size=1).history != whole
 
 
+@pytest.mark.slow
 def test_votes_of_weight_zero_teach_nothing():
     features, a, b, target, prompt = planted(ties=0)
     liar = np.arange(a.size) % 2 == 1
@@ -177,6 +181,7 @@ def test_a_planted_preference_is_learnt_to_within_two_points_of_what_can_be_know
     assert result.metrics["test"]["calibrated"]["ece"] < 0.05
 
 
+@pytest.mark.slow
 def test_of_labels_flipped_whatever_the_margin_the_rate_is_learnt_and_the_preference_better():
     data = planted_preference(n_pairs=6000, width=128, flips=True, seed=1)
     quick = {"fractions": (0.5, 0.1, 0.4), "hidden": (128, 64), "learning_rate": 1e-3, "max_epochs": 8, "patience": 4}
@@ -195,6 +200,7 @@ def test_of_labels_flipped_whatever_the_margin_the_rate_is_learnt_and_the_prefer
         assert found["calibrated"]["ece"] < 0.05 < found["ece"]
 
 
+@pytest.mark.slow
 def test_the_rate_that_the_loss_learns_stands_beside_every_epoch_and_comes_near_the_planted_one():
     """With enough votes for the head not to know them by heart: lapses that it knows, it does not count."""
     data = planted_preference(n_pairs=12_000, width=32, latent=4, flips=True, seed=1)

@@ -54,6 +54,7 @@ def covered(anchors, bias, systems):
     return np.mean([interval[NAMES[i]][0] <= bias[i] <= interval[NAMES[i]][1] for i in systems])
 
 
+@pytest.mark.slow
 def test_intervals_of_biases_pinned_to_a_system_cover_in_93_to_97_percent():
     bias, share = np.linspace(-0.8, 0.8, SYSTEMS), 0.0
     for seed in range(BOARDS):
@@ -64,6 +65,7 @@ def test_intervals_of_biases_pinned_to_a_system_cover_in_93_to_97_percent():
     assert 0.93 <= share <= 0.97, f"covered {share:.3f}"
 
 
+@pytest.mark.slow
 def test_intervals_of_centred_biases_under_the_ridge_cover_in_93_to_97_percent():
     share = 0.0
     for seed in range(BOARDS):

@@ -11,6 +11,7 @@ import pytest
 
 from scoring.stats.bradley_terry import fit, fit_davidson, fit_grounded, fit_with_covariates, outcomes
 
+pytestmark = pytest.mark.slow
 SYSTEMS, BOARDS = 8, 1000
 ABILITY = np.linspace(-1.2, 1.2, SYSTEMS)
 PAIRS = np.array([(i, j) for i in range(SYSTEMS) for j in range(SYSTEMS) if i != j])

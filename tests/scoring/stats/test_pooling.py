@@ -158,6 +158,7 @@ def test_the_spread_between_categories_is_found(planted):
     assert np.sqrt(np.mean(np.square(found))) == pytest.approx(np.sqrt(np.mean(np.square(there))), rel=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planted", [0.15, 0.6])
 def test_the_spread_is_found_where_there_are_more_systems_than_raters(planted):
     """Forty systems, ten raters with tastes, whose noise, as they show it, is none along most axes."""
@@ -213,6 +214,7 @@ def test_without_categories_that_say_anything_the_spread_is_the_priors_and_hardl
     assert spread.from_others[0] == pytest.approx(spread.value * np.sqrt(2))  # all others are of one kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.15, 0.4, 0.8])
 def test_intervals_hold_the_ratings_of_large_and_small_categories(spread):
     """Over 80 boards of four categories; tests.bench.categories has the same over 500, within 93 and 97 %."""

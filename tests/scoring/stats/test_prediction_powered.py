@@ -43,6 +43,7 @@ def limit_of(bad):
     return result.theta
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arena", CAST.values(), ids=CAST)
 def test_intervals_cover_the_boards_own_limit_in_93_to_97_percent(arena):
     limit = limit_of(arena.bad)

@@ -104,6 +104,7 @@ def test_influences_take_what_covariates_absorb_into_account():
 # ---- the fewest votes, and raters ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_the_fewest_votes_are_those_that_trying_every_subset_finds(seed):
     ballots = ballots_of([0.6, 0.2, -0.8], 16, seed=seed)

@@ -68,6 +68,7 @@ def test_a_margin_of_zero_is_right_for_nobody():
     assert (verdict.n_only_candidate, verdict.n_only_live) == (0, 4)
 
 
+@pytest.mark.slow
 def test_of_two_equally_good_models_at_most_one_candidate_in_twenty_is_promoted():
     promoted = 0
     for seed in range(2000):

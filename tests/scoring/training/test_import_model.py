@@ -73,6 +73,7 @@ def as_ours(head, path):
     return path.with_suffix(".safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [as_published, nested_and_prefixed, as_ours])
 def test_a_head_scores_alike_whoever_saved_it(tiny, tmp_path, head, clips, layout, capsys):
     call_command("import_model", layout(head, tmp_path / "head"), encoders="clap-music,mert-330m")

@@ -36,6 +36,7 @@ def test_the_command_ends_with_a_table_of_what_came_out(arena, quickly, home, ca
     assert model.config["lapses"] is False
 
 
+@pytest.mark.slow
 def test_the_command_learns_the_rate_of_lapses_if_asked_and_says_what_calibration_came_out(
     arena, home, monkeypatch, capsys
 ):
@@ -74,6 +75,7 @@ def test_the_command_trains_from_an_export(arena, quickly, home, tmp_path, capsy
     assert RewardModel.objects.exclude(pk=live.pk).get().history == live.history
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_where_it_was_killed(arena, quickly, home, tmp_path, monkeypatch, capsys):
     with pytest.raises(CommandError, match="No training with these options was interrupted"):
         call_command("train_reward", "--resume")
