@@ -2,10 +2,11 @@
 
 import math
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from babel import Locale
 from django import template
+from django.utils.functional import Promise
 from django.utils.translation import get_language
 
 from scoring.wording import numbers
@@ -14,9 +15,6 @@ from scoring.wording.methods import RULES
 from scoring.wording.numbers import DASH
 
 from .coordinates import between_edges
-
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
 
 register = template.Library()
 for written in (numbers.signed, numbers.plus_minus, numbers.percent):
@@ -37,7 +35,7 @@ def moment(text: str) -> datetime:
 
 
 @register.filter
-def effect(name: str) -> "StrOrPromise":
+def effect(name: str) -> str | Promise:
     """A covariate in the reader's language."""
     return EFFECTS[name]
 
@@ -56,13 +54,13 @@ def language_name(code: str) -> str:
 
 
 @register.filter
-def why_excluded(reason: str) -> "StrOrPromise":
+def why_excluded(reason: str) -> str | Promise:
     """The reason in the reader's language; an unknown one as it is stored."""
     return EXCLUDED.get(reason, reason.replace("_", " "))
 
 
 @register.filter
-def rule(config: dict[str, Any], name: str) -> "StrOrPromise":
+def rule(config: dict[str, Any], name: str) -> str | Promise:
     """A sentence: what the configuration of an edition says about `name`."""
     return RULES.get((name, config[name]), f"{name}: {config[name]}.")
 

@@ -1,17 +1,15 @@
 """How a reward model's figures are written and drawn."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import template
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from scoring.wording.numbers import figure, p_value, share
 
 from .coordinates import HEIGHT, WIDTH, between_edges, frame, nice_ticks, path, percent, pixels, y_ticks
-
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
 
 register = template.Library()
 for written in (figure, share, p_value):
@@ -44,22 +42,22 @@ SPLITS = {
 
 
 @register.filter
-def act(name: str) -> "StrOrPromise":
+def act(name: str) -> str | Promise:
     return ACTS.get(name, name)
 
 
 @register.filter
-def status(name: str) -> "StrOrPromise":
+def status(name: str) -> str | Promise:
     return STATUSES.get(name, name)
 
 
 @register.filter
-def side(name: str) -> "StrOrPromise":
+def side(name: str) -> str | Promise:
     return SIDES.get(name, name)
 
 
 @register.filter
-def split_by(name: str) -> "StrOrPromise":
+def split_by(name: str) -> str | Promise:
     return SPLITS.get(name, name)
 
 

@@ -1,14 +1,12 @@
 """How a robustness card and the difference of two editions are written and drawn."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import template
+from django.utils.functional import Promise
 
 from scoring.wording.methods import METHODS, SETTINGS
 from scoring.wording.numbers import DASH, MINUS, chance
-
-if TYPE_CHECKING:
-    from django_stubs_ext import StrOrPromise
 
 register = template.Library()
 register.filter(chance)
@@ -27,13 +25,13 @@ def step(ranks: int | None) -> str:
 
 
 @register.filter
-def setting(name: str) -> "StrOrPromise":
+def setting(name: str) -> str | Promise:
     """A setting of an edition's method in the reader's language."""
     return SETTINGS.get(name, name.replace("_", " "))
 
 
 @register.filter
-def treatment(name: str) -> "StrOrPromise":
+def treatment(name: str) -> str | Promise:
     return METHODS.get(name, name)
 
 

@@ -13,7 +13,6 @@ from scoring.api import score as score_api
 from scoring.file_scoring import jobs
 from scoring.jury.rewards import store_rewards
 from scoring.models import RewardModel
-from tests.casts.board_answers import *  # noqa: F403 - fixtures
 from tests.casts.joining import begin
 from tests.casts.listener import Listener
 from tests.casts.score import Researcher, make_model, measured_and_calibrated, not_audio, sound

@@ -1,4 +1,4 @@
-"""Real answers about boards, by operationId; see the conftest of tests/house/api."""
+"""Real answers about boards, by operationId, for tests of the API's description; see also api/conftest.py."""
 
 import pytest
 
