@@ -23,7 +23,7 @@ class MethodForm(forms.Form):
 
     treatment = forms.ChoiceField(
         label=gettext_lazy("Ties and “both bad”"),
-        choices=[(name, METHODS[name]) for name in board_method.TREATMENTS],
+        choices=list(METHODS.items()),
         widget=forms.RadioSelect,
     )
     weighting = forms.ChoiceField(

@@ -24,6 +24,7 @@ from scoring.boards.page import find_edition
 from scoring.models import TrainingMark
 from scoring.staff import disagreements, system_report
 from scoring.stats import board_method
+from scoring.wording.methods import MEANINGS
 
 from .not_found import not_found_is_404
 
@@ -111,7 +112,7 @@ def method(request, slug):
             request, _("Edition %(number)s is computed this way, and later ones will be too.") % vars(edition)
         )
         return redirect("board-method", study.slug)
-    shown = {"study": study, "form": form, "last": last and last.number}
+    shown = {"study": study, "form": form, "last": last and last.number, "meanings": MEANINGS.values()}
     return render(request, "scoring/method.html", shown, status=400 if form.errors else 200)
 
 

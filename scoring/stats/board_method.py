@@ -86,7 +86,7 @@ def choice_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def counts_both_bad(config: Mapping[str, Any]) -> bool:
     """Whether votes BOTH_BAD are on the board."""
-    return config.get("treatment") == GROUNDED
+    return TREATMENTS[config.get("treatment", HALF_TIE)]["both_bad"] != "excluded"
 
 
 def weighs(config: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from django.utils.translation import get_language
 
 from scoring.wording import numbers
 from scoring.wording.boards import EFFECTS, EXCLUDED
-from scoring.wording.methods import RULES
+from scoring.wording.methods import MODELS, RULES
 from scoring.wording.numbers import DASH
 
 from .coordinates import between_edges
@@ -63,6 +63,12 @@ def why_excluded(reason: str) -> str | Promise:
 def rule(config: dict[str, Any], name: str) -> str | Promise:
     """A sentence: what the configuration of an edition says about `name`."""
     return RULES.get((name, config[name]), f"{name}: {config[name]}.")
+
+
+@register.filter
+def model_of_ties(config: dict[str, Any]) -> str | Promise:
+    """What the configuration's treatment assumes about ties; of version 1, which names none, nothing."""
+    return MODELS.get(config.get("treatment", ""), "")
 
 
 @register.inclusion_tag("scoring/_plot.html")

@@ -1,5 +1,6 @@
 """How a board is computed, in the reader's language."""
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 # (name, value) of an edition's configuration as a sentence.
@@ -28,11 +29,46 @@ SETTINGS = {
     "reliability": gettext_lazy("votes weighted by listeners’ reliability"),  # noqa: RUF001
 }
 
-# Treatments of ties and "both bad".
+# Treatments of ties and "both bad", by name.
 METHODS = {
     "half_tie": gettext_lazy("ties count half"),
     "davidson": gettext_lazy("ties as an answer (Davidson)"),
     "grounded": gettext_lazy("ties and “both bad” as answers (grounded)"),
+}
+
+# What each means, for staff who choose: a term and its explanation.
+MEANINGS = {
+    "half_tie": (
+        gettext_lazy("Ties count half"),
+        gettext_lazy(
+            "A tie is half a win for each side, and “both bad” is left out. It works with any votes. It is the only "
+            "choice that allows adjustments, and the only one with ratings from votes and rewards together."
+        ),
+    ),
+    "davidson": (
+        gettext_lazy("Davidson"),
+        gettext_lazy(
+            "A tie is an answer of its own, the likelier the closer two systems are; how readily listeners choose a "
+            "tie is estimated. It needs at least one tie among the votes."
+        ),
+    ),
+    "grounded": (
+        gettext_lazy("Grounded"),
+        gettext_lazy(
+            "“Both bad” counts, too: against an absolute zero, so that a rating says how good a system is, not only "
+            "how much better than the others. It needs ties and “both bad” votes."
+        ),
+    ),
+}
+
+# What a board says of its model after its RULES. Half-ties need no more words.
+MODELS: dict[str, str | Promise] = {
+    "half_tie": "",
+    "davidson": gettext_lazy("Davidson’s model: the closer two systems are, the likelier a tie."),  # noqa: RUF001
+    "grounded": gettext_lazy(
+        "The grounded Rao-Kupper model: the better both systems are, the likelier a tie and the less likely “both "
+        "bad”, which gives ratings a zero of their own."
+    ),
 }
 
 WEIGHTINGS = {

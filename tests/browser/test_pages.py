@@ -16,6 +16,13 @@ from tests.casts import browser as stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Every page to read, but those of models and a listener's own, which have tests beside theirs.
+PAGES = (
+    "/",
+    "/boards/stage/",
+    *(f"/boards/stage/{name}/" for name in ("exclusions", "plots", "editions")),
+    "/nothing-here/",
+)
 EVERYTHING = {"degree": True, "axes": ["lyrics"], "tags": ["cleaner mix", "better vocals"], "comment": True}
 
 
@@ -70,7 +77,7 @@ def test_the_board_gives_every_rating_its_interval_and_count(visitor, board):
 def test_no_page_is_wider_than_a_phone(visitor, study, board):
     study.questions = EVERYTHING
     study.save()
-    for path in ("/", "/boards/stage/", "/nothing-here/", "/listen/stage/"):
+    for path in (*PAGES, "/listen/stage/"):
         assert visitor.open(path).fits_phones(), path
     visitor.agree()
     visitor.page.get_by_text("Skip this pair").click()
@@ -162,7 +169,7 @@ def test_axe_finds_nothing_serious_in_any_state(visitor, study, scheme):
     visitor.page.route("**/audio/**", lambda route: route.fulfill(status=404))
     visitor.open().sees("This clip has been withdrawn")
     look("trouble")
-    for path in ("/", "/boards/stage/", "/me/", "/nothing-here/"):
+    for path in (*PAGES, "/me/"):
         visitor.open(path)
         look(path)
     assert found == {}

@@ -1,6 +1,7 @@
 """The pages in docs/ say what the code says: the data model, the HTTP contract, and what they link to."""
 
 import re
+import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +34,15 @@ def test_every_room_of_an_app_has_its_line(app):
     inside = {path.name + "/" * path.is_dir() for path in (CHECKOUT / app).iterdir()}
     rooms = {f"`{app}/{name}`" for name in inside if not name.startswith("__")}
     assert {room for room in rooms if room not in page} == set()
+
+
+def test_the_layers_of_scoring_on_the_page_are_those_of_the_contract():
+    tools = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    [contract] = [c for c in tools["importlinter"]["contracts"] if c["name"] == "The layers of scoring"]
+    layers = [[name for name in re.split(r" [|:] ", layer) if "(" not in name] for layer in contract["layers"]]
+    page = (data_model.DOCS / "architecture.md").read_text(encoding="utf-8")
+    section = page.partition("## The layers\n")[2].partition("\n## ")[0]
+    assert [line.split(", ") for line in re.findall(r"^\d+\. (.+)$", section, re.MULTILINE)] == layers
 
 
 def is_there(dotted):

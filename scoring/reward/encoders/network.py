@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from scoring.reward import weights
+from scoring.reward.encoders.waveforms import checked
 
 if TYPE_CHECKING:
     import torch
@@ -89,7 +90,7 @@ class NetworkEncoder(WeightsOnDisk):
         too short for the network, or of which the network makes NaN; MemoryError where the device cannot hold
         even one window.
         """
-        clips = [_checked(place, waveform) for place, waveform in enumerate(batch)]
+        clips = [checked(place, waveform) for place, waveform in enumerate(batch)]
         network = self.network()
         rows: list[list[np.ndarray]] = [[] for _ in clips]
         for windows in self._by_length(clips).values():
@@ -186,18 +187,6 @@ def cut(n: int, longest: int) -> list[tuple[int, int]]:
     last = -(-n // longest) - 1
     starts = [round(i * (n - longest) / last) for i in range(last + 1)]
     return [(start, start + longest) for start in starts]
-
-
-def _checked(place: int, waveform: np.ndarray) -> np.ndarray:
-    x = np.require(waveform, dtype=np.float32, requirements=["C", "W"])  # as torch wants memory that it shares
-    says = None
-    if x.ndim != 1 or not x.size:
-        says = f"has shape {list(x.shape)}; expected [n] with n >= 1 samples, mixed down to mono"
-    elif not np.isfinite(x).all():
-        says = "holds NaN or infinite samples"
-    if says:
-        raise ValueError(f"waveform {place} of the batch: {says}")
-    return x
 
 
 def _autocast(device: torch.device, dtype: str | None) -> AbstractContextManager[Any]:

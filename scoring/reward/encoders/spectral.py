@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.fft import irfft, rfft
 
+from scoring.reward.encoders.waveforms import checked
+
 
 class SpectralEncoder:
     """Statistics of log-mel, rhythm, pitch and wave shape.
@@ -44,11 +46,8 @@ class SpectralEncoder:
 
     def embed(self, batch: Sequence[np.ndarray]) -> np.ndarray:
         rows = np.empty((len(batch), self.dimension), dtype=np.float32)
-        for i, waveform in enumerate(batch):
-            try:
-                rows[i] = _embed_one(waveform)
-            except ValueError as error:
-                raise ValueError(f"waveform {i} of the batch: {error}") from error
+        for place, waveform in enumerate(batch):
+            rows[place] = _embed_one(checked(place, waveform))
         return rows
 
 
@@ -74,12 +73,7 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
 GAUSSIAN_DB = np.array([-18.0, -9.9, -3.4, 1.2, 4.3, 5.8, 8.2, 10.3, 13.0])  # those quantiles of |noise| of RMS 1
 
 
-def _embed_one(waveform: np.ndarray) -> np.ndarray:
-    x = np.asarray(waveform, dtype=np.float32)
-    if x.ndim != 1 or not x.size:
-        raise ValueError(f"has shape {list(x.shape)}; expected [n] with n >= 1 samples, mixed down to mono")
-    if not np.isfinite(x).all():
-        raise ValueError("holds NaN or infinite samples")
+def _embed_one(x: np.ndarray) -> np.ndarray:
     rms = np.sqrt(np.mean(np.square(x, dtype=np.float64)))
     x = (x / max(rms, SILENCE_RMS)).astype(np.float32)
 

@@ -18,6 +18,21 @@ def to_mono(waveform: np.ndarray) -> np.ndarray:
     return waveform.astype(np.float32, copy=False)
 
 
+def checked(place: int, waveform: np.ndarray) -> np.ndarray:
+    """The waveform at this place of a batch as float32 [n]. Raises ValueError that names the place where it is empty,
+    not mono or not finite.
+    """
+    x = np.require(waveform, dtype=np.float32, requirements=["C", "W"])  # as torch wants memory that it shares
+    says = None
+    if x.ndim != 1 or not x.size:
+        says = f"has shape {list(x.shape)}; expected [n] with n >= 1 samples, mixed down to mono"
+    elif not np.isfinite(x).all():
+        says = "holds NaN or infinite samples"
+    if says:
+        raise ValueError(f"waveform {place} of the batch: {says}")
+    return x
+
+
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     """float32 [n] at from_rate Hz -> float32 [ceil(n * to_rate / from_rate)], polyphase with an anti-alias
     filter.

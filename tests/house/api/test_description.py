@@ -27,7 +27,10 @@ def test_real_answers_are_as_the_description_says(operation, description, reques
     try:
         answers = request.getfixturevalue(f"answers_to_{operation}")
     except pytest.FixtureLookupError:
-        pytest.fail(f"No real answer to {operation} is checked: write the fixture answers_to_{operation}.")
+        pytest.fail(
+            f"No real answer to {operation} is checked: write the fixture answers_to_{operation}, "
+            "in tests/house/api/conftest.py or, about boards, in tests/house/conftest.py."
+        )
     assert {answer.status_code for answer in answers} == description.statuses(operation)
     successes = {}
     for answer in answers:
@@ -37,6 +40,8 @@ def test_real_answers_are_as_the_description_says(operation, description, reques
             continue
         assert description.errors(schema, content) == [], (answer.status_code, content)
         if answer.status_code < 300:
+            is_json = answer.headers["Content-Type"] == "application/json"
+            assert "$ref" in schema or not is_json, "the answer has no shape: declare an `Answer` in `extend_schema`"
             successes.setdefault(answer.status_code, (schema, []))[1].append(content)
     for schema, contents in successes.values():
         assert description.not_shown(schema, contents) - RARE == set()

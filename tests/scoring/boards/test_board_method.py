@@ -8,6 +8,7 @@ from scoring.boards.refit import refit_board
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import fit_davidson, fit_grounded
 from scoring.templatetags.boards import tie_share
+from scoring.wording.methods import MEANINGS
 from tests.casts.votes import cast
 
 EVERY_ANSWER = ["A", "B", "TIE", "BOTH_BAD", "A", "TIE"]
@@ -103,6 +104,12 @@ def test_staff_chooses_how_the_board_is_computed_and_it_stays_so(voted, admin_cl
     assert admin_client.get(FORM).context["form"].initial == expected
     choose(admin_client)
     assert last_choice(voted) == {**PLAIN, "covariates": []}
+
+
+def test_staff_reads_what_every_treatment_means(voted, admin_client):
+    said = page(admin_client, FORM)
+    for term, meaning in MEANINGS.values():
+        assert f"<dt>{term}</dt> <dd>{meaning}</dd>" in said
 
 
 def test_a_choice_counts_the_votes_up_to_now(voted, admin_client):

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from annotations import ledger
@@ -14,7 +13,6 @@ from arena.services import give_consent
 from scoring import tasks
 from scoring.boards import categories
 from scoring.boards.categories import language_of
-from scoring.boards.figures import data as figures
 from scoring.boards.refit import refit_board
 from scoring.models import CategoryBoards
 from scoring.stats import board_method, category_method
@@ -215,35 +213,7 @@ def test_after_a_withdrawal_the_rest_is_rebuilt_and_it_is_said_what_cannot_be(ta
     assert "language:de" not in computed(tagged).result["categories"]
 
 
-# ---- who may see ----
-
-
-@pytest.fixture
-def for_staff(tagged):
-    cast(tagged, "ABAB")
-    computed(tagged)
-    figures.draw_figures(tagged)
-    tagged.boards_public = False
-    tagged.save()
-    return tagged
-
-
-PAGES = ("/boards/open/", "/boards/open/exclusions/", "/boards/open/plots/", "/boards/open/plots/wins.csv")
-APIS = ("/api/leaderboard/?study=open", "/api/leaderboard/", "/api/exclusions/?study=open")
-
-
-def test_boards_for_staff_are_seen_by_staff_alone(for_staff, client):
-    for page in (*PAGES, *APIS):
-        assert client.get(page).status_code == 403, page
-    assert "/boards/open/" not in client.get("/").content.decode()
-    client.force_login(User.objects.create_user("guest"))
-    for page in (*PAGES, *APIS):
-        assert client.get(page).status_code == 403, page
-    client.force_login(User.objects.create_user("admin", is_staff=True))
-    for page in (*PAGES, *APIS):
-        answer = client.get(page)
-        assert (answer.status_code, answer["Cache-Control"]) == (200, "private, no-store"), page
-    assert "/boards/open/" in client.get("/").content.decode()
+# ---- the page ----
 
 
 def test_the_page_of_a_category_says_which_part_it_is_and_offers_its_data(tagged, client):

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -189,23 +187,6 @@ def test_a_prompt_that_is_no_string_is_named(text):
 
 
 # --- declarations -------------------------------------------------------------------------------------------
-
-
-def test_it_declares_itself_without_torch_and_without_weights():
-    code = (
-        "import sys\n"
-        "from scoring.reward.encoders import get_encoder\n"
-        "for key, width in (('clap-music', 512), ('clap-music-text', 512), ('mert-330m', 1024)):\n"
-        "    encoder = get_encoder(key)\n"
-        "    assert encoder.dimension == width and encoder.windows and encoder.licence and encoder.weights\n"
-        "    try: encoder.revision\n"
-        "    except OSError as missing: assert 'fetch_weights' in str(missing)\n"
-        "    else: raise AssertionError(encoder.revision)\n"
-        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
-    )
-    env = {"WEIGHTS_DIR": "/nowhere"}
-    checked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
-    assert checked.returncode == 0, checked.stderr
 
 
 def test_both_sides_are_of_one_revision_and_share_one_network(audio, text):

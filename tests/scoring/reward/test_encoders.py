@@ -1,9 +1,13 @@
-"""The spectral encoder: finite, level-invariant, the same in any batch, and it hears what listeners hear."""
+"""What every encoder declares. The spectral encoder: finite, level-invariant, the same in any batch, and it hears what
+listeners hear."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from scoring.reward.encoders import UnknownEncoder, get_encoder, resample, to_mono
+from scoring.reward.encoders import KEYS, UnknownEncoder, get_encoder, resample, to_mono
 from scoring.reward.encoders.spectral import SpectralEncoder
 
 RATE = SpectralEncoder.sample_rate
@@ -21,6 +25,26 @@ def melody(seconds=6.0, detune_cents=0.0, jitter_s=0.0, root=0, seed=0):
         tone = sum(np.sin(2 * np.pi * 261.63 * 2 ** (semitones / 12) * h * note) / h for h in (1, 2, 3))
         x[start : start + note.size] += tone * np.exp(-6 * note) * np.minimum(1, note / 0.005)
     return (0.2 * x).astype(np.float32)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_encoder_declares_all_of_the_protocol_and_needs_neither_torch_nor_weights_for_it(key):
+    code = (
+        "import sys\n"
+        "from scoring.reward.encoders import Encoder, get_encoder\n"
+        f"encoder = get_encoder({key!r})\n"
+        "assert set(Encoder.__annotations__) - set(dir(encoder)) == set(), 'not declared'\n"
+        f"assert encoder.key == {key!r} and encoder.kind in ('audio', 'text')\n"
+        "assert encoder.dimension > 0 and (encoder.sample_rate > 0) is (encoder.kind == 'audio')\n"
+        "assert encoder.windows and encoder.licence\n"
+        "try: assert encoder.revision and not encoder.weights\n"
+        "except OSError as missing:\n"
+        "    assert encoder.weights and ('fetch_weights' in str(missing) or 'pip install' in str(missing))\n"
+        "assert sys.modules.keys() & {'torch', 'transformers'} == set(), 'imported before the first `embed`'\n"
+    )
+    env = {"WEIGHTS_DIR": "/nowhere"}
+    checked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert checked.returncode == 0, checked.stderr
 
 
 @pytest.fixture(scope="module")
