@@ -41,7 +41,8 @@ def test_before_the_vote_nothing_names_a_system(visitor):
 
 
 def test_a_simulated_study_says_so_on_every_page(visitor, study):
-    Study.objects.create(slug="made-up", name="Made up", is_simulated=True)
+    made_up = Study.objects.create(slug="made-up", name="Made up", is_simulated=True)
+    made_up.systems.set(study.systems.all())
     for path in ("/", "/boards/made-up/", "/listen/made-up/"):
         visitor.open(path).sees("simulated")
 
