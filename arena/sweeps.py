@@ -129,7 +129,7 @@ def _do(sweep, key, study, work, what, failures, each_s):
             work(key)
     except Exception:
         logger.exception("the sweep %s fails on %s %s", sweep.name, what, key)
-        connection.close_if_unusable_or_obsolete()
+        _mend_connection()
         _note_row(sweep, key, study, what, traceback.format_exc(), alarm_from=1)
         return False
     if key in failures:
@@ -189,6 +189,12 @@ def _finish(sweep, **values):
     _update(sweep, finished_at=now, **values)
 
 
+def _mend_connection():
+    """What failed may have left the connection broken. Within a transaction it is the caller's to end that."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+
+
 def _is_paused(sweep):
     return sweep.next_try_at is not None and sweep.next_try_at > timezone.now()
 
@@ -205,7 +211,7 @@ def _noting_failure(sweep):
         yield
     except Exception as error:
         logger.exception("the sweep %s fails", sweep.name)
-        connection.close_if_unusable_or_obsolete()
+        _mend_connection()
         text, now = traceback.format_exc(), timezone.now()
         n_failures = sweep.n_failures + 1
         pause = _pause(sweep.name, n_failures, LONGEST_PAUSE_OF_ALL)

@@ -91,7 +91,7 @@ def _task(path):
 
 def settle(tasks):
     """Let every sweep do what is left to do."""
-    for _ in range(3):
+    for _ in range(2):
         for task in tasks:
             task()
 
