@@ -17,7 +17,7 @@ from annotations.models import Flag, Screening, Vote
 from annotations.services import clear, withdraw_rater, withdraw_votes
 from arena.locks import Lock, held_over_transactions
 from arena.models import ANSWERS, Arrival, Battle, Clip, Prompt, Rater, Study, System
-from tests.conftest import make_clip
+from tests.casts.clips import make_clip
 
 HOUR = timedelta(hours=1)
 N_SYSTEMS, N_PROMPTS = 4, 3

@@ -2,36 +2,28 @@ import threading
 
 import pytest
 from django.db import connection, transaction
-from django.utils import timezone
 
 from annotations import ledger, ledger_audit
-from annotations.models import Flag, Ledger, Vote
+from annotations.models import Flag, Ledger
 from annotations.services import flag
 from arena.locks import Lock, hold
-from arena.serving import serve_battle
-
-
-def cast(study, rater):
-    battle, _ = serve_battle(rater, study)
-    battle.closed_at, battle.close_reason = timezone.now(), "voted"
-    battle.save(update_fields=["closed_at", "close_reason"])
-    return Vote.objects.create(battle=battle, rater=rater, preference="A", received_at=timezone.now())
+from tests.casts.votes import vote_at_once
 
 
 def test_every_vote_and_flag_gets_the_next_seq(study, rater):
-    first, second = cast(study, rater), cast(study, rater)
+    first, second = vote_at_once(study, rater), vote_at_once(study, rater)
     flag(first, Flag.WITHDRAWN, 1)
     assert ledger.extend() == 3
     assert list(Ledger.objects.values_list("seq", "vote_id")) == [(1, first.pk), (2, second.pk), (3, None)]
     assert ledger.head() == 3
-    third = cast(study, rater)
+    third = vote_at_once(study, rater)
     assert ledger.extend() == 1
     assert third.entry.seq == 4
 
 
 def test_the_chain_of_hashes_holds_and_shows_where_it_was_broken(study, rater):
     for _ in range(4):
-        cast(study, rater)
+        vote_at_once(study, rater)
     ledger.extend()
     assert ledger_audit.audit() == []
     with connection.cursor() as cursor:  # as the owner of the database might
@@ -45,7 +37,7 @@ def test_the_chain_of_hashes_holds_and_shows_where_it_was_broken(study, rater):
 
 @pytest.mark.django_db(transaction=True)
 def test_catching_up_waits_for_a_sweep_that_is_at_it(study, rater):
-    cast(study, rater)
+    vote_at_once(study, rater)
     held, go_on = threading.Event(), threading.Event()
 
     def sweep():
@@ -66,7 +58,7 @@ def test_catching_up_waits_for_a_sweep_that_is_at_it(study, rater):
 
 
 def test_a_numbered_entry_never_changes(study, rater):
-    cast(study, rater)
+    vote_at_once(study, rater)
     ledger.extend()
     with pytest.raises(Exception, match="append-only"):
         Ledger.objects.update(seq=7)
@@ -75,7 +67,7 @@ def test_a_numbered_entry_never_changes(study, rater):
 @pytest.mark.django_db(transaction=True)
 def test_two_sweeps_at_once_number_nothing_twice(study, rater):
     for _ in range(5):
-        cast(study, rater)
+        vote_at_once(study, rater)
     threads = [threading.Thread(target=sweep) for _ in range(4)]
     for thread in threads:
         thread.start()

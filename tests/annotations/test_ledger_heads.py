@@ -12,14 +12,14 @@ from django.utils import timezone
 
 from annotations import ledger, ledger_heads, ledger_timestamps
 from annotations.tasks import extend_ledger
-from tests.annotations.test_ledger import cast
+from tests.casts.votes import vote_at_once
 
 NOW = timezone.now()
 
 
 @pytest.fixture
 def head(study, rater):
-    cast(study, rater)
+    vote_at_once(study, rater)
     ledger.extend()
     return ledger_heads.publish(NOW)
 
@@ -38,7 +38,7 @@ def test_the_key_is_made_once_and_private(head):
 
 def test_a_head_a_minute_while_the_ledger_grows(study, rater, head):
     assert ledger_heads.publish(NOW + timedelta(minutes=5)) is None  # it does not grow
-    cast(study, rater)
+    vote_at_once(study, rater)
     ledger.extend()
     assert ledger_heads.publish(NOW + timedelta(seconds=59)) is None
     second = ledger_heads.publish(NOW + timedelta(seconds=60))
@@ -49,7 +49,7 @@ def test_a_head_a_minute_while_the_ledger_grows(study, rater, head):
 def test_the_sweep_that_numbers_votes_signs_them(study, rater):
     extend_ledger()
     assert ledger_heads.last_head() is None
-    cast(study, rater)
+    vote_at_once(study, rater)
     extend_ledger()
     assert ledger_heads.last_head().seq == 1
 
@@ -57,7 +57,7 @@ def test_the_sweep_that_numbers_votes_signs_them(study, rater):
 def test_a_log_that_cannot_be_written_does_not_keep_a_vote_from_its_place(study, rater, settings, tmp_path, caplog):
     settings.ARENA_HOME = tmp_path / "file"
     settings.ARENA_HOME.write_text("no folder")
-    cast(study, rater)
+    vote_at_once(study, rater)
     extend_ledger()
     assert ledger.head() == 1
     assert "could not be written" in caplog.text

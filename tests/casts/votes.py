@@ -18,3 +18,11 @@ def cast(study, preferences, rater=None):
         Vote.objects.create(battle=battle, rater=rater, preference=preference, received_at=timezone.now())
     ledger.extend()
     return rater
+
+
+def vote_at_once(study, rater):
+    """A vote A on the rater's next battle, without the waiting that `cast_vote` asks for."""
+    battle, _ = serve_battle(rater, study)
+    battle.closed_at, battle.close_reason = timezone.now(), "voted"
+    battle.save(update_fields=["closed_at", "close_reason"])
+    return Vote.objects.create(battle=battle, rater=rater, preference="A", received_at=timezone.now())

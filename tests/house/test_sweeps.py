@@ -15,7 +15,7 @@ from arena import sweeps
 from arena.models import Clip, Excerpt, Prompt, Study, Sweep, SweepFailure, System
 from scoring.boards.refit import refit_board
 from scoring.models import RewardModel
-from tests.scoring.boards.test_boards import cast
+from tests.casts.votes import cast
 
 # Sweeps over studies: where to ask which are due, and what is done to one.
 STUDIES = {
