@@ -1,6 +1,8 @@
 """Votes, flags and screenings in the admin: they can be searched, not changed."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils import timezone
 
 from arena.admin import ReadOnlyAdmin, link_to, list_of
@@ -45,7 +47,7 @@ class FlagAdmin(ReadOnlyAdmin):
     vote_link = link_to("vote")
 
     @admin.action(description="Count all votes of the raters of the selected quality flags", permissions=["clear"])
-    def clear(self, request, queryset):
+    def clear(self, request: HttpRequest, queryset: QuerySet[Flag]) -> None:
         votes = Vote.objects.filter(flags__in=queryset.filter(rule__in=QUALITY_RULES)).distinct()
         cleared = services.clear(votes, by=request.user.get_username())
         self.message_user(
@@ -54,7 +56,7 @@ class FlagAdmin(ReadOnlyAdmin):
             "Flags of other rules cannot be cleared.",
         )
 
-    def has_clear_permission(self, request):
+    def has_clear_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("annotations.change_flag")
 
 
@@ -100,8 +102,8 @@ class AlarmAdmin(ReadOnlyAdmin):
     actions = ["seen"]
 
     @admin.action(description="Mark the selected alarms as seen", permissions=["see"])
-    def seen(self, request, queryset):
+    def seen(self, request: HttpRequest, queryset: QuerySet[Alarm]) -> None:
         queryset.filter(seen_at__isnull=True).update(seen_at=timezone.now())
 
-    def has_see_permission(self, request):
+    def has_see_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("annotations.change_alarm")

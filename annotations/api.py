@@ -1,6 +1,7 @@
 """Votes over HTTP: vote, undo a vote, withdraw. The contract is docs/api.md."""
 
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -19,6 +20,7 @@ from arena.services import find_study
 from . import services
 from .checks import check_json
 from .completion import finish
+from .models import Vote
 
 OPTIONAL: dict[str, Any] = {"required": False, "allow_null": True}
 
@@ -82,7 +84,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 @api_view(["POST", "DELETE"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def vote(request, battle_id):
+def vote(request: Any, battle_id: UUID) -> Response:
     """Answer a battle; DELETE within 10 s takes the answer back (the battle stays closed)."""
     if request.method == "DELETE":
         taken_back = services.withdraw_vote(request.user, battle_id)
@@ -97,7 +99,7 @@ def vote(request, battle_id):
     return answer(VoteResponse, vote_json(stored), status=201)
 
 
-def vote_json(vote):
+def vote_json(vote: Vote) -> dict[str, Any]:
     """The response to a vote: only what never changes."""
     battle = vote.battle
     reveal = battle.study.reveal
@@ -124,7 +126,7 @@ def _idempotency_key(request):
 @api_view(["DELETE"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def me(request):
+def me(request: Any) -> Response:
     """Withdraw every vote of this rater and erase everything personal."""
     services.withdraw_rater(request.user)
     return forget_rater(Response(status=204))
@@ -134,7 +136,7 @@ def me(request):
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def withdraw(request):
+def withdraw(request: Any) -> Response:
     """Withdraw every vote of this rater, who may go on voting."""
     return answer(VotesWithdrawn, {"withdrawn": services.withdraw_votes(request.user)})
 
@@ -143,7 +145,7 @@ def withdraw(request):
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def completion(request, slug):
+def completion(request: Any, slug: str) -> Response:
     """How the listening test ended, with the completion code for the platform, once the server has every vote."""
     asked = validated(CompletionRequest, request.data)
     study = find_study(slug)

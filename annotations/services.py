@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from arena.models import Battle, Participation, Rater, Study, default_questions
@@ -39,13 +43,15 @@ class Answer:
     language: str = ""
 
     @property
-    def said(self):
+    def said(self) -> tuple[Any, ...]:
         """Comparable with `Vote.answer`."""
         return (self.preference, self.degree, self.axes, sorted(self.tags))
 
 
 @transaction.atomic
-def cast_vote(rater, battle_id, answer, idempotency_key, now=None):
+def cast_vote(
+    rater: Rater, battle_id: UUID, answer: Answer, idempotency_key: str, now: datetime | None = None
+) -> tuple[Vote, bool]:
     """Store a rater's answer to a battle, once. Returns (vote, created).
 
     The same answer again, under any key, returns the stored vote. Raises NotFound, Conflict (another
@@ -155,7 +161,9 @@ def _check_heard(answer, battle, rater, now):
     return listening
 
 
-def flag(vote, rule, version, detail=None, now=None):
+def flag(
+    vote: Vote, rule: str, version: int, detail: dict[str, Any] | None = None, now: datetime | None = None
+) -> Flag:
     """Flag a vote; the same rule and version again gives the same flag. Nothing is deleted."""
     return Flag.objects.get_or_create(
         vote=vote,
@@ -165,12 +173,14 @@ def flag(vote, rule, version, detail=None, now=None):
     )[0]
 
 
-def flag_votes(vote_ids, rule, version, detail, now=None):
+def flag_votes(
+    vote_ids: Iterable[int], rule: str, version: int, detail: dict[str, Any], now: datetime | None = None
+) -> int:
     """Flag many votes under one rule, except those it has flagged in this version. Returns the number of new flags."""
     return flag_all([(vote, rule, version, detail) for vote in vote_ids], now)
 
 
-def flag_all(findings, now=None):
+def flag_all(findings: Collection[tuple[int, str, int, dict[str, Any]]], now: datetime | None = None) -> int:
     """Flag votes, each under a rule of its own, except those that it has flagged in this version: one statement.
     findings: [(vote's id, rule, version, detail)]. Returns the number of new flags."""
     if not findings:
@@ -188,7 +198,7 @@ def flag_all(findings, now=None):
 
 
 @transaction.atomic
-def clear(votes, by, now=None):
+def clear(votes: QuerySet[Vote], by: str, now: datetime | None = None) -> int:
     """Record a person's decision that, in this study and from now on, the quality rules do not apply to the raters of
     these votes. It clears all votes of a rater, because otherwise some would stay excluded. Votes that no quality rule
     has flagged have no effect. Returns the number of votes newly cleared."""
@@ -202,7 +212,7 @@ def clear(votes, by, now=None):
 
 
 @transaction.atomic
-def withdraw_vote(rater, battle_id, now=None):
+def withdraw_vote(rater: Rater, battle_id: UUID, now: datetime | None = None) -> Vote:
     """The rater's undo, within UNDO of the vote: a flag, not a deletion; the battle stays closed."""
     now = now or timezone.now()
     vote = Vote.objects.filter(battle_id=battle_id, rater=rater).first()
@@ -218,7 +228,7 @@ def withdraw_vote(rater, battle_id, now=None):
 
 
 @transaction.atomic
-def withdraw_votes(rater, now=None):
+def withdraw_votes(rater: Rater, now: datetime | None = None) -> int:
     """Withdraw every vote of the rater, who may go on voting. Returns how many were withdrawn now."""
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
     n_withdrawn = _flag_as_withdrawn(rater, now or timezone.now())
@@ -227,7 +237,7 @@ def withdraw_votes(rater, now=None):
 
 
 @transaction.atomic
-def withdraw_rater(rater, now=None):
+def withdraw_rater(rater: Rater, now: datetime | None = None) -> None:
     """Erase what is personal, as every table declares it (see `arena.personal`), and withdraw every vote. The rater's
     row stays, empty, so that clusters and old editions can be rebuilt; later editions and releases exclude the votes as
     `withdrawn`."""

@@ -1,13 +1,16 @@
 """A reward model's biases as readers see them: current, by part of the votes, and the history of the fits."""
 
+from typing import Any
+
 from annotations.models import Ledger
+from arena.models import Study
 from scoring.models import RewardModel
 from scoring.stats.rounding import rounded
 
 MOST_FITS = 60  # in the history; of more, evenly spaced ones and the last
 
 
-def anchors_json(study, model=None):
+def anchors_json(study: Study, model: RewardModel | None = None) -> dict[str, Any]:
     """What GET /api/anchors/ returns, by default for the live model; "fit" is null where there is none."""
     model = model or RewardModel.live()
     fits = study.anchor_fits.filter(reward_model=model).order_by("created_at", "pk") if model else None

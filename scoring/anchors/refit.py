@@ -1,16 +1,19 @@
 """A study's next anchor fit, from the decisive votes on scored clips to the rows that are written; and how an earlier
 fit is computed again."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from annotations.alarms import raise_alarm
 from arena.locks import Lock, hold
-from arena.models import System
+from arena.models import Study, System
 from scoring import inputs
-from scoring.models import AnchorBias, AnchorFit, Edition
+from scoring.models import AnchorBias, AnchorFit, Edition, RewardModel
 from scoring.stats import anchor_drift
 from scoring.stats.board_method import canonical_json
 from scoring.stats.rebuilding import CannotBeRebuilt, require_method
@@ -28,7 +31,7 @@ CONFIG = {
 CHOSEN = ("anchor_system", "half_width")
 
 
-def anchors_are_due(study, model):
+def anchors_are_due(study: Study, model: RewardModel) -> bool:
     """Whether the study's board or the model's rewards have moved since the last anchor fit."""
     edition = study.editions.newest()
     if not edition:
@@ -41,7 +44,7 @@ def anchors_are_due(study, model):
     return last.n_unscored > 0 and model.rewards.count() != last.config["n_rewards"]
 
 
-def due_studies(model):
+def due_studies(model: RewardModel) -> list[int]:
     """Primary keys of the studies of which `anchors_are_due`."""
     columns = "study", "ledger_seq", "config__excluded_flags", "config__half_width", "n_unscored", "config__n_rewards"
     last = {study: state for study, *state in AnchorFit.objects.newest_of_each(model).values_list(*columns)}
@@ -60,7 +63,9 @@ def due_studies(model):
 
 
 @transaction.atomic
-def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
+def refit_anchors(
+    study: Study, model: Any, now: datetime | None = None, only_if_due: bool = False, **chosen: Any
+) -> Any:
     """Fit the model's per-system bias to the study's decisive votes on scored clips, as a whole and by time, and raise
     an alarm where the newest part of the votes disagrees with the parts before it.
 
@@ -103,7 +108,7 @@ def refit_anchors(study, model, now=None, only_if_due=False, **chosen):
     return fit
 
 
-def rebuild_fit(fit):
+def rebuild_fit(fit: AnchorFit) -> str:
     """The fit's canonical JSON, computed again from the database; it must equal `stored(fit)`. CannotBeRebuilt where
     its method is not in this code, or it is unknown which rewards it was computed from."""
     version = fit.config.get("method_version", 1)
@@ -132,7 +137,7 @@ def rebuild_fit(fit):
     )
 
 
-def stored(fit):
+def stored(fit: Any) -> str:
     """The canonical JSON of a fit with its biases, as it is in the database."""
     rows = fit.biases.values("system__name", "bias", "stderr", "low", "high", "n_pairs", "n_needed")
     biases = {row.pop("system__name"): rounded_floats(row) for row in rows}
@@ -158,7 +163,7 @@ class Computed:
     biases: dict = field(default_factory=dict)
 
 
-def compute(study, model, seq, config, looked_at):
+def compute(study: Study, model: RewardModel, seq: int, config: Mapping[str, Any], looked_at: int) -> Computed:
     """The anchors of a model from a study's votes up to `seq`, as Computed: the same arguments always give the same
     result.
 

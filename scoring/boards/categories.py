@@ -17,7 +17,10 @@ withdrawn since, and rebuilds the rest.
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -27,7 +30,7 @@ from django.utils import timezone
 
 from annotations.models import Flag, Ledger
 from arena.locks import Lock, hold
-from arena.models import Participation, Prompt
+from arena.models import Participation, Prompt, Study
 from arena.refusals import NotFound
 from scoring import inputs
 from scoring.models import CategoryBoards, Edition
@@ -48,25 +51,25 @@ class Rebuilt:
     lost: dict[str, int]
 
 
-def language_of(accepted):
+def language_of(accepted: str) -> str:
     """The language that a browser prefers: `de` for "de-CH,de;q=0.9"; "" where it names none."""
     match = FIRST_LANGUAGE.match(accepted)
     return match[1].lower() if match else ""
 
 
-def categories_are_due(study):
+def categories_are_due(study: Study) -> bool:
     """Whether the study's last edition has no categories yet."""
     last = study.editions.newest()
     return bool(last) and not CategoryBoards.objects.filter(edition=last).exists()
 
 
-def due_studies():
+def due_studies() -> Iterable[int]:
     """Primary keys of the studies whose last edition has no categories yet."""
     return Edition.objects.newest_of_each().filter(categories__isnull=True).values_list("study", flat=True)
 
 
 @transaction.atomic
-def compute_categories(study, now=None):
+def compute_categories(study: Study, now: datetime | None = None) -> CategoryBoards | None:
     """Write the categories of the study's last edition; None where it has them already."""
     hold(Lock.CATEGORIES, study)
     if not categories_are_due(study):
@@ -87,7 +90,7 @@ def compute_categories(study, now=None):
     )
 
 
-def config_of(edition_config, tags):
+def config_of(edition_config: Mapping[str, Any], tags: Mapping[str, list[int]]) -> dict[str, Any]:
     """The configuration of an edition's categories. tags: {tag: prompt ids}, as they are now."""
     shared = ("l2", "level", "excluded_flags", "cluster", "reliability")
     return {
@@ -97,7 +100,7 @@ def config_of(edition_config, tags):
     }
 
 
-def rebuild(row):
+def rebuild(row: CategoryBoards) -> Rebuilt:
     """A row's result, computed again from the database, as Rebuilt; it must equal `stored(row, lost)`.
     CannotBeRebuilt where its method is not in this code."""
     require_known(row)
@@ -109,13 +112,13 @@ def rebuild(row):
     return Rebuilt(canonical_json(category_method.without(result, lost)), lost)
 
 
-def require_known(row):
+def require_known(row: CategoryBoards) -> None:
     """Raise CannotBeRebuilt where the row was computed by a method that is not in this code."""
     known = {(category_method.METHOD, category_method.METHOD_VERSION)}
     require_method(row, (row.method, row.method_version), known)
 
 
-def stored(row, lost=()):
+def stored(row: CategoryBoards, lost: Iterable[str] = ()) -> str:
     """The canonical result of a row, without the kinds that can no longer be rebuilt."""
     return canonical_json(category_method.without(row.result, lost))
 
@@ -186,7 +189,7 @@ def _groups(study, votes):
 # ---- what readers see ---------------------------------------------------------------------------------
 
 
-def find_board(edition, category):
+def find_board(edition: Edition, category: str) -> dict[str, Any]:
     """The stored board of one of the edition's categories; NotFound lists those it has. Only that board is read."""
     row = (
         CategoryBoards.objects.filter(edition=edition)
@@ -209,7 +212,7 @@ def find_board(edition, category):
     }
 
 
-def list_of(edition):
+def list_of(edition: Edition | None) -> list[dict[str, Any]]:
     """[{category, kind, name, n_votes, n_raters}] of the edition, by kind, then the largest first."""
     summary = (
         CategoryBoards.objects.filter(edition=edition).values_list("summary", flat=True).first() if edition else None
@@ -217,7 +220,7 @@ def list_of(edition):
     return summary or []
 
 
-def summary_of(result):
+def summary_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What `list_of` returns, from a row's result."""
     kinds = (TAG, LANGUAGE, GROUP)
     entries = [

@@ -1,5 +1,8 @@
 """The public history of a board: every edition, what moved it, and how two editions differ."""
 
+from typing import Any
+
+from arena.models import Study
 from arena.refusals import NotFound
 from scoring.models import EditionChange, RobustnessCard
 from scoring.stats import board_method, edition_difference
@@ -10,7 +13,7 @@ from .explanations import FACTS, leader_of, method_of
 PAGE = 50
 
 
-def changelog(study, before=None):
+def changelog(study: Study, before: int | None = None) -> dict[str, Any]:
     """What GET /api/editions/ returns: the editions, newest first, PAGE at a time, each with what moved it (None for
     the first edition, and until it is computed)."""
     editions = study.editions.order_by("-number").defer("result")
@@ -58,7 +61,7 @@ def _in_short(result):
     return {**summary, "rank_moves": moved, "arrived": sum(row["from"] is None for row in rows)}
 
 
-def difference(study, first, last):
+def difference(study: Study, first: int, last: int) -> dict[str, Any]:
     """What GET /api/editions/compare/ returns: the moves between two editions, each split into its reasons.
 
     Parts are None until every step between the two is computed (`complete` is False), and for a system that was not on

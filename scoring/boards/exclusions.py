@@ -1,17 +1,19 @@
 """The public ledger of exclusions: which votes a board leaves out, by which rule, and since when."""
 
 from dataclasses import asdict
+from typing import Any
 
 from django.db.models import Count, Q
 
 from annotations import ledger_heads
 from annotations.models import Flag, Ledger
+from arena.models import Study
 from scoring.stats.board_method import excluded_flags
 
 PAGE = 100
 
 
-def exclusions(study, before=None):
+def exclusions(study: Study, before: int | None = None) -> dict[str, Any]:
     """What GET /api/exclusions/ returns: every rule that has flagged votes of the study, with how many votes of how
     many raters, whether the board excludes them (as in the last edition; before the first, by the study's settings),
     and the flags themselves, newest first, PAGE at a time.

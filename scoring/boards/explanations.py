@@ -1,7 +1,10 @@
 """What changed between an edition and the one before it: computed once, in the worker."""
 
+from datetime import datetime
+from typing import Any
+
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from annotations.models import Flag, Ledger
@@ -15,18 +18,18 @@ METHOD = "explanation"
 FACTS = ("new_votes", "withdrawn", "flagged", "readmitted")
 
 
-def unexplained():
+def unexplained() -> QuerySet[Edition]:
     """Editions without an EditionChange of this method, oldest first; a board's first edition needs none."""
     explained = EditionChange.objects.filter(edition=OuterRef("pk"), method_version=edition_difference.METHOD_VERSION)
     return Edition.objects.filter(~Exists(explained), number__gt=1).order_by("pk").select_related("study")
 
 
-def due_editions():
+def due_editions() -> dict[int, int]:
     """{primary key of an unexplained edition: its study's}."""
     return dict(unexplained().values_list("pk", "study"))
 
 
-def explain(edition, now=None):
+def explain(edition: Edition, now: datetime | None = None) -> EditionChange | None:
     """Write what moved the edition; None where another worker has just done so."""
     result = compute_change(edition)
     try:
@@ -41,13 +44,13 @@ def explain(edition, now=None):
         return None
 
 
-def explain_by_key(edition):
+def explain_by_key(edition: int) -> None:
     """`explain` of the edition with this primary key, unless it has been explained meanwhile."""
     if due := unexplained().filter(pk=edition).first():
         explain(due)
 
 
-def rebuild_change(change):
+def rebuild_change(change: EditionChange) -> str:
     """The change's canonical JSON, computed again from the database; CannotBeRebuilt where its method, or that of
     one of its two editions, is not in this code."""
     edition = change.edition
@@ -57,7 +60,7 @@ def rebuild_change(change):
     return board_method.canonical_json(compute_change(edition))
 
 
-def compute_change(edition):
+def compute_change(edition: Edition) -> dict[str, Any]:
     """The result of an EditionChange. Votes are read only where an old vote was excluded or cleared, or the method has
     changed: otherwise the new votes account for the whole move."""
     before = _before(edition)
@@ -83,11 +86,11 @@ def _before(edition):
     return edition.study.editions.get(number=edition.number - 1)
 
 
-def method_of(edition):
+def method_of(edition: Edition) -> str:
     return f"{edition.method} {edition.method_version}"
 
 
-def leader_of(edition):
+def leader_of(edition: Edition) -> str | None:
     groups = edition.result["groups"]
     return groups[0][0]["system"] if groups else None
 

@@ -5,13 +5,17 @@ form, the command and the board cannot disagree. Whether the votes support a cho
 computed, so this is the one computation of `scoring` that a person waits for: seconds for a million votes.
 """
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from arena.models import Study
 from arena.refusals import Conflict
 from scoring.boards.refit import refit_board
 from scoring.inputs.covariates import COVARIATES, in_order
+from scoring.models import Edition
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BadCovariate, NotOffered
 from scoring.wording.boards import EFFECTS, EXCLUDED
@@ -37,7 +41,7 @@ class MethodForm(forms.Form):
         help_text=gettext_lazy("Only where ties count half. Votes for which one of these is unknown are left out."),
     )
 
-    def clean(self):
+    def clean(self) -> dict[str, Any]:
         if self.cleaned_data.get("covariates") and self.cleaned_data.get("treatment") not in (
             None,
             board_method.HALF_TIE,
@@ -48,7 +52,7 @@ class MethodForm(forms.Form):
             )
         return self.cleaned_data
 
-    def refit(self, study):
+    def refit(self, study: Study) -> Edition | None:
         """The next edition, computed as the form says. None, with the reason among the form's errors, where the votes
         do not support the choice or nothing would change: then the board stays as it is."""
         try:

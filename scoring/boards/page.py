@@ -6,15 +6,16 @@ from typing import Any
 from django.db.models import Avg, Count, StdDev
 
 from annotations.models import Vote
+from arena.models import Study
 from arena.refusals import NotFound
-from scoring.models import Reward, RewardModel
+from scoring.models import Edition, Reward, RewardModel
 from scoring.stats.board_method import OVERALL
 from scoring.stats.rounding import rounded
 
 from . import categories, standings
 
 
-def find_edition(study, number=None, category=OVERALL):
+def find_edition(study: Study, number: int | None = None, category: str = OVERALL) -> Edition | None:
     """The edition of that number, or the last one that has the category; None before the first edition."""
     editions = study.editions
     if category != OVERALL and number is None:
@@ -30,7 +31,7 @@ def find_edition(study, number=None, category=OVERALL):
     return edition
 
 
-def board_json(study, edition, category=OVERALL):
+def board_json(study: Study, edition: Any, category: str = OVERALL) -> dict[str, Any]:
     """What GET /api/leaderboard/ returns. Before the first edition, `edition` is null, with the number of votes so far.
 
     For a category: its pooled ratings, with `overall` and `own_share` beside each, and `pooling`; rewards and biases

@@ -3,13 +3,15 @@
 import numpy as np
 
 from arena.models import PairingTable, Study
+from scoring.inputs import StudyVotes
+from scoring.models import Edition
 from scoring.stats import pair_design
 
 FAMILIAR = 20  # votes; a system with fewer is new
 METHOD = {"criterion": "A, of open orders", "steps": pair_design.STEPS, "ahead": pair_design.AHEAD, "version": 1}
 
 
-def write(edition, votes):
+def write(edition: Edition, votes: StudyVotes) -> PairingTable | None:
     """The PairingTable of an edition, computed from its votes; None where the study does not draw pairs by a table.
 
     It has every system in service. A system without votes gets the mean rating and the full uncertainty of the board's

@@ -5,8 +5,10 @@ The model predicts only on prompts that, by its recorded split, were in neither 
 that stopped its training. A vote on any other prompt counts as it does on the board.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -14,6 +16,7 @@ from django.utils import timezone
 from scipy.special import expit
 
 from arena.locks import Lock, hold
+from arena.models import Study
 from scoring import inputs
 from scoring.models import Edition, PredictionPowered, Reward, RewardModel
 from scoring.stats.board_method import HALF_TIE, canonical_json, require_known
@@ -33,7 +36,7 @@ TREATMENT, PROMPTS_UNKNOWN, FEW_VOTES = "treatment", "prompts_unknown", "few_vot
 # ---- when, and what is written ------------------------------------------------------------------------
 
 
-def is_due(study, model, now=None):
+def is_due(study: Study, model: RewardModel, now: datetime | None = None) -> bool:
     """Whether the study's last edition has no ratings by this model yet, or clips were scored since."""
     edition = study.editions.newest()
     if not edition:
@@ -46,7 +49,7 @@ def is_due(study, model, now=None):
     return last.config["n_rewards"] != model.rewards.count()
 
 
-def due_studies(model, now=None):
+def due_studies(model: RewardModel, now: datetime | None = None) -> list[int]:
     """Primary keys of the studies of which `is_due`."""
     rows = PredictionPowered.objects.filter(reward_model=model, edition__in=Edition.objects.newest_of_each())
     columns = "edition", "created_at", "config__unseen", "config__n_rewards"
@@ -64,7 +67,9 @@ def due_studies(model, now=None):
 
 
 @transaction.atomic
-def compute(study, model, now=None, only_if_due=False):
+def compute(
+    study: Study, model: RewardModel, now: datetime | None = None, only_if_due: bool = False
+) -> PredictionPowered | None:
     """Write the ratings of the study's last edition from votes and rewards. The row; None where it is not due."""
     hold(Lock.POWERED, study)
     if only_if_due and not is_due(study, model, now):
@@ -91,7 +96,7 @@ def compute(study, model, now=None, only_if_due=False):
     )
 
 
-def rebuild(row):
+def rebuild(row: PredictionPowered) -> str:
     """The row's canonical JSON, computed again from the database; CannotBeRebuilt where its method, or that of its
     edition, is not in this code."""
     require_method(row, (METHOD, row.method_version), {(METHOD, METHOD_VERSION)})
@@ -99,7 +104,7 @@ def rebuild(row):
     return canonical_json(result_of(row.edition, row.reward_model, row.config))
 
 
-def unseen(model):
+def unseen(model: RewardModel) -> str | None:
     """How we know which prompts the model was not trained on: "split", "stated", or None where we do not."""
     if model.config.get("unseen_prompts_stated_by"):
         return "stated"
@@ -108,7 +113,7 @@ def unseen(model):
     return "split" if "prompts" in split and not model.config.get("export") else None
 
 
-def state_unseen(model, by):
+def state_unseen(model: RewardModel, by: str) -> None:
     """Record who states that no prompt of this arena trained the model: it may then predict on all of them."""
     model.config = {**model.config, "unseen_prompts_stated_by": by}
     model.save(update_fields=["config"])
@@ -117,7 +122,7 @@ def state_unseen(model, by):
 # ---- the canonical result -----------------------------------------------------------------------------
 
 
-def result_of(edition, model, config):
+def result_of(edition: Edition, model: RewardModel, config: Mapping[str, Any]) -> dict[str, Any]:
     """Plain JSON: ratings from votes and rewards with those from the votes alone beside each; or why there are none."""
     board = edition.config
     if board.get("treatment", HALF_TIE) != HALF_TIE or board.get("covariates"):
@@ -245,7 +250,7 @@ def _unvoted(clips, systems, voted, most, seed):
 # ---- what readers see ---------------------------------------------------------------------------------
 
 
-def powered_json(study, edition):
+def powered_json(study: Study, edition: Edition | None) -> dict[str, Any]:
     """What GET /api/leaderboard/prediction-powered/ returns: the newest ratings of that edition; null where none."""
     row = edition.prediction_powered.select_related("reward_model").first() if edition else None
     return {
@@ -262,7 +267,7 @@ def powered_json(study, edition):
     }
 
 
-def compute_due(study, now=None):
+def compute_due(study: Study, now: datetime | None = None) -> PredictionPowered | None:
     """`compute` for the live model, if there is one and it is due."""
     model = RewardModel.live()
     return compute(study, model, now, only_if_due=True) if model and is_due(study, model, now) else None

@@ -1,6 +1,9 @@
 """Votes in, board out: a study's next edition, from the head of the ledger to the rows that are written."""
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max, OuterRef, Subquery, TextField
@@ -24,7 +27,7 @@ UNKNOWN = ("draw_unknown", "covariate_unknown")  # reasons for leaving out a vot
 
 
 @transaction.atomic
-def refit_board(study, now=None, only_if_due=False, **chosen):
+def refit_board(study: Study, now: datetime | None = None, only_if_due: bool = False, **chosen: Any) -> Any:
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
     With `only_if_due`, None where nothing is new, or another worker is computing it.
@@ -68,12 +71,12 @@ def refit_board(study, now=None, only_if_due=False, **chosen):
     return edition
 
 
-def rebuild_edition(edition):
+def rebuild_edition(edition: Edition) -> str:
     """The edition's canonical JSON, computed again from the database."""
     return board_method.canonical_json(rebuilt(edition)["result"])
 
 
-def rebuilt(edition):
+def rebuilt(edition: Edition) -> dict[str, Any]:
     """{"input_hash", "result"} of the edition, computed again from the database; CannotBeRebuilt where its method is
     not in this code."""
     board_method.require_known(edition)
@@ -84,7 +87,7 @@ def rebuilt(edition):
 # ---- the steps, in their order ------------------------------------------------------------------------
 
 
-def board_is_due(study, now=None):
+def board_is_due(study: Study, now: datetime | None = None) -> bool:
     """Whether the ledger has enough entries since the study's last edition, the study's settings have changed since, or
     votes are weighted by reliability and there are new reliabilities."""
     now = now or timezone.now()
@@ -112,7 +115,7 @@ def board_is_due(study, now=None):
     )
 
 
-def due_studies():
+def due_studies() -> list[int]:
     """Primary keys of the studies of which `board_is_due` may say so: those with new entries in the ledger, and those
     whose next edition would have another configuration. Boards of one configuration are compared once."""
     head = Ledger.objects.filter(study=OuterRef("pk"), seq__isnull=False).order_by("-seq").values("seq")[:1]
@@ -144,7 +147,9 @@ def _may_be_configured_anew(study, config, reliability):
     return board_method.config_for(study, reliability, **choice) != config
 
 
-def is_worth_an_edition(*, n_counted, n_new_entries, n_votes, oldest_wait_s, since_last_s):
+def is_worth_an_edition(
+    *, n_counted: int, n_new_entries: int, n_votes: int, oldest_wait_s: float, since_last_s: float
+) -> bool:
     """Whether what is new justifies computing the board again.
 
     n_counted: votes in the ledger at the last edition; n_votes: now; n_new_entries: votes, flags and new weights since;
@@ -178,7 +183,7 @@ def _votes(study, seq, config):
     return votes
 
 
-def ratings_of(result):
+def ratings_of(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """{system: its figures} from an edition's result, as they are copied to the rows of Rating."""
     return {
         rating["system"]: {

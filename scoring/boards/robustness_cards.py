@@ -1,6 +1,8 @@
 """The robustness card of an edition: from the database to `scoring.stats.robustness` and back. Runs in the worker."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -9,6 +11,7 @@ from django.utils import timezone
 from annotations.models import Ledger
 from annotations.quality import QUALITY_RULES
 from arena.locks import Lock, hold
+from arena.models import Study
 from scoring import inputs
 from scoring.models import AnchorFit, Edition, RewardModel, RobustnessCard
 from scoring.stats import board_method, robustness
@@ -18,7 +21,7 @@ METHOD = "robustness card"
 SETTLED = timedelta(minutes=10)  # how long a card is kept before newer anchors lead to another
 
 
-def card_is_due(study, now=None):
+def card_is_due(study: Study, now: datetime | None = None) -> bool:
     """Whether the study's last edition has no card of this method, or one older than SETTLED whose reward model or
     anchors are no longer the current ones."""
     edition = study.editions.newest()
@@ -30,7 +33,7 @@ def card_is_due(study, now=None):
     return judges(study) != _judges_of(card) and (now or timezone.now()) - card.created_at >= SETTLED
 
 
-def due_studies(now=None):
+def due_studies(now: datetime | None = None) -> list[int]:
     """Primary keys of the studies of which `card_is_due`."""
     model = RewardModel.live()
     fits = dict(AnchorFit.objects.newest_of_each(model).values_list("study", "pk"))
@@ -51,11 +54,11 @@ def due_studies(now=None):
     return [study for study, edition in editions if is_due(study, edition)]
 
 
-def last_card(edition):
+def last_card(edition: Edition) -> RobustnessCard | None:
     return edition.cards.order_by("-pk").first()
 
 
-def judges(study):
+def judges(study: Study) -> tuple[Any, Any]:
     """(the live model's id, the id of its last anchor fit in the study), each None where there is none."""
     model = RewardModel.live()
     fit = study.anchor_fits.newest_of(model)
@@ -67,7 +70,9 @@ def _judges_of(card):
 
 
 @transaction.atomic
-def write_card(study, edition=None, now=None, only_if_due=False):
+def write_card(
+    study: Study, edition: Edition | None = None, now: datetime | None = None, only_if_due: bool = False
+) -> RobustnessCard | None:
     """Write the card of an edition (by default the study's last) from current data. None where it is not due."""
     hold(Lock.CARD, study)
     if only_if_due and not card_is_due(study, now):
@@ -89,7 +94,7 @@ def write_card(study, edition=None, now=None, only_if_due=False):
     )
 
 
-def rebuild_card(card):
+def rebuild_card(card: RobustnessCard) -> str:
     """The card's canonical JSON, computed again from the database; CannotBeRebuilt where its method, or that of its
     edition, is not in this code."""
     require_method(card, (METHOD, card.method_version), {(METHOD, robustness.METHOD_VERSION)})
@@ -97,7 +102,7 @@ def rebuild_card(card):
     return board_method.canonical_json(compute(card.edition, card.config))
 
 
-def compute(edition, config):
+def compute(edition: Edition, config: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a card."""
     votes = inputs.board_votes(edition.study, edition.ledger_seq, edition.config)
     ballots = robustness.Ballots.of(votes, edition.config)
@@ -135,7 +140,7 @@ def _judged(votes, config):
     return agreement and {"name": model.name, "anchored": fit is not None, **agreement}
 
 
-def card_json(study, edition):
+def card_json(study: Study, edition: Edition | None) -> dict[str, Any]:
     """What GET /api/robustness/ returns: the edition's last card. None until it is computed (`pending`), and where the
     next edition came before the card was computed."""
     card = last_card(edition) if edition else None

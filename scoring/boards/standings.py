@@ -6,6 +6,10 @@ new votes are added, and older votes that a flag or a person's decision excluded
 Every edition counts all votes from scratch, checks the standing against them and writes the next one.
 """
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
 import numpy as np
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -14,9 +18,9 @@ from django.utils import timezone
 from annotations import ledger, vote_blocks
 from annotations.alarms import raise_alarm
 from annotations.models import Ledger
-from arena.models import System
-from scoring.inputs import credit_to_a, credits_of, flagged_votes, reasons_of
-from scoring.models import Standing
+from arena.models import Study, System
+from scoring.inputs import StudyVotes, credit_to_a, credits_of, flagged_votes, reasons_of
+from scoring.models import Edition, Standing
 from scoring.stats import pair_counts
 from scoring.stats.board_method import counts_both_bad, settings_of, weighs
 from scoring.stats.bradley_terry import NotOffered
@@ -25,25 +29,25 @@ from scoring.stats.rounding import rounded
 SCREEN = "standing"  # the `screen` of its alarms
 
 
-def is_kept(config):
+def is_kept(config: Mapping[str, Any]) -> bool:
     """Whether a board of this configuration has a standing: not with weighted votes or covariates, where counts are not
     enough."""
     return not (config.get("covariates") or weighs(config))
 
 
-def is_behind(standing):
+def is_behind(standing: Standing) -> bool:
     """Whether the ledger has entries of the study that the standing does not include yet."""
     return Ledger.objects.filter(study_id=standing.study_id, seq__gt=standing.ledger_seq).exists()
 
 
-def due_studies():
+def due_studies() -> Iterable[int]:
     """Primary keys of the studies whose standing is behind the ledger."""
     newer = Ledger.objects.filter(study=OuterRef("study"), seq__gt=OuterRef("ledger_seq"))
     return Standing.objects.filter(Exists(newer)).values_list("study", flat=True)
 
 
 @transaction.atomic
-def move_on(study, now=None):
+def move_on(study: Study, now: datetime | None = None) -> Standing | None:
     """Update the study's standing to the head of the ledger; None where it has none."""
     standing = Standing.objects.select_for_update().filter(study=study).first()
     if not standing:
@@ -59,7 +63,7 @@ def move_on(study, now=None):
 
 
 @transaction.atomic
-def start(edition, votes):
+def start(edition: Edition, votes: StudyVotes) -> Standing | None:
     """Write the standing of an edition from its StudyVotes; None where its board has none. Raises an alarm where the
     previous standing, updated to the same ledger number, has different counts."""
     study = edition.study
@@ -80,7 +84,7 @@ def start(edition, votes):
     return _write(standing, seq, counts, ratings, edition.created_at)
 
 
-def since(edition):
+def since(edition: Edition) -> dict[str, Any] | None:
     """The ratings with the votes that came after an edition, as JSON; None where it is not the study's last edition, no
     votes came, or its board has no standing."""
     standing = Standing.objects.filter(study=edition.study, ledger_seq__gt=edition.ledger_seq).first()

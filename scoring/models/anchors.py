@@ -1,5 +1,7 @@
 """How far off a reward model is for each system."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F
 
@@ -9,15 +11,15 @@ from .rewards import RewardModel
 
 
 class AnchorFitQuerySet(models.QuerySet):
-    def newest(self):
+    def newest(self) -> Any:
         """The last fit, None before the first."""
         return self.order_by("-created_at", "-pk").first()
 
-    def newest_of(self, reward_model):
+    def newest_of(self, reward_model: RewardModel | None) -> Any:
         """The reward model's last fit; None before the first, and without a model."""
         return self.filter(reward_model=reward_model).newest() if reward_model else None
 
-    def newest_of_each(self, reward_model):
+    def newest_of_each(self, reward_model: RewardModel | None) -> "AnchorFitQuerySet":
         """The reward model's last fit in each study that has one; none without a model."""
         fits = AnchorFit.objects.filter(study=models.OuterRef("pk"), reward_model=reward_model)
         newest = fits.order_by("-created_at", "-pk").values("pk")[:1]

@@ -1,5 +1,7 @@
 """The statistics of a study: editions, and what belongs to them."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -9,12 +11,12 @@ from .rewards import RewardModel
 
 
 class EditionQuerySet(models.QuerySet):
-    def newest_of_each(self):
+    def newest_of_each(self) -> "EditionQuerySet":
         """The last edition of each study that has one."""
         newest = Edition.objects.filter(study=models.OuterRef("pk")).order_by("-number").values("pk")[:1]
         return self.filter(pk__in=Study.objects.order_by().values_list(models.Subquery(newest)))
 
-    def newest(self):
+    def newest(self) -> Any:
         """A study's last edition, None before the first."""
         return self.order_by("-number").first()
 

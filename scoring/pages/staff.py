@@ -1,13 +1,14 @@
 """Pages for staff only: the report of a system, how a board is computed, and where people and the live model
 disagree."""
 
+from collections.abc import Callable
 from functools import wraps
 
 from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import content_disposition_header, urlencode
@@ -37,7 +38,7 @@ QUEUE_COLUMNS = (
 )  # fmt: skip
 
 
-def for_staff(view):
+def for_staff(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Require a staff account: anybody else is asked to log in. No cache stores the response."""
 
     @staff_member_required
@@ -55,7 +56,7 @@ def for_staff(view):
 
 @require_safe
 @for_staff
-def system(request, slug, name):
+def system(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     study, report = _report(request, slug, name)
     shown = {**report, **{table: report[table] and report[table][:MOST_ROWS] for table in ("prompts", "comments")}}
     clips = Paginator(report["clips"], PER_PAGE).get_page(request.GET.get("page"))
@@ -74,7 +75,7 @@ def system(request, slug, name):
 
 @require_safe
 @for_staff
-def system_data(request, slug, name, format):
+def system_data(request: HttpRequest, slug: str, name: str, format: str) -> HttpResponse:
     """The whole report as JSON, or one of its tables as CSV: ?table=."""
     _check(format)
     _study, report = _report(request, slug, name)
@@ -100,7 +101,7 @@ def _report(request, slug, name):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_staff
-def method(request, slug):
+def method(request: HttpRequest, slug: str) -> HttpResponse:
     """How the study's board is computed. A choice that its votes support makes the next edition."""
     study = get_object_or_404(Study, slug=slug)
     if request.method == "POST" and not request.user.has_perm("scoring.add_edition"):
@@ -121,7 +122,7 @@ def method(request, slug):
 
 @require_safe
 @for_staff
-def queue(request):
+def queue(request: HttpRequest) -> HttpResponse:
     rows, chosen = _queue(request)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     return render(
@@ -143,7 +144,7 @@ def queue(request):
 
 @require_safe
 @for_staff
-def queue_data(request, format):
+def queue_data(request: HttpRequest, format: str) -> HttpResponse:
     _check(format)
     rows, _chosen = _queue(request)
     if format == "json":
@@ -167,7 +168,7 @@ def _flat(row):
 
 @require_POST
 @for_staff
-def serve_again(request):
+def serve_again(request: HttpRequest) -> HttpResponse:
     """Serve the two clips of the form to more raters, as many as it says."""
     if not request.user.has_perm("arena.add_again"):
         raise PermissionDenied
@@ -180,7 +181,7 @@ def serve_again(request):
 
 @require_POST
 @for_staff
-def mark(request):
+def mark(request: HttpRequest) -> HttpResponse:
     """Give votes on the two clips of the form more weight in training."""
     if not request.user.has_perm("scoring.add_trainingmark"):
         raise PermissionDenied

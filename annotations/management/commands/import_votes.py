@@ -1,7 +1,8 @@
 import re
 from pathlib import Path
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotations import ledger
 from annotations.imports import OPTIONAL, REQUIRED, import_votes
@@ -15,11 +16,11 @@ class Command(BaseCommand):
         "other rows are imported."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--study", help="slug of the study to import into; default: the file's name")
 
-    def handle(self, file, study, **options):
+    def handle(self, file: Path, study: str | None, **options: Any) -> None:
         slug = study or re.sub(r"[^a-z0-9]+", "-", file.stem.lower()).strip("-")
         try:
             report = import_votes(file, slug)

@@ -1,8 +1,9 @@
 """Have the ledger's head stamped by a time-stamping authority, without a connection to one."""
 
 from pathlib import Path
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotations import ledger_heads, ledger_timestamps
 from annotations.ledger_timestamps import BadToken
@@ -14,11 +15,11 @@ class Command(BaseCommand):
         "by hand; with --check, say what an answer stamps."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="NAME.json will be the head, NAME.tsq the request; --check reads NAME.json.")
         parser.add_argument("--check", metavar="ANSWER", help="The authority's answer (.tsr).")
 
-    def handle(self, *args, name, check=None, **options):
+    def handle(self, *args: Any, name: str, check: str | None = None, **options: Any) -> None:
         head_file, request_file = Path(f"{name}.json"), Path(f"{name}.tsq")
         if check:
             self._check(head_file, Path(check))

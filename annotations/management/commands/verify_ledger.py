@@ -2,8 +2,9 @@
 
 import urllib.request
 from pathlib import Path
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotations import ledger, ledger_audit, ledger_heads, vote_blocks
 from annotations.ledger_heads import BadHead
@@ -18,7 +19,7 @@ class Command(BaseCommand):
         "entries belong together, and that the blocks of votes match the ledger."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--against",
             action="append",
@@ -30,7 +31,7 @@ class Command(BaseCommand):
             "--key", help="The public key the heads have to be signed by, in hex. Default: that of this ARENA_HOME."
         )
 
-    def handle(self, *args, against, key=None, **options):
+    def handle(self, *args: Any, against: list[str], key: str | None = None, **options: Any) -> None:
         heads = ledger_heads.logged()
         for source in against:
             heads += _heads_from(source)

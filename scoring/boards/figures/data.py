@@ -7,7 +7,8 @@ a drawing and the page shows the table alone. The web process only reads rows; i
 
 import hashlib
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -18,6 +19,7 @@ from scipy.stats import t as student
 
 from annotations.models import Flag, Ledger
 from annotations.proportions import wilson
+from arena.models import Study
 from scoring import inputs
 from scoring.anchors.page import anchors_json
 from scoring.metrics import preference
@@ -39,7 +41,7 @@ NAMES = ("intervals", "history", "wins", "rewards", "reliability", "biases", "da
 # ---- the sweep ----------------------------------------------------------------------------------------
 
 
-def figures_are_due(study, now=None):
+def figures_are_due(study: Study, now: datetime | None = None) -> bool:
     """Whether the study's edition, or the live model and its rewards, have changed since the last drawing; never within
     PATIENCE of it."""
     basis = _basis(study)
@@ -49,7 +51,7 @@ def figures_are_due(study, now=None):
     return last.basis != basis and (now or timezone.now()) - last.drawn_at >= PATIENCE
 
 
-def due_studies(now=None):
+def due_studies(now: datetime | None = None) -> list[int]:
     """Primary keys of the studies of which `figures_are_due`."""
     now, model = now or timezone.now(), RewardModel.live()
     n_rewards = model and model.rewards.count()
@@ -67,7 +69,7 @@ def due_studies(now=None):
     return [study for study, edition in editions if is_due(study, edition)]
 
 
-def draw_figures(study, now=None):
+def draw_figures(study: Study, now: datetime | None = None) -> list[Figure]:
     """Gather and draw the figures of the study's last edition; they replace the earlier ones."""
     basis, edition = _basis(study), study.editions.newest()
     shared = {"study": study, "edition": edition, "basis": basis, "drawn_at": now or timezone.now()}
@@ -108,7 +110,7 @@ def _drawn(name, data):
 # ---- the data -----------------------------------------------------------------------------------------
 
 
-def gather(study, edition):
+def gather(study: Study, edition: Edition) -> dict[str, dict[str, Any]]:
     """{name: {"rows": [{...}], ...facts}} of every figure, at the edition."""
     votes = inputs.study_votes(
         study, edition.ledger_seq, edition.config["excluded_flags"], edition.config.get("reliability")
@@ -127,7 +129,7 @@ def gather(study, edition):
     }
 
 
-def of_category(edition, category):
+def of_category(edition: Any, category: str) -> dict[str, dict[str, Any]]:
     """{"intervals", "wins"} of a category, in the form of `gather`; the intervals also have the overall rating."""
     board = categories.find_board(edition, category)
     rated = [{"group": n, **rating} for n, group in enumerate(board["groups"], start=1) for rating in group]

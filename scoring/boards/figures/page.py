@@ -1,6 +1,7 @@
 """The figures of a study as its readers see them: a drawing, a sentence, a table, and the data to download."""
 
 import re
+from typing import Any
 
 from django.http import HttpResponse, JsonResponse
 from django.utils.html import escape
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from arena import csv_files
+from arena.models import Study
 from arena.refusals import NotFound
 from scoring.stats.board_method import OVERALL
 from scoring.wording.numbers import DASH, figure, percent, share, signed
@@ -79,7 +81,7 @@ COLUMNS: dict[str, tuple] = {
 SHARES = {"wins": ("low", "high"), "reliability": ("low", "high")}  # figures where these are shares, not ratings
 
 
-def page(study):
+def page(study: Study) -> dict[str, Any]:
     """{"figures": [...], "edition", "drawn_at"}; no figures until the first edition is drawn."""
     rows = {row.name: row for row in study.figures.select_related("edition")}
     shown = [_shown(rows[name]) for name in NAMES if name in rows]
@@ -292,7 +294,7 @@ EXPLANATIONS = {
 # ---- downloads ---------------------------------------------------------------------------------------
 
 
-def download(study, name, form, edition=None, category=OVERALL):
+def download(study: Study, name: str, form: str, edition: Any = None, category: str = OVERALL) -> HttpResponse:
     """The data of a figure as a "json" or "csv" file: of the last edition, or of a category of an edition. NotFound
     where there is no such figure."""
     if category == OVERALL:
