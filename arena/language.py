@@ -9,6 +9,7 @@ from functools import cache
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
 from django.urls import reverse
 from django.utils import translation
@@ -22,13 +23,13 @@ NOT_PAGES = ("/api/", "/admin/", "/audio/", "/jsi18n/")
 class PageLanguage(LocaleMiddleware):
     """The listener's choice (a cookie), else the browser's languages, else English."""
 
-    def process_request(self, request):
+    def process_request(self, request: HttpRequest) -> None:
         if request.path_info.startswith(NOT_PAGES):
             translation.activate(settings.LANGUAGE_CODE)  # the thread may still have its last page's language
         else:
             super().process_request(request)
 
-    def process_response(self, request, response):
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if request.path_info.startswith(NOT_PAGES):
             return response
         patch_vary_headers(response, ("Cookie",))
@@ -44,7 +45,7 @@ class Words:
 
 
 @cache
-def words_in(language):
+def words_in(language: str) -> Words:
     with translation.override(language):
         # Without `packages` it would include the translations of the admin's scripts too.
         script = JavaScriptCatalog(packages=["arena"]).get(HttpRequest()).content
@@ -52,7 +53,7 @@ def words_in(language):
 
 
 @require_safe
-def words(request, language, version):
+def words(request: HttpRequest, language: str, version: str) -> HttpResponse:
     if language not in dict(settings.LANGUAGES):
         raise Http404(f"There are no translations for {language!r}.")
     catalogue = words_in(language)
@@ -61,7 +62,7 @@ def words(request, language, version):
     return HttpResponse(catalogue.script, content_type="text/javascript; charset=utf-8", headers=headers)
 
 
-def words_url(request):
+def words_url(request: HttpRequest) -> dict[str, str]:
     """Context processor: the URL of the translations for the page's scripts; nothing for English, which they
     contain."""
     language = translation.get_language()

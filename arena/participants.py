@@ -8,11 +8,14 @@ nor, since a person has a rater of their own in each study, that two studies had
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from .refusals import Forbidden
@@ -25,7 +28,7 @@ def _hmac(purpose: str, value: str) -> str:
     return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
 
-def participant_of(study, platform, invitation):
+def participant_of(study: Any, platform: Mapping[str, str] | None, invitation: str | None) -> str | None:
     """The HMAC by which this study recognises the person with these URL parameters; None where it needs none.
 
     platform: {parameter name: value}; invitation: a token of `new_invitation`. Raises Forbidden.
@@ -46,7 +49,7 @@ def participant_of(study, platform, invitation):
     return None
 
 
-def new_invitation(study) -> str:
+def new_invitation(study: Any) -> str:
     """A token for one person; entering with it again gives the same rater."""
     nonce = secrets.token_urlsafe(9)
     return f"{nonce}.{_hmac(f'invitation:{study.slug}', nonce)[:20]}"
@@ -58,12 +61,12 @@ def _nonce_of(study, token):
     return nonce if nonce and constant_time_compare(signature, expected) else None
 
 
-def return_key(study) -> str:
+def return_key(study: Any) -> str:
     """The secret, in hex, with which the platform checks the signatures of return URLs."""
     return _hmac("return", study.slug)
 
 
-def return_url(study, *, outcome, code, platform):
+def return_url(study: Any, *, outcome: str, code: str | None, platform: Mapping[str, str] | None) -> str | None:
     """The study's return URL with its blanks filled in and a signature appended, the HMAC-SHA256 under `return_key` of
     everything up to and including `signature=`; None where the study has no return URL.
 
@@ -79,7 +82,7 @@ def return_url(study, *, outcome, code, platform):
     return unsigned + hmac.new(bytes.fromhex(return_key(study)), unsigned.encode(), hashlib.sha256).hexdigest()
 
 
-def schedule_seed(rater, study) -> str:
+def schedule_seed(rater: Any, study: Any) -> str:
     """The secret seed with which this rater's checks and headphone trials in this study are drawn."""
     return _hmac(f"schedule:{study.slug}", str(rater.pk))
 
@@ -95,7 +98,7 @@ def connection_of(address: str, user_agent: str, now: datetime) -> str | None:
     return _hmac(f"connection:{now.astimezone(UTC).date().isoformat()}", f"{address}\n{user_agent}")
 
 
-def client_address(request) -> str:
+def client_address(request: HttpRequest) -> str:
     """The address seen by the outermost of settings.TRUSTED_PROXIES trusted proxies, else the peer's."""
     forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
     if settings.TRUSTED_PROXIES and len(forwarded) >= settings.TRUSTED_PROXIES:

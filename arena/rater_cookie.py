@@ -1,6 +1,7 @@
 """The rater of a request: a pseudonym in a signed cookie, with protection against cross-site requests."""
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.core.signing import BadSignature
@@ -8,13 +9,14 @@ from django.http import HttpRequest, HttpResponse
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
 
 from .models import Rater
 
 SALT = "rater"
 
 
-def set_rater(response, rater):
+def set_rater(response: HttpResponse, rater: Rater) -> HttpResponse:
     response.set_signed_cookie(
         settings.RATER_COOKIE,
         str(rater.pk),
@@ -27,12 +29,12 @@ def set_rater(response, rater):
     return response
 
 
-def forget_rater(response):
+def forget_rater(response: HttpResponse) -> HttpResponse:
     response.delete_cookie(settings.RATER_COOKIE, samesite="Lax")
     return response
 
 
-def read_rater(request):
+def read_rater(request: HttpRequest) -> Rater | None:
     """The rater of the request's cookie; None without a cookie, with a forged one, or after a withdrawal."""
     try:
         pk = uuid.UUID(request.get_signed_cookie(settings.RATER_COOKIE, salt=SALT))
@@ -49,7 +51,7 @@ def _no_response(request: HttpRequest) -> HttpResponse:
 class RaterCookieAuthentication(BaseAuthentication):
     """`request.user` is the Rater. Every cookie-authenticated write needs X-CSRFToken."""
 
-    def authenticate(self, request):
+    def authenticate(self, request: Request) -> tuple[Rater, None] | None:
         rater = read_rater(request._request)
         if not rater:
             return None
@@ -61,7 +63,7 @@ class RaterCookieAuthentication(BaseAuthentication):
             )
         return rater, None
 
-    def authenticate_header(self, request):
+    def authenticate_header(self, request: Request) -> str:
         return "Cookie"  # so that a missing rater is a 401
 
 
@@ -71,5 +73,5 @@ class RaterCookieScheme(OpenApiAuthenticationExtension):
     target_class = RaterCookieAuthentication
     name = "raterCookie"
 
-    def get_security_definition(self, auto_schema):
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         return {"type": "apiKey", "in": "cookie", "name": settings.RATER_COOKIE}

@@ -1,5 +1,10 @@
 """How services refuse: one exception per HTTP status, with a code for programs and a sentence for people."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rest_framework.response import Response
+
 
 class Refusal(Exception):
     status = 400
@@ -48,7 +53,7 @@ class Unavailable(Refusal):
     status, code = 503, "unavailable"
 
 
-def exception_handler(exc, context):
+def exception_handler(exc: Exception, context: dict[str, Any]) -> "Response | None":
     """REST framework's handler, with {"code", "detail", ...facts} for a Refusal and a code for its own.
 
     The fact `retry_after_s` is also the header Retry-After.

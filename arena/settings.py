@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -9,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-def env(name, default=None):
+def env(name: str, default: str | None = None) -> str:
     """The variable's value; ImproperlyConfigured where it is missing and has no default."""
     value = os.environ.get(name, "").strip() or default
     if value is None:
@@ -20,21 +21,21 @@ def env(name, default=None):
     return value
 
 
-def env_bool(name, default):
+def env_bool(name: str, default: bool) -> bool:
     value = env(name, str(default)).lower()
     if value not in {"true", "false", "1", "0"}:
         raise ImproperlyConfigured(f"{name}={value!r}: write true or false.")
     return value in {"true", "1"}
 
 
-def env_int(name, default):
+def env_int(name: str, default: int) -> int:
     value = env(name, str(default))
     if not value.isdecimal():
         raise ImproperlyConfigured(f"{name}={value!r}: write a number, 0 or more.")
     return int(value)
 
 
-def env_list(name, default=""):
+def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
 
@@ -180,7 +181,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 
 
-def sweep(task, seconds, queue="default", expires=None):
+def sweep(task: str, seconds: float, queue: str = "default", expires: float | None = None) -> dict[str, Any]:
     return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": expires or seconds}}
 
 

@@ -1,10 +1,11 @@
 """Pages and files of `arena`: the listening page, the excerpts, and the health checks."""
 
 import re
+from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.http import content_disposition_header
 from django.utils.text import slugify
@@ -20,12 +21,12 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 
 @require_safe
 @ensure_csrf_cookie
-def listen(request, slug):
+def listen(request: HttpRequest, slug: str) -> HttpResponse:
     study = get_object_or_404(Study.objects.with_content(), slug=slug)
     return render(request, "arena/listen.html", {"study": study, "settings": page_settings(study)})
 
 
-def page_settings(study):
+def page_settings(study: Study) -> dict[str, Any]:
     """What the listening page must know of its study before there is a battle."""
     return {
         "slug": study.slug,
@@ -45,7 +46,7 @@ def page_settings(study):
 
 
 @require_safe
-def excerpt(request, battle_id, slot):
+def excerpt(request: HttpRequest, battle_id: str, slot: str) -> HttpResponse:
     """The excerpt of one slot, for the battle's own rater. Nothing in the response identifies the file: no name, no
     ETag, no Last-Modified. Range requests are supported because Safari sends nothing else."""
     return _part_of(_battle_of(request, battle_id, slot).excerpt(slot), request)
@@ -65,7 +66,7 @@ def _part_of(piece, request):
 
 
 @require_safe
-def clip_audio(request, clip_id):
+def clip_audio(request: HttpRequest, clip_id: int) -> HttpResponse:
     """A clip for staff, at any time, as listeners hear it: the longest excerpt. 404 for everybody else."""
     if not (request.user.is_staff and request.user.has_perm("arena.view_clip")):
         raise Http404("There is no such page.")
@@ -77,7 +78,7 @@ def clip_audio(request, clip_id):
 
 
 @require_safe
-def download(request, battle_id, slot):
+def download(request: HttpRequest, battle_id: str, slot: str) -> HttpResponse:
     """After the vote, where the study reveals: the excerpt, under its system's name."""
     battle = _battle_of(request, battle_id, slot)
     if battle.close_reason != "voted" or not battle.study.reveal:
@@ -113,7 +114,7 @@ def _private(content, content_type):
 
 
 @require_safe
-def headphone_trial(request, slug, attempt, trial):
+def headphone_trial(request: HttpRequest, slug: str, attempt: int, trial: int) -> HttpResponse:
     """One trial of the rater's open headphone attempt."""
     rater = read_rater(request)
     participation = rater and rater.participations.filter(study__slug=slug, headphone_attempts=attempt).first()
@@ -129,7 +130,7 @@ def headphone_trial(request, slug, attempt, trial):
 
 
 @require_safe
-def tones(request):
+def tones(request: HttpRequest) -> HttpResponse:
     """The tones of the attention traps without music, for the instructions."""
     return HttpResponse(audio.tones_wav(), content_type="audio/wav", headers={"Cache-Control": "public, max-age=86400"})
 
@@ -151,13 +152,13 @@ def _wanted_range(header, size):
 
 
 @require_safe
-def healthz(request):
+def healthz(request: HttpRequest) -> JsonResponse:
     """The process is alive."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
-def readyz(request):
+def readyz(request: HttpRequest) -> JsonResponse:
     """The process can do its work: the database answers."""
     try:
         with connection.cursor() as cursor:

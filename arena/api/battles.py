@@ -1,10 +1,14 @@
 """Get a battle, skip one."""
 
+from typing import Any
+from uuid import UUID
+
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
 
 from arena import services, serving
 from arena.rater_cookie import RaterCookieAuthentication
@@ -78,7 +82,7 @@ class Skipped(Answer):
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def battles(request):
+def battles(request: Any) -> Response:
     """The rater's oldest open battle (200), else a new one (201)."""
     asked = validated(BattleRequest, request.data)
     study = services.find_study(asked.get("study"))
@@ -86,7 +90,7 @@ def battles(request):
     return answer(BattleResponse, battle_json(battle), status=201 if created else 200)
 
 
-def battle_json(battle):
+def battle_json(battle: Any) -> dict[str, Any]:
     """What a browser gets before the vote: nothing in it identifies a system."""
     study = battle.study
     return {
@@ -113,7 +117,7 @@ def battle_json(battle):
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def skip(request, battle_id):
+def skip(request: Any, battle_id: UUID) -> Response:
     """Close a battle without an answer."""
     reason = validated(SkipRequest, request.data)["reason"]
     battle = serving.skip_battle(request.user, battle_id, reason)

@@ -5,8 +5,9 @@ and `answer` checks by it what it sends.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from drf_spectacular.plumbing import get_lib_doc_excludes
 from drf_spectacular.utils import OpenApiResponse
@@ -19,13 +20,13 @@ logger = logging.getLogger(__name__)
 class StrictSerializer(serializers.Serializer):
     """A serializer that refuses unknown fields by name instead of dropping them."""
 
-    def to_internal_value(self, data):
+    def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict) and (unknown := sorted(set(data) - set(self.fields))):
             raise serializers.ValidationError({name: ["Unknown field."] for name in unknown})
         return super().to_internal_value(data)
 
 
-def validated(serializer_class, data):
+def validated(serializer_class: type[serializers.Serializer], data: Any) -> Any:
     serializer = serializer_class(data=data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data
@@ -38,14 +39,14 @@ class Answer(serializers.Serializer):
     """The shape of an answer, or of a part of one. `required=False`: a key that may be missing; `allow_null=True`: a
     value that may be null. A name that Python keeps for itself is declared with an underscore after it (`from_`)."""
 
-    def get_fields(self):
+    def get_fields(self) -> dict[str, serializers.Field]:
         return {name.removesuffix("_"): field for name, field in super().get_fields().items()}
 
 
 COMPOSITE = (Answer, serializers.ListSerializer, serializers.ListField, serializers.DictField)
 
 
-def answer(shape, content, **response):
+def answer(shape: type[Answer], content: dict[str, Any], **response: Any) -> Response:
     """The Response with `content`, a dict that is as `shape`, an Answer class, declares it. Nothing is converted, so
     that a declaration cannot change what is sent. response: keyword arguments of Response."""
     for mismatch in mismatches(_shape(shape), content, shape.__name__):
@@ -53,13 +54,13 @@ def answer(shape, content, **response):
     return Response(content, **response)
 
 
-def report_mismatch(sentence):
+def report_mismatch(sentence: str) -> None:
     """An answer that is not as declared is still the answer to a question, so it is sent, and the log says what is
     wrong with the declaration. In the tests it is an error."""
     logger.error("The API description is wrong: %s", sentence)
 
 
-def mismatches(field, value, path):
+def mismatches(field: Any, value: Any, path: str) -> Iterator[str]:
     """A sentence for every key of `value` that is missing or not declared, and for every null that may not be."""
     if value is None:
         if not field.allow_null:
@@ -94,7 +95,7 @@ def _shape(shape):
     return shape()
 
 
-def bases_without_words():
+def bases_without_words() -> list[type]:
     """Classes whose docstrings are for who writes endpoints: no words for the OpenAPI document."""
     return [*get_lib_doc_excludes(), StrictSerializer, Answer]
 
@@ -140,6 +141,6 @@ BAD_REQUEST = OpenApiResponse(
 )
 
 
-def refusals(*statuses):
+def refusals(*statuses: int) -> dict[int, Any]:
     """{status: how its answer looks}, for `extend_schema(responses=...)`."""
     return {status: BAD_REQUEST if status == 400 else REFUSED for status in statuses}

@@ -1,13 +1,19 @@
 """Become a rater, and pass the checks of a study before the first battle."""
 
+from typing import Any
+
+from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from arena import participants, services
+from arena.models import Study
 from arena.rater_cookie import RaterCookieAuthentication, set_rater
 from arena.refusals import Refusal
 
@@ -82,7 +88,7 @@ class HeadphoneResult(Answer):
 @extend_schema(request=RaterRequest, responses={201: RaterResponse, **refusals(400, 403, 404, 409)})
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
-def raters(request):
+def raters(request: Any) -> HttpResponse:
     """Consent to a study; the answer sets the rater cookie."""
     asked = validated(RaterRequest, request.data)
     study = services.find_study(asked.get("study"))
@@ -103,14 +109,14 @@ def raters(request):
 @extend_schema(request=DeclineRequest, responses={200: Outcome, **refusals(400, 404)})
 @api_view(["POST"])
 @authentication_classes([])
-def decline(request, slug):
+def decline(request: Request, slug: str) -> Response:
     """Decline to take part: the message and the URL to return to. Nothing about the person is stored."""
     asked = validated(DeclineRequest, request.data)
     study = services.find_study(slug)
     return answer(Outcome, outcome_json(study, asked["reason"], asked.get("platform")))
 
 
-def outcome_json(study, outcome, platform):
+def outcome_json(study: Study, outcome: str, platform: dict[str, str] | None) -> dict[str, Any]:
     """How a listening test ended, with the study's message, code and return URL."""
     code = study.completion.get("codes", {}).get(outcome)
     return {
@@ -125,7 +131,7 @@ def outcome_json(study, outcome, platform):
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def volume(request, slug):
+def volume(request: Any, slug: str) -> Response:
     """The volume that the rater has found comfortable."""
     level = validated(VolumeRequest, request.data)["level"]
     services.set_volume(request.user, services.find_study(slug), level)
@@ -136,7 +142,7 @@ def volume(request, slug):
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def headphones(request, slug):
+def headphones(request: Any, slug: str) -> Response:
     """Begin the headphone check, or continue the open attempt."""
     study = services.find_study(slug)
     attempt = services.begin_headphones(request.user, study)
@@ -162,7 +168,7 @@ def headphones(request, slug):
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def headphone_answers(request, slug, attempt):
+def headphone_answers(request: Any, slug: str, attempt: int) -> Response:
     """Answer all trials of the open attempt, or say that they cannot be played."""
     asked = validated(HeadphonesRequest, request.data)
     unplayable = asked.get("unplayable", False)

@@ -2,6 +2,9 @@
 
 import hashlib
 import tempfile
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from os import PathLike
 from pathlib import Path
 
 from django.core.files import File
@@ -10,13 +13,23 @@ from django.db import transaction
 from django.utils import timezone
 
 from arena import audio
-from arena.models import Clip, Excerpt, Prompt, Status, System
+from arena.models import Clip, Excerpt, Prompt, Status, Study, System
 
 MAX_BYTES = 200_000_000
 
 
 @transaction.atomic
-def register_clip(path, *, system, prompt, lyrics="", seed="", tags=(), licence="", sings_lyrics=None):
+def register_clip(
+    path: str | PathLike[str],
+    *,
+    system: str,
+    prompt: str,
+    lyrics: str = "",
+    seed: str = "",
+    tags: Iterable[str] = (),
+    licence: str = "",
+    sings_lyrics: bool | None = None,
+) -> tuple[Clip, bool]:
     """Copy an audio file into the private originals and create its Clip as pending.
 
     sings_lyrics: whether the system sings the lyrics of prompts; None for unknown. ValueError where it contradicts
@@ -74,7 +87,7 @@ def _kept_original(path, sha256):
     return {"original": name}
 
 
-def leave_out(study, systems):
+def leave_out(study: Study, systems: Collection[System]) -> None:
     """Take out of the study those of the systems of which no clip can be heard."""
     heard = set(
         Clip.objects.filter(system__in=systems).exclude(status=Status.REJECTED).values_list("system", flat=True)
@@ -83,7 +96,7 @@ def leave_out(study, systems):
 
 
 @transaction.atomic
-def undo_import(study, clips, since):
+def undo_import(study: Study | None, clips: Collection[int], since: datetime) -> None:
     """Leave nothing of an import that brought in nothing: delete the clips (primary keys) that it made and their
     originals, the systems and prompts made `since` that have no other clip, and the study, if it made that."""
     if study and study.pk:
@@ -100,7 +113,7 @@ def undo_import(study, clips, since):
         default_storage.delete(name)
 
 
-def ingest_clip(clip_id):
+def ingest_clip(clip_id: int) -> Clip:
     """Measure a pending clip's original: it becomes ready, or rejected with the reason. Idempotent."""
     clip = Clip.objects.get(pk=clip_id)
     if clip.status != Status.PENDING:
@@ -130,7 +143,7 @@ def _rejected(failure):
     return {"status": Status.REJECTED, "reason": "The original is not in the storage." if gone else str(failure)}
 
 
-def cut_excerpt(excerpt_id):
+def cut_excerpt(excerpt_id: int) -> None:
     """Make a pending excerpt's file; one that cannot be levelled is rejected with the reason. Idempotent."""
     excerpt = Excerpt.objects.select_related("clip").get(pk=excerpt_id)
     if excerpt.status != Status.PENDING:

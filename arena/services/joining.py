@@ -1,7 +1,8 @@
 """Admit raters: consent, where they come from, and the checks before the first battle."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,7 +21,7 @@ AGREED = """
     WHERE participation.rater_id = %s AND participation.study_id = %s AND consent.version = %s"""
 
 
-def find_study(slug=None):
+def find_study(slug: str | None = None) -> Study:
     """The named study, or the one marked default."""
     study = Study.objects.filter(**({"slug": slug} if slug else {"is_default": True})).first()
     if not study:
@@ -29,7 +30,16 @@ def find_study(slug=None):
 
 
 @transaction.atomic
-def give_consent(rater, study, version, now=None, kind="listener", participant=None, connection=None, group=""):
+def give_consent(
+    rater: Rater | None,
+    study: Study,
+    version: int,
+    now: datetime | None = None,
+    kind: str = "listener",
+    participant: str | None = None,
+    connection: str | None = None,
+    group: str = "",
+) -> Rater:
     """Record a rater's consent to the study's current text; without a rater, create one. Returns the rater.
 
     participant: from `participants.participant_of`. Each participant has a rater of its own, whatever the browser;
@@ -65,7 +75,7 @@ def give_consent(rater, study, version, now=None, kind="listener", participant=N
     return rater
 
 
-def forget_arrivals(now=None):
+def forget_arrivals(now: datetime | None = None) -> int:
     """Delete the arrivals that are older than ARRIVALS_KEPT; returns how many rows."""
     return Arrival.objects.filter(at__lt=(now or timezone.now()) - ARRIVALS_KEPT).delete()[0]
 
@@ -73,7 +83,7 @@ def forget_arrivals(now=None):
 # ---- before the first battle --------------------------------------------------------------------------
 
 
-def participation_of(rater, study):
+def participation_of(rater: Rater, study: Study) -> Participation:
     """The rater's participation in the study; Forbidden before they have agreed to its current text."""
     if known := list(Participation.objects.raw(AGREED, [rater.pk, study.pk, study.consent_version])):
         return known[0]
@@ -89,7 +99,7 @@ def _participation_to_change(rater, study):
     return Participation.objects.select_for_update().get(pk=participation_of(rater, study).pk)
 
 
-def require_ready(rater, study):
+def require_ready(rater: Rater, study: Study) -> None:
     """Refuse a rater who still has something to do before a battle; the code says what."""
     participation = participation_of(rater, study)
     if not participation.participant and study.platform:
@@ -113,7 +123,7 @@ def _require_headphones(participation, study):
 
 
 @transaction.atomic
-def set_volume(rater, study, level):
+def set_volume(rater: Rater, study: Study, level: float) -> None:
     """Store the volume, 0 to 1, at which the rater found the reference sound comfortable."""
     participation = _participation_to_change(rater, study)
     participation.volume = level
@@ -121,7 +131,7 @@ def set_volume(rater, study, level):
 
 
 @transaction.atomic
-def begin_headphones(rater, study):
+def begin_headphones(rater: Rater, study: Study) -> int:
     """Begin or continue an attempt, the second only after a failed first; returns its number."""
     participation = _participation_to_change(rater, study)
     failed_once = participation.headphones == "fail" and participation.headphone_attempts < HEADPHONE_ATTEMPTS
@@ -134,7 +144,7 @@ def begin_headphones(rater, study):
     return participation.headphone_attempts
 
 
-def headphone_targets(rater, study, attempt):
+def headphone_targets(rater: Any, study: Study, attempt: int) -> list[tuple[int, int]]:
     """[(which interval holds the tone, seed of its noise)] of an attempt; the server's secret."""
     from arena.audio.headphones import N_TRIALS  # imports NumPy, which not every process needs
 
@@ -143,7 +153,7 @@ def headphone_targets(rater, study, attempt):
 
 
 @transaction.atomic
-def answer_headphones(rater, study, attempt, answers):
+def answer_headphones(rater: Rater, study: Study, attempt: int, answers: list[int] | None) -> dict[str, Any]:
     """Judge an attempt, once. answers: an interval (1 to 3) per trial, or None where it could not be played. At the
     first attempt None counts as unknown, which excludes nobody; after a failed attempt it counts as a failure. Returns
     {"result", "correct", "of", "attempts_left"}."""

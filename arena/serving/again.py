@@ -7,20 +7,23 @@ policy.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from random import Random
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from arena.models import Again, Battle
+from arena.models import Again, Battle, Study
 from arena.refusals import Conflict, Refusal
 from arena.serving.pairing import Draw, draw_uniform
 from arena.serving.process_cache import forget, recent
 
-from .draw_pair import Drawn
+from .draw_pair import Drawn, Offer
 
 
-def ask_again(study, clips, wanted, by, now=None):
+def ask_again(study: Study, clips: Iterable[int], wanted: int, by: str, now: datetime | None = None) -> Again:
     """Have two clips (ids) served `wanted` more times in the study. Returns the Again."""
     if not 1 <= wanted <= Again.MOST:
         raise Refusal(f"wanted is {wanted}; a clip pair can be served 1 to {Again.MOST} more times.")
@@ -43,12 +46,12 @@ def _asked(study):
     return list(open_ones.values_list("pk", "clip_low", "clip_high"))
 
 
-def stop(asked, now=None):
+def stop(asked: QuerySet[Again], now: datetime | None = None) -> int:
     """Stop serving a QuerySet of Again. Returns how many were not finished."""
     return asked.filter(left__gt=0).update(left=0, stopped_at=now or timezone.now())
 
 
-def draw_again(offer, past, rng):
+def draw_again(offer: Offer, past: Sequence[Battle], rng: Random) -> Drawn | None:
     """A Drawn among the clip pairs to be served again, all equally likely; None where this turn is an ordinary one:
     this rater can hear none of the requested pairs, or their last battle was already served again.
 

@@ -1,13 +1,15 @@
 """Serve battles: the rater's open one, else the next in the study's schedule; progress; skips."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random, SystemRandom
+from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
-from arena.models import Battle, Rater
+from arena.models import Battle, Rater, Study
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, NotFound, Refusal
 from arena.serving import schedule
@@ -29,12 +31,20 @@ ASKED = (  # columns of past battles that every turn reads; reading all takes ha
 )  # fmt: skip
 
 
-def not_ready():
+def not_ready() -> Conflict:
     return Conflict("Clips of this study are still being made ready. Try again soon.", code="not_ready")
 
 
 @transaction.atomic
-def serve_battle(rater, study, *, after=None, like=None, now=None, rng: Random | None = None):
+def serve_battle(
+    rater: Rater,
+    study: Study,
+    *,
+    after: UUID | None = None,
+    like: UUID | None = None,
+    now: datetime | None = None,
+    rng: Random | None = None,
+) -> tuple[Any, bool]:
     """The rater's oldest open battle, else a new one. Returns (battle, created).
 
     With `after` (a battle id of theirs) the battle that follows that one, at most one ahead, so that a page
@@ -222,7 +232,7 @@ class _Turn:
         )
 
 
-def progress(rater, study):
+def progress(rater: Rater, study: Study) -> dict[str, int]:
     """{"done": battles the rater has finished, "total": those and the ones still to come}."""
     turn = _Turn(rater, study, timezone.now())
     past, now = turn.past, turn.now
@@ -237,7 +247,7 @@ def progress(rater, study):
     return {"done": done, "total": live + left}
 
 
-def waits_for_clips(rater, study):
+def waits_for_clips(rater: Rater, study: Study) -> bool:
     """Whether there may soon be more for the rater: their schedule goes on, and excerpts are being cut."""
     past = list(rater.battles.filter(study=study))
     ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
@@ -265,7 +275,7 @@ def _scheduled(turn, ranked_left):
 
 
 @transaction.atomic
-def skip_battle(rater, battle_id, reason, now=None):
+def skip_battle(rater: Rater, battle_id: UUID, reason: str, now: datetime | None = None) -> Battle:
     """Close an open battle without an answer. Skipping it again is not an error."""
     if reason not in SKIP_REASONS:
         raise Refusal(f"reason is {reason!r}; it is one of {', '.join(SKIP_REASONS)}.")

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Q
 
-from ..models import Clip, Excerpt, Status
+from ..models import Clip, Excerpt, Status, Study
 from .process_cache import recent
 
 DEGRADED = (Excerpt.Variant.LOWPASS, Excerpt.Variant.CLIPPED, Excerpt.Variant.NOISY)
@@ -25,12 +27,12 @@ class Candidate:
     excerpt_ids: tuple[int, int]
 
 
-def playable_length(duration_ms, study):
+def playable_length(duration_ms: Any, study: Study) -> int:
     """A clip's length in a study: all of it, to the tenth of a second, up to the study's `excerpt_s`."""
     return min(duration_ms // STEP_MS * STEP_MS, study.excerpt_s * 1000)
 
 
-def clips_by_prompt(study):
+def clips_by_prompt(study: Study) -> dict[int, list[tuple[int, int, int]]]:
     """The study's ready clips as {prompt_id: [(clip_id, system_id, length_ms)]}."""
     clips = Clip.objects.filter(
         Q(prompt__studies=study) if study.prompts.exists() else Q(),
@@ -57,7 +59,7 @@ class Check:
     variant_id: int
 
 
-def needed_excerpts(study):
+def needed_excerpts(study: Study) -> set[tuple[int, int]]:
     """(clip_id, length_ms) of every plain excerpt that some pair of the study needs."""
     needed = set()
     for clips in clips_by_prompt(study).values():
@@ -71,7 +73,7 @@ def needed_excerpts(study):
     return needed
 
 
-def needed_checks(study):
+def needed_checks(study: Study) -> set[tuple[int, int, str]]:
     """(clip_id, length_ms, variant) of every excerpt that the study's checks need, the plain ones included.
 
     A few clips, spread over the study by a fixed hash: enough that no rater hears one twice. A clip whose variant was
@@ -117,7 +119,7 @@ def _in_blocks(per_block, study):
     return per_block * (study.blocks or MOST_CHECKS) * 2  # twice what one rater needs, so that raters differ
 
 
-def request_excerpts(study):
+def request_excerpts(study: Study) -> int:
     """Create, as pending rows, the excerpts that the study needs and does not have yet; returns how many."""
     have = set(Excerpt.objects.filter(codec=study.codec).values_list("clip_id", "length_ms", "variant"))
     needed = {(clip, length, "") for clip, length in needed_excerpts(study)} | needed_checks(study)
@@ -132,7 +134,7 @@ def request_excerpts(study):
     return len(missing)
 
 
-def ready_excerpts(study, variants):
+def ready_excerpts(study: Study, variants: Iterable[str]) -> dict[tuple[int, int], list[tuple[str, int]]]:
     """{(clip_id, length_ms): [(variant, excerpt_id), ...]} of the study's excerpts that can be played."""
     ready = defaultdict(list)
     for pk, clip, length, variant in Excerpt.objects.filter(
@@ -142,12 +144,12 @@ def ready_excerpts(study, variants):
     return ready
 
 
-def ready_checks(study, tones):
+def ready_checks(study: Study, tones: bool) -> list[Check]:
     """`checks`, cached for a few seconds: attention traps, or clips against their degraded copies."""
     return recent(("checks", study.pk, tones), lambda _: checks(study, tones))
 
 
-def checks(study, tones):
+def checks(study: Study, tones: bool) -> list[Check]:
     """Every clip that can be served against a variant of itself, at a length that ordinary battles have."""
     plain = ready_excerpts(study, [Excerpt.Variant.PLAIN])
     variants = ready_excerpts(study, [Excerpt.Variant.TONES] if tones else DEGRADED)
@@ -161,6 +163,6 @@ def checks(study, tones):
     ]
 
 
-def still_being_cut(study):
+def still_being_cut(study: Study) -> bool:
     """Whether excerpts of the study are pending, so that there will soon be more to serve."""
     return Excerpt.objects.filter(codec=study.codec, status=Status.PENDING, clip__system__studies=study).exists()

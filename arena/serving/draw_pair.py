@@ -4,6 +4,8 @@ balanced; each with its probability given what this rater was eligible for."""
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from random import Random
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -55,15 +57,15 @@ class Offer:
         self.is_over = bool(study.battles_per_rater and len(self._met) >= study.battles_per_rater)
 
     @property
-    def is_empty(self):
+    def is_empty(self) -> bool:
         return self.is_over or self._shut.size == self.stock.low.size
 
     @cached_property
-    def counts(self):
+    def counts(self) -> Any:
         """int [pairs]: votes given and votes expected."""
         return votes_on(self.study, self.stock, self.now)
 
-    def n_left(self):
+    def n_left(self) -> int:
         """How many battles are left for this rater within the quotas."""
         if self.is_over:
             return 0
@@ -78,7 +80,7 @@ class Offer:
             left = np.clip(room, 0, left)
         return int(left.sum())
 
-    def draw(self, rng):
+    def draw(self, rng: Random) -> Drawn:
         """A Drawn; ValueError where nothing is left."""
         policy, pair = self._draw_pair(rng)
         options = [option for option in self.stock.candidates(pair.index) if self._is_open(option)]
@@ -121,7 +123,7 @@ class Offer:
         quota = self.study.votes_per_pair
         return np.flatnonzero(self.counts >= quota) if quota else np.array([], dtype=np.intp)
 
-    def find(self, clip, other):
+    def find(self, clip: int, other: int) -> Candidate | None:
         """The Candidate of two clips if this rater can be served it now, regardless of the quotas; else None."""
         candidate = None if frozenset((clip, other)) in self._met else self.stock.find(clip, other)
         return candidate if candidate and self.stock.number_of(clip, other)[0] not in self._retired else None

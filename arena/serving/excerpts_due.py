@@ -35,7 +35,7 @@ BASIS = """
     )"""
 
 
-def due_studies():
+def due_studies() -> list[int]:
     """Primary keys of the open studies that have changed, or whose clips have, since their excerpts were requested."""
     with connection.cursor() as cursor:
         cursor.execute(

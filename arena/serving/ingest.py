@@ -1,16 +1,17 @@
 """Ingest in the foreground, beside running workers: for commands that wait until clips can be served."""
 
 import time
+from collections.abc import Collection
 
 from tqdm import tqdm
 
-from arena.models import Clip, Excerpt, Status
+from arena.models import Clip, Excerpt, Status, Study
 from arena.services import cut_excerpt, ingest_clip
 
 from .candidates import request_excerpts
 
 
-def ingest(clips, study):
+def ingest(clips: Collection[int], study: Study) -> None:
     """Measure the clips and cut the excerpts the study needs, sharing the work with any running workers."""
     _work_off(Clip.objects.filter(pk__in=clips), ingest_clip, "ingest")
     request_excerpts(study)

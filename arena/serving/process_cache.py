@@ -6,8 +6,9 @@ meanwhile get the old value. So no listener waits for a large study to be read.
 
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -27,7 +28,7 @@ class _Answer:
 _answers: dict[Hashable, _Answer] = {}
 
 
-def recent(key, build, fresh_s=FRESH_S):
+def recent(key: Hashable, build: Callable[[Any], Any], fresh_s: float = FRESH_S) -> Any:
     """The value of `build(previous value or None)`, not older than `fresh_s` seconds or SHARE times the time it
     took."""
     answer = _answers.get(key)
@@ -43,7 +44,7 @@ def recent(key, build, fresh_s=FRESH_S):
     return answer.value
 
 
-def forget(key=None):
+def forget(key: Hashable | None = None) -> None:
     """Compute the value again at the next call; without a key, all values."""
     if key is None:
         _answers.clear()

@@ -1,12 +1,15 @@
 """What a study can serve now: the number of clip pairs of every pair of systems, and the clips behind them."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import product
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from arena.models import Excerpt
+from arena.models import Excerpt, PairingTable, Study
 from arena.serving.candidates import Candidate, clips_by_prompt, ready_excerpts
 from arena.serving.pairing import Wheel
 from arena.serving.process_cache import recent
@@ -37,20 +40,20 @@ class Stock:
         self._wheels = {}
 
     @classmethod
-    def of(cls, study):
+    def of(cls, study: Study) -> Self:
         ready = ready_excerpts(study, [Excerpt.Variant.PLAIN])
         return cls(clips_by_prompt(study), {place: pk for place, [(_, pk)] in ready.items()})
 
     @cached_property
-    def options(self):
+    def options(self) -> NDArray[np.int64]:
         return sum((self._count(prompt) for prompt in self._grouped), np.zeros(self.low.size, np.int64))
 
     @cached_property
-    def shut(self):
+    def shut(self) -> NDArray[np.intp]:
         """int: the pairs without clip pairs, ascending."""
         return np.flatnonzero(self.options == 0)
 
-    def options_on(self, prompt):
+    def options_on(self, prompt: int) -> NDArray[np.int64]:
         """int [pairs]: clip pairs for this prompt alone."""
         return self._count(prompt) if prompt in self._grouped else np.zeros(self.low.size, np.int64)
 
@@ -68,19 +71,19 @@ class Stock:
         low, high = np.minimum(place_a, place_b), np.maximum(place_a, place_b)
         return low * (2 * self.systems.size - low - 1) // 2 + high - low - 1
 
-    def numbers_of(self, systems):
+    def numbers_of(self, systems: Iterable[int]) -> NDArray[np.intp]:
         """int: every pair that one of the systems (ids) is in, ascending."""
         places = [self._place[system] for system in systems if system in self._place]
         return np.flatnonzero(np.isin(self.low, places) | np.isin(self.high, places)) if places else np.array([], int)
 
-    def find(self, clip, other):
+    def find(self, clip: int, other: int) -> Candidate | None:
         """The Candidate of two clips; None where they cannot be served together now."""
         (prompt, *of_clip), (prompt_of_other, *of_other) = (self._of_clip.get(pk, (None,)) for pk in (clip, other))
         if prompt is None or prompt != prompt_of_other:
             return None
         return self._candidate((clip, *of_clip), (other, *of_other), prompt)
 
-    def number_of(self, clip, other):
+    def number_of(self, clip: int, other: int) -> Any:
         """(pair, prompt) of two clips; None where they cannot be served together now."""
         candidate = self.find(clip, other)
         if not candidate:
@@ -88,7 +91,7 @@ class Stock:
         low, high = (self._place[system] for system in candidate.system_ids)
         return int(self._number(low, high)), self._of_clip[clip][0]
 
-    def candidates(self, pair):
+    def candidates(self, pair: int) -> list[Candidate]:
         """The clip pairs of a pair of systems, as Candidates."""
         clips_low, clips_high = (self._of_system[int(self.systems[place[pair]])] for place in (self.low, self.high))
         candidates = (
@@ -107,7 +110,7 @@ class Stock:
             return None
         return Candidate(prompt, length, (system1, system2), (clip1, clip2), excerpts)
 
-    def tally(self, rows):
+    def tally(self, rows: Any) -> NDArray[np.int64]:
         """int [pairs]: the sum of n over rows (system id, system id, n); systems not in stock are left out."""
         rows = np.array(rows, dtype=np.int64).reshape(-1, 3)
         if not self.systems.size:
@@ -117,7 +120,7 @@ class Stock:
         number = self._number(place_a[known], place_b[known])
         return np.bincount(number, rows[known, 2], self.low.size).astype(np.int64)
 
-    def wheel(self, table):
+    def wheel(self, table: PairingTable) -> Wheel:
         """The Wheel of the pairs with the weights of a PairingTable."""
         if table.pk not in self._wheels:
             self._wheels = {table.pk: Wheel(self._weigh(table) * (self.options > 0))}
@@ -140,12 +143,12 @@ def _places_of(ascending, values):
     return np.where(ascending[place] == values, place, -1)
 
 
-def recent_stock(study):
+def recent_stock(study: Study) -> Stock:
     """The study's Stock, cached for a few seconds: every battle needs it, and new clips can wait that long."""
     return recent(("stock", study.pk), lambda _: Stock.of(study))
 
 
-def recent_table(study):
+def recent_table(study: Study) -> PairingTable | None:
     """The study's last PairingTable, cached for a few seconds; None before the first."""
 
     def load(before):

@@ -1,10 +1,14 @@
 """The number of votes of every pair of systems, needed for every battle."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import numpy as np
 from django.db.models import Count
+from numpy.typing import NDArray
 
+from arena.models import Study
 from arena.serving.process_cache import forget, recent
+from arena.serving.stock import Stock
 
 SETTLED = timedelta(minutes=1)  # a vote commits within this time after its timestamp
 FOLDED = 2 * SETTLED
@@ -22,7 +26,7 @@ class Votes:
         self._counted = until, _rows(study.battles.voted().filter(closed_at__lte=until))
         self._tallied = None
 
-    def on(self, stock, now):
+    def on(self, stock: Stock, now: datetime) -> NDArray[np.int64]:
         """int [pairs] of the stock: votes given and votes expected."""
         if now - self._counted[0] > FOLDED:
             self._counted = self._folded(now - SETTLED)
@@ -32,7 +36,7 @@ class Votes:
         lately = self._study.battles.voted().filter(closed_at__gt=counted[0])
         return tallied[2] + stock.tally(_rows(lately, self._study.battles.awaited(now)))
 
-    def knows(self, now):
+    def knows(self, now: datetime) -> bool:
         """Whether its count ends before `now`; not so where the clock was set back."""
         return now >= self._counted[0]
 
@@ -49,7 +53,7 @@ def _rows(*battles):
     return list(first.union(*others, all=True) if others else first)
 
 
-def votes_on(study, stock, now):
+def votes_on(study: Study, stock: Stock, now: datetime) -> NDArray[np.int64]:
     """int [pairs] of the stock: votes given and votes expected."""
     key = ("votes", study.pk)
     if not recent(key, lambda _: Votes(study, now), RECOUNT_S).knows(now):
