@@ -1,6 +1,8 @@
 """Clip pairs that are served again: requested on the page of disagreements, listed and stopped here."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from arena.models import Again
 from arena.serving.again import stop
@@ -19,8 +21,8 @@ class AgainAdmin(ReadOnlyAdmin):
     study_link, low_link, high_link = link_to("study"), link_to("clip_low"), link_to("clip_high")
 
     @admin.action(description="Stop serving the selected clip pairs", permissions=["stop"])
-    def stop(self, request, queryset):
+    def stop(self, request: HttpRequest, queryset: QuerySet[Again]) -> None:
         self.message_user(request, f"{stop(queryset)} clip pairs will not be served again.")
 
-    def has_stop_permission(self, request):
+    def has_stop_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("arena.change_again")

@@ -1,6 +1,10 @@
 """What is compared: systems, prompts, clips, excerpts."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
 
@@ -16,10 +20,10 @@ class IngestAdmin(ReadOnlyAdmin):
     actions = ["try_again"]
 
     @admin.action(description="Try the selected rejected ones again", permissions=["try"])
-    def try_again(self, request, queryset):
+    def try_again(self, request: HttpRequest, queryset: Any) -> None:
         self.message_user(request, f"{queryset.try_again()} will be tried again.")
 
-    def has_try_permission(self, request):
+    def has_try_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("arena.change_clip")
 
 
@@ -35,11 +39,11 @@ class SystemAdmin(NamedAdmin):
     ratings = list_of("ratings", "system__id__exact", "scoring", "rating")
     biases = list_of("biases", "system__id__exact", "scoring", "anchorbias")
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[System]:
         return super().get_queryset(request).prefetch_related("studies")
 
     @admin.display(description="report, by study")
-    def reports(self, obj):
+    def reports(self, obj: System) -> str:
         pages = ((reverse("system", args=[study.slug, obj.name]), study.slug) for study in obj.studies.all())
         return format_html_join(", ", '<a href="{}">{}</a>', pages) or "-"
 

@@ -1,11 +1,14 @@
 """Columns that link from one object to another."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
 
-def link_to(name):
+def link_to(name: str) -> Callable[[Any, Any], str]:
     """A column that links to the related object of that name."""
 
     @admin.display(description=name.replace("_", " "), ordering=name)
@@ -20,7 +23,7 @@ def link_to(name):
     return link
 
 
-def list_of(label, lookup, app, model):
+def list_of(label: str, lookup: str, app: str, model: str) -> Callable[[Any, Any], str]:
     """A column that links to the list of another model, filtered by this object."""
 
     @admin.display(description=label)

@@ -68,5 +68,5 @@ class BattleAdmin(ReadOnlyAdmin):
     vote_list = list_of("vote", "battle__id__exact", "annotations", "vote")
 
     @admin.display(description="pair probability", ordering="pair_probability")
-    def probability(self, obj):
+    def probability(self, obj: Battle) -> str:
         return "-" if obj.pair_probability is None else f"{obj.pair_probability:.3f}"

@@ -2,12 +2,14 @@
 
 import json
 import re
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.http import HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
@@ -28,12 +30,12 @@ CODE_WORDS = re.compile(r"`([^`]+)`")
 class ReadableJSON(forms.JSONField):
     """Readable JSON: indented, in a monospaced box, errors with their line."""
 
-    def prepare_value(self, value):
+    def prepare_value(self, value: Any) -> Any:
         if isinstance(value, forms.fields.InvalidJSONInput):
             return value
         return json.dumps(in_order(value), indent=2, ensure_ascii=False)
 
-    def to_python(self, value):
+    def to_python(self, value: Any) -> Any:
         if value in self.empty_values:
             return {}
         try:
@@ -72,7 +74,7 @@ class StudyForm(forms.ModelForm):
     def _get_validation_exclusions(self):
         return super()._get_validation_exclusions() | {"is_default"}  # type: ignore[misc]  # not in Django's public API
 
-    def clean(self):
+    def clean(self) -> dict[str, Any]:
         for name, value in self.cleaned_data.items():
             if isinstance(value, str):
                 self.cleaned_data[name] = value.replace("\r\n", "\n")  # browsers send \r\n
@@ -86,7 +88,7 @@ class StudyForm(forms.ModelForm):
                     self.add_error(name, sentence)
 
     @property
-    def before(self):
+    def before(self) -> Study:
         """The study as it is in the database."""
         return Study.objects.get(pk=self.instance.pk)
 
@@ -124,7 +126,7 @@ class StudyAdmin(NamedAdmin):
     raters = list_of("raters", "study__id__exact", "arena", "participation")
     editions = list_of("editions", "study__id__exact", "scoring", "edition")
 
-    def get_fieldsets(self, request, obj=None):
+    def get_fieldsets(self, request: HttpRequest, obj: Study | None = None) -> Any:
         return [
             (
                 group.title,
@@ -134,7 +136,7 @@ class StudyAdmin(NamedAdmin):
         ]
 
     @admin.display(description="pages")
-    def pages(self, obj):
+    def pages(self, obj: Study) -> str:
         return format_html(
             '<a href="{}">listen</a> · <a href="{}">board</a> · <a href="{}?study={}">disagreements</a>',
             reverse("listen", args=[obj.slug]),
@@ -143,7 +145,7 @@ class StudyAdmin(NamedAdmin):
             obj.slug,
         )
 
-    def save_model(self, request, obj, form, change):
+    def save_model(self, request: HttpRequest, obj: Study, form: Any, change: bool) -> None:
         if change:
             for setting, sentence in mixed(form.before, obj).items():
                 self.message_user(request, f"{setting}: {sentence}", messages.WARNING)
@@ -152,7 +154,7 @@ class StudyAdmin(NamedAdmin):
         super().save_model(request, obj, form, change)
 
     @admin.action(description="Download as YAML", permissions=["view"])
-    def download(self, request, queryset):
+    def download(self, request: HttpRequest, queryset: QuerySet[Study]) -> HttpResponse:
         studies = list(queryset)
         name = studies[0].slug if len(studies) == 1 else "studies"
         return HttpResponse(

@@ -1,7 +1,10 @@
 """What runs by itself: when each sweep last began and finished, and what fails."""
 
+from typing import Any
+
 from django.contrib import admin
-from django.db.models import F
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
 
 from arena.models import Sweep, SweepFailure
 
@@ -17,10 +20,10 @@ class SweepAdmin(ReadOnlyAdmin):
     failures = list_of("failures", "sweep__id__exact", "arena", "sweepfailure")
 
     @admin.action(description="Try the selected sweeps again at once", permissions=["try"])
-    def try_now(self, request, queryset):
+    def try_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         queryset.update(next_try_at=None)
 
-    def has_try_permission(self, request):
+    def has_try_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("arena.change_sweep")
 
 
@@ -34,8 +37,8 @@ class SweepFailureAdmin(ReadOnlyAdmin):
     study_link = link_to("study")
 
     @admin.action(description="Try the selected rows again at once", permissions=["try"])
-    def try_now(self, request, queryset):
+    def try_now(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         queryset.update(next_try_at=F("failed_at"))
 
-    def has_try_permission(self, request):
+    def has_try_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("arena.change_sweepfailure")

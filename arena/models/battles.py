@@ -1,6 +1,8 @@
 """Two clips for one prompt as served to one rater."""
 
 import uuid
+from datetime import datetime
+from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
@@ -11,16 +13,16 @@ from .studies import Study
 
 
 class BattleQuerySet(models.QuerySet):
-    def open(self, now):
+    def open(self, now: datetime) -> "BattleQuerySet":
         """Battles that can still be answered, by the study's end as it is now."""
         ends = Q(study__ends_at__isnull=True) | Q(study__ends_at__gt=now)
         return self.filter(ends, closed_at__isnull=True, expires_at__gt=now)
 
-    def voted(self):
+    def voted(self) -> "BattleQuerySet":
         """Battles that count towards a pair's quota permanently."""
         return self.filter(close_reason="voted", kind__in=["ranked", "imported"]).exclude(policy=Battle.AGAIN)
 
-    def awaited(self, now):
+    def awaited(self, now: datetime) -> "BattleQuerySet":
         """Battles that count towards it temporarily: an answer is still expected."""
         awaited = self.filter(closed_at__isnull=True, reserved_until__gt=now, kind__in=["ranked", "imported"])
         return awaited.exclude(policy=Battle.AGAIN)
@@ -161,5 +163,5 @@ class Battle(models.Model):
     def __str__(self):
         return f"battle {str(self.pk)[:8]}"
 
-    def excerpt(self, slot):
+    def excerpt(self, slot: str) -> Any:
         return getattr(self, f"excerpt_{slot.lower()}")

@@ -1,5 +1,6 @@
 """What is compared: systems, prompts, clips, and the excerpts of clips that raters hear."""
 
+from collections.abc import Collection, Iterable, Set
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from arena.storable import nfc
 class ClaimQuerySet(models.QuerySet):
     """Pending work that several workers share. A claim is a lease: a worker that dies loses it when it expires."""
 
-    def claim(self, seconds=200):
+    def claim(self, seconds: float = 200) -> int | None:
         """The pk of a pending row, claimed for `seconds` (longer than a decoding child may take); None where none is
         free. Never waits for a lock."""
         now = timezone.now()
@@ -26,7 +27,7 @@ class ClaimQuerySet(models.QuerySet):
                 row.save(update_fields=["claimed_until"])
         return row and row.pk
 
-    def try_again(self):
+    def try_again(self) -> int:
         """Make rejected rows pending again. Returns how many."""
         return self.filter(status=Status.REJECTED).update(status=Status.PENDING, reason="", claimed_until=None)
 
@@ -44,7 +45,7 @@ class Nfc(Func):
 
 
 class SystemQuerySet(models.QuerySet["System"]):
-    def called(self, names):
+    def called(self, names: Collection[str]) -> dict[str, "System"]:
         """{name: system} of the systems that exist among the names, in whichever Unicode form either is written: rows
         from before names were stored in one form are found too."""
         forms = {nfc(name) for name in names}
@@ -54,7 +55,7 @@ class SystemQuerySet(models.QuerySet["System"]):
             systems |= {system.form: system for system in older}
         return {name: systems[nfc(name)] for name in names if nfc(name) in systems}
 
-    def made(self, names):
+    def made(self, names: Set[str]) -> dict[str, "System"]:
         """{name: system}, as `called`; those that do not exist are created."""
         known = self.called(names)
         new = {nfc(name) for name in names - known.keys()}
@@ -64,7 +65,7 @@ class SystemQuerySet(models.QuerySet["System"]):
         self.bulk_create(systems, ignore_conflicts=True)
         return self.called(names)
 
-    def ids_of(self, names):
+    def ids_of(self, names: Iterable[str]) -> dict[str, int]:
         """{name: id} of the systems that exist among the names."""
         return dict(self.filter(name__in=list(names)).values_list("name", "pk"))
 
@@ -92,13 +93,13 @@ class System(models.Model):
     def __str__(self):
         return self.name
 
-    def clean(self):
+    def clean(self) -> None:
         if self._state.adding:  # an existing name stays as it is: editions name it
             self.name = nfc(self.name)
 
 
 class PromptQuerySet(models.QuerySet["Prompt"]):
-    def saying(self, words):
+    def saying(self, words: Collection[tuple[str, str]]) -> dict[tuple[str, str], "Prompt"]:
         """{(text, lyrics): prompt} of the prompts that exist among these, in whichever Unicode form."""
         forms = {(nfc(text), nfc(lyrics)) for text, lyrics in words}
         prompts = self._among(self.filter(text__in={text for text, _ in forms}), "text", "lyrics")
@@ -112,7 +113,7 @@ class PromptQuerySet(models.QuerySet["Prompt"]):
     def _among(self, prompts, text, lyrics):
         return {(getattr(prompt, text), getattr(prompt, lyrics)): prompt for prompt in prompts}
 
-    def made(self, words, **fields):
+    def made(self, words: Set[tuple[str, str]], **fields: Any) -> dict[tuple[str, str], "Prompt"]:
         """{(text, lyrics): prompt}, as `saying`; those that do not exist are created, with these fields."""
         known = self.saying(words)
         new = {(nfc(text), nfc(lyrics)) for text, lyrics in words - known.keys()}
@@ -145,7 +146,7 @@ class Prompt(models.Model):
     def __str__(self):
         return self.text[:80] or self.lyrics[:80]
 
-    def clean(self):
+    def clean(self) -> None:
         if self._state.adding:
             self.text, self.lyrics = nfc(self.text), nfc(self.lyrics)
 

@@ -35,6 +35,6 @@ class PairingTable(models.Model):
         return f"pairing table {self.version} of {self.study}"
 
     @cached_property
-    def probability(self):
+    def probability(self) -> np.ndarray:
         """float [pairs], sums to 1."""
         return np.diff(np.frombuffer(self.cumulative, dtype="<f8"), prepend=0.0)

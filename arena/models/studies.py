@@ -1,5 +1,7 @@
 """The settings of a listening test."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -12,16 +14,16 @@ from arena.study_settings import ANSWERS
 from .clips import Clip, Excerpt, Prompt, System
 
 
-def default_answers():
+def default_answers() -> list[str]:
     return list(ANSWERS)
 
 
-def default_questions():
+def default_questions() -> dict[str, Any]:
     return {"degree": False, "axes": [], "tags": [], "comment": True}
 
 
 class StudyQuerySet(models.QuerySet):
-    def with_content(self):
+    def with_content(self) -> "StudyQuerySet":
         """Those with something to show: a clip of one of their systems, or a battle. Others have no public page."""
         battles = Study._meta.get_field("battles").related_model._default_manager.filter(study=OuterRef("pk"))
         clips = Clip.objects.filter(system__studies=OuterRef("pk"))
@@ -168,20 +170,20 @@ class Study(models.Model):
     def __str__(self):
         return self.slug
 
-    def clean(self):
+    def clean(self) -> None:
         if problems := study_settings.problems(self):
             raise ValidationError(problems)
 
     @property
-    def has_content(self):
+    def has_content(self) -> bool:
         """Whether there is a clip of one of its systems, or a battle; without, it has no public page."""
         return Study.objects.with_content().filter(pk=self.pk).exists()
 
     @property
-    def accepts_battles(self):
+    def accepts_battles(self) -> bool:
         return self.is_open and not (self.ends_at and self.ends_at <= timezone.now())
 
     @property
-    def has_checks(self):
+    def has_checks(self) -> bool:
         """Whether there are checks among the battles, so that the rater cannot choose their order."""
         return bool(self.practice or self.golds or self.traps or self.repeats)

@@ -4,6 +4,7 @@ import textwrap
 
 import yaml
 
+from arena.models import Study
 from arena.study_settings import GROUPS, in_order
 
 WIDTH = 100
@@ -32,7 +33,7 @@ _Dumper.add_representer(
 )
 
 
-def dump(study) -> str:
+def dump(study: Study) -> str:
     """The study as YAML. The same study gives the same text; reading that gives the same study."""
     parts = [_comment(HEADER)]
     for group in GROUPS:

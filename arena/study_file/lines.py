@@ -5,6 +5,7 @@ which a small file can expand without limit, and no tags.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -38,10 +39,10 @@ class Document:
     spelled: dict[tuple, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def refuse(self, path, sentence):
+    def refuse(self, path: tuple[Any, ...], sentence: str) -> None:
         self.problems.append(self.problem(path, sentence))
 
-    def problem(self, path, sentence):
+    def problem(self, path: tuple[Any, ...], sentence: str) -> Problem:
         """A Problem at the line of the path, or of the nearest parent of it that the file has."""
         key = ".".join(part if isinstance(part, str) else str(part + 1) for part in path)
         while path and path not in self.lines:

@@ -52,7 +52,7 @@ class Draft:
     prompts: dict[int, Prompt] = field(default_factory=dict)
     warnings: list[Problem] = field(default_factory=list)
 
-    def warn(self, path, sentence):
+    def warn(self, path: tuple[Any, ...], sentence: str) -> None:
         self.warnings.append(self.document.problem(path, sentence))
 
 

@@ -1,6 +1,7 @@
 """From YAML values to values of model fields, or a sentence about what the value should be."""
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -17,7 +18,7 @@ class Unfit(ValueError):
     """The value does not fit its field; the message says what would."""
 
 
-def read_field(field, document):
+def read_field(field: models.Field, document: Any) -> Any:
     """The value of this key of the document for its model field. Raises Unfit; a problem inside an object is added to
     the document instead, and the value is used as if it were quoted."""
     value, spelled = document.value[field.name], document.spelled.get((field.name,), "")
@@ -31,7 +32,7 @@ def read_field(field, document):
     raise TypeError(f"{field.name}: no reader for {type(field).__name__}")
 
 
-def text(value, spelled):
+def text(value: object, spelled: str) -> str:
     """The value if it is a text; else Unfit, which says how to write it as one."""
     if isinstance(value, str):
         return value
@@ -111,7 +112,7 @@ def _object(value, path, document):
         return document.spelled.get(path, "")
 
 
-def limits(field):
+def limits(field: models.Field) -> tuple[Any, Any]:
     """(low, high) of an integer field: the narrowest of its validators and the range of its column."""
     low = [v.limit_value for v in field.validators if isinstance(v, MinValueValidator)]
     high = [v.limit_value for v in field.validators if isinstance(v, MaxValueValidator)]

@@ -1,6 +1,11 @@
 """`scoring` in the admin: what was computed, from what, and what failed."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 from scoring.models import (
@@ -39,15 +44,15 @@ class EmbeddingAdmin(ReadOnlyAdmin):
     clip_link = link_to("clip")
 
     @admin.action(description="Try the selected failed ones again", permissions=["try"])
-    def try_again(self, request, queryset):
+    def try_again(self, request: HttpRequest, queryset: QuerySet[Embedding]) -> None:
         count, _ = queryset.exclude(error="").delete()
         self.message_user(request, f"{count} will be tried again.")
 
-    def has_try_permission(self, request):
+    def has_try_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scoring.change_embedding")
 
     @admin.display(description="state")
-    def state(self, obj):
+    def state(self, obj: Embedding) -> str:
         return "failed" if obj.error else "claimed" if obj.vector is None else "done"
 
 
@@ -88,7 +93,7 @@ class PredictionPoweredAdmin(ReadOnlyAdmin):
     edition_link, reward_model_link = link_to("edition"), link_to("reward_model")
 
     @admin.display(description="intervals against votes alone")
-    def found(self, obj):
+    def found(self, obj: PredictionPowered) -> str:
         return obj.result["not_offered"] or f"{obj.result['width_ratio']:.3f} times as wide"
 
 
@@ -100,7 +105,7 @@ class CategoryBoardsAdmin(ReadOnlyAdmin):
     edition_link = link_to("edition")
 
     @admin.display(description="categories")
-    def names(self, obj):
+    def names(self, obj: CategoryBoards) -> str:
         return ", ".join(category["category"] for category in obj.summary) or "-"
 
 
@@ -113,11 +118,11 @@ class FigureAdmin(ReadOnlyAdmin):
     edition_link = link_to("edition")
 
     @admin.display(boolean=True, description="drawn")
-    def is_drawn(self, obj):
+    def is_drawn(self, obj: Figure) -> bool:
         return bool(obj.narrow and obj.wide)
 
 
-def agreement(name, label):
+def agreement(name: str, label: str) -> Callable[[Any, Any], str]:
     """A column with one of a report's agreements: value, 95 % interval, and the data it is based on."""
 
     @admin.display(description=label)
@@ -150,7 +155,7 @@ class QualityReportAdmin(ReadOnlyAdmin):
     intra = agreement("intra_rater", "agreement with themselves")
 
     @admin.display(description="raters")
-    def results(self, obj):
+    def results(self, obj: QualityReport) -> str:
         counts = obj.report.get("results", {})
         return ", ".join(f"{n} {result}" for result, n in counts.items()) or obj.report.get("outage", "-")
 

@@ -1,9 +1,13 @@
 """Reward models in the admin: the models, the decisions about them with their reasons, and the retraining loop."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
@@ -18,12 +22,12 @@ from scoring.wording.facts import facts
 NOTHING = "-"
 
 
-def sentences(lines):
+def sentences(lines: Iterable[str]) -> str:
     """Lines of text, each on a line of its own."""
     return format_html_join("", "<div>{}</div>", ((line,) for line in lines)) or NOTHING
 
 
-def clock(iso):
+def clock(iso: str | None) -> str:
     return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M:%S}" if iso else NOTHING
 
 
@@ -41,47 +45,47 @@ class RewardModelAdmin(ReadOnlyAdmin):
     anchor_fits = list_of("anchor fits", "reward_model__id__exact", "scoring", "anchorfit")
 
     @admin.display(description="page")
-    def page(self, obj):
+    def page(self, obj: RewardModel) -> str:
         address = reverse("model", args=[obj.name])
         return format_html(
             '<a href="{}">{}</a>: its figures, plots and decisions, as everybody sees them', address, address
         )
 
     @admin.display(description="held out")
-    def held_out(self, obj):
+    def held_out(self, obj: RewardModel) -> str:
         return _figures(obj.metrics.get("test"))
 
     @admin.display(description="validation")
-    def validation(self, obj):
+    def validation(self, obj: RewardModel) -> str:
         return _figures(obj.metrics.get("validation"))
 
     @admin.display(description="can go live here")
-    def can_go_live(self, obj):
+    def can_go_live(self, obj: RewardModel) -> str:
         return sentences(registry.problems(obj) or ["Yes: its weights are in the storage, its encoders are known."])
 
     @admin.display(description="encoder blocks")
-    def blocks(self, obj):
+    def blocks(self, obj: RewardModel) -> str:
         return sentences(f"{b['key']}, revision {b['revision']}, {b['dimension']} numbers" for b in obj.encoders)
 
     @admin.display(description="trained on")
-    def trained_on(self, obj):
+    def trained_on(self, obj: RewardModel) -> str:
         return facts({name: value for name, value in obj.config.items() if name not in ("split", "seeds")}) or NOTHING
 
     @admin.display(description="votes by side")
-    def pairs(self, obj):
+    def pairs(self, obj: RewardModel) -> str:
         split = obj.config.get("split") or {}
         return f"by {split.get('by')}: {facts(split['pairs'])}" if split.get("pairs") else NOTHING
 
     @admin.display(description="file of weights")
-    def file(self, obj):
+    def file(self, obj: RewardModel) -> str | None:
         return obj.weights.name
 
     @admin.display(description="epochs")
-    def epochs(self, obj):
+    def epochs(self, obj: RewardModel) -> int | str:
         return len(obj.history) or NOTHING
 
     @admin.display(description="decisions")
-    def decided(self, obj):
+    def decided(self, obj: RewardModel) -> str:
         decisions = registry.history().filter(model=obj)
         return sentences(
             f"{decision.created_at:%Y-%m-%d %H:%M} UTC, {decision.get_act_display()}, by {decision.by}"
@@ -89,7 +93,7 @@ class RewardModelAdmin(ReadOnlyAdmin):
         )
 
     @admin.action(description="Make the selected model live", permissions=["activate"])
-    def activate(self, request, queryset):
+    def activate(self, request: HttpRequest, queryset: QuerySet[RewardModel]) -> None:
         if queryset.count() != 1:
             self.message_user(request, "Select exactly one model: only one is live.", messages.ERROR)
             return
@@ -101,7 +105,7 @@ class RewardModelAdmin(ReadOnlyAdmin):
             return
         self.message_user(request, f"{model.name} is live{'' if decision else ' already: nothing to do'}.")
 
-    def has_activate_permission(self, request):
+    def has_activate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scoring.change_rewardmodel")
 
 
@@ -121,7 +125,7 @@ class DecisionAdmin(ReadOnlyAdmin):
     model_link, replaced_link = link_to("model"), link_to("replaced")
 
     @admin.display(description="found")
-    def found(self, obj):
+    def found(self, obj: Decision) -> str:
         """The gate's figures in one line: the candidate's, then the live model's."""
         judged = obj.reasons
         if not judged.get("n_decided"):
@@ -133,11 +137,11 @@ class DecisionAdmin(ReadOnlyAdmin):
         )
 
     @admin.display(description="why")
-    def why(self, obj):
+    def why(self, obj: Decision) -> str:
         return sentences([*obj.reasons.get("reasons", []), *obj.reasons.get("forced_over", [])])
 
     @admin.display(description="figures")
-    def figures(self, obj):
+    def figures(self, obj: Decision) -> str:
         return facts({name: v for name, v in obj.reasons.items() if name not in ("reasons", "forced_over")}) or NOTHING
 
 
@@ -157,7 +161,7 @@ class RetrainingForm(forms.ModelForm):
         fields = ["is_on", "studies", "encoders", "min_new_votes", "judge_share", "seeds", "promotes"]
         help_texts = {"encoders": f"Keys, comma-separated. There are: {', '.join(KEYS)}."}
 
-    def clean_encoders(self):
+    def clean_encoders(self) -> str:
         keys = Retraining(encoders=self.cleaned_data["encoders"]).encoder_keys
         if len(set(keys)) < len(keys):
             raise forms.ValidationError("An encoder is named twice.")
@@ -181,18 +185,18 @@ class RetrainingAdmin(admin.ModelAdmin):
     fields = [*RetrainingForm.Meta.fields, "next_run"]
     filter_horizontal = ["studies"]
 
-    def has_add_permission(self, request):
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and not Retraining.objects.exists()
 
-    def has_delete_permission(self, request, obj=None):
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def save_model(self, request, obj, form, change):
+    def save_model(self, request: HttpRequest, obj: Retraining, form: Any, change: bool) -> None:
         obj.pk = 1
         super().save_model(request, obj, form, change)
 
     @admin.display(description="what it waits for")
-    def next_run(self, obj):
+    def next_run(self, obj: Retraining) -> str:
         if not obj.pk:
             return NOTHING
         if run := retraining.unfinished():
@@ -227,20 +231,20 @@ class RetrainingRunAdmin(ReadOnlyAdmin):
     candidate_link, live_before_link = link_to("candidate"), link_to("live_before")
 
     @admin.display(description="verdict")
-    def verdict(self, obj):
+    def verdict(self, obj: RetrainingRun) -> str:
         promoted = obj.facts.get("judge", {}).get("promoted")
         return NOTHING if promoted is None else "promoted" if promoted else "kept out"
 
     @admin.display(description="votes")
-    def votes(self, obj):
+    def votes(self, obj: RetrainingRun) -> str:
         return facts(obj.facts.get("votes", {})) or NOTHING
 
     @admin.display(description="settings then")
-    def settings(self, obj):
+    def settings(self, obj: RetrainingRun) -> str:
         return facts(obj.config) or NOTHING
 
     @admin.display(description="steps")
-    def steps(self, obj):
+    def steps(self, obj: RetrainingRun) -> str:
         """A table of all steps: their state, when they ran, and what they found."""
         return format_html(
             "<table><thead><tr><th>step</th><th>state</th><th>began</th><th>ended</th><th>found</th></tr></thead>{}</table>",

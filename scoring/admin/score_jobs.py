@@ -1,9 +1,11 @@
 """Score jobs in the admin: which files are waiting, being scored or done, and with what result."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Case, Count, Q, Value, When
+from django.db.models import Case, Count, Q, QuerySet, Value, When
+from django.http import HttpRequest
 from django.utils import timezone
 
 from arena.admin import ReadOnlyAdmin, link_to, list_of
@@ -12,7 +14,7 @@ from scoring.models import ScoreItem, ScoreJob
 QUEUED, CLAIMED, DONE, FAILED = "queued", "claimed", "done", "failed"
 
 
-def state_of_jobs(prefix=""):
+def state_of_jobs(prefix: str = "") -> Case:
     """The state of a job as a database expression; `prefix` is the lookup that leads to it from another model."""
     return Case(
         When(**{f"{prefix}done_at__isnull": False, "then": Value(DONE)}),
@@ -21,7 +23,7 @@ def state_of_jobs(prefix=""):
     )
 
 
-def state_of_items():
+def state_of_items() -> Case:
     """The state of a file as a database expression; a waiting file has the state of its job."""
     return Case(
         When(reward__isnull=False, then=Value(DONE)),
@@ -33,15 +35,15 @@ def state_of_items():
 class StateFilter(admin.SimpleListFilter):
     title = parameter_name = "state"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(state, state) for state in model_admin.states]
 
-    def queryset(self, request, queryset):
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(state=self.value()) if self.value() else queryset
 
 
 @admin.display(description="state", ordering="state")
-def state(obj):
+def state(obj: Any) -> str:
     return obj.state
 
 
@@ -62,7 +64,7 @@ class ScoreJobAdmin(ReadOnlyAdmin):
     user_link, reward_model_link = link_to("user"), link_to("reward_model")
     items = list_of("list of files", "job__id__exact", "scoring", "scoreitem")
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         waiting = Q(items__reward=None, items__error="")
         return (
             super()
@@ -76,15 +78,15 @@ class ScoreJobAdmin(ReadOnlyAdmin):
         )
 
     @admin.display(description="files", ordering="n_files")
-    def files(self, obj):
+    def files(self, obj: Any) -> int:
         return obj.n_files
 
     @admin.display(description="waiting", ordering="n_waiting")
-    def waiting(self, obj):
+    def waiting(self, obj: Any) -> int:
         return obj.n_waiting
 
     @admin.display(description="failed", ordering="n_failed")
-    def failed(self, obj):
+    def failed(self, obj: Any) -> int:
         return obj.n_failed
 
 
@@ -108,13 +110,13 @@ class ScoreItemAdmin(ReadOnlyAdmin):
     ]
     job_link = link_to("job")
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(state=state_of_items())
 
     @admin.display(description="sent", ordering="job__created_at")
-    def created_at(self, obj):
+    def created_at(self, obj: ScoreItem) -> datetime:
         return obj.job.created_at
 
     @admin.display(description="file in the storage")
-    def stored(self, obj):
+    def stored(self, obj: ScoreItem) -> str:
         return obj.file.name or "erased"

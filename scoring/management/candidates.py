@@ -9,7 +9,7 @@ from scoring.models import RewardModel
 from scoring.registry import live
 
 
-def check_name(name):
+def check_name(name: str) -> None:
     """CommandError for a --name that no candidate can have; called before the work, not after it."""
     longest = RewardModel._meta.get_field("name").max_length
     if longest and len(name) > longest:
@@ -18,7 +18,7 @@ def check_name(name):
         raise CommandError(f"There is a reward model {name!r} already; choose another --name.")
 
 
-def make_live(model, by):
+def make_live(model: RewardModel, by: str) -> None:
     """Activate the candidate. Where that is refused, the CommandError says that the candidate is stored all the
     same."""
     try:

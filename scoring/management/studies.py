@@ -1,14 +1,17 @@
 """Shared by the commands that work on the boards of studies: those named, or all."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.core.management import CommandError
 
 from arena.models import Study
 from arena.refusals import NotFound
-from scoring.models import Edition
+from scoring.models import Edition, RewardModel
 from scoring.registry.live import find_model
 
 
-def studies_of(slugs, otherwise):
+def studies_of(slugs: Sequence[str], otherwise: Any) -> list[Any]:
     """The studies with these slugs; without slugs, those of the queryset `otherwise`. CommandError names unknown
     ones."""
     studies = list(Study.objects.filter(slug__in=slugs) if slugs else otherwise)
@@ -17,7 +20,7 @@ def studies_of(slugs, otherwise):
     return studies
 
 
-def studies_with_edition(slugs):
+def studies_with_edition(slugs: Sequence[str]) -> list[Study]:
     """The studies with these slugs, or all that have an edition; CommandError names those without."""
     with_edition = Study.objects.filter(pk__in=Edition.objects.values("study"))
     studies = studies_of(slugs, otherwise=with_edition)
@@ -26,7 +29,7 @@ def studies_with_edition(slugs):
     return studies
 
 
-def live_model():
+def live_model() -> RewardModel:
     """The live reward model; CommandError without one."""
     try:
         return find_model()

@@ -1,6 +1,8 @@
 """`manage.py data_map`: what is stored about people, and what happens to it, as the models declare it."""
 
-from django.core.management.base import BaseCommand
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
 
 from arena.personal.data_map import PLACE, data_map
 
@@ -8,10 +10,10 @@ from arena.personal.data_map import PLACE, data_map
 class Command(BaseCommand):
     help = "Print the data map: every personal field and what a withdrawal does with it."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--write", action="store_true", help=f"into docs/{PLACE.name} instead")
 
-    def handle(self, write, **options):
+    def handle(self, write: bool, **options: Any) -> None:
         if not write:
             self.stdout.write(data_map(), ending="")
             return

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from sys import modules
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
@@ -19,7 +20,7 @@ class Command(BaseCommand):
     help = "Draw the diagrams of the data model in docs/ anew, from the models. Opens no database."
     requires_system_checks = []
 
-    def handle(self, **options):
+    def handle(self, **options: Any) -> None:
         for name, draw in DRAWN_BY.items():
             before, _, rest = (DOCS / name).read_text(encoding="utf-8").partition(BEGIN)
             _, _, after = rest.partition(END)
@@ -27,12 +28,12 @@ class Command(BaseCommand):
             self.stdout.write(f"docs/{name} shows the models as they are.")
 
 
-def relations_of_apps():
+def relations_of_apps() -> str:
     """A Mermaid diagram for each app: its tables and what they refer to."""
     return "\n\n".join(f"#### {app}\n\n{_diagram(_tables(app), with_columns=False)}" for app in APPS)
 
 
-def tables_of_files():
+def tables_of_files() -> str:
     """A Mermaid diagram, with columns, for each file of models, under the first sentence of its docstring."""
     sections = []
     for app in APPS:

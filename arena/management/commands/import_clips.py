@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path, PurePath
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
 from arena import services, tables
-from arena.models import Clip, Excerpt, Status, Study
+from arena.models import Clip, Excerpt, Status, Study, System
 from arena.refusals import NotFound
 from arena.serving.ingest import ingest
 
@@ -26,11 +27,11 @@ class Command(BaseCommand):
         "Run it again to continue where it stopped."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("manifest", type=Path)
         parser.add_argument("--study", help="the study that compares them, created if new; default: the default study")
 
-    def handle(self, manifest, study, **options):
+    def handle(self, manifest: Path, study: Any, **options: Any) -> None:
         rows = read_manifest(manifest)
         study, is_new = find_or_new_study(study)
         started = timezone.now()
@@ -56,7 +57,7 @@ class Command(BaseCommand):
             services.undo_import(study if is_new else None, created, started)
         self.report(study, clips, n_ready, failed)
 
-    def open(self, study, is_new):
+    def open(self, study: Study, is_new: bool) -> None:
         """Open a study that was made for these clips; of an existing one that is closed, say how."""
         if is_new:
             Study.objects.filter(pk=study.pk).update(is_open=True)
@@ -64,7 +65,7 @@ class Command(BaseCommand):
         elif not study.is_open:
             self.stdout.write(f"study {study.slug} is not open, so nobody is served. To open it: {HOW_TO_OPEN}.")
 
-    def report(self, study, clips, n_ready, failed):
+    def report(self, study: Study, clips: dict[int, Any], n_ready: int, failed: list[tuple[int, str, str]]) -> None:
         self.stdout.write(f"study {study.slug}: {n_ready} clips ready, {len(failed)} rows failed")
         unplayable = Excerpt.objects.filter(clip__in=clips, codec=study.codec, status=Status.REJECTED)
         for excerpt in unplayable.select_related("clip"):
@@ -76,7 +77,7 @@ class Command(BaseCommand):
             raise CommandError(f"{nothing}{len(failed)} rows failed:\n   line  {'path':<{width}}  reason\n{table}")
 
 
-def read_manifest(manifest):
+def read_manifest(manifest: Path) -> list[tables.Row]:
     """The rows of the manifest; CommandError for a file that cannot be used."""
     try:
         return list(tables.read(manifest, COLUMNS))
@@ -84,7 +85,7 @@ def read_manifest(manifest):
         raise CommandError(f"{manifest}: {error}") from error
 
 
-def find_or_new_study(slug):
+def find_or_new_study(slug: str | None) -> tuple[Study, bool]:
     """(study, whether it is new). A new one is not stored yet, and not open."""
     try:
         return services.find_study(slug), False
@@ -98,7 +99,7 @@ def find_or_new_study(slug):
         return Study(slug=slug, name=slug.replace("-", " ").capitalize(), is_open=False), True
 
 
-def join(study, clips):
+def join(study: Study, clips: Any) -> set[System]:
     """Let the study compare the clips. Returns the systems that it did not compare before."""
     if study.pk is None:
         study.save()
@@ -110,7 +111,7 @@ def join(study, clips):
     return systems
 
 
-def register(manifest, row):
+def register(manifest: Path, row: tables.Row) -> tuple[Clip, bool]:
     """(clip, whether it is new) of a row. ValueError or OSError, with a sentence, for a bad row."""
     if row.problem:
         raise ValueError(row.problem)

@@ -1,5 +1,7 @@
 """Django's own `migrate`, as the owner of the tables; then the application's role is granted what the code does."""
 
+from typing import Any
+
 from django.core.management.commands import migrate
 from django.db import connections
 
@@ -7,7 +9,7 @@ from arena import database_roles
 
 
 class Command(migrate.Command):
-    def handle(self, *args, database, **options):
+    def handle(self, *args: Any, database: str, **options: Any) -> None:
         connection = connections[database]
         with database_roles.as_owner(connection) as application:
             super().handle(*args, database=database, **options)

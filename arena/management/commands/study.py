@@ -2,8 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from arena import study_file
 from arena.models import Study
@@ -28,7 +29,7 @@ MOST_LINKS = 10_000
 class Command(BaseCommand):
     help = "Listening tests: load and dump their settings, invite raters, check who came back."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True, metavar="load|dump|invite|key")
         load = commands.add_parser("load", help="load YAML files", description=LOAD)
         load.add_argument("files", nargs="+", metavar="FILE")
@@ -44,10 +45,10 @@ class Command(BaseCommand):
         key = commands.add_parser("key", help="the key of return URLs", description=KEY)
         key.add_argument("slug")
 
-    def handle(self, command, **options):
+    def handle(self, command: str, **options: Any) -> None:
         getattr(self, command)(**options)
 
-    def load(self, files, **_):
+    def load(self, files: list[str], **_: Any) -> None:
         try:
             loaded = study_file.load([_read(file) for file in files])
         except study_file.StudyFileRefused as refused:
@@ -61,7 +62,7 @@ class Command(BaseCommand):
             changes = f"changed: {', '.join(result.changed)}" if result.changed else "unchanged"
             self.stdout.write(f"{result.study.slug}: {'created' if result.is_new else changes}")
 
-    def dump(self, slug, output, **_):
+    def dump(self, slug: str, output: Path | None, **_: Any) -> None:
         text = study_file.dump(_find(slug))
         if not output:
             self.stdout.write(text, ending="")
@@ -72,7 +73,7 @@ class Command(BaseCommand):
             raise CommandError(f"{output}: {error.strerror}") from error
         self.stdout.write(f"{slug} is in {output}")
 
-    def invite(self, slug, count, base_url, **_):
+    def invite(self, slug: str, count: int, base_url: str, **_: Any) -> None:
         study = _find(slug)
         if study.access != Study.Access.INVITED:
             raise CommandError(f"{slug} is open to everybody; set its access to invited first.")
@@ -81,7 +82,7 @@ class Command(BaseCommand):
         for _number in range(count):
             self.stdout.write(f"{base_url.rstrip('/')}/listen/{slug}/?invite={new_invitation(study)}")
 
-    def key(self, slug, **_):
+    def key(self, slug: str, **_: Any) -> None:
         self.stdout.write(return_key(_find(slug)))
         self.stderr.write(HOW_TO_CHECK)
 

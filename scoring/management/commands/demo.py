@@ -3,8 +3,9 @@
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 from tqdm import tqdm
 
@@ -41,10 +42,10 @@ STUDIES = (
 class Command(BaseCommand):
     help = __doc__
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--if-empty", action="store_true", help="do nothing unless the arena is empty")
 
-    def handle(self, if_empty, **options):
+    def handle(self, if_empty: bool, **options: Any) -> None:
         if if_empty and not self.is_unfinished():
             return
         started = time.monotonic()
@@ -59,12 +60,12 @@ class Command(BaseCommand):
         self.train(simulated)
         self.stdout.write(f"The demo is in place after {time.monotonic() - started:.0f} s.")
 
-    def is_unfinished(self):
+    def is_unfinished(self) -> bool:
         """Whether the arena is empty, or holds a demo that was interrupted before its model was trained."""
         others = System.objects.exclude(name__in=[system.slug for system in SYSTEMS])
         return not others.exists() and not RewardModel.objects.exists()
 
-    def make_clips(self, *studies):
+    def make_clips(self, *studies: Study) -> dict[int, str]:
         clips = {}
         with tempfile.TemporaryDirectory() as folder, tqdm(total=len(SYSTEMS) * len(PROMPTS), desc="compose") as bar:
             for number, prompt in enumerate(PROMPTS):
@@ -88,19 +89,19 @@ class Command(BaseCommand):
             study.systems.set(System.objects.filter(name__in=[system.slug for system in SYSTEMS]))
         return clips
 
-    def load_panel(self):
+    def load_panel(self) -> Study:
         """The study of PANEL. An existing study of that name is kept: it may have been changed."""
         if not Study.objects.filter(slug=PANEL.stem).exists():
             study_file.load([(PANEL.name, PANEL.read_bytes())])
         return Study.objects.get(slug=PANEL.stem)
 
-    def simulate(self, study):
+    def simulate(self, study: Study) -> None:
         with tqdm(total=raters.RATERS * raters.BATTLES_EACH, desc="simulated votes") as bar, transaction.atomic():
             study.is_open = True  # in memory only: nobody else is served
             raters.vote(study, bar.update)
         ledger.catch_up()
 
-    def train(self, study):
+    def train(self, study: Study) -> None:
         from scoring.training.candidates import train_candidate
 
         with tqdm(desc="train reward model", unit=" epochs") as bar:

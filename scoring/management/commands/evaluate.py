@@ -1,12 +1,13 @@
 """`evaluate cmi-rewardbench DIR`: a public benchmark; `evaluate probes`: does the model prefer music to noise?"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from arena import csv_files
@@ -25,7 +26,7 @@ SHOWN = 20  # files without a reward that are printed; all are in the JSON
 class Command(BaseCommand):
     help = "Evaluate a reward model: on CMI-RewardBench, or with sanity probes."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         kinds = parser.add_subparsers(dest="kind", required=True)
         bench = kinds.add_parser("cmi-rewardbench", help="the benchmark of arXiv 2603.00610, downloaded to DIR")
         bench.add_argument("folder", metavar="DIR", type=Path, help="holds data/all_test.jsonl and the audio it names")
@@ -58,7 +59,7 @@ class Command(BaseCommand):
                 "--json", dest="json_file", metavar="FILE", type=Path, help="write everything into this file"
             )
 
-    def handle(self, kind, model, prompt_protocol, **options):
+    def handle(self, kind: str, model: Any, prompt_protocol: str, **options: Any) -> None:
         runs: dict[str, Callable] = {"cmi-rewardbench": self.cmi_rewardbench, "probes": self.probes}
         try:
             model = find_model(model)
@@ -73,7 +74,19 @@ class Command(BaseCommand):
         except (Refusal, ValueError, OSError, MemoryError, AudioUnavailable) as error:
             raise CommandError(str(error) or repr(error)) from error
 
-    def cmi_rewardbench(self, scorer, facts, with_prompt, *, folder, csv_folder, json_file, limit, cache, **options):
+    def cmi_rewardbench(
+        self,
+        scorer: Any,
+        facts: dict[str, Any],
+        with_prompt: bool,
+        *,
+        folder: Path,
+        csv_folder: Path | None,
+        json_file: Path | None,
+        limit: int | None,
+        cache: Path,
+        **options: Any,
+    ) -> None:
         data = folder / "data"
         lines = data / "all_test.jsonl"
         if not lines.is_file():
@@ -100,7 +113,17 @@ class Command(BaseCommand):
         if csv_folder:
             write_tables(csv_folder, tables, report.results(benchmark_rows.rows, rewards), failed)
 
-    def probes(self, scorer, facts, with_prompt, *, clips, sample, json_file, **options):
+    def probes(
+        self,
+        scorer: Any,
+        facts: dict[str, Any],
+        with_prompt: bool,
+        *,
+        clips: list[str],
+        sample: int,
+        json_file: Path | None,
+        **options: Any,
+    ) -> None:
         originals = probing.files(clips) if clips else probing.sample_clips(sample, with_prompt=with_prompt)
         with tqdm(total=len(clips) or sample, desc="probe", unit="clip") as bar:
             probed = probing.probe(scorer, originals, bar.update)
@@ -110,12 +133,12 @@ class Command(BaseCommand):
         if json_file:
             write_json(json_file, {**facts, **probe_report.as_json(probed)})
 
-    def say(self, facts, text):
+    def say(self, facts: dict[str, Any], text: str) -> None:
         prompts = {"with": "with prompts", "empty": "with empty prompts"}[facts["prompt_protocol"]]
         reads = prompts if facts["reads_prompts"] else "which reads no prompts"
         self.stdout.write(f"{facts['model']} (sha256 {facts['sha256'][:12]}), {reads}: {text}\n")
 
-    def say_failures(self, failed):
+    def say_failures(self, failed: dict[tuple[str, str], str]) -> None:
         if not failed:
             return
         self.stdout.write(f"\n{len(failed)} clips without a reward; their rows are left out of all figures:")
@@ -125,22 +148,24 @@ class Command(BaseCommand):
             self.stdout.write(f"  and {len(failed) - SHOWN} more, all of them in the file that --json names")
 
 
-def positive(text):
+def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise ValueError(f"{text} is not 1 or more")
     return number
 
 
-def reward_or_none(outcome):
+def reward_or_none(outcome: float | NoReward) -> float | None:
     return None if isinstance(outcome, NoReward) else outcome
 
 
-def write_json(path, content):
+def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_tables(folder, tables, results, failed):
+def write_tables(
+    folder: Path, tables: report.Report, results: Iterable[dict[str, Any]], failed: dict[tuple[str, str], str]
+) -> None:
     """The tables as CSV, and results.jsonl, which the benchmark's own evaluate_results.py reads."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "summary.csv", map(asdict, tables.summary))
@@ -152,7 +177,7 @@ def write_tables(folder, tables, results, failed):
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in results)
 
 
-def write_csv(path, rows):
+def write_csv(path: Path, rows: Any) -> None:
     rows = list(rows)
     with path.open("w", encoding="utf-8", newline="") as file:
         file.writelines(csv_files.lines(list(rows[0]) if rows else [], rows))

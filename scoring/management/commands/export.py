@@ -2,13 +2,14 @@ import math
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from django.core.files.storage import default_storage
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
 from annotations.exports import FORMATS
-from arena.models import Battle, Clip
+from arena.models import Battle, Clip, Study
 from arena.refusals import Refusal
 from scoring.management.studies import studies_of
 from scoring.releases.numbered import release
@@ -18,7 +19,7 @@ from scoring.releases.pairs import clip_file
 class Command(BaseCommand):
     help = "Write the votes, or the training pairs, as the next numbered release, to a file or standard output."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("content", choices=["votes", "pairs"])
         parser.add_argument("--format", choices=FORMATS, default="jsonl")
         parser.add_argument("--study", help="slug; default: all studies")
@@ -31,7 +32,17 @@ class Command(BaseCommand):
         )
         parser.add_argument("--min-reward", type=finite, metavar="R", help="pairs only: of the chosen clip")
 
-    def handle(self, content, format, study, output, clips, min_margin, min_reward, **options):
+    def handle(
+        self,
+        content: str,
+        format: str,
+        study: str | None,
+        output: Path | None,
+        clips: Path | None,
+        min_margin: float | None,
+        min_reward: float | None,
+        **options: Any,
+    ) -> None:
         (only,) = studies_of([study], otherwise=None) if study else (None,)
         try:
             new_release = release(content, format, only, {"min_margin": min_margin, "min_reward": min_reward})
@@ -52,7 +63,7 @@ class Command(BaseCommand):
         )
 
 
-def finite(text):
+def finite(text: str) -> float:
     """The finite number in the text; argparse adds the name of the option to the error."""
     value = float(text)
     if not math.isfinite(value):
@@ -60,7 +71,7 @@ def finite(text):
     return value
 
 
-def copy_originals(folder, study):
+def copy_originals(folder: Path, study: Study | None) -> None:
     """Copy the clips that were voted on, under the names that the rows give them; existing files are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     voted = Battle.objects.filter(close_reason="voted", **({"study": study} if study else {}))

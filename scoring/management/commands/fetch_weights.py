@@ -1,6 +1,7 @@
 from pathlib import Path
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scoring.models import RewardModel
 from scoring.reward import weights
@@ -9,11 +10,11 @@ from scoring.reward import weights
 class Command(BaseCommand):
     help = "Download a set of weights from its hub, or install its files from a folder. Without a name: list the sets."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?", help=", ".join(weights.SETS))
         parser.add_argument("--from", dest="source", type=Path, metavar="DIR", help="a folder that has the files")
 
-    def handle(self, name, source, **options):
+    def handle(self, name: str | None, source: Path | None, **options: Any) -> None:
         if not name:
             return self.list_sets()
         try:
@@ -25,7 +26,7 @@ class Command(BaseCommand):
         if old and old.fingerprint != new.fingerprint:
             self.warn_of_another_revision(old.fingerprint, new.fingerprint)
 
-    def list_sets(self):
+    def list_sets(self) -> None:
         for weight_set in weights.SETS.values():
             try:
                 state = f"installed, fingerprint {weights.installed(weight_set.name).fingerprint}"
@@ -38,7 +39,7 @@ class Command(BaseCommand):
                 f"{weight_set.name}: {state}; {weight_set.size}, {weight_set.licence}{gated}\n    {weight_set.about}"
             )
 
-    def warn_of_another_revision(self, old, new):
+    def warn_of_another_revision(self, old: str, new: str) -> None:
         """Embeddings are stored by revision, so that none are mixed up; but old heads cannot read new embeddings."""
         depend = [
             f"{model} ({model.status})"
@@ -56,7 +57,7 @@ class Command(BaseCommand):
             )
 
 
-def installed_or_none(name):
+def installed_or_none(name: str) -> weights.Installed | None:
     """The installed weights; None where they are damaged or missing: they are about to be replaced."""
     try:
         return weights.installed(name)
@@ -64,5 +65,5 @@ def installed_or_none(name):
         return None
 
 
-def licences(installed):
+def licences(installed: weights.Installed) -> str:
     return ", ".join(sorted({file["licence"] for file in installed.files.values()}))

@@ -1,6 +1,7 @@
 from pathlib import Path
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scoring.management.candidates import check_name, make_live
 from scoring.reward.weights import WeightsError
@@ -9,7 +10,7 @@ from scoring.reward.weights import WeightsError
 class Command(BaseCommand):
     help = "Store a published head (.pt of weights only, or .safetensors) as a candidate reward model."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("path", type=Path)
         parser.add_argument(
             "--encoders",
@@ -20,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", help="default: the name of the file")
         parser.add_argument("--activate", action="store_true", help="make it the live model")
 
-    def handle(self, path, encoders, name, activate, **options):
+    def handle(self, path: Path, encoders: str, name: str | None, activate: bool, **options: Any) -> None:
         from scoring.training.import_head import import_model
 
         keys = [key.strip() for key in encoders.split(",") if key.strip()]

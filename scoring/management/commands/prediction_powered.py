@@ -1,7 +1,10 @@
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scoring.boards import prediction_powered
 from scoring.management.studies import live_model, studies_with_edition
+from scoring.models import PredictionPowered
 
 
 class Command(BaseCommand):
@@ -11,7 +14,7 @@ class Command(BaseCommand):
         "it now."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", nargs="*", help="slugs")
         parser.add_argument(
             "--state-unseen",
@@ -20,7 +23,7 @@ class Command(BaseCommand):
             "imported model; if it is not true, the intervals are too narrow",
         )
 
-    def handle(self, study, state_unseen=False, **_):
+    def handle(self, study: list[str], state_unseen: bool = False, **_: Any) -> None:
         model, studies = live_model(), studies_with_edition(study)
         if state_unseen:
             if prediction_powered.unseen(model) == "split":
@@ -29,7 +32,7 @@ class Command(BaseCommand):
         for each_study in studies:
             self.stdout.write(self.describe(prediction_powered.compute(each_study, model)))
 
-    def describe(self, row):
+    def describe(self, row: PredictionPowered) -> str:
         result = row.result
         if result["not_offered"]:
             return f"{row}: not offered, {result['not_offered']}"

@@ -1,6 +1,9 @@
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotations import ledger
+from arena.models import Study
 from scoring.anchors.refit import refit_anchors
 from scoring.management.studies import live_model, studies_with_edition
 
@@ -11,7 +14,7 @@ class Command(BaseCommand):
         "sweep does so, too; the options set how it is done from now on."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", nargs="*", help="slugs")
         parser.add_argument(
             "--anchor-system",
@@ -21,7 +24,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--half-width", type=float, help="the target for the intervals, in logits")
 
-    def handle(self, study, anchor_system=None, half_width=None, **_):
+    def handle(
+        self, study: list[str], anchor_system: str | None = None, half_width: float | None = None, **_: Any
+    ) -> None:
         if (anchor_system or half_width) and not study:
             raise CommandError("Name the studies for which these options are to be set.")
         if half_width is not None and not half_width > 0:
@@ -33,7 +38,7 @@ class Command(BaseCommand):
             pinned = f", {fit.config['anchor_system']} held at 0" if fit.config.get("pinned") else ""
             self.stdout.write(f"{fit}: {fit.n_pairs} pairs, {fit.n_unscored} not scored yet{pinned}")
 
-    def chosen(self, study, anchor_system, half_width):
+    def chosen(self, study: Study, anchor_system: str | None, half_width: float | None) -> dict[str, Any]:
         chosen = {} if half_width is None else {"half_width": half_width}
         if anchor_system == "none":
             return {**chosen, "anchor_system": None}

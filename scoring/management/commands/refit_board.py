@@ -1,4 +1,6 @@
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotations import ledger
 from arena.models import Study
@@ -13,7 +15,7 @@ from scoring.stats.pair_weights import WEIGHTINGS
 class Command(BaseCommand):
     help = "Write the next edition of a study's board now (default: of every study with votes)."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", nargs="*", help="slugs")
         parser.add_argument(
             "--treatment",
@@ -31,7 +33,7 @@ class Command(BaseCommand):
             help="uniform_pairs: as if every pair had been as likely as any other, from this edition on",
         )
 
-    def handle(self, study, **options):
+    def handle(self, study: list[str], **options: Any) -> None:
         chosen = self.chosen(**options)
         if chosen and not study:
             raise CommandError("Name the studies for which these options are to be set.")
@@ -45,10 +47,10 @@ class Command(BaseCommand):
                     raise CommandError(f"{each_study.slug} keeps its board: {str(reason).rstrip('.')}.") from reason
                 self.stdout.write(f"{edition}: {edition.n_votes} votes, excluded {edition.excluded}")
 
-    def chosen(self, weighting=None, **options):
+    def chosen(self, weighting: str | None = None, **options: Any) -> dict[str, Any]:
         return {**self.model(**options), **({"weighting": weighting} if weighting else {})}
 
-    def model(self, treatment=None, covariates=None, **_):
+    def model(self, treatment: str | None = None, covariates: str | None = None, **_: Any) -> dict[str, Any]:
         """The chosen settings of the model. Only half-ties allow covariates, so a choice of one replaces the other."""
         if covariates == "none":
             return {"treatment": treatment, "covariates": []} if treatment else {"covariates": []}

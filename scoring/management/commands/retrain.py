@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
@@ -17,7 +18,7 @@ class Command(BaseCommand):
         "refit the anchors. However few new votes there are, and whether or not the loop is switched on."
     )
 
-    def handle(self, **options):
+    def handle(self, **options: Any) -> None:
         ledger.catch_up()
         try:
             run = retraining.begin(anyway=True)
@@ -36,7 +37,7 @@ class Command(BaseCommand):
         assert run.candidate, "a run that is done has one"
         self.stdout.write(f"{run} is done; {run.candidate} is {run.candidate.status}.")
 
-    def advance(self, run):
+    def advance(self, run: RetrainingRun) -> bool:
         if run.step == RetrainingRun.Step.RESCORE:
             score_pending()  # beside the gpu workers, or instead of them where none runs
         with tqdm(desc=run.get_step_display(), unit=" epochs", disable=run.step != RetrainingRun.Step.TRAIN) as bar:
@@ -47,7 +48,7 @@ class Command(BaseCommand):
 
             return retraining.do_step(run, progress=show)
 
-    def describe(self, step):
+    def describe(self, step: dict[str, Any]) -> str:
         """The facts of a step; of a judgement, its sentences."""
         if step.get("reasons"):
             outcome = "promoted" if step["promoted"] else "kept out"

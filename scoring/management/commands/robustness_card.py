@@ -1,4 +1,6 @@
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from arena.refusals import NotFound
 from arena.services import find_study
@@ -12,11 +14,11 @@ class Command(BaseCommand):
         "was soon followed by the next, or to judge an old one by the present live model. Existing cards are kept."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", help="slug")
         parser.add_argument("--edition", type=int, help="its number (default: the last)")
 
-    def handle(self, study, edition, **options):
+    def handle(self, study: Any, edition: int | None, **options: Any) -> None:
         try:
             study = find_study(study)
             chosen = find_edition(study, edition)

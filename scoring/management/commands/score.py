@@ -1,15 +1,17 @@
 """`score MANIFEST.csv --output SCORES.csv`: rewards of files, or margins of pairs, that stay outside the arena."""
 
 from pathlib import Path
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from arena.refusals import Refusal
-from scoring.file_scoring.manifest import BadManifest, Results, read_manifest
+from scoring.file_scoring.manifest import BadManifest, Manifest, Results, read_manifest
 from scoring.file_scoring.manifest_rows import keep, place, score_rows
 from scoring.file_scoring.percentiles import Percentiles
 from scoring.jury import scorers
+from scoring.models import RewardModel
 from scoring.registry.live import find_model
 
 from .export import finite
@@ -23,7 +25,7 @@ class Command(BaseCommand):
         "row failed."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("manifest", type=Path)
         parser.add_argument("--output", type=Path, required=True, help="the CSV to write, or to continue")
         parser.add_argument("--model", metavar="NAME", help="default: the live model")
@@ -35,7 +37,16 @@ class Command(BaseCommand):
             "--min-margin", type=finite, metavar="M", help="pairs: kept is True for a |margin| of at least M"
         )
 
-    def handle(self, manifest, output, model, min_reward, top_share, min_margin, **options):
+    def handle(
+        self,
+        manifest: Path,
+        output: Path,
+        model: Any,
+        min_reward: float | None,
+        top_share: float | None,
+        min_margin: float | None,
+        **options: Any,
+    ) -> None:
         try:
             model = find_model(model)
             listed = read_manifest(manifest)
@@ -54,7 +65,7 @@ class Command(BaseCommand):
         results.finish(rows)
         self.report(rows, output)
 
-    def score(self, listed, model, results):
+    def score(self, listed: Manifest, model: RewardModel, results: Results) -> list[dict[str, Any]]:
         rows, n_new = [], 0
         with tqdm(total=len(listed.rows), desc=model.name, unit="row") as bar:
             for batch, new in score_rows(listed, model, results.known):
@@ -65,7 +76,7 @@ class Command(BaseCommand):
                 bar.update(len(batch))
         return rows
 
-    def report(self, rows, output):
+    def report(self, rows: list[dict[str, Any]], output: Path) -> None:
         failed = [row for row in rows if row["error"]]
         n_kept = sum(row["kept"] for row in rows)
         self.stdout.write(f"{output}: {len(rows) - len(failed)} rows scored, {n_kept} kept, {len(failed)} failed")
@@ -75,7 +86,7 @@ class Command(BaseCommand):
             raise CommandError(f"{len(failed)} rows failed; the column error has the reasons:\n{reasons}{more}")
 
 
-def fitting_filters(listed, **filters):
+def fitting_filters(listed: Manifest, **filters: float | None) -> dict[str, float]:
     """The filters that are set; BadManifest for one that does not apply to this manifest's files or pairs."""
     fitting = {"min_margin"} if listed.is_of_pairs else {"min_reward", "top_share"}
     chosen = {name: value for name, value in filters.items() if value is not None}
@@ -85,7 +96,7 @@ def fitting_filters(listed, **filters):
     return chosen
 
 
-def share(text):
+def share(text: str) -> float:
     value = float(text)
     if not 0 < value <= 1:
         raise ValueError(f"{text} is no share: write a number above 0 and at most 1")

@@ -1,11 +1,13 @@
 import fcntl
 import hashlib
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from arena.models import Study
@@ -13,6 +15,7 @@ from arena.refusals import Refusal
 from scoring.jury import scorers
 from scoring.management.candidates import check_name, make_live
 from scoring.management.studies import studies_of
+from scoring.models import RewardModel
 from scoring.reward.splits import SIDES, SPLITS
 from scoring.reward.weights import WeightsError
 
@@ -27,7 +30,7 @@ FIGURES = {"accuracy": "accuracy", "ece": "ECE", "log_loss": "log loss"}
 class Command(BaseCommand):
     help = "Train a reward model on votes, live or exported, and store it as a candidate."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         votes = parser.add_argument_group("votes")
         votes.add_argument("--study", action="append", default=[], help="slug; may be repeated. Default: all")
         votes.add_argument("--up-to-seq", type=int, help="of the ledger; default: all votes so far")
@@ -48,7 +51,7 @@ class Command(BaseCommand):
         training.add_argument("--resume", action="store_true", help="continue where the same command was killed")
         parser.add_argument("--activate", action="store_true", help="make it the live model")
 
-    def handle(self, *, activate, resume, **options):
+    def handle(self, *, activate: bool, resume: bool, **options: Any) -> None:
         if options["name"]:
             check_name(options["name"])
         with self.checkpoint(options, resume) as checkpoint:
@@ -59,7 +62,7 @@ class Command(BaseCommand):
             make_live(model, by="manage.py train_reward")
             self.stdout.write(f"{model.name} is live.")
 
-    def train(self, options, checkpoint):
+    def train(self, options: dict[str, Any], checkpoint: Path) -> RewardModel:
         with tqdm(desc="epochs", unit=" epochs") as bar:
 
             def show(epoch):
@@ -83,7 +86,7 @@ class Command(BaseCommand):
             except (Refusal, ValueError, WeightsError) as error:
                 raise CommandError(str(error)) from error
 
-    def live(self, options, training):
+    def live(self, options: dict[str, Any], training: dict[str, Any]) -> RewardModel:
         from scoring.training.candidates import train_candidate
 
         if options["clips"] or options["keep_flagged"]:
@@ -99,7 +102,7 @@ class Command(BaseCommand):
             **training,
         )
 
-    def from_export(self, options, training):
+    def from_export(self, options: dict[str, Any], training: dict[str, Any]) -> RewardModel:
         from scoring.training.candidates import train_on_export
 
         for name in ("study", "up_to_seq", "weight_by_reliability"):
@@ -122,7 +125,7 @@ class Command(BaseCommand):
         return model
 
     @contextmanager
-    def checkpoint(self, options, resume):
+    def checkpoint(self, options: dict[str, Any], resume: bool) -> Iterator[Path]:
         """The path of the checkpoint of a training with these options: one file for each choice of options, for one
         process at a time."""
         choice = json.dumps({name: options[name] for name in CHOICES}, default=str)
@@ -136,7 +139,7 @@ class Command(BaseCommand):
                 path.unlink(missing_ok=True)
             yield path
 
-    def report(self, model):
+    def report(self, model: RewardModel) -> None:
         split, over_seeds = model.config["split"], model.metrics["over_seeds"]
         seeds = [run["seed"] for run in model.config["seeds"]]
         excluded = ", ".join(f"{n} {reason}" for reason, n in model.config["excluded"].items()) or "none"

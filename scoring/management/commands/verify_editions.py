@@ -1,8 +1,11 @@
 """Is what was published what computing it again gives?"""
 
 from collections import Counter
+from collections.abc import Collection
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import QuerySet
 from tqdm import tqdm
 
 from arena.models import Study
@@ -22,7 +25,7 @@ class Command(BaseCommand):
         "reason; it is no difference, unless --strict says so."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "study", nargs="*", help="slugs (default: all studies, and the releases that are of no single study)"
         )
@@ -39,7 +42,14 @@ class Command(BaseCommand):
             "--strict", action="store_true", help="end with status 1 also where something cannot be computed again"
         )
 
-    def handle(self, study, kind=None, number=None, strict=False, **options):
+    def handle(
+        self,
+        study: list[str],
+        kind: list[str] | None = None,
+        number: int | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> None:
         if number is not None and not kind:
             raise CommandError("--number counts editions, releases or anchor fits: say with --kind which is meant.")
         studies = studies_of(study, otherwise=Study.objects.none())
@@ -56,7 +66,9 @@ class Command(BaseCommand):
             more = f"\nand {n_wrong - len(wrong)} more" if n_wrong > len(wrong) else ""
             raise CommandError(f"{n_wrong} of {n_rows} rows were not confirmed:\n{named}{more}")
 
-    def verify_all(self, selected, n_rows, wrong_outcomes):
+    def verify_all(
+        self, selected: dict[str, QuerySet[Any]], n_rows: int, wrong_outcomes: Collection[Outcome]
+    ) -> tuple[dict[str, Counter[str]], list[Verdict]]:
         """({kind: Counter of outcomes}, the first verdicts of wrong outcomes). Lists what is not the same."""
         counts: dict[str, Counter[str]] = {name: Counter() for name in selected}
         wrong: list[Verdict] = []
