@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -126,7 +127,7 @@ def _idempotency_key(request):
 @api_view(["DELETE"])
 @authentication_classes([RaterCookieAuthentication])
 @permission_classes([IsAuthenticated])
-def me(request: Any) -> Response:
+def me(request: Any) -> HttpResponseBase:
     """Withdraw every vote of this rater and erase everything personal."""
     services.withdraw_rater(request.user)
     return forget_rater(Response(status=204))

@@ -30,7 +30,9 @@ class Command(BaseCommand):
                 raise CommandError(f"It is recorded which prompts {model} was trained on: there is nothing to state.")
             prediction_powered.state_unseen(model, "manage.py")
         for each_study in studies:
-            self.stdout.write(self.describe(prediction_powered.compute(each_study, model)))
+            row = prediction_powered.compute(each_study, model)
+            assert row, "it is computed whether it is due or not"
+            self.stdout.write(self.describe(row))
 
     def describe(self, row: PredictionPowered) -> str:
         result = row.result

@@ -69,7 +69,7 @@ def test_clips_that_are_not_known_here_are_embedded_once_and_kept_beside_the_exp
     Embedding.objects.all().delete()
     names = sorted(clips.iterdir())
     for seed, name in enumerate(names[1:]):
-        write_plain_wav(name, music(0.2, seed=seed), 48_000)
+        write_plain_wav(name, music(1.0, seed=seed), 48_000)
     spectral = get_encoder("spectral")
     done = []
     data, _, failed = from_export.training_set(file, clips, [spectral], progress=done.append)
