@@ -9,6 +9,7 @@ is new: their own votes, or an arrival or a vote over the connection that they c
 raters at a time: where a worker is killed, the next one goes on with the others.
 """
 
+import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from arena.locks import Lock, held_over_transactions
-from arena.models import ANSWERS, Arrival, Battle, Rater, Study
+from arena.models import ANSWERS, Arrival, Battle, Study
 
 from . import quality
 from .alarms import raise_alarm
@@ -79,6 +80,20 @@ ANSWERS_OF = """
     FROM unnest(%s::uuid[]) WITH ORDINALITY AS chosen (rater, n)
         JOIN annotations_vote AS vote ON vote.rater_id = chosen.rater
         JOIN arena_battle AS battle ON battle.id = vote.battle_id AND battle.study_id = %s AND battle.kind = 'ranked'"""
+# The raters' rows are locked, then their results stored: one statement for some raters.
+STORE = """
+    WITH present AS (
+        SELECT id FROM arena_rater WHERE id = ANY(%s::uuid[]) AND withdrawn_at IS NULL ORDER BY id FOR NO KEY UPDATE
+    )
+    INSERT INTO annotations_screening AS last
+        (rater_id, study_id, screen, version, at, looked_at_end, result, score, detail, n_votes)
+    SELECT present.id, %s, %s, %s, %s, false, new.result, new.score, new.detail, new.n_votes
+    FROM present JOIN unnest(%s::uuid[], %s::text[], %s::float8[], %s::jsonb[], %s::int[])
+        AS new (rater, result, score, detail, n_votes) ON new.rater = present.id
+    ON CONFLICT (rater_id, study_id, screen, version) DO UPDATE
+        SET at = excluded.at, result = excluded.result, score = excluded.score, detail = excluded.detail,
+            n_votes = excluded.n_votes
+    RETURNING rater_id"""
 MIRROR = np.array([ANSWERS.index(MIRRORED[answer]) for answer in ANSWERS])
 
 
@@ -195,27 +210,18 @@ def _answers(study, raters, chosen):
 def _write(study, targets, risks, now):
     """Store results and flags, but for raters who have withdrawn meanwhile; the locks keep a withdrawal out until
     then."""
-    raters = Rater.objects.select_for_update(no_key=True).filter(
-        pk__in=[target.rater for target in targets], withdrawn_at__isnull=True
+    raters = [target.rater for target in targets]
+    columns = (
+        raters,
+        [risks[rater].result for rater in raters],
+        [risks[rater].score for rater in raters],
+        [json.dumps(risks[rater].signals) for rater in raters],
+        [target.n_votes for target in targets],
     )
-    locked = set(raters.order_by("pk").values_list("pk", flat=True))
-    rows = [
-        Screening(
-            rater_id=target.rater, study=study, screen=SCREEN, version=VERSION, result=risk.result, score=risk.score,
-            detail=risk.signals, n_votes=target.n_votes, at=now,
-        )
-        for target in targets
-        for risk in [risks[target.rater]]
-        if target.rater in locked
-    ]  # fmt: skip
-    Screening.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["rater", "study", "screen", "version"],
-        update_fields=["result", "score", "detail", "n_votes", "at"],
-    )
-    failed = [row.rater_id for row in rows if row.result == Screening.Result.FAIL]
-    if failed:
+    with connection.cursor() as cursor:
+        cursor.execute(STORE, [raters, study.pk, SCREEN, VERSION, now, *columns])
+        stored = {rater for (rater,) in cursor.fetchall()}
+    if failed := [rater for rater in raters if rater in stored and risks[rater].result == Screening.Result.FAIL]:
         _flag(study, failed, risks, now)
 
 

@@ -164,7 +164,8 @@ def test_it_starts_everything_and_ctrl_c_leaves_no_process_and_a_second_start_fi
     assert runner.page() == "a page"
     assert runner.said().index("manage.py migrate") < runner.said().index("manage.py create_admin")
     assert "The demo could not be made" in runner.said()
-    for part in ("postgres", "redis-server", "gunicorn", "-Q default", "-Q gpu", "beat"):
+    queues = [f"-Q {queue}" for queue in ("urgent", "ingest", "default", "slow", "gpu")]
+    for part in ("postgres", "redis-server", "gunicorn", *queues, "beat"):
         assert wait_until(lambda part=part: runner.child(part), 60), part  # a worker may take longer than the page
     with runner.database() as database:
         database.execute("CREATE TABLE kept AS SELECT 42 AS answer")

@@ -22,8 +22,16 @@ def studies(db):
 
 
 @pytest.fixture
-def short_turns(settings):
-    settings.SWEEP_TURN_S = {"default": 0.03}
+def takes(settings, monkeypatch):
+    """takes(7): seven seconds pass; a turn has ten."""
+    clock = [0.0]
+    settings.SWEEP_TURN_S = {"default": 10}
+    monkeypatch.setattr(sweeps, "monotonic", lambda: clock[0])
+
+    def move(seconds):
+        clock[0] += seconds
+
+    return move
 
 
 def sweep(due, work, each_s=60):
@@ -31,12 +39,12 @@ def sweep(due, work, each_s=60):
     return Sweep.objects.get(name=NAME)
 
 
-def test_a_turn_whose_time_is_over_leaves_the_rest_to_the_next_which_goes_on_behind(studies, short_turns):
+def test_a_turn_whose_time_is_over_leaves_the_rest_to_the_next_which_goes_on_behind(studies, takes):
     done = []
 
     def slow(study):
         done.append(study.pk)
-        time.sleep(0.02)
+        takes(7)
 
     row = sweep(studies, slow)
     assert done == studies[:2] and row.finished_at is None and row.position == studies[1]
@@ -48,12 +56,12 @@ def test_a_turn_whose_time_is_over_leaves_the_rest_to_the_next_which_goes_on_beh
     assert done == [*studies, *studies[:2]], "and round again"
 
 
-def test_one_row_is_done_in_every_turn_however_long_it_takes(studies, short_turns):
+def test_one_row_is_done_in_every_turn_however_long_it_takes(studies, takes):
     done = []
 
     def very_slow(study):
         done.append(study.pk)
-        time.sleep(0.05)
+        takes(100)
 
     for _ in studies:
         sweep(studies, very_slow)

@@ -25,6 +25,7 @@ from tests.casts.ports import free_port
 pytestmark = pytest.mark.processes
 CHECKOUT = Path(__file__).resolve().parents[2]
 GATE_MS = 300
+WORKERS = ["urgent", "ingest", "worker", "slow"]
 
 
 class RunningArena:
@@ -135,7 +136,7 @@ def test_no_vote_is_lost_or_counted_twice_while_everything_is_killed(arena):
             acknowledged.append((battle["id"], sha256(key.encode()).hexdigest(), answer["id"]))
 
     def kill():
-        for names in (["web"], ["worker"], ["gpu"], ["web", "worker", "gpu"], ["beat"], ["web"]):
+        for names in (["web"], WORKERS, ["gpu"], ["web", *WORKERS, "gpu"], ["beat"], ["web"]):
             if stop.wait(1.5):
                 return
             arena.kill(*names)
@@ -202,7 +203,7 @@ def test_clips_that_come_in_while_workers_die_all_end_up_scored(arena, tmp_path)
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
     arena.manage("import_clips", str(tmp_path / "manifest.csv"))
     for _ in range(2):
-        arena.kill("gpu", "worker")
+        arena.kill("gpu", *WORKERS)
         time.sleep(3)
     unscored = (
         "SELECT count(*) FROM arena_clip c WHERE status <> 'rejected' AND NOT EXISTS (SELECT FROM scoring_reward r "
