@@ -11,7 +11,7 @@ from scoring.models import Edition, RewardModel
 from scoring.registry.live import find_model
 
 
-def studies_of(slugs: Sequence[str], otherwise: Any) -> list[Any]:
+def studies_of(slugs: Sequence[str], otherwise: Any) -> list[Study]:
     """The studies with these slugs; without slugs, those of the queryset `otherwise`. CommandError names unknown
     ones."""
     studies = list(Study.objects.filter(slug__in=slugs) if slugs else otherwise)

@@ -1,15 +1,15 @@
 """One published row held against what computing it again gives: the same, different, not computable, or an error."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Model, QuerySet
 
+from arena.models import Study
 from scoring.stats.rebuilding import CannotBeRebuilt, first_difference
-
-if TYPE_CHECKING:
-    from .kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,29 @@ class Sides:
     stored: object
     rebuilt: object
     not_rebuilt: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """name: as the command names it. study, number: lookups of a row's study and number.
+
+    rebuild(row) -> Sides of what the row says and what computing it again gives. copies(row) -> Sides of what the row,
+    or rows beside it, repeat, and what they repeat it from. CannotBeRebuilt where either cannot be had.
+    """
+
+    name: str
+    model: type[Model]
+    study: str
+    number: str
+    rebuild: Callable[[Any], Sides]
+    copies: Callable[[Any], Sides] | None = None
+
+    def rows(self, studies: Collection[Study] = (), number: str | int | None = None) -> QuerySet[Any]:
+        """The rows of these studies and of this number; of all where none is named. In a fixed order."""
+        rows = self.model._default_manager.order_by(self.study, self.number, "pk")
+        if studies:
+            rows = rows.filter(**{f"{self.study}__in": studies})
+        return rows if number is None else rows.filter(**{self.number: number})
 
 
 class Outcome(StrEnum):
@@ -41,7 +64,7 @@ class Verdict:
         return f"{self.name}: {self.outcome}" + "".join(f"\n    {detail}" for detail in self.details)
 
 
-def verify(kind: "Kind", pk: Any) -> Verdict:
+def verify(kind: Kind, pk: Any) -> Verdict:
     """The Verdict on the row of a Kind. Whatever goes wrong with the row is part of it: nothing is raised."""
     name = f"{kind.name} (id {pk})"
     try:

@@ -2,11 +2,6 @@
 when computed again, and what it repeats beside what it repeats it from."""
 
 import json
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any
-
-from django.db.models import Model, QuerySet
 
 from scoring.anchors import refit as anchors
 from scoring.boards import categories, explanations, prediction_powered, refit, robustness_cards
@@ -14,30 +9,7 @@ from scoring.models import AnchorFit, CategoryBoards, Edition, EditionChange, Pr
 from scoring.stats import board_method
 
 from . import release_files
-from .comparison import Sides
-
-
-@dataclass(frozen=True)
-class Kind:
-    """name: as the command names it. study, number: lookups of a row's study and number.
-
-    rebuild(row) -> Sides of what the row says and what computing it again gives. copies(row) -> Sides of what the row,
-    or rows beside it, repeat, and what they repeat it from. CannotBeRebuilt where either cannot be had.
-    """
-
-    name: str
-    model: type[Model]
-    study: str
-    number: str
-    rebuild: Callable[[Any], Sides]
-    copies: Callable[[Any], Sides] | None = None
-
-    def rows(self, studies: Collection[str] = (), number: str | int | None = None) -> QuerySet[Any]:
-        """The rows of these studies and of this number; of all where none is named. In a fixed order."""
-        rows = self.model._default_manager.order_by(self.study, self.number, "pk")
-        if studies:
-            rows = rows.filter(**{f"{self.study}__in": studies})
-        return rows if number is None else rows.filter(**{self.number: number})
+from .comparison import Kind, Sides
 
 
 def _of_results(rebuild):

@@ -13,7 +13,7 @@ Times are looked at like all else, but on a busy machine only the large differen
 controls, 20 ms for the excerpts and half a second for drawing a check, are added to the times of a quiet machine.
 
 Where a system's clips are shorter than the study's excerpt, the common length of a battle tells that a short clip is
-in it, but not in which slot; so here, as in any study that minds, the excerpt is as short as the shortest clip.
+in it, but not in which slot; so here, as in any study where that matters, the excerpt is as short as the shortest clip.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Biases by time: intervals that hold, a drift that rings, a calm model that does not, how many pairs are wanted."""
+"""Biases by time: intervals that hold, drift that raises an alarm, calm that does not, how many pairs it takes."""
 
 import numpy as np
 import pytest
