@@ -1,6 +1,7 @@
 """The settings, from the environment; a bad value stops the start with an error that names it."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ DEBUG = env_bool("DEBUG", False)
 HTTPS = env_bool("HTTPS", False)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+# Where people reach the arena, for the links that commands print; "": not known.
+PUBLIC_URL = env("PUBLIC_URL", "").rstrip("/")
+if PUBLIC_URL and not re.fullmatch(r"https?://[^/?#\s]+", PUBLIC_URL):
+    raise ImproperlyConfigured(f"PUBLIC_URL={PUBLIC_URL!r}: write https:// and the host, as in https://arena.example.")
 
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -92,7 +92,8 @@ class Arena:
         urls = {name: store.url for name, store in self.stores.items()}
         os.environ.update(urls, ARENA_HOME=str(self.home.path), PORT=str(self.port), PYTHONUNBUFFERED="1")
         os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or self.home.secret_key()
-        for_others = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY")}
+        os.environ["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or self.address
+        for_others = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PUBLIC_URL")}
         self.home.write_run(pid=os.getpid(), port=self.port, folder=str(folder), **for_others, **self.owner)
 
     def prepare_database(self, data: Path, folder: Path) -> None:

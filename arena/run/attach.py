@@ -2,11 +2,11 @@
 
 from .home import Home
 
-NAMES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY")
+NAMES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY", "PUBLIC_URL")
 
 
 def environment() -> dict[str, str]:
-    """How to reach the databases of the running arena, and its SECRET_KEY; empty when none runs there."""
+    """How to reach the running arena and its databases, and its SECRET_KEY; empty when none runs there."""
     home = Home.from_environment()
     if not home.is_running():
         return {}

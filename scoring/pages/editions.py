@@ -19,12 +19,16 @@ def editions(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def compare(request: HttpRequest, slug: str) -> HttpResponse:
-    """Two editions compared; by default the last and the one before it."""
+    """Two editions compared; by default the last and the one before it, and words where there are not two yet."""
     study = page_study(request, slug)
     newest = study.editions.newest()
     last = newest.number if newest else 0
-    to = whole_number(request, "to") or last
-    first = whole_number(request, "from") or to - 1
+    asked = whole_number(request, "from"), whole_number(request, "to")
+    to = asked[1] or last
+    first = asked[0] or to - 1
+    if last < 2 and asked == (None, None):
+        shown = {"study": study, "edition": newest}
+        return kept_private(render(request, "scoring/nothing_to_compare.html", shown), study)
     with not_found_is_404():
         shown = {"study": study, "difference": difference(study, first, to), "last": last}
     return kept_private(render(request, "scoring/compare.html", shown), study)

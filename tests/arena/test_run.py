@@ -198,7 +198,8 @@ def test_while_the_demo_is_made_a_second_arena_is_turned_away_and_ctrl_c_still_s
     assert f"Port {runner.port} is taken" in said and f"PORT={runner.port + 1} make run" in said
 
     found = json.loads(runner.ask("-c", where)[1])  # as manage.py does in another terminal
-    assert found.keys() == {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY"}
+    assert found.keys() == {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY", "PUBLIC_URL"}
+    assert found["PUBLIC_URL"] == f"http://127.0.0.1:{runner.port}"
     assert (runner.home / "run.json").stat().st_mode & 0o777 == 0o600
 
     began = time.monotonic()

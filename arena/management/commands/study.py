@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from arena import study_file
@@ -24,6 +26,7 @@ HOW_TO_CHECK = (
     "including `signature=` is what follows that, in hex."
 )
 MOST_LINKS = 10_000
+ON_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class Command(BaseCommand):
@@ -40,7 +43,10 @@ class Command(BaseCommand):
         invite.add_argument("slug")
         invite.add_argument("--count", type=int, default=1, help="how many; default: 1")
         invite.add_argument(
-            "--base-url", default="http://127.0.0.1:8000", metavar="URL", help="where raters reach the arena"
+            "--base-url",
+            default=settings.PUBLIC_URL,
+            metavar="URL",
+            help="where raters reach the arena; default: PUBLIC_URL, else the arena that runs here",
         )
         key = commands.add_parser("key", help="the key of return URLs", description=KEY)
         key.add_argument("slug")
@@ -79,6 +85,11 @@ class Command(BaseCommand):
             raise CommandError(f"{slug} is open to everybody; set its access to invited first.")
         if not 1 <= count <= MOST_LINKS:
             raise CommandError(f"--count {count} is not between 1 and {MOST_LINKS}.")
+        host = urlsplit(base_url).hostname
+        if not host or not base_url.startswith(("https://", "http://")):
+            raise CommandError("Where do raters reach the arena? Give --base-url https://…, or set PUBLIC_URL.")
+        if host in ON_THIS_MACHINE:
+            self.stderr.write("These links open on this machine only: for others give --base-url, or set PUBLIC_URL.")
         for _number in range(count):
             self.stdout.write(f"{base_url.rstrip('/')}/listen/{slug}/?invite={new_invitation(study)}")
 

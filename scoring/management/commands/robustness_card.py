@@ -1,5 +1,6 @@
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from arena.refusals import NotFound
@@ -27,4 +28,4 @@ class Command(BaseCommand):
         if not chosen:
             raise CommandError(f"{study} has no edition yet.")
         write_card(study, chosen)
-        self.stdout.write(f"{chosen}: /boards/{study.slug}/?edition={chosen.number}#robust")
+        self.stdout.write(f"{chosen}: {settings.PUBLIC_URL}/boards/{study.slug}/?edition={chosen.number}#robust")

@@ -292,6 +292,18 @@ def test_a_difference_that_cannot_be_is_not_found(history, client, asked):
     assert client.get(f"/api/editions/compare/?{asked}").status_code in (400, 404)
 
 
+def test_of_one_edition_there_is_nothing_to_compare_yet_and_the_page_says_so(study, client):
+    cast(study, "AB")
+    refit_board(study)
+    asked = client.get("/boards/open/compare/")
+    assert asked.status_code == 200 and "has one edition so far" in asked.content.decode()
+
+
+def test_what_is_left_out_is_linked_from_the_board_and_from_its_history(study, client):
+    for path in ("/boards/open/", "/boards/open/editions/"):
+        assert 'href="/boards/open/exclusions/"' in client.get(path).content.decode(), path
+
+
 def test_before_the_sweep_has_been_there_the_move_is_known_and_its_parts_are_not(study, client):
     cast(study, "ABTT".replace("T", "A"))
     refit_board(study)
@@ -355,7 +367,7 @@ def test_a_card_of_no_edition_is_refused_with_a_sentence(study, arguments, sente
 def test_a_study_without_votes_has_an_empty_history_and_no_card(study, client):
     assert "No edition yet" in client.get("/boards/open/editions/").content.decode()
     assert client.get("/api/robustness/").json()["card"] is None
-    assert client.get("/boards/open/compare/").status_code == 404
+    assert "has no edition yet" in client.get("/boards/open/compare/").content.decode()
     assert not robustness_cards.card_is_due(study)
     assert "How sure is the order?" not in client.get("/boards/open/").content.decode()
 
