@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max, OuterRef, Subquery, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 
 from annotations import ledger
@@ -17,20 +17,28 @@ from arena.models import Study, System
 from arena.refusals import Conflict
 from scoring import inputs
 from scoring.inputs.covariates import LYRICS, in_order, known_of_systems
-from scoring.models import Edition, Rating
+from scoring.models import BoardCheck, Edition, Rating
 from scoring.stats import board_method
 from scoring.stats.bradley_terry import BadCovariate, NotOffered
 
 from . import pairing_tables, standings
 
+SHORTEST_S = 60  # between two editions of a board; the votes meanwhile are in its standing
 UNKNOWN = ("draw_unknown", "covariate_unknown")  # reasons for leaving out a vote that follow from what was chosen
 
 
 @transaction.atomic
-def refit_board(study: Study, now: datetime | None = None, only_if_due: bool = False, **chosen: Any) -> Any:
+def refit_board(
+    study: Study,
+    now: datetime | None = None,
+    only_if_due: bool = False,
+    only_if_changed: bool = False,
+    **chosen: Any,
+) -> Any:
     """Compute the study's board at the head of the ledger and write it as the next edition.
 
-    With `only_if_due`, None where nothing is new, or another worker is computing it.
+    With `only_if_changed`, None where no vote counts, or the board would be as in the last edition. With `only_if_due`
+    also where the last edition is too young, nothing is new, or another worker is computing it.
     chosen: `treatment`, `covariates` or `weighting`, from this edition on; see `board_method.config_for`. What is not
     chosen stays as in the last edition, or goes back to the default where the votes no longer support it. NotOffered,
     BadCovariate or Conflict where the votes do not support what was chosen.
@@ -42,7 +50,7 @@ def refit_board(study: Study, now: datetime | None = None, only_if_due: bool = F
         return None
     head = ledger.head()
     last = study.editions.newest()
-    config = _configuration(study, _choice(last, chosen))
+    config = asked = _configuration(study, _choice(last, chosen))
     try:
         votes = _votes(study, head, config)
         result = board_method.compute(votes, config)
@@ -52,6 +60,10 @@ def refit_board(study: Study, now: datetime | None = None, only_if_due: bool = F
         config = _configuration(study, {})
         votes = _votes(study, head, config)
         result = board_method.compute(votes, config)
+    if (only_if_due or only_if_changed) and not _is_news(result, config, last):
+        checked = {"ledger_seq": head, "config": asked, "checked_at": now}
+        BoardCheck.objects.update_or_create(study=study, defaults=checked)
+        return None
     edition = Edition.objects.create(
         study=study,
         number=last.number + 1 if last else 1,
@@ -65,6 +77,7 @@ def refit_board(study: Study, now: datetime | None = None, only_if_due: bool = F
         result=result,
         created_at=now,
     )
+    BoardCheck.objects.filter(study=study).delete()
     _write_ratings(edition)
     standings.start(edition, votes)
     pairing_tables.write(edition, votes)
@@ -88,18 +101,22 @@ def rebuilt(edition: Edition) -> dict[str, Any]:
 
 
 def board_is_due(study: Study, now: datetime | None = None) -> bool:
-    """Whether the ledger has enough entries since the study's last edition, the study's settings have changed since, or
-    votes are weighted by reliability and there are new reliabilities."""
+    """Whether the ledger has enough entries that no edition or check of the study has considered, the study's settings
+    have changed since, or votes are weighted by reliability and there are new reliabilities; never within SHORTEST_S of
+    the last edition."""
     now = now or timezone.now()
-    entries = Ledger.objects.filter(study=study, seq__isnull=False)
     last = study.editions.newest()
-    if not last:
-        return entries.filter(vote__isnull=False).exists()
+    since_last_s = (now - last.created_at).total_seconds() if last else SHORTEST_S
+    if since_last_s < SHORTEST_S:
+        return False
+    seq, seen = _considered(study, last)
     config = _configuration(study, _choice(last, {}))
-    if board_method.settings_of(config) != board_method.settings_of(last.config):
+    if seen and board_method.settings_of(config) != board_method.settings_of(seen):
         return True
-    new = entries.filter(seq__gt=last.ledger_seq).order_by("seq").select_related("vote", "flag")
-    oldest, reweighed = new.first(), config != last.config
+    new = Ledger.objects.filter(study=study, seq__gt=seq).order_by("seq").select_related("vote", "flag")
+    oldest, reweighed = new.first(), config != (seen or config)
+    if not last:
+        return bool(oldest) or reweighed
     if not oldest and not reweighed:
         return False
     came_at = now
@@ -111,31 +128,40 @@ def board_is_due(study: Study, now: datetime | None = None) -> bool:
         n_new_entries=new.count() + reweighed,
         n_votes=n_counted + new.filter(vote__isnull=False).count(),
         oldest_wait_s=(now - came_at).total_seconds(),
-        since_last_s=(now - last.created_at).total_seconds(),
+        since_last_s=since_last_s,
     )
 
 
-def due_studies() -> list[int]:
+def due_studies(now: datetime | None = None) -> list[int]:
     """Primary keys of the studies of which `board_is_due` may say so: those with new entries in the ledger, and those
     whose next edition would have another configuration. Boards of one configuration are compared once."""
+    now = now or timezone.now()
     head = Ledger.objects.filter(study=OuterRef("pk"), seq__isnull=False).order_by("-seq").values("seq")[:1]
     newest = Edition.objects.filter(study=OuterRef("pk")).order_by("-number")
+    check = BoardCheck.objects.filter(study=OuterRef("pk"))
     studies = Study.objects.order_by().annotate(
         head=Subquery(head),
-        counted_to=Subquery(newest.values("ledger_seq")[:1]),
-        last_config=Subquery(newest.annotate(text=Cast("config", TextField())).values("text")[:1]),
+        published_at=Subquery(newest.values("created_at")[:1]),
+        seen_to=Coalesce(Subquery(check.values("ledger_seq")[:1]), Subquery(newest.values("ledger_seq")[:1]), 0),
+        seen_config=Coalesce(_config_text(check), _config_text(newest)),
     )
     weighted = Reliability.objects.filter(study__weight_by_reliability=True).order_by().values_list("study")
     last_reliability = dict(weighted.annotate(last=Max("pk")))
     compared, due = {}, []
     for study in studies.filter(head__isnull=False).only("exclude_flagged", "weight_by_reliability"):
+        if study.published_at and (now - study.published_at).total_seconds() < SHORTEST_S:
+            continue
         reliability = last_reliability.get(study.pk)
-        key = study.last_config, study.exclude_flagged, study.weight_by_reliability, reliability
-        if study.counted_to is not None and key not in compared:
-            compared[key] = _may_be_configured_anew(study, json.loads(study.last_config), reliability)
-        if study.counted_to is None or study.head > study.counted_to or compared[key]:
+        key = study.seen_config, study.exclude_flagged, study.weight_by_reliability, reliability
+        if study.seen_config is not None and key not in compared:
+            compared[key] = _may_be_configured_anew(study, json.loads(study.seen_config), reliability)
+        if study.head > study.seen_to or compared[key]:
             due.append(study.pk)
     return due
+
+
+def _config_text(rows):
+    return Subquery(rows.annotate(text=Cast("config", TextField())).values("text")[:1])
 
 
 def _may_be_configured_anew(study, config, reliability):
@@ -160,6 +186,23 @@ def is_worth_an_edition(
     if n_votes < 1000 or since_last_s >= 3600:
         return True
     return oldest_wait_s >= 30 and n_votes - n_counted >= 0.01 * n_counted
+
+
+def _considered(study, last):
+    """(up to which entry of the ledger, under which configuration) an edition or a check has computed the board."""
+    newest = BoardCheck.objects.filter(study=study).first() or last
+    return (newest.ledger_seq, newest.config) if newest else (0, None)
+
+
+def _is_news(result, config, last):
+    """Whether a board is worth an edition: votes count, and something in it differs from the last one."""
+    if not result["n_votes"]:
+        return False
+    return (
+        not last
+        or board_method.settings_of(config) != board_method.settings_of(last.config)
+        or board_method.canonical_json(result) != board_method.canonical_json(last.result)
+    )
 
 
 def _choice(last, chosen):

@@ -88,7 +88,7 @@ def since(edition: Edition) -> dict[str, Any] | None:
     """The ratings with the votes that came after an edition, as JSON; None where it is not the study's last edition, no
     votes came, or its board has no standing."""
     standing = Standing.objects.filter(study=edition.study, ledger_seq__gt=edition.ledger_seq).first()
-    if not standing or standing.config != edition.config or not standing.ratings:
+    if not standing or standing.config != edition.config or (standing.n_votes and not standing.ratings):
         return None
     if edition.study.editions.filter(number__gt=edition.number).exists():
         return None

@@ -2,6 +2,7 @@
 
 from .anchors import AnchorBias, AnchorFit
 from .boards import (
+    BoardCheck,
     CategoryBoards,
     Edition,
     EditionChange,
@@ -19,6 +20,7 @@ from .rewards import Embedding, Reward, RewardModel, TrainingMark
 __all__ = [
     "AnchorBias",
     "AnchorFit",
+    "BoardCheck",
     "CategoryBoards",
     "Decision",
     "Edition",

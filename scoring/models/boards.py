@@ -97,6 +97,22 @@ class Standing(models.Model):
         return f"standing of {self.study} at {self.ledger_seq}"
 
 
+class BoardCheck(models.Model):
+    """Up to where the ledger was read, since a study's last edition, without anything to publish: no vote that counts,
+    or the same board as before. It keeps the sweep from computing that again and again; the next edition removes it."""
+
+    study = models.OneToOneField(Study, models.CASCADE, related_name="board_check")
+    ledger_seq = models.BigIntegerField()
+    config = models.JSONField(help_text="Under which the board was computed.")
+    checked_at = models.DateTimeField()
+
+    class Personal:
+        not_personal = {"config": "how a board is computed"}
+
+    def __str__(self):
+        return f"check of {self.study} at {self.ledger_seq}"
+
+
 class PredictionPowered(models.Model):
     """Ratings from an edition's votes together with a reward model's predictions on pairs that nobody voted on. They
     are shown beside the edition, never instead of it. Append-only; the newest is shown."""

@@ -13,7 +13,10 @@ from scoring.stats.pair_weights import WEIGHTINGS
 
 
 class Command(BaseCommand):
-    help = "Write the next edition of a study's board now (default: of every study with votes)."
+    help = (
+        "Write the next edition of a study's board now (default: of every study with votes). Where no vote counts, or "
+        "nothing would differ from the last edition, there is none."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", nargs="*", help="slugs")
@@ -42,10 +45,10 @@ class Command(BaseCommand):
         for each_study in studies:
             if study or each_study.battles.filter(close_reason="voted").exists():
                 try:
-                    edition = refit_board(each_study, **chosen)
+                    edition = refit_board(each_study, only_if_changed=True, **chosen)
                 except (ValueError, Conflict) as reason:
                     raise CommandError(f"{each_study.slug} keeps its board: {str(reason).rstrip('.')}.") from reason
-                self.stdout.write(f"{edition}: {edition.n_votes} votes, excluded {edition.excluded}")
+                self.stdout.write(_told(each_study, edition))
 
     def chosen(self, weighting: str | None = None, **options: Any) -> dict[str, Any]:
         return {**self.model(**options), **({"weighting": weighting} if weighting else {})}
@@ -62,3 +65,13 @@ class Command(BaseCommand):
                 f"There is no covariate {', '.join(sorted(unknown))}; there are {', '.join(COVARIATES)}."
             )
         return {"treatment": treatment or board_method.HALF_TIE, "covariates": names}
+
+
+def _told(study, edition):
+    """What came of it, as a sentence; edition: None where none was written."""
+    if edition:
+        return f"{edition}: {edition.n_votes} votes, excluded {edition.excluded}"
+    last = study.editions.newest()
+    if not last:
+        return f"{study.slug} has no edition: no vote counts yet"
+    return f"{study.slug} keeps edition {last.number}: nothing would differ, or no vote counts any more"

@@ -11,7 +11,7 @@ from annotations.models import Flag, Vote
 from annotations.services import flag, withdraw_rater
 from arena.models import Clip, Prompt, Rater, Study, System
 from scoring.anchors.refit import anchors_are_due, refit_anchors
-from scoring.boards import refit
+from scoring.boards import refit, standings
 from scoring.boards.refit import board_is_due, rebuild_edition, refit_board
 from scoring.inputs import rewards
 from scoring.jury.rewards import store_rewards
@@ -111,10 +111,69 @@ def test_a_board_is_due_once_the_ledger_has_something_new(study):
     cast(study, "A")
     assert board_is_due(study)
     refit_board(study)
-    assert not board_is_due(study)
+    assert not board_is_due(study, a_minute_later())
     flag(Vote.objects.get(), Flag.WITHDRAWN, 1)
     ledger.extend()
-    assert board_is_due(study)
+    assert board_is_due(study, a_minute_later())
+
+
+def a_minute_later():
+    return timezone.now() + timedelta(seconds=61)
+
+
+def sweep_at(moment):
+    for pk in refit.due_studies(moment):
+        refit_board(Study.objects.get(pk=pk), moment, only_if_due=True)
+
+
+def test_a_board_has_at_most_one_edition_a_minute(study):
+    began = timezone.now()
+    for second in range(0, 181, 5):
+        cast(study, "A")
+        sweep_at(began + timedelta(seconds=second))
+    moments = list(study.editions.order_by("number").values_list("created_at", flat=True))
+    assert moments == [began + timedelta(seconds=second) for second in (0, 60, 120, 180)]
+
+
+@pytest.mark.parametrize("case", ["nobody voted for a system", "all was taken back"])
+def test_votes_that_do_not_count_make_no_edition_and_are_not_counted_again_and_again(study, case, monkeypatch):
+    rater = cast(study, ["BOTH_BAD"] if case.startswith("nobody") else "AB")
+    if case.startswith("all"):
+        withdraw_rater(rater)
+        ledger.catch_up()
+    assert refit.due_studies() == [study.pk]
+    sweep_at(timezone.now())
+    assert not study.editions.exists()
+    assert refit.due_studies(a_minute_later()) == [] and not board_is_due(study, a_minute_later())
+    cast(study, "A")
+    sweep_at(timezone.now())
+    assert study.editions.get().n_votes == 1
+
+
+def test_when_all_votes_of_an_edition_are_taken_back_there_is_no_empty_one_and_the_board_says_so(study, client):
+    rater = cast(study, "AB")
+    sweep_at(timezone.now())
+    withdraw_rater(rater)
+    ledger.catch_up()
+    sweep_at(a_minute_later())
+    standings.move_on(study)
+    assert study.editions.get().n_votes == 2
+    assert client.get("/api/leaderboard/").json()["since"]["n_votes"] == 0
+    assert "None of its votes counts any more" in client.get("/boards/open/").content.decode()
+
+
+def test_what_changes_nothing_on_a_board_makes_no_edition(study):
+    cast(study, "AB")
+    sweep_at(timezone.now())
+    flag(Vote.objects.first(), Flag.LATE, 1)  # which excludes nothing
+    ledger.extend()
+    assert refit.due_studies(a_minute_later()) == [study.pk]
+    sweep_at(a_minute_later())
+    assert study.editions.count() == 1
+    assert refit.due_studies(a_minute_later()) == []
+    Study.objects.update(exclude_flagged=not study.exclude_flagged)
+    sweep_at(a_minute_later())
+    assert study.editions.count() == 2, "another method is a change"
 
 
 # ---- what readers see ----

@@ -7,7 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from annotations import alarms
+from annotations import alarms, ledger
+from annotations.models import Vote
+from annotations.services import withdraw_rater
 from arena.models import Clip, ExcerptRequest, Prompt, Study, System
 from arena.serving import excerpts_due
 from scoring.anchors import refit as anchors
@@ -26,7 +28,7 @@ LATER = timedelta(hours=1)
 def by_one_query(now):
     model = RewardModel.live()
     return {
-        "boards": set(refit.due_studies()),
+        "boards": set(refit.due_studies(now)),
         "standings": set(standings.due_studies()),
         "categories": set(categories.due_studies()),
         "cards": set(robustness_cards.due_studies(now)),
@@ -81,6 +83,13 @@ def test_at_every_step_of_two_boards_the_same_studies_are_due(study, monkeypatch
         lambda: screening.screen_study(study, timezone.now() + LATER),
         lambda: refit_board(Study.objects.get(pk=study.pk)),
         lambda: cast(study, "AB"),
+        lambda: cast(other, ["BOTH_BAD"]),
+        lambda: withdraw_rater(Vote.objects.filter(battle__study=other).earliest("pk").rater),
+        lambda: ledger.catch_up(),
+        lambda: refit_board(other, timezone.now() + LATER, only_if_due=True),
+        lambda: Study.objects.filter(pk=other.pk).update(exclude_flagged=False),
+        lambda: cast(other, "A"),
+        lambda: refit_board(other, timezone.now() + LATER, only_if_due=True),
     ]
     for number, step in enumerate(steps):
         step()

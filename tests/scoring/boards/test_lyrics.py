@@ -1,5 +1,6 @@
 """Which systems sing lyrics: from the manifest and the admin to what it does to a vote."""
 
+from datetime import timedelta
 from itertools import combinations
 
 import numpy as np
@@ -117,10 +118,11 @@ def test_where_only_lyrics_were_asked_for_it_is_part_of_the_ratings(sung):
 def test_an_edition_rebuilds_after_an_admin_has_learned_better(sung):
     vote(sung, 300)
     first = refit_board(sung, covariates=["lyrics"])
-    assert not board_is_due(sung)
+    later = first.created_at + timedelta(minutes=1)
+    assert not board_is_due(sung, later)
     say("cedar", True)
-    assert board_is_due(sung)
-    second = refit_board(sung, only_if_due=True)
+    assert board_is_due(sung, later)
+    second = refit_board(sung, later, only_if_due=True)
     assert second.config["sings_lyrics"] == {**SINGERS, "cedar": True}
     assert second.result != first.result
     say("alder", None)
@@ -134,7 +136,7 @@ def test_boards_that_are_not_adjusted_for_it_do_not_mind_what_is_said_of_systems
     edition = refit_board(sung)
     say("cedar", True)
     assert "sings_lyrics" not in edition.config
-    assert not board_is_due(sung)
+    assert not board_is_due(sung, edition.created_at + timedelta(minutes=1))
 
 
 def test_what_is_said_of_systems_of_other_studies_moves_no_board(sung):

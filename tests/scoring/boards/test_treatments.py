@@ -1,5 +1,6 @@
 """How a board treats ties and "both bad" is chosen by name, recorded, and can be rebuilt."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -134,10 +135,10 @@ def test_the_treatment_is_in_the_configuration_and_rebuilds(study, treatment):
 
 def test_a_treatment_once_chosen_stays(study):
     cast(study, EVERY_ANSWER)
-    refit_board(study, treatment="grounded")
-    assert not board_is_due(study)
+    later = refit_board(study, treatment="grounded").created_at + timedelta(minutes=1)
+    assert not board_is_due(study, later)
     cast(study, "A")
-    assert refit_board(study, only_if_due=True).config["treatment"] == "grounded"
+    assert refit_board(study, later, only_if_due=True).config["treatment"] == "grounded"
 
 
 def test_a_treatment_whose_answers_nobody_gave_is_refused_and_no_edition_written(study):
