@@ -2,7 +2,8 @@
 
 Tests of one rater, each an e-value that is valid after every vote: `checks`, `habits`, `against_board`, which bet
 (`bets`) against what honest raters do (`honest`). One decision from all of them: `verdict`; for all raters of a study,
-with a board that excludes bad raters: `screening`. A weight per rater: `skills`. Agreement of a study's raters:
+with a board that excludes bad raters: `screening`. Groups that vote for one system together: `groups`, by the bets of
+`coordinated`. A weight per rater: `skills`. Agreement of a study's raters:
 `between`. Several identities of one person, and alarms about screens: `arrivals`, `twins`.
 """
 
@@ -19,6 +20,7 @@ from .verdict import (
     AGAINST_BOARD,
     ALPHA,
     CARELESS,
+    COORDINATED,
     FAILED_GOLDS,
     FAVOURS_SYSTEM,
     INCONSISTENT,
@@ -44,6 +46,7 @@ __all__ = [
     "ALPHA",
     "ANSWERS",
     "CARELESS",
+    "COORDINATED",
     "FAILED_GOLDS",
     "FAVOURS_SYSTEM",
     "FLAGGED_BEFORE",

@@ -68,7 +68,7 @@ def heard(a: ArrayLike, b: ArrayLike, preference: ArrayLike, theta: ArrayLike, t
     spread = np.full(theta.size, TASTE_SD)
     if theta_se is not None:
         spread = np.hypot(spread, _standard_errors(theta_se, theta.size))
-    sharpness, lean, taste = _draws(theta.size)
+    sharpness, lean, taste = draws(theta.size)
     ratings = sharpness * theta + spread * taste
     logit = ratings[:, b] - ratings[:, a] + lean
     return Heard(a, b, chose_b, expit(theta[b] - theta[a]), logit, (theta, spread))
@@ -111,7 +111,8 @@ def _standard_errors(theta_se: ArrayLike, n: int) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _draws(n: int) -> tuple[Floats, Floats, Floats]:
+def draws(n: int) -> tuple[Floats, Floats, Floats]:
+    """(sharpness [DRAWS, 1], lean [DRAWS, 1], taste [DRAWS, n] in units of its sd) of the honest draws on n systems."""
     normal = np.random.default_rng(_SEED).standard_normal((DRAWS // 2, n + 2))
     return _population(np.concatenate([normal, -normal]))  # in antithetic pairs, so that the means are exact
 

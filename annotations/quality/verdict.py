@@ -3,8 +3,9 @@
 Each rule bets against the rater. At any look before the rater has finished, a rule fires if its e-value reaches
 1 / (alpha times the rule's share). When the rater has finished there is one more look, at the two strongest rules: the
 same bets, compared with those against honest raters simulated in the same battles. This is an exact test, where
-1 / alpha is only a bound, and has far more power. All shares sum to 1, so the chance that any rule flags an honest
-rater at any look is at most alpha (Bonferroni over rules, Ville over looks). That holds for raters as `honest.py`
+1 / alpha is only a bound, and has far more power. All shares, with that of the groups a rater is in, sum
+to 1, so the chance that any rule flags an honest rater at any look is at most alpha (Bonferroni over rules, Ville over
+looks). That holds for raters as `honest.py`
 describes them, on a correct board; the least sharp of them are flagged more often than the others (half as sharp as
 the board, over 30 votes: about one in seven).
 
@@ -28,12 +29,14 @@ from .honest import Heard, heard, log_mean
 FAILED_GOLDS, INCONSISTENT, SLOT_BIAS, TOO_FAST = "failed_golds", "inconsistent", "slot_bias", "too_fast"
 STRAIGHT_LINING, AGAINST_BOARD = "straight_lining", "against_board"
 FAVOURS_SYSTEM, CARELESS = "favours_system", "careless"
+COORDINATED = "coordinated"  # of a group of raters: see `groups`
 RULES = (FAILED_GOLDS, INCONSISTENT, SLOT_BIAS, TOO_FAST, STRAIGHT_LINING, AGAINST_BOARD, FAVOURS_SYSTEM, CARELESS)
 
-VERSION = dict.fromkeys(RULES, 1)
+VERSION = {**dict.fromkeys(RULES, 1), FAVOURS_SYSTEM: 2, COORDINATED: 1}
 ALPHA = 0.05
 SHARE = dict.fromkeys(RULES, 0.01)  # of alpha, at any look
-SHARE_FINISHED = {CARELESS: 0.54, FAVOURS_SYSTEM: 0.38}  # of alpha, at the final look
+SHARE_FINISHED = {CARELESS: 0.54, FAVOURS_SYSTEM: 0.34}  # of alpha, at the final look
+SHARE_COORDINATED = 0.04  # of alpha, at any look, for all groups of a study
 MIN_VOTES = 15
 MIN_BOARD_RATERS = 8
 HONEST_CONSISTENCY = 0.6  # assumed: an honest rater's chance to make the same choice again is at least this

@@ -341,8 +341,10 @@ def test_honest_raters_who_differ_as_the_population_does_are_flagged_at_most_as_
 
 
 def test_the_shares_of_all_rules_and_looks_add_up_to_alpha():
-    assert sum(quality.verdict.SHARE.values()) + sum(quality.verdict.SHARE_FINISHED.values()) == pytest.approx(1)
-    assert set(quality.VERSION) == set(quality.RULES) == set(quality.verdict.SHARE)
+    of_raters = sum(quality.verdict.SHARE.values()) + sum(quality.verdict.SHARE_FINISHED.values())
+    assert of_raters + quality.verdict.SHARE_COORDINATED == pytest.approx(1)
+    assert set(quality.RULES) == set(quality.verdict.SHARE)
+    assert set(quality.VERSION) == {*quality.RULES, quality.COORDINATED}
 
 
 # --- input that cannot be meant ---
