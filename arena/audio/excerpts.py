@@ -22,8 +22,6 @@ CLOSE_LU = 0.1
 FADE_MS = 8
 # A header may round a duration to milliseconds and a resampler drop a few samples; silence makes up for it.
 MAX_PADDING_MS = 20
-PEAK_BUCKETS = 1000
-PEAK_SCALE = 2.0  # music at -23 LUFS rarely passes -6 dBFS; the same for all clips, so it identifies none
 MP3_BITS_PER_SECOND = 320_000
 
 
@@ -47,7 +45,6 @@ def cut(path: str, out_path: str, length_ms: int, codec: str, variant: str = "")
         gain_db=round(gain_db, 3),
         loudness_lufs=round(played.loudness_lufs, 2),
         true_peak_dbtp=round(played.true_peak_dbtp, 2),
-        peaks=_peaks(samples),
     )
 
 
@@ -141,10 +138,3 @@ def _as_played(path: str) -> Levels:
         for block in source.blocks():
             meter.push(block)
     return meter.levels()
-
-
-def _peaks(samples: np.ndarray) -> list[float]:
-    """max |x| over both channels in each of PEAK_BUCKETS stretches, times PEAK_SCALE, at most 1."""
-    edges = np.linspace(0, len(samples), PEAK_BUCKETS, endpoint=False).astype(int)
-    highest = np.maximum.reduceat(np.abs(samples).max(axis=1), edges)
-    return [round(float(value), 3) for value in np.minimum(1.0, highest * PEAK_SCALE)]

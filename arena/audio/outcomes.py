@@ -60,12 +60,10 @@ class ClipFacts:
 class ExcerptFacts:
     """A blinded excerpt, measured on what a player decodes from it.
 
-    bytes: size of the file. gain_db: applied to the 48 kHz stereo form of the clip, once degraded. peaks: 1,000
-    numbers in [0, 1], max |x| of each bucket of the levelled excerpt times a fixed constant.
+    bytes: size of the file. gain_db: applied to the 48 kHz stereo form of the clip, once degraded.
     """
 
     bytes: int
     gain_db: float
     loudness_lufs: float
     true_peak_dbtp: float
-    peaks: list[float]

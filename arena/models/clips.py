@@ -229,13 +229,12 @@ class Excerpt(models.Model):
     gain_db = models.FloatField(null=True, blank=True)
     loudness_lufs = models.FloatField(null=True, blank=True)
     true_peak_dbtp = models.FloatField(null=True, blank=True)
-    peaks = models.JSONField(default=list, blank=True)
 
     objects = ClaimQuerySet.as_manager()
 
     class Personal:
         not_personal = {
-            "file, peaks": "the audio that is played, and its picture",
+            "file": "the audio that is played",
             "reason": "why it cannot be played, in the program's words",
         }
 

@@ -170,7 +170,6 @@ def cut_excerpt(excerpt_id: int) -> None:
         gain_db=facts.gain_db,
         loudness_lufs=facts.loudness_lufs,
         true_peak_dbtp=facts.true_peak_dbtp,
-        peaks=facts.peaks,
     )
     if not stored:  # another worker was first
         default_storage.delete(name)

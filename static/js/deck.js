@@ -3,6 +3,7 @@ import { audioContext, keep, unlock } from './excerpts.js';
 import { gettext, interpolate } from './i18n.js';
 import { LoopControl } from './loop.js';
 import { Player } from './player.js';
+import { pictureOf } from './picture.js';
 import * as preferences from './preferences.js';
 import { clock, other } from './words.js';
 import { Waveform } from './waveform.js';
@@ -10,6 +11,7 @@ import { Waveform } from './waveform.js';
 const $ = (id) => document.getElementById(id);
 export const SLOTS = ['A', 'B'];
 const NOTHING = { A: [], B: [] };
+const FLAT = { A: [0], B: [0] }; // as long as nothing is decoded
 
 export class Deck {
   /** `mode`: the study's switching. `on` has tick(position), whenever something moves, once per frame while playing;
@@ -34,7 +36,7 @@ export class Deck {
     this.#letGo();
     this.battle = battle;
     this.duration = battle.clips.A.duration_ms / 1000;
-    this.peaks = { A: battle.clips.A.peaks, B: battle.clips.B.peaks };
+    this.peaks = FLAT;
     this.loop.reset(this.duration);
     $('duration').textContent = clock(this.duration);
     $('wave').setAttribute('aria-valuemax', Math.round(this.duration));
@@ -47,6 +49,7 @@ export class Deck {
   load(buffers, listening) {
     keep(this.battle);
     this.listening = listening;
+    this.peaks = { A: pictureOf(buffers.A), B: pictureOf(buffers.B) };
     const player = new Player(audioContext(), buffers, this.duration, {
       audible: (slot, at) => listening.audible(slot, at),
       silent: (at) => listening.silent(at),

@@ -1,5 +1,6 @@
 /** A battle's two excerpts, fetched and decoded before anything plays. At most two battles' excerpts stay loaded. */
 import { bytes, persist } from './api.js';
+import { pictureOf } from './picture.js';
 
 const SAMPLE_RATE = 48_000; // the excerpts' own, so that nothing is resampled
 const MAX_LOADED = 2; // battles; a minute of one excerpt is 23 MB decoded
@@ -85,6 +86,7 @@ export async function load(battle, onWait) {
       if (!loaded.includes(place)) throw new CannotPlay('fetch', new Error('two newer battles were asked for meanwhile'));
       return decoded(data);
     }));
+    for (const buffer of [A, B]) pictureOf(buffer); // now: later somebody waits for the battle
     Object.assign(place.buffers, { A, B });
   } catch (error) {
     if (loaded.includes(place)) loaded.splice(loaded.indexOf(place), 1);

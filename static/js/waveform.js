@@ -1,4 +1,4 @@
-/** Both clips drawn one above the other from their peaks; what has been heard is filled in. Also where to seek. */
+/** Both clips drawn one above the other; what has been heard is filled in. Also where to seek. */
 import { Bars, heardBars } from './bars.js';
 
 export const LABEL = 26; // CSS pixels for the letter at the left

@@ -66,7 +66,8 @@ def test_a_battle_has_what_the_page_needs_and_no_hint_of_a_system(study, listene
     assert set(battle) == {
         "id", "study", "prompt", "answers", "questions", "min_listen_ms", "expires_at", "clips", "progress",
     }  # fmt: skip
-    assert set(battle["clips"]["A"]) == {"url", "duration_ms", "peaks"}
+    assert all(set(clip) == {"url", "duration_ms", "peaks"} for clip in battle["clips"].values())
+    assert [clip["peaks"] for clip in battle["clips"].values()] == [None, None]
     assert battle["clips"]["A"]["duration_ms"] == battle["clips"]["B"]["duration_ms"] == 10_000
     assert battle["progress"] == {"done": 0, "total": 6}
     stored = Battle.objects.get(pk=battle["id"])

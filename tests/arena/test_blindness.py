@@ -5,8 +5,8 @@ The attacker gets everything that a browser received before each vote: page, hea
 URLs, timings, order, and the bytes of the excerpts as far as they are not the music. Not in the claim, because a
 listener has them anyway by listening:
 
-- the decoded samples, and what follows from them alone: the peaks (and their share of the JSON's length), the length
-  of each MP3 frame's main data, and that two playings of one excerpt are the same bytes;
+- the decoded samples, and what follows from them alone: the length of each MP3 frame's main data, and that two
+  playings of one excerpt are the same bytes;
 - what a revealed answer teaches about the battles that are left.
 
 Times are looked at like all else, but on a busy machine only the large differences stand out of the noise. So the

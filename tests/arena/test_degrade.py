@@ -176,8 +176,6 @@ def test_a_degraded_excerpt_has_the_size_and_level_of_every_other(clips, tmp_pat
     assert facts.loudness_lufs == pytest.approx(-23, abs=0.1)
     assert facts.true_peak_dbtp <= -1
     assert b"LAME" not in (tmp_path / "out.mp3").read_bytes()
-    highest = np.abs(played(tmp_path / "out.mp3")).max(axis=1)
-    assert max(facts.peaks) == pytest.approx(min(1, 2 * highest.max()), abs=0.1)
 
 
 @pytest.mark.parametrize("variant", ["noisy", "tones"])

@@ -225,9 +225,7 @@ def test_a_clock_that_was_set_back_loses_no_vote(study, rater):
 def test_clip_pairs_are_counted_as_they_are_listed(study):
     short = make_clip(System.objects.get(name="birch"), Prompt.objects.first(), 6_340, 6_300)
     partner = study.systems.get(name="alder").clips.filter(prompt=short.prompt).first()
-    Excerpt.objects.create(
-        clip=partner, length_ms=6_300, codec="mp3", status="ready", file="x", size=1, peaks=[], gain_db=0
-    )
+    Excerpt.objects.create(clip=partner, length_ms=6_300, codec="mp3", status="ready", file="x", size=1, gain_db=0)
     stock = Stock.of(study)
     listed = [stock.candidates(pair) for pair in range(stock.low.size)]
     assert [len(found) for found in listed] == stock.options.tolist()

@@ -30,7 +30,6 @@ def test_clips_of_a_manifest_can_be_heard_at_once(manifest):
     for excerpt in Excerpt.objects.all():
         assert excerpt.loudness_lufs == pytest.approx(-23, abs=0.5)
         assert excerpt.true_peak_dbtp <= -1
-        assert len(excerpt.peaks) == 1000
     assert len(set(Excerpt.objects.values_list("size", flat=True))) == 1
 
 

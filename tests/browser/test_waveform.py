@@ -81,6 +81,20 @@ def test_a_loop_has_brackets_and_each_clip_its_own_playhead_if_asked(open_page):
     assert page.evaluate(columns) == [[86, 87, 205, 206, 264, 265]] * 2
 
 
+def test_the_picture_is_drawn_from_the_decoded_samples_of_both_ears(open_page):
+    page = open_page()
+    first, middle, last = page.evaluate("""async () => {
+        const { pictureOf } = await import('/static/js/picture.js');
+        const buffer = new AudioBuffer({ length: 48000, numberOfChannels: 2, sampleRate: 48000 });
+        buffer.getChannelData(0).subarray(0, 12000).fill(-0.5);
+        buffer.getChannelData(1).subarray(36000).fill(0.25);
+        const picture = pictureOf(buffer);
+        const share = (from, to) => [...new Set(picture.subarray(from * picture.length, to * picture.length))];
+        return [share(0, 0.25), share(0.25, 0.75), share(0.75, 1)];
+    }""")
+    assert (first, middle, last) == ([0.5], [0], [0.25])
+
+
 def test_dragging_scrubs_and_the_sliders_keys_seek(open_page):
     page = open_page(WAVE)
     page.evaluate(DRAW, {"duration": 30})

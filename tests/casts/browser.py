@@ -90,7 +90,7 @@ def build_study(excerpts, media):
         Excerpt.objects.create(
             clip=clip, length_ms=LENGTH_MS, codec="wav", status="ready", file=f"excerpts/{number}.wav",
             size=facts.bytes, gain_db=facts.gain_db, loudness_lufs=facts.loudness_lufs,
-            true_peak_dbtp=facts.true_peak_dbtp, peaks=facts.peaks,
+            true_peak_dbtp=facts.true_peak_dbtp,
         )  # fmt: skip
     return study
 
@@ -104,7 +104,7 @@ def add_checks(study, media):
             Excerpt.objects.create(
                 clip=excerpt.clip, length_ms=LENGTH_MS, codec="wav", variant=variant, status="ready", file=name,
                 size=excerpt.size, gain_db=excerpt.gain_db, loudness_lufs=excerpt.loudness_lufs,
-                true_peak_dbtp=excerpt.true_peak_dbtp, peaks=excerpt.peaks,
+                true_peak_dbtp=excerpt.true_peak_dbtp,
             )  # fmt: skip
 
 

@@ -39,7 +39,6 @@ def make_clips(systems, prompts, duration_ms=12_000, length_ms=10_000):
             gain_db=-9.0,
             loudness_lufs=-23.0,
             true_peak_dbtp=-3.0,
-            peaks=[0.5] * 1000,
         )
         for clip in clips
     )

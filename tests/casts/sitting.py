@@ -8,7 +8,7 @@ def add_variant(clip, variant):
     plain = clip.excerpts.get(variant="")
     Excerpt.objects.create(
         clip=clip, length_ms=plain.length_ms, codec="mp3", variant=variant, status="ready", size=plain.size,
-        file=f"excerpts/{clip.pk}-{variant}.mp3", peaks=plain.peaks,
+        file=f"excerpts/{clip.pk}-{variant}.mp3",
     )  # fmt: skip
 
 
