@@ -10,7 +10,7 @@ import secrets
 import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from arena.audio import sandbox
 from arena.audio.outcomes import (
@@ -49,7 +49,7 @@ EXCERPT_CODECS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 VARIANTS = ("", "lowpass", "clipped", "noisy", "tones")
 MIN_EXCERPT_MS = 1000
 MAX_CHANNELS = 8
-MAX_RATE = 192_000
+MOST_MONO_BYTES = 96_000 * 601 * 4  # float32 of MOST_SAMPLES in arena.audio.reading, mixed to mono
 
 
 def mime_type(codec: str) -> str:
@@ -66,12 +66,12 @@ def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_
     too long or short, too large, unsupported rate or channels), AudioUnavailable, or OSError if the path cannot be
     opened.
     """
-    source = _regular_file(path)
-    size = source.stat().st_size
-    if size > max_bytes:
-        limit = f"{max_bytes / 1e6:,.0f} MB"
-        raise AudioRejected(f"The file is {size / 1e6:,.1f} MB; the limit is {limit}.")
-    return sandbox.call("inspect", ClipFacts, path=str(source), max_seconds=max_seconds)
+    with _regular_file(path) as source:
+        size = os.fstat(source.fileno()).st_size
+        if size > max_bytes:
+            limit = f"{max_bytes / 1e6:,.0f} MB"
+            raise AudioRejected(f"The file is {size / 1e6:,.1f} MB; the limit is {limit}.")
+        return sandbox.call("inspect", ClipFacts, files={"source": source}, max_seconds=max_seconds)
 
 
 def cut_excerpt(
@@ -90,22 +90,23 @@ def cut_excerpt(
         raise ValueError(f"An excerpt's variant is one of {', '.join(map(repr, VARIANTS))}, not {variant!r}.")
     if length_ms < MIN_EXCERPT_MS:
         raise ValueError(f"An excerpt lasts at least {MIN_EXCERPT_MS} ms, not {length_ms}.")
-    source, target = _regular_file(path), Path(out_path).absolute()
+    target = Path(out_path).absolute()
     part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    try:
-        facts = sandbox.call(
-            "cut_excerpt",
-            ExcerptFacts,
-            _excerpt_limits(int(length_ms)),
-            path=str(source),
-            out_path=str(part),
-            length_ms=int(length_ms),
-            codec=codec,
-            variant=variant,
-        )
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with _regular_file(path) as source:
+        try:
+            with _new_file(part) as out:
+                facts = sandbox.call(
+                    "cut_excerpt",
+                    ExcerptFacts,
+                    _excerpt_limits(int(length_ms)),
+                    files={"source": source, "out": out},
+                    length_ms=int(length_ms),
+                    codec=codec,
+                    variant=variant,
+                )
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
     return facts
 
 
@@ -126,20 +127,17 @@ def decode(path: str | Path, *, sample_rate: int, mono: bool = True, max_seconds
 
     channels = 1 if mono else MAX_CHANNELS
     limits = sandbox.Limits(file_bytes=int((max_seconds + 1) * sample_rate) * channels * 4)
-    source = _regular_file(path)
-    with tempfile.TemporaryDirectory(prefix="decode-") as folder:
-        raw = Path(folder, "samples.f32")
+    with _regular_file(path) as source, _scratch() as out:
         shape: dict[str, int] = sandbox.call(
             "decode",
             dict,
             limits,
-            path=str(source),
-            out_path=str(raw),
+            files={"source": source, "out": out},
             sample_rate=int(sample_rate),
             mono=mono,
             max_seconds=max_seconds,
         )
-        samples = np.fromfile(raw, dtype="<f4")
+        samples = _samples_in(out)
     if mono:
         return samples
     return np.ascontiguousarray(samples.reshape(-1, shape["channels"]).T)
@@ -152,16 +150,12 @@ def decode_once(path: str | Path, *, max_seconds: float = 600) -> tuple[np.ndarr
     Values may pass +-1. Raises AudioRejected where `inspect` does, in the same words: no file is scored that could not
     be a clip.
     """
-    import numpy as np
-
-    limits = sandbox.Limits(file_bytes=int((max_seconds + 1) * MAX_RATE) * 4)
-    source = _regular_file(path)
-    with tempfile.TemporaryDirectory(prefix="decode-") as folder:
-        raw = Path(folder, "samples.f32")
+    limits = sandbox.Limits(file_bytes=MOST_MONO_BYTES)
+    with _regular_file(path) as source, _scratch() as out:
         facts: dict[str, int] = sandbox.call(
-            "decode_once", dict, limits, path=str(source), out_path=str(raw), max_seconds=max_seconds
+            "decode_once", dict, limits, files={"source": source, "out": out}, max_seconds=max_seconds
         )
-        return np.fromfile(raw, dtype="<f4"), facts["sample_rate"]
+        return _samples_in(out), facts["sample_rate"]
 
 
 def _excerpt_limits(length_ms: int) -> sandbox.Limits:
@@ -169,14 +163,40 @@ def _excerpt_limits(length_ms: int) -> sandbox.Limits:
     return sandbox.Limits(
         wall_s=120 + length_ms // 2000,
         cpu_s=60 + length_ms // 4000,
+        memory_bytes=2**30 + 8 * length_ms * 48 * 2 * 4,  # its samples, and what filters make of them
         file_bytes=length_ms * 192 + 1_000_000,  # 48 kHz, stereo, 16 bit
     )
 
 
-def _regular_file(path: str | Path) -> Path:
-    """The absolute path of a file that can be opened; a pipe or device, which could block for ever, is refused."""
+def _regular_file(path: str | Path) -> IO[bytes]:
+    """The file, open; a pipe or device, which could block for ever, is refused."""
     absolute = Path(path).absolute()
     if not stat.S_ISREG(absolute.stat().st_mode):
         raise AudioRejected("This is not a regular file.")
-    absolute.open("rb").close()
-    return absolute
+    file = absolute.open("rb")
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise AudioRejected("This is not a regular file.")
+
+
+def _new_file(path: Path) -> IO[bytes]:
+    try:
+        return path.open("x+b")
+    except OSError as error:
+        raise AudioUnavailable(f"The audio could not be read or written: {error}.") from error
+
+
+def _scratch() -> IO[bytes]:
+    """A file without a name: nothing is left of it, whatever ends this process."""
+    try:
+        return tempfile.TemporaryFile(prefix="decode-")
+    except OSError as error:
+        raise AudioUnavailable(f"The audio could not be read or written: {error}.") from error
+
+
+def _samples_in(out: IO[bytes]) -> np.ndarray:
+    import numpy as np
+
+    out.seek(0)
+    return np.fromfile(out, dtype="<f4")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from arena.audio.degrade import degraded
 from arena.audio.loudness import SILENCE_DBFS, Levels, LoudnessMeter, decibels, measure
 from arena.audio.outcomes import AudioRejected, CannotLevel, ExcerptFacts
 from arena.audio.reading import AudioSource, Resampler, frame_of, open_audio
+from arena.audio.source import Source
 
 RATE = 48_000
 TARGET_LUFS = -23.0  # EBU R 128
@@ -25,36 +27,33 @@ MAX_PADDING_MS = 20
 MP3_BITS_PER_SECOND = 320_000
 
 
-def cut(path: str, out_path: str, length_ms: int, codec: str, variant: str = "") -> ExcerptFacts:
+def cut(source: Source, out: BinaryIO, length_ms: int, codec: str, variant: str = "") -> ExcerptFacts:
     """Write the excerpt of a clip and measure what a player will decode. Raises AudioRejected, CannotLevel."""
-    samples = _first_stretch(path, length_ms)
+    samples = _first_stretch(source, length_ms)
     samples = _fade(degraded(samples, variant) if variant else samples)
     gain_db = _level(samples)
-    write = {"mp3": _write_mp3, "wav": _write_wav}[codec]
-    write(samples, out_path)
-    played = _as_played(out_path)
+    played = _write(samples, out, codec)
     if abs(TARGET_LUFS - played.loudness_lufs) > CLOSE_LU:  # MP3 drops frequencies above 20 kHz
         gain_db += _amplify(samples, TARGET_LUFS - played.loudness_lufs)
-        write(samples, out_path)
-        played = _as_played(out_path)
+        played = _write(samples, out, codec)
     if abs(TARGET_LUFS - played.loudness_lufs) > LOUDNESS_SLACK_LU:
         raise CannotLevel(f"Cannot be played at {TARGET_LUFS:g} LUFS: it reaches {played.loudness_lufs:.1f} LUFS.")
     _check_true_peak(played.true_peak_dbtp)
     return ExcerptFacts(
-        bytes=os.path.getsize(out_path),
+        bytes=out.seek(0, os.SEEK_END),
         gain_db=round(gain_db, 3),
         loudness_lufs=round(played.loudness_lufs, 2),
         true_peak_dbtp=round(played.true_peak_dbtp, 2),
     )
 
 
-def _first_stretch(path: str, length_ms: int) -> np.ndarray:
+def _first_stretch(source: Source, length_ms: int) -> np.ndarray:
     """float32 [length_ms * 48, 2]: the start of the clip at 48 kHz stereo."""
     wanted = length_ms * RATE // 1000
     samples = np.zeros((wanted, 2), np.float32)
     filled = 0
-    with open_audio(path) as source:
-        for block in _stereo(source):
+    with open_audio(source) as sound:
+        for block in _stereo(sound):
             block = block[: wanted - filled]
             samples[filled : filled + len(block)] = block
             filled += len(block)
@@ -66,11 +65,11 @@ def _first_stretch(path: str, length_ms: int) -> np.ndarray:
     return samples
 
 
-def _stereo(source: AudioSource) -> Iterable[np.ndarray]:
+def _stereo(sound: AudioSource) -> Iterable[np.ndarray]:
     """Blocks at 48 kHz, mono unchanged (it goes to both ears); swresample downmixes more than two channels."""
-    layout = "mono" if source.channels == 1 else "stereo"
-    resampler = Resampler(source.sample_rate, source.layout, RATE, layout)
-    for block in source.blocks():
+    layout = "mono" if sound.channels == 1 else "stereo"
+    resampler = Resampler(sound.sample_rate, sound.layout, RATE, layout)
+    for block in sound.blocks():
         yield from resampler.push(block)
     yield from resampler.push(None)
 
@@ -113,11 +112,20 @@ def _check_true_peak(true_peak_dbtp: float) -> None:
         )
 
 
-def _write_wav(samples: np.ndarray, out_path: str) -> None:
-    wav.write(out_path, samples, RATE)
+def _write(samples: np.ndarray, out: BinaryIO, codec: str) -> Levels:
+    """Replace what `out` holds by the samples; returns the levels of what a player decodes from it."""
+    out.seek(0)
+    out.truncate()
+    {"mp3": _write_mp3, "wav": _write_wav}[codec](samples, out)
+    out.flush()
+    return _as_played(out)
 
 
-def _write_mp3(samples: np.ndarray, out_path: str) -> None:
+def _write_wav(samples: np.ndarray, out: BinaryIO) -> None:
+    wav.write(out, samples, RATE)
+
+
+def _write_mp3(samples: np.ndarray, out: BinaryIO) -> None:
     """Bare CBR frames of 960 bytes: without a muxer there is no ID3 tag and no Xing, Info or LAME frame."""
     encoder = av.CodecContext.create("libmp3lame", "w")
     encoder.sample_rate, encoder.layout, encoder.format = RATE, "stereo", "fltp"
@@ -125,16 +133,15 @@ def _write_mp3(samples: np.ndarray, out_path: str) -> None:
     # At 320 kbit/s LAME's quick search is twice as fast and comes closer to the original than its default.
     # No joint stereo: the header of each frame would say whether it is coded as middle and side, as mono clips are.
     encoder.options = {"reservoir": "0", "compression_level": "7", "joint_stereo": "0"}
-    with open(out_path, "wb") as out:
-        for start in range(0, len(samples), RATE):
-            frame = frame_of(samples[start : start + RATE], RATE, "stereo", start)
-            out.writelines(mp3.without_filler(bytes(packet)) for packet in encoder.encode(frame))
-        out.writelines(mp3.without_filler(bytes(packet)) for packet in encoder.encode(None))
+    for start in range(0, len(samples), RATE):
+        frame = frame_of(samples[start : start + RATE], RATE, "stereo", start)
+        out.writelines(mp3.without_filler(bytes(packet)) for packet in encoder.encode(frame))
+    out.writelines(mp3.without_filler(bytes(packet)) for packet in encoder.encode(None))
 
 
-def _as_played(path: str) -> Levels:
-    with open_audio(path) as source:
-        meter = LoudnessMeter(source.sample_rate, source.layout)
-        for block in source.blocks():
+def _as_played(out: BinaryIO) -> Levels:
+    with open_audio(Source.written(out)) as sound:
+        meter = LoudnessMeter(sound.sample_rate, sound.layout)
+        for block in sound.blocks():
             meter.push(block)
     return meter.levels()

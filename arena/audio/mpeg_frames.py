@@ -36,12 +36,11 @@ class Frames:
     stretches: list[tuple[int, int]]
 
 
-def find_frames(file: BinaryIO, format_name: str) -> Frames | None:
+def find_frames(data: mmap.mmap | bytes, format_name: str) -> Frames | None:
     """The frames of a file that FFmpeg takes for "mp3" or "aac"; None where there is no first frame (MPEG layer I or
     II, free format). AudioRejected for a truncated file, or one with something else between its frames."""
     size_of = {"mp3": mp3_frame_size, "aac": adts_frame_size}[format_name]
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return _Walk(data, size_of).frames()
+    return _Walk(data, size_of).frames()
 
 
 def adts_frame_size(header: bytes) -> int | None:
@@ -53,7 +52,7 @@ def adts_frame_size(header: bytes) -> int | None:
 
 
 class _Walk:
-    def __init__(self, data: mmap.mmap, size_of: Callable[[bytes], int | None]):
+    def __init__(self, data: mmap.mmap | bytes, size_of: Callable[[bytes], int | None]):
         self.data, self.size_of = data, size_of
         self.end = _end_of_audio(data)
         self.stretches: list[tuple[int, int]] = []
@@ -151,7 +150,7 @@ def frame_count(frame: bytes) -> int | None:
 # ---- tags -----------------------------------------------------------------------------------------------
 
 
-def _end_of_audio(data: mmap.mmap) -> int:
+def _end_of_audio(data: mmap.mmap | bytes) -> int:
     """Where the tags at the end begin. Zeros without a tag before them stay: they may belong to the last frame."""
     end = len(data)
     while end > 0:
@@ -164,7 +163,7 @@ def _end_of_audio(data: mmap.mmap) -> int:
     return end
 
 
-def _start_of_last_tag(data: mmap.mmap, end: int) -> int | None:
+def _start_of_last_tag(data: mmap.mmap | bytes, end: int) -> int | None:
     if data[max(0, end - 128) : end][:3] == b"TAG":
         return end - 128 - 227 if data[max(0, end - 355) : end][:4] == b"TAG+" else end - 128
     if end >= 32 and data[end - 32 : end - 24] == b"APETAGEX":
@@ -181,7 +180,7 @@ def _start_of_last_tag(data: mmap.mmap, end: int) -> int | None:
     return None
 
 
-def _marked(mark: bytes, data: mmap.mmap, start: int, end: int) -> int | None:
+def _marked(mark: bytes, data: mmap.mmap | bytes, start: int, end: int) -> int | None:
     """Where the mark of a tag's beginning is: at `start`, or, as sizes of tags are often wrong, before `end`."""
     start = max(0, start)
     if data[start : start + len(mark)] == mark:
@@ -190,7 +189,7 @@ def _marked(mark: bytes, data: mmap.mmap, start: int, end: int) -> int | None:
     return found if found >= 0 else None
 
 
-def _before_zeros(data: mmap.mmap, end: int) -> int:
+def _before_zeros(data: mmap.mmap | bytes, end: int) -> int:
     """Where the zeros before `end` begin."""
     while end > 0:
         block = data[max(0, end - BLOCK) : end]
@@ -201,7 +200,7 @@ def _before_zeros(data: mmap.mmap, end: int) -> int:
     return end
 
 
-def _after_zeros(data: mmap.mmap, at: int, end: int) -> int:
+def _after_zeros(data: mmap.mmap | bytes, at: int, end: int) -> int:
     while at < end:
         block = data[at : min(end, at + BLOCK)]
         left = block.lstrip(b"\0")
@@ -211,7 +210,7 @@ def _after_zeros(data: mmap.mmap, at: int, end: int) -> int:
     return at
 
 
-def _after_tags(data: mmap.mmap, at: int, end: int) -> int:
+def _after_tags(data: mmap.mmap | bytes, at: int, end: int) -> int:
     """The end of the tags that begin here; `at` where there are none."""
     while at < end:
         head = data[at : at + 32]

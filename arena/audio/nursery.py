@@ -1,12 +1,14 @@
 """A process that loads the decoder once and forks one limited child per request, in milliseconds.
 
-Each request is a number of seconds and three open files. It reads none of them, because the children of all later
-requests would inherit what it read. When its parent ends, it ends too, and its child with it.
+Each request is a number of seconds and open files: a child's stdin, stdout and stderr, and the files it works on. It
+reads none of them, because the children of all later requests would inherit what it read. When its parent ends, it ends
+too, and its child with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -17,6 +19,8 @@ import time
 import traceback
 
 from arena.audio import child
+
+MAX_FILES = 8
 
 
 def main() -> None:
@@ -30,7 +34,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     with contextlib.suppress(ConnectionError):
-        while (request := socket.recv_fds(parent, 16, 3))[0]:
+        while (request := socket.recv_fds(parent, 16, MAX_FILES))[0]:
             seconds, files, *_ = request
             pid = os.fork()
             if pid == 0:
@@ -41,15 +45,16 @@ def main() -> None:
 
 
 def work(files: list[int]) -> None:
-    """In the child: a session of its own, the three files as stdin, stdout and stderr, and nothing else open."""
+    """In the child: a session of its own, the files as stdin, stdout, stderr and so on, and nothing else open."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
-        for number, file in enumerate(files):
+        above = [fcntl.fcntl(file, fcntl.F_DUPFD, MAX_FILES) for file in files]  # so that no copy overwrites a file
+        for number, file in enumerate(above):
             os.dup2(file, number)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.closerange(len(files), os.sysconf("SC_OPEN_MAX"))
         child.main()
         status = 0
     except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -13,12 +14,16 @@ import numpy as np
 from arena.audio import containers, mpeg_frames, pcm
 from arena.audio.outcomes import AudioRejected
 from arena.audio.pcm import CUT_OFF
+from arena.audio.source import Source
 
 # FFmpeg also reads playlists, which name other files and hosts: only these containers, only this file.
-OPTIONS = {"format_whitelist": "wav,w64,flac,mp3,ogg,mov,aac", "protocol_whitelist": "file"}
+OPTIONS = {"format_whitelist": "wav,w64,flac,mp3,ogg,mov,aac", "protocol_whitelist": "none"}
 NOT_AUDIO = "This is not a WAV, AIFF, FLAC, MP3, OGG, Opus or AAC/M4A file."
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 8_000, 192_000, 8
 CODEC_PADDING_S = 0.1
+# What is decoded of one file: ten minutes in stereo at 96 kHz, or as many samples otherwise. A small file may unfold to
+# hours of silence in eight channels. Whoever reads it holds the mean of the channels, so mono counts as two.
+MOST_SAMPLES = 2 * 96_000 * 601
 LOSSLESS = ("flac", "alac")
 # A lost MP3 or AAC frame is 20 to 130 ms and encoders round up to frames; lossless formats count exactly.
 SLACK_S, LOSSLESS_SLACK_S = 0.2, 0.005
@@ -27,33 +32,36 @@ USUAL_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 
 @contextmanager
-def open_audio(path: str, *, max_seconds: float = float("inf")) -> Iterator[AudioSource]:
+def open_audio(source: Source, *, max_seconds: float = float("inf")) -> Iterator[AudioSource]:
     """The first audio stream of a file. Raises AudioRejected, here or while its blocks are read."""
     av.logging.set_level(av.logging.PANIC)
-    with open(path, "rb") as file:
-        if not file.read(1):
-            raise AudioRejected("The file is empty (0 bytes).")
-        header = pcm.read_header(file)
-        if isinstance(header, pcm.Pcm):
-            yield AudioSource(header.format, header.codec, _uncompressed(file, header), max_seconds)
-            return
-        with _demuxed(path, file) as container:
-            if not container.streams.audio:
-                raise AudioRejected("The file has no audio stream.")
-            stream = Stream(container, header)
-            yield AudioSource(stream.format, stream.codec, stream.frames(), max_seconds, stream.stated_seconds)
+    if not source.file.seek(0, os.SEEK_END):
+        raise AudioRejected("The file is empty (0 bytes).")
+    header = pcm.read_header(source.file)
+    if isinstance(header, pcm.Pcm):
+        _check_amount(header.n_bytes // header.block, header.channels)
+        yield AudioSource(header.format, header.codec, _uncompressed(source.file, header), max_seconds)
+        return
+    with _demuxed(source) as container:
+        if not container.streams.audio:
+            raise AudioRejected("The file has no audio stream.")
+        stream = Stream(container, header)
+        stream.check_amount()
+        yield AudioSource(stream.format, stream.codec, stream.frames(), max_seconds, stream.stated_seconds)
 
 
 @contextmanager
-def _demuxed(path: str, file: BinaryIO) -> Iterator[av.container.InputContainer]:
+def _demuxed(source: Source) -> Iterator[av.container.InputContainer]:
     """The file as FFmpeg takes it apart; of an MP3, ADTS or Ogg file only its frames or pages."""
+    file = source.file
+    file.seek(0)
     try:
-        container = av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace")
+        container = av.open(file, "r", options=OPTIONS, metadata_errors="replace")
     except av.FFmpegError as error:
         raise _refusal(error, containers.not_read(file) or NOT_AUDIO) from error
     with container:
         name = container.format.name
-        stretches = _stretches(file, name)
+        stretches = _stretches(source, name)
         if stretches is None:
             yield container
             return
@@ -66,14 +74,14 @@ def _demuxed(path: str, file: BinaryIO) -> Iterator[av.container.InputContainer]
         yield container
 
 
-def _stretches(file: BinaryIO, format_name: str) -> list[tuple[int, int]] | None:
+def _stretches(source: Source, format_name: str) -> list[tuple[int, int]] | None:
     """[start, end) of the stretches that FFmpeg is to read; None for the whole file."""
     if format_name == "ogg":
-        end = containers.ogg_end(file)
+        end = containers.ogg_end(source.file)
         if end is None:
             raise AudioRejected(CUT_OFF)
         return [(0, end)]
-    frames = mpeg_frames.find_frames(file, format_name) if format_name in ("mp3", "aac") else None
+    frames = mpeg_frames.find_frames(source.data, format_name) if format_name in ("mp3", "aac") else None
     return None if frames is None else frames.stretches
 
 
@@ -137,6 +145,7 @@ class AudioSource:
                 bad = self.samples + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
                 raise AudioRejected(f"A sample after {bad / self.sample_rate:.1f} s is not a finite number.")
             self.samples += len(block)
+            _check_amount(self.samples, self.channels)
             if self.seconds > self._max_seconds + CODEC_PADDING_S:
                 raise AudioRejected(f"The audio is longer than {self._max_seconds / 60:g} minutes.")
             yield block
@@ -166,6 +175,13 @@ class Stream:
         self.stated_seconds: float | None = None
         if duration is not None and unit is not None and self.format not in ("mp3", "aac"):
             self.stated_seconds = float(duration * unit)
+
+    def check_amount(self) -> None:
+        """AudioRejected, before anything is decoded, for more samples than are read."""
+        context = self._stream.codec_context
+        if context.sample_rate > MAX_RATE or context.channels > MAX_CHANNELS:
+            _check_shape(context.sample_rate, context.channels)
+        _check_amount(int((self.stated_seconds or 0) * context.sample_rate), context.channels)
 
     def frames(self) -> Iterator[av.AudioFrame]:
         """All frames. A packet that fails means damage if audio follows it, and truncation if none does."""
@@ -204,6 +220,15 @@ def _check_shape(sample_rate: int, channels: int) -> None:
         raise AudioRejected(f"The sample rate is {sample_rate:,} Hz, not 8,000 to 192,000 Hz.")
     if not 1 <= channels <= MAX_CHANNELS:
         raise AudioRejected(f"The file has {channels} channels, not 1 to {MAX_CHANNELS}.")
+
+
+def _check_amount(samples: int, channels: int) -> None:
+    """samples: of each channel."""
+    if samples * max(2, channels) > MOST_SAMPLES:
+        raise AudioRejected(
+            f"The audio unfolds to more than {MOST_SAMPLES / 1e6:.0f} million samples, all channels together. Send a "
+            "shorter file, or one with a lower sample rate or fewer channels."
+        )
 
 
 class Resampler:

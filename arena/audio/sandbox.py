@@ -1,12 +1,13 @@
 """Run one operation in a sandboxed child process, and turn any way it can die into one sentence.
 
-The child (`arena.audio.child`) limits itself and has an environment without secrets. It is forked by a process
-that enforces the time limit and ends whatever the child leaves behind (`arena.audio.nursery`), one for each thread that
-calls at the same time.
+The child (`arena.audio.child`) limits and confines itself, has an environment without secrets, and is handed its files
+open. It is forked by a process that enforces the time limit and ends whatever the child leaves behind
+(`arena.audio.nursery`), one for each thread that calls at the same time.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -16,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from arena.audio.child import OPERATIONS
+from arena.audio.confinement import PARTS
 from arena.audio.outcomes import REFUSALS, AudioRejected, AudioUnavailable
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Limits:
 
     wall_s: int = 180
     cpu_s: int = 120
-    memory_bytes: int = 3 * 2**30
+    memory_bytes: int = 2**30
     file_bytes: int = MAX_ANSWER_BYTES
 
 
@@ -50,15 +52,31 @@ def call(
     result: Callable[..., T],
     limits: Limits = Limits(),
     *,
+    files: Mapping[str, IO[bytes]] | None = None,
     module: str = OPERATIONS,
+    without: Collection[str] = (),
     **arguments: Any,
 ) -> T:
-    """Run `operation` of `module` in a child and return `result(**answer)`; raise AudioError otherwise."""
-    request = {"module": module, "operation": operation, "arguments": arguments, "limits": asdict(limits)}
+    """Run `operation` of `module` in a child and return `result(**answer)`; raise AudioError otherwise.
+
+    files: arguments that are open files. One that can only be read arrives as a Source. without: parts of
+    `arena.audio.confinement` that are left out, for tests of the others.
+    """
+    if operation != "confinement":
+        _log_once()
+    files = files or {}
+    request = {
+        "module": module,
+        "operation": operation,
+        "arguments": arguments,
+        "files": list(files),
+        "limits": asdict(limits),
+        "without": list(without),
+    }
     with tempfile.TemporaryFile() as ask, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         ask.write(json.dumps(request).encode())
         ask.seek(0)
-        status = _run(limits.wall_s, ask, out, err)
+        status = _run(limits.wall_s, ask, out, err, *files.values())
         for stream in (out, err):
             stream.seek(0)
         answer, complaint = out.read(MAX_ANSWER_BYTES), err.read(MAX_ANSWER_BYTES)
@@ -66,6 +84,30 @@ def call(
         logger.warning("%s ended with %s: %s", operation, status, complaint[-2000:].decode(errors="replace"))
         raise AudioRejected(_sentence_for(status, limits))
     return _unpack(answer, result)
+
+
+@functools.cache
+def in_force() -> tuple[str, ...]:
+    """The parts of `arena.audio.confinement` that hold on this machine, as a child of this process reports them."""
+    answer: dict[str, list[str]] = call("confinement", dict)
+    return tuple(answer["parts"])
+
+
+def described() -> str:
+    """What holds on this machine, in a sentence."""
+    missing = [part for part in PARTS if part not in in_force()]
+    lacks = f"; not in force here: {', '.join(missing)}" if missing else ""
+    return f"The audio decoder is confined by {', '.join(in_force()) or 'nothing'}{lacks}"
+
+
+def _log_once() -> None:
+    global _is_logged
+    with _lock:
+        was_logged, _is_logged = _is_logged, True
+    if was_logged:
+        return
+    level = logging.INFO if len(in_force()) == len(PARTS) else logging.WARNING
+    logger.log(level, "%s (see docs/decisions/decoding.md)", described())
 
 
 class Nursery:
@@ -118,6 +160,7 @@ class Nursery:
             self.process.wait()
 
 
+_is_logged = False
 _idle: list[Nursery] = []
 _busy: set[Nursery] = set()
 _lock = threading.Lock()

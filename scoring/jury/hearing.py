@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scoring.reward.scorer import Scorer
 
 BATCH = 32  # files that are embedded together,
-BATCH_SECONDS = 600  # or fewer, of about this much sound: 115 MB at 48 kHz, once for each rate that an encoder wants
+BATCH_SAMPLES = 600 * 48_000  # or fewer, of about so much sound: 115 MB, and again for each rate that an encoder wants
 DECODERS = 2
 NO_FILE, NOT_A_FILE = "There is no such file.", "This is not a regular file."
 Outcome = TypeVar("Outcome")
@@ -79,13 +79,13 @@ def _heard_ahead(threads, files):
 
 
 def _batches(heard_with_prompts):
-    batch, seconds = [], 0.0
+    batch, samples = [], 0
     for heard, prompt in heard_with_prompts:
         batch.append((heard, prompt))
-        seconds += heard.seconds if isinstance(heard, Sound) else 0
-        if len(batch) == BATCH or seconds >= BATCH_SECONDS:
+        samples += len(heard.waveform) if isinstance(heard, Sound) else 0
+        if len(batch) == BATCH or samples >= BATCH_SAMPLES:
             yield batch
-            batch, seconds = [], 0.0
+            batch, samples = [], 0
     if batch:
         yield batch
 

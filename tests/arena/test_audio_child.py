@@ -15,6 +15,7 @@ import pytest
 
 from arena import audio
 from arena.audio import sandbox
+from arena.audio.confinement import PARTS
 from tests.casts.audio_files import music, reason, sine, write, write_plain_wav
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +27,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def misbehave(operation, *, wall_s=20, cpu_s=20, memory_bytes=2**30, **arguments):
     limits = sandbox.Limits(wall_s=wall_s, cpu_s=cpu_s, memory_bytes=memory_bytes)
     return sandbox.call(operation, dict, limits, module="tests.casts.audio_hostile", **arguments)
+
+
+def hold(lock, **arguments):
+    """Hang in a child that is not confined, so that it can take the lock and start a process."""
+    return misbehave("hold", lock=str(lock), without=list(PARTS), **arguments)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +74,7 @@ def is_held(lock):
 
 def test_a_hanging_child_costs_one_sentence_and_what_it_has_started_ends_with_it(tmp_path):
     lock = tmp_path / "lock"
-    sentence = reason(misbehave, "hold", wall_s=3, lock=str(lock), company=True)
+    sentence = reason(hold, lock, wall_s=3, company=True)
     assert sentence == "Reading the file took more than 3 s, or 20 s of computing."
     wait_for(lambda: is_free(lock))
 
@@ -106,7 +112,8 @@ def test_a_long_clip_is_measured_in_little_memory(tmp_path):
     """Its samples as float32 would take 1.4 GB; the child may use 0.9 GB of addresses, libraries included."""
     path = write(tmp_path / "a.flac", np.tile(sine(1, -20, 300, 48000, 8), (60, 1)), 48000, "flac")
     small = sandbox.Limits(memory_bytes=900 * 2**20)
-    facts = sandbox.call("inspect", audio.ClipFacts, small, path=str(path), max_seconds=600)
+    with path.open("rb") as file:
+        facts = sandbox.call("inspect", audio.ClipFacts, small, files={"source": file}, max_seconds=600)
     assert facts.duration_ms == 60_000
 
 
@@ -171,7 +178,7 @@ def test_a_nursery_killed_at_work_is_not_blamed_on_the_file_and_is_replaced(tmp_
 
     with ThreadPoolExecutor() as threads:
         threads.submit(kill)
-        sentence = reason(misbehave, "hold", wall_s=4, lock=str(lock), company=False, error=audio.AudioUnavailable)
+        sentence = reason(hold, lock, wall_s=4, company=False, error=audio.AudioUnavailable)
     assert sentence == "The process that starts the audio decoder was stopped."
     assert nursery() != victim
     wait_for(lambda: is_free(lock), seconds=60)  # the child's own alarm
@@ -179,7 +186,7 @@ def test_a_nursery_killed_at_work_is_not_blamed_on_the_file_and_is_replaced(tmp_
 
 def test_nothing_is_left_when_the_process_that_called_is_killed(tmp_path):
     lock = tmp_path / "lock"
-    process = start_python(f"misbehave('hold', lock={str(lock)!r}, company=True)")
+    process = start_python(f"misbehave('hold', lock={str(lock)!r}, company=True, without={list(PARTS)})")
     wait_for(lambda: is_held(lock))
     process.kill()
     assert process.communicate(timeout=60) == ("", "")
@@ -226,6 +233,6 @@ def test_threads_that_call_at_once_do_not_wait_for_one_another(tmp_path):
     """Each child holds its lock until the other has its own, which it never would have if they took turns."""
     locks = [tmp_path / "first", tmp_path / "second"]
     with ThreadPoolExecutor(2) as threads:
-        held = [threads.submit(reason, misbehave, "hold", wall_s=5, lock=str(lock), company=False) for lock in locks]
+        held = [threads.submit(reason, hold, lock, wall_s=5, company=False) for lock in locks]
         wait_for(lambda: all(is_held(lock) for lock in locks), seconds=4)
         assert not any(call.done() for call in held)

@@ -14,6 +14,7 @@ import pytest
 from arena import audio
 from arena.audio import operations
 from arena.audio.reading import USUAL_LAYOUTS, open_audio
+from arena.audio.source import Source
 
 
 def music(seconds: float, rate: int = 48_000, channels: int = 2, seed: int = 0) -> np.ndarray:
@@ -133,18 +134,20 @@ def cut(path: Path, share: float) -> Path:
 
 def inspect_here(path: Path, max_seconds: float = 600) -> audio.ClipFacts:
     """`inspect` without its child process: the same code, faster."""
-    return audio.ClipFacts(**operations.inspect(str(path), max_seconds))
+    with path.open("rb") as file:
+        return audio.ClipFacts(**operations.inspect(Source.of(file), max_seconds))
 
 
 def cut_here(path: Path, out_path: Path, length_ms: int, codec: str, variant: str = "") -> audio.ExcerptFacts:
     """`cut_excerpt` without its child process."""
-    return audio.ExcerptFacts(**operations.cut_excerpt(str(path), str(out_path), length_ms, codec, variant))
+    with path.open("rb") as file, out_path.open("w+b") as out:
+        return audio.ExcerptFacts(**operations.cut_excerpt(Source.of(file), out, length_ms, codec, variant))
 
 
 def played(path: Path) -> np.ndarray:
     """What a player decodes: float32 [n, channels]."""
-    with open_audio(str(path)) as source:
-        return np.concatenate(list(source.blocks()))
+    with path.open("rb") as file, open_audio(Source.of(file)) as sound:
+        return np.concatenate(list(sound.blocks()))
 
 
 def reason(call, *args, error=audio.AudioRejected, **kwargs) -> str:
