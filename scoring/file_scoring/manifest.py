@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from arena import csv_files, tables
+from arena.named_files import Folders
 from scoring.reward.whole_file import written_whole
 
 RESULTS_OF_FILES = ("reward", "percentile", "error", "sha256", "reward_model", "kept")
@@ -27,9 +28,7 @@ class BadManifest(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Paths in the rows' cells are relative to the folder."""
-
-    folder: Path
+    folders: Folders
     columns: tuple[str, ...]
     rows: list[tables.Row]
 
@@ -48,8 +47,9 @@ class Manifest:
         return RESULTS_OF_PAIRS if self.is_of_pairs else RESULTS_OF_FILES
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Raises BadManifest for a file that cannot be used, or whose columns name neither files nor pairs."""
+def read_manifest(path: Path, outside: Iterable[Path] = ()) -> Manifest:
+    """outside: folders beside the manifest's own whose files it may name. Raises BadManifest for a file that cannot be
+    used, or whose columns name neither files nor pairs."""
     try:
         table = tables.read(path, COLUMNS)
     except (OSError, tables.BadTable) as error:
@@ -61,7 +61,7 @@ def read_manifest(path: Path) -> Manifest:
             f"{path}: its columns are {', '.join(header) or 'none'}. It needs either path, or path_a and path_b for "
             "pairs; prompt is optional, and all other columns are copied to the results."
         )
-    manifest = Manifest(path.parent, header, list(table))
+    manifest = Manifest(Folders(path.parent, outside), header, list(table))
     if reserved := [name for name in header if name in manifest.results]:
         raise BadManifest(f"{path}: the columns {', '.join(reserved)} are written by scoring: rename or drop them.")
     return manifest

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from arena.named_files import LeadsOutside
 from scoring.jury import hearing, scorers
 from scoring.models import RewardModel
 from scoring.registry.calibration import calibration_of
@@ -70,7 +71,10 @@ class _Judge:
     def _hash(self, path):
         if not path:
             return hearing.NoReward("The cell is empty.")
-        return hearing.sha256_of(self.manifest.folder / path)
+        try:
+            return hearing.sha256_of(self.manifest.folders.find(path))
+        except LeadsOutside as error:
+            return hearing.NoReward(f"The path is not read: {error}.")
 
     def score(self, rows):
         """Put the results into the rows. A file that several rows name with the same prompt is scored once."""
@@ -90,7 +94,7 @@ class _Judge:
     def _files(self, row):
         """[((content, prompt), path)] of the row's files."""
         return [
-            ((row[name], row.get("prompt", "")), self.manifest.folder / row[column])
+            ((row[name], row.get("prompt", "")), self.manifest.folders.find(row[column]))
             for name, column in zip(self.hashes, self.manifest.paths, strict=True)
         ]
 

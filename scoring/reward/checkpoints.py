@@ -12,6 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from scoring.reward.archives import BadArchive, check_stored
+
 
 class BadCheckpoint(ValueError):
     """A file that holds no usable weights; the message names the file and the tensor."""
@@ -26,6 +28,10 @@ def read_checkpoint(path: str | os.PathLike[str], allowed: Sequence[Any] = ()) -
     path = Path(path)
     if not path.is_file():
         raise BadCheckpoint(f"{path}: there is no such file of weights")
+    try:
+        check_stored(path)
+    except BadArchive as error:
+        raise BadCheckpoint(f"{path}: {error}") from error
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
@@ -65,14 +71,22 @@ def named_tensors(path: Path, content: object, prefix: str = "") -> dict[str, Te
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise BadCheckpoint(f"{path}: entry {name!r} is a {type(tensor).__name__}, not a tensor")
-        if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
+        if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_complex() or tensor.is_quantized:
             raise BadCheckpoint(f"{path}: tensor {name} is {tensor.dtype}, {tensor.layout}; expected dense numbers")
+        if _bytes(tensor) > tensor.untyped_storage().nbytes():
+            raise BadCheckpoint(f"{path}: tensor {name} of {list(tensor.shape)} repeats what is stored of it")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise BadCheckpoint(f"{path}: tensor {name} holds NaN or infinite values")
+    if sum(map(_bytes, content.values())) > 2 * os.path.getsize(path):
+        raise BadCheckpoint(f"{path}: its tensors hold many times what is stored, by naming the same numbers again")
     tensors = {name.removeprefix(prefix): tensor for name, tensor in content.items()}
     if len(tensors) < len(content):
         raise BadCheckpoint(f"{path}: holds tensors of one name with and without {prefix!r}")
     return tensors
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def fill(

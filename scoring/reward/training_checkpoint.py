@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from scoring.reward.archives import check_stored
 from scoring.reward.whole_file import written_whole
 
 
@@ -63,6 +64,7 @@ def read(
 
 def _load(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
+        check_stored(Path(path))
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile pickle provokes, the file is what is wrong
         raise BadTrainingCheckpoint(f"{path}: not a checkpoint of a training ({type(error).__name__})") from error

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from arena import services, tables
 from arena.models import Clip, Excerpt, Status, Study, System
+from arena.named_files import ALLOW_OUTSIDE, HELP, Folders
 from arena.refusals import NotFound
 from arena.serving.ingest import ingest
 
@@ -31,14 +32,16 @@ class Command(BaseCommand):
         parser.add_argument("manifest", type=Path)
         parser.add_argument("--study", help="the study that compares them, created if new; default: the default study")
 
-    def handle(self, manifest: Path, study: Any, **options: Any) -> None:
-        rows = read_manifest(manifest)
+        parser.add_argument(ALLOW_OUTSIDE, type=Path, action="append", default=[], metavar="FOLDER", help=HELP)
+
+    def handle(self, manifest: Path, study: Any, allow_outside: list[Path], **options: Any) -> None:
+        rows, folders = read_manifest(manifest), Folders(manifest.parent, allow_outside)
         study, is_new = find_or_new_study(study)
         started = timezone.now()
         clips, created, failed = {}, [], []
         for row in tqdm(rows, desc="register", unit="clip"):
             try:
-                clip, is_new_clip = register(manifest, row)
+                clip, is_new_clip = register(folders, row)
             except (OSError, ValueError) as error:
                 failed.append((row.line, str(row.cells.get("path", "")), str(error)))
                 continue
@@ -111,7 +114,7 @@ def join(study: Study, clips: Any) -> set[System]:
     return systems
 
 
-def register(manifest: Path, row: tables.Row) -> tuple[Clip, bool]:
+def register(folders: Folders, row: tables.Row) -> tuple[Clip, bool]:
     """(clip, whether it is new) of a row. ValueError or OSError, with a sentence, for a bad row."""
     if row.problem:
         raise ValueError(row.problem)
@@ -124,7 +127,7 @@ def register(manifest: Path, row: tables.Row) -> tuple[Clip, bool]:
         raise ValueError("system is longer than 100 characters")
     if cells["sings_lyrics"].lower() not in YES_OR_NO:
         raise ValueError(f"sings_lyrics is {cells['sings_lyrics']!r}; it is yes, no, or empty for unknown")
-    path = manifest.parent / cells["path"]
+    path = folders.find(cells["path"])
     if not path.is_file():
         raise FileNotFoundError("there is no such file")
     tags = [tag.strip() for tag in cells["tags"].split(";") if tag.strip()]

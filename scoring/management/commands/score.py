@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from arena.named_files import ALLOW_OUTSIDE, HELP
 from arena.refusals import Refusal
 from scoring.file_scoring.manifest import BadManifest, Manifest, Results, read_manifest
 from scoring.file_scoring.manifest_rows import keep, place, score_rows
@@ -37,6 +38,8 @@ class Command(BaseCommand):
             "--min-margin", type=finite, metavar="M", help="pairs: kept is True for a |margin| of at least M"
         )
 
+        parser.add_argument(ALLOW_OUTSIDE, type=Path, action="append", default=[], metavar="FOLDER", help=HELP)
+
     def handle(
         self,
         manifest: Path,
@@ -45,11 +48,12 @@ class Command(BaseCommand):
         min_reward: float | None,
         top_share: float | None,
         min_margin: float | None,
+        allow_outside: list[Path],
         **options: Any,
     ) -> None:
         try:
             model = find_model(model)
-            listed = read_manifest(manifest)
+            listed = read_manifest(manifest, allow_outside)
             filters = fitting_filters(listed, min_reward=min_reward, top_share=top_share, min_margin=min_margin)
             results = Results(output, listed.columns + listed.results)
         except (Refusal, BadManifest, OSError) as error:
