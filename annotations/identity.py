@@ -7,6 +7,9 @@ A study is screened with four queries, however many raters it has: who is due, o
 came, what these answered, and who was cleared. A rater is due who has voted within the hour and about whom something
 is new: their own votes, or an arrival or a vote over the connection that they came by. Results are stored for some
 raters at a time: where a worker is killed, the next one goes on with the others.
+
+A connection is told here by the mark `device`, so together with the browser's name: strangers behind one address are
+then less often taken for each other. Who changes that name is for the screens of groups.
 """
 
 import json
@@ -53,24 +56,24 @@ DUE = """
             )
         GROUP BY battle.study_id, vote.rater_id
     ), came AS MATERIALIZED (
-        SELECT DISTINCT ON (rater_id) rater_id, connection, at FROM arena_arrival
+        SELECT DISTINCT ON (rater_id) rater_id, device, at FROM arena_arrival
         WHERE rater_id IN (SELECT rater_id FROM recent) ORDER BY rater_id, at
     ), arrived AS (
-        SELECT connection, max(at) AS at FROM arena_arrival
-        WHERE connection IN (SELECT connection FROM came) GROUP BY connection
+        SELECT device, max(at) AS at FROM arena_arrival
+        WHERE device IN (SELECT device FROM came) GROUP BY device
     ), voted AS (
-        SELECT recent.study_id, arrival.connection, max(recent.voted_at) AS at
+        SELECT recent.study_id, arrival.device, max(recent.voted_at) AS at
         FROM recent JOIN arena_arrival AS arrival USING (rater_id) GROUP BY 1, 2
     )
     SELECT {columns}
     FROM recent
         LEFT JOIN came USING (rater_id)
-        LEFT JOIN arrived ON arrived.connection = came.connection
-        LEFT JOIN voted ON voted.connection = came.connection AND voted.study_id = recent.study_id
+        LEFT JOIN arrived ON arrived.device = came.device
+        LEFT JOIN voted ON voted.device = came.device AND voted.study_id = recent.study_id
         LEFT JOIN annotations_screening AS last ON last.rater_id = recent.rater_id AND last.study_id = recent.study_id
             AND last.screen = %(screen)s AND last.version = %(version)s
     WHERE last.at IS NULL OR last.at < greatest(recent.voted_at, arrived.at, voted.at) + %(settled)s"""
-TARGETS = "recent.rater_id, recent.n_votes, recent.median_ms, came.connection, came.at"
+TARGETS = "recent.rater_id, recent.n_votes, recent.median_ms, came.device, came.at"
 
 # An answer, in network order, and the SQL that gives these bytes.
 ANSWER = np.dtype([("vote", ">i8"), ("rater", ">i4"), ("clip_a", ">i8"), ("clip_b", ">i8"), ("answer", ">i2")])
@@ -122,7 +125,7 @@ class _Target:
     rater: UUID
     n_votes: int
     median_ms: float | None
-    connection: str | None
+    device: str | None
     at: datetime | None
 
 
@@ -139,7 +142,7 @@ def _risks(study, targets, now):
         n_came, has_twin = _company(study, targets)
         return {
             target.rater: quality.risk(
-                arrivals_same_connection=None if target.connection is None else n,
+                arrivals_same_connection=None if target.device is None else n,
                 twin_agreement=1.0 if is_twin else None,
                 twin_pairs=quality.TWIN_PAIRS if is_twin else 0,
                 median_decision_ms=target.median_ms,
@@ -156,13 +159,13 @@ def _company(study, targets):
     """(how many raters came over each target's connection within an hour of it, whether one of the others is its twin);
     (0, False) without a connection."""
     n_came, has_twin = np.zeros(len(targets), int), np.zeros(len(targets), bool)
-    places = [place for place, target in enumerate(targets) if target.connection is not None]
-    arrivals = Arrival.objects.filter(connection__in={targets[place].connection for place in places})
-    rows = list(arrivals.values_list("connection", "rater_id", "at"))
+    places = [place for place, target in enumerate(targets) if target.device is not None]
+    arrivals = Arrival.objects.filter(device__in={targets[place].device for place in places})
+    rows = list(arrivals.values_list("device", "rater_id", "at"))
     connections, raters = _Numbers(), _Numbers()
     over, who, when = _columns(rows, connections, raters)
     appearances = quality.Appearances.of(over, who, when, _microseconds(HOUR))
-    came = [(targets[place].connection, targets[place].rater, targets[place].at) for place in places]
+    came = [(targets[place].device, targets[place].rater, targets[place].at) for place in places]
     connection_of, rater_of, at = _columns(came, connections, raters)
     n_came[places] = n = quality.crowd(appearances, connection_of, at)
     in_company = np.isin(appearances.connection, connection_of[n > 1])

@@ -36,3 +36,11 @@ def watch_pass_rates() -> None:
     from . import alarms
 
     sweeps.over_studies("pass rates", alarms.studies_with_news, alarms.watch_pass_rates, each_s=60)
+
+
+@shared_task(time_limit=60)
+def watch_proxies() -> None:
+    """Warn staff where listeners come through a proxy that no setting names."""
+    from . import proxies
+
+    sweeps.once("proxies", proxies.watch_proxies)

@@ -9,13 +9,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from .refusals import Forbidden
@@ -23,7 +20,8 @@ from .refusals import Forbidden
 MAX_LENGTH = 200
 
 
-def _hmac(purpose: str, value: str) -> str:
+def keyed_hash(purpose: str, value: str) -> str:
+    """HMAC-SHA256 in hex, under a key of its own for each purpose."""
     key = hashlib.sha256(f"arena:{purpose}:{settings.SECRET_KEY}".encode()).digest()
     return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
@@ -40,30 +38,30 @@ def participant_of(study: Any, platform: Mapping[str, str] | None, invitation: s
                 f"This study is entered from its platform, with {study.platform['participant']} in the address.",
                 code="platform_needed",
             )
-        return _hmac(f"participant:{study.slug}", value)
+        return keyed_hash(f"participant:{study.slug}", value)
     if study.access == study.Access.INVITED:
         nonce = _nonce_of(study, invitation or "")
         if not nonce:
             raise Forbidden("This study is by invitation: open the link that you were sent.", code="invitation_needed")
-        return _hmac(f"participant:{study.slug}", nonce)
+        return keyed_hash(f"participant:{study.slug}", nonce)
     return None
 
 
 def new_invitation(study: Any) -> str:
     """A token for one person; entering with it again gives the same rater."""
     nonce = secrets.token_urlsafe(9)
-    return f"{nonce}.{_hmac(f'invitation:{study.slug}', nonce)[:20]}"
+    return f"{nonce}.{keyed_hash(f'invitation:{study.slug}', nonce)[:20]}"
 
 
 def _nonce_of(study, token):
     nonce, _, signature = token.partition(".")
-    expected = _hmac(f"invitation:{study.slug}", nonce)[:20]
+    expected = keyed_hash(f"invitation:{study.slug}", nonce)[:20]
     return nonce if nonce and constant_time_compare(signature, expected) else None
 
 
 def return_key(study: Any) -> str:
     """The secret, in hex, with which the platform checks the signatures of return URLs."""
-    return _hmac("return", study.slug)
+    return keyed_hash("return", study.slug)
 
 
 def return_url(study: Any, *, outcome: str, code: str | None, platform: Mapping[str, str] | None) -> str | None:
@@ -84,23 +82,4 @@ def return_url(study: Any, *, outcome: str, code: str | None, platform: Mapping[
 
 def schedule_seed(rater: Any, study: Any) -> str:
     """The secret seed with which this rater's checks and headphone trials in this study are drawn."""
-    return _hmac(f"schedule:{study.slug}", str(rater.pk))
-
-
-def connection_of(address: str, user_agent: str, now: datetime) -> str | None:
-    """A hash that two visits from one connection and browser share on one day (UTC) and that cannot be reversed. None
-    where the address is not public: behind a proxy or in a lab everybody would look alike."""
-    try:
-        if not ip_address(address).is_global:
-            return None
-    except ValueError:
-        return None
-    return _hmac(f"connection:{now.astimezone(UTC).date().isoformat()}", f"{address}\n{user_agent}")
-
-
-def client_address(request: HttpRequest) -> str:
-    """The address seen by the outermost of settings.TRUSTED_PROXIES trusted proxies, else the peer's."""
-    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-    if settings.TRUSTED_PROXIES and len(forwarded) >= settings.TRUSTED_PROXIES:
-        return forwarded[-settings.TRUSTED_PROXIES]
-    return request.META.get("REMOTE_ADDR", "")
+    return keyed_hash(f"schedule:{study.slug}", str(rater.pk))

@@ -204,6 +204,7 @@ CELERY_BEAT_SCHEDULE = {
     "anchors": sweep("scoring.tasks.refit_anchors", 5),
     "identities": sweep("annotations.tasks.screen_identities", 60),
     "raters": sweep("scoring.tasks.screen_raters", 20),
+    "proxies": sweep("annotations.tasks.watch_proxies", 600, "slow"),
     "arrivals": sweep("arena.tasks.forget_arrivals", 3600, "slow"),
     "robustness": sweep("scoring.tasks.write_cards", 10, "slow"),
     "editions": sweep("scoring.tasks.explain_editions", 10, "slow"),

@@ -41,15 +41,15 @@ class ParticipationAdmin(ReadOnlyAdmin):
 
 @admin.register(Arrival)
 class ArrivalAdmin(ReadOnlyAdmin):
-    """Only a list, without the hash of the connection."""
+    """Only a list, without the marks of connection, network and device."""
 
-    list_display = ["at", "rater_link"]
+    list_display = ["at", "rater_link", "is_forwarded"]
     list_display_links = None
     list_select_related = ["rater"]
     search_fields = ["=rater__id"]
     date_hierarchy = "at"
     ordering = ["-at"]
-    exclude = ["connection"]
+    exclude = ["connection", "network", "device"]
     rater_link = link_to("rater")
 
 

@@ -12,7 +12,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from arena import participants, services
+from arena import limits, participants, services
 from arena.models import Study
 from arena.rater_cookie import RaterCookieAuthentication, set_rater
 from arena.refusals import Refusal
@@ -99,9 +99,7 @@ def raters(request: Any) -> HttpResponse:
         asked["consent_version"],
         group=asked.get("group") or "",
         participant=participants.participant_of(study, asked.get("platform"), asked.get("invitation")),
-        connection=participants.connection_of(
-            participants.client_address(request), request.headers.get("User-Agent", ""), timezone.now()
-        ),
+        came_by=limits.marks_of(request, timezone.now()),
     )
     return set_rater(answer(RaterResponse, {"id": rater.pk, "study": study.slug}, status=201), rater)
 

@@ -112,20 +112,32 @@ class Participation(models.Model):
 
 
 class Arrival(models.Model):
-    """When a rater came, and over which connection, as an HMAC whose key changes every day. Kept for two days at
-    most."""
+    """When a rater came, and from where, as HMACs whose key changes every day (`arena.limits.marks`). Kept for two days
+    at most. A mark is NULL where it is unknown: the address is not public, or the row is older than the mark."""
 
     rater = models.ForeignKey(Rater, models.CASCADE, related_name="arrivals")
-    connection = models.CharField(max_length=64)
+    connection = models.CharField(max_length=64, null=True, blank=True, help_text="Of the address; of an IPv6 /64.")
+    network = models.CharField(max_length=64, null=True, blank=True, help_text="Of the IPv4 /24 or the IPv6 /48.")
+    device = models.CharField(max_length=64, null=True, blank=True, help_text="Of the connection and the User-Agent.")
+    is_forwarded = models.BooleanField(
+        default=False, help_text="Whether a proxy forwarded the request, though TRUSTED_PROXIES is 0."
+    )
     at = models.DateTimeField(default=timezone.now)
 
     class Personal:
         rater = "rater"
-        deleted = {"connection, at": "an HMAC, keyed per day, of address and browser, and when the rater came"}
+        deleted = {
+            "connection, network, device": "HMACs, keyed per day, of the address, its network, and address and browser",
+            "is_forwarded, at": "whether through a proxy, and when the rater came",
+        }
         lifetime = "after two days (the sweep `arrivals`)"
 
     class Meta:
-        indexes = [models.Index(fields=["connection", "at"], name="arrival_by_connection")]
+        indexes = [
+            models.Index(fields=["connection", "at"], name="arrival_by_connection"),
+            models.Index(fields=["network", "at"], name="arrival_by_network"),
+            models.Index(fields=["device", "at"], name="arrival_by_device"),
+        ]
 
     def __str__(self):
         return f"arrival of {self.rater}"

@@ -1,5 +1,6 @@
 """Admit raters: consent, where they come from, and the checks before the first battle."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from arena.limits import Marks
 from arena.models import Arrival, Consent, Participation, Rater, Study
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, Forbidden, NotFound, Refusal
@@ -37,14 +39,14 @@ def give_consent(
     now: datetime | None = None,
     kind: str = "listener",
     participant: str | None = None,
-    connection: str | None = None,
+    came_by: Marks | None = None,
     group: str = "",
 ) -> Rater:
     """Record a rater's consent to the study's current text; without a rater, create one. Returns the rater.
 
     participant: from `participants.participant_of`. Each participant has a rater of its own, whatever the browser;
-    coming back with it gives the same rater, and access only to what that rater did in this study. connection: from
-    `participants.connection_of`, stored when a rater is new. group: one of the study's, as the rater states; only the
+    coming back with it gives the same rater, and access only to what that rater did in this study. came_by: from
+    `limits.marks_of`, stored when a rater is new. group: one of the study's, as the rater states; only the
     first statement counts, because otherwise the boards of groups would move without a vote.
     """
     now = now or timezone.now()
@@ -64,8 +66,8 @@ def give_consent(
         rater = Rater.objects.select_for_update(no_key=True).filter(pk=rater.pk, withdrawn_at=None).first()
     if not rater:
         rater = Rater.objects.create(kind=kind, created_at=now)
-        if connection:
-            Arrival.objects.create(rater=rater, connection=connection, at=now)
+        if came_by:
+            Arrival.objects.create(rater=rater, at=now, **asdict(came_by))
     Consent.objects.get_or_create(rater=rater, study=study, version=version, defaults={"given_at": now})
     Participation.objects.get_or_create(rater=rater, study=study, defaults={"started_at": now})
     if participant:

@@ -37,7 +37,7 @@ def study(db):
 def arrive(now, connection=None, minutes_ago=30):
     rater = Rater.objects.create(created_at=now)
     if connection:
-        Arrival.objects.create(rater=rater, connection=connection, at=now - timedelta(minutes=minutes_ago))
+        Arrival.objects.create(rater=rater, device=connection, at=now - timedelta(minutes=minutes_ago))
     return rater
 
 
@@ -75,7 +75,7 @@ def plain_risk(study, rater, now):
     came = Arrival.objects.filter(rater=rater).order_by("at").first()
     others = None
     if came:
-        near = Arrival.objects.filter(connection=came.connection, at__range=(came.at - HOUR, came.at + HOUR))
+        near = Arrival.objects.filter(device=came.device, at__range=(came.at - HOUR, came.at + HOUR))
         others = set(near.exclude(rater=rater).values_list("rater_id", flat=True))
     best = (None, 0)
     own = plain_answers(study, rater)
@@ -112,9 +112,7 @@ def test_everybody_gets_the_risk_that_comparing_each_with_each_gives(study, monk
     rng, now, pairs = Random(seed), timezone.now(), pairs_of(study)
     raters = [arrive(now, rng.choice([None, "x", "x", "y"]), rng.choice([5, 20, 64, 66, 130])) for _ in range(14)]
     for rater in rng.sample(raters, 3):  # who came twice
-        Arrival.objects.create(
-            rater=rater, connection=rng.choice("xy"), at=now - timedelta(minutes=rng.choice([1, 90]))
-        )
+        Arrival.objects.create(rater=rater, device=rng.choice("xy"), at=now - timedelta(minutes=rng.choice([1, 90])))
     for rater in raters:
         own = rng.sample(pairs, rng.choice([3, 9, 15, 17, 18]))
         kind, pace = rng.random(), rng.choice([None, 20, 150, 3000, -10])

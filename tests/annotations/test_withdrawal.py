@@ -17,8 +17,9 @@ from django.utils import timezone
 from annotations import ledger, ledger_audit, vote_blocks
 from annotations.models import Flag, Reliability, Screening, Vote, VoteDetails
 from annotations.services import flag, withdraw_rater, withdraw_votes
+from arena.limits import marks_of_address
 from arena.models import Battle, Clip, Consent, Participation, Rater
-from arena.participants import connection_of, participant_of
+from arena.participants import participant_of
 from arena.personal.declaration import declarations, stations
 from arena.personal.erasure import rows_of
 from arena.services import headphone_targets
@@ -133,7 +134,8 @@ class Somebody:
     def __init__(self, study, time_passes):
         self.study, self.time_passes, self.listener = study, time_passes, Listener()
         self.listener.client.defaults |= {
-            "REMOTE_ADDR": ADDRESS, "HTTP_USER_AGENT": AGENT, "HTTP_ACCEPT_LANGUAGE": LANGUAGE,
+            "REMOTE_ADDR": ADDRESS, "HTTP_X_FORWARDED_FOR": ADDRESS, "HTTP_USER_AGENT": AGENT,
+            "HTTP_ACCEPT_LANGUAGE": LANGUAGE,
         }  # fmt: skip
         self.platform = {"PROLIFIC_PID": PID, "STUDY_ID": STUDY_ID, "SESSION_ID": SESSION_ID}
         answer = self.listener.post("/api/raters/", {"consent_version": 1, "platform": self.platform, "group": GROUP})
@@ -145,7 +147,7 @@ class Somebody:
         self.skip()
         self.is_finished()
         self.is_screened()
-        self.marks = MARKERS | {self.participant, self.connection}
+        self.marks = MARKERS | {self.participant, *self.origin}
 
     def pass_headphones(self):
         attempt = self.listener.post("/api/studies/open/headphones/").json()["attempt"]
@@ -182,8 +184,9 @@ class Somebody:
         return participant_of(self.study, self.platform, None)
 
     @property
-    def connection(self):
-        return connection_of(ADDRESS, AGENT, timezone.now())
+    def origin(self):
+        marks = marks_of_address(ADDRESS, AGENT, timezone.now())
+        return {marks.connection, marks.network, marks.device}
 
 
 @pytest.fixture

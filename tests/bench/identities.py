@@ -14,8 +14,8 @@ GOAL_S = 5
 LAY_DOWN = """
 CREATE TEMP TABLE hall AS SELECT gen_random_uuid() AS id, i FROM generate_series(1, %(raters)s) AS i;
 INSERT INTO arena_rater (id, kind, created_at) SELECT id, 'listener', now() FROM hall;
-INSERT INTO arena_arrival (rater_id, connection, at)
-    SELECT id, 'hall ' || %(study)s, now() - interval '50 minutes' + i * interval '0.2 seconds' FROM hall;
+INSERT INTO arena_arrival (rater_id, device, is_forwarded, at)
+    SELECT id, 'hall ' || %(study)s, false, now() - interval '50 minutes' + i * interval '0.2 seconds' FROM hall;
 CREATE TEMP TABLE pair AS
     SELECT row_number() OVER (ORDER BY a.id, b.id) AS n, a.prompt_id, a.system_id AS system_a, b.system_id AS system_b,
            a.id AS clip_a, b.id AS clip_b, ea.id AS excerpt_a, eb.id AS excerpt_b

@@ -6,10 +6,13 @@ from django.test import Client
 
 
 class Listener:
-    """A client of the HTTP contract, as anyone could write it: cookies, a CSRF token, JSON."""
+    """A client of the HTTP contract, as anyone could write it: cookies, a CSRF token, JSON.
 
-    def __init__(self):
-        self.client = Client(enforce_csrf_checks=True)
+    address: that it comes from. headers: sent with every request, such as user_agent.
+    """
+
+    def __init__(self, address="127.0.0.1", **headers):
+        self.client = Client(enforce_csrf_checks=True, REMOTE_ADDR=address, headers=headers)
         self.client.get("/")
 
     def post(self, path, body=None, csrf=True, **headers):

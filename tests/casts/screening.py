@@ -6,6 +6,7 @@ from django.utils import timezone
 from scipy.special import expit
 
 from annotations.models import Flag, Vote
+from arena.limits import Marks
 from arena.models import Battle
 from arena.services import give_consent
 from arena.serving.stock import Stock
@@ -18,7 +19,7 @@ YESTERDAY = timedelta(days=2)
 def rate(study, n_votes, decide, rng, began=None, connection=None, pace_s=12, hesitates_ms=2500):
     """A rater who has answered `n_votes` battles as `decide(battle)` says; rows as the services write them."""
     clock = began or timezone.now() - YESTERDAY
-    rater = give_consent(None, study, 1, now=clock, connection=connection)
+    rater = give_consent(None, study, 1, now=clock, came_by=connection and Marks(connection, connection, connection))
     stock = Stock.of(study)
     options = [option for pair in range(stock.low.size) for option in stock.candidates(pair)]
     systems = study.systems.in_bulk()

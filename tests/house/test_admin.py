@@ -170,7 +170,7 @@ def test_a_study_leads_to_its_pages(study, admin_client):
 
 def test_no_mark_of_a_person_is_shown(study, rater, admin_client):
     one = Participation.objects.update_or_create(rater=rater, study=study, defaults={"participant": "f00d"})[0]
-    Arrival.objects.create(rater=rater, connection="cafe")
+    Arrival.objects.create(rater=rater, connection="cafe", network="cafe", device="cafe")
     for name in ("participation", "arrival"):
         assert admin_client.get(reverse(f"admin:arena_{name}_changelist")).status_code == 200
     shown = [

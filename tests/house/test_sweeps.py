@@ -38,6 +38,7 @@ CLAIMS = {"ingest": ("arena.services", "ingest_clip"), "excerpts": ("arena.servi
 WHOLE = {
     "ledger": ("annotations.ledger", "extend"),
     "watch": ("arena.sweeps", "watch"),
+    "proxies": ("annotations.proxies", "watch_proxies"),
     "arrivals": ("arena.services", "forget_arrivals"),
     "rewards": ("scoring.jury.worker", "score_pending"),
     "score jobs": ("scoring.file_scoring.jobs", "work_off"),
