@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 
 from arena.api import Answer, StrictSerializer, answer, refusals, validated
 from arena.api.joining import PLATFORM, Outcome, outcome_json
+from arena.limits import marks_of
 from arena.models import ANSWERS, Battle
 from arena.rater_cookie import RaterCookieAuthentication, forget_rater
 from arena.refusals import Refusal
@@ -96,7 +98,8 @@ def vote(request: Any, battle_id: UUID) -> Response:
         user_agent=request.headers.get("User-Agent", "")[:300],
         language=request.headers.get("Accept-Language", "")[:100],
     )
-    stored, _ = services.cast_vote(request.user, battle_id, opinion, _idempotency_key(request))
+    came_by = marks_of(request, timezone.now())
+    stored, _ = services.cast_vote(request.user, battle_id, opinion, _idempotency_key(request), came_by=came_by)
     return answer(VoteResponse, vote_json(stored), status=201)
 
 

@@ -97,6 +97,7 @@ class Flag(models.Model):
 
     WITHDRAWN = "withdrawn"
     LATE = "late"
+    OVER_LIMIT = "over_limit"  # more votes came from its connection or network within the hour than the study allows
     IMPOSSIBLE = "impossible_times"  # the player's events contradict the listening that it reports
     NO_HEADPHONES = "no_headphones"  # the study recommends headphones, and the rater failed the check
     CLEARED = "cleared"  # a person decided that the quality rules do not apply to this vote

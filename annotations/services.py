@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from arena.limits import Marks, close_voted, limit_of
 from arena.models import Battle, Participation, Rater, Study, default_questions
 from arena.personal.erasure import erase
 from arena.refusals import Conflict, Gone, NotFound, NotHeard, Refusal
@@ -24,6 +25,7 @@ from .quality import QUALITY_RULES
 CLOCK_TOLERANCE = timedelta(seconds=1)
 UNDO = timedelta(seconds=10)
 LATE_VERSION = WITHDRAWN_VERSION = IMPOSSIBLE_VERSION = CLEARED_VERSION = NO_HEADPHONES_VERSION = 1
+OVER_LIMIT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,14 @@ class Answer:
 
 @transaction.atomic
 def cast_vote(
-    rater: Rater, battle_id: UUID, answer: Answer, idempotency_key: str, now: datetime | None = None
+    rater: Rater,
+    battle_id: UUID,
+    answer: Answer,
+    idempotency_key: str,
+    now: datetime | None = None,
+    came_by: Marks | None = None,
 ) -> tuple[Vote, bool]:
-    """Store a rater's answer to a battle, once. Returns (vote, created).
+    """Store a rater's answer to a battle, once. Returns (vote, created). came_by: from `limits.marks_of`.
 
     The same answer again, under any key, returns the stored vote. Raises NotFound, Conflict (another
     answer, a skipped battle, or a key used for another battle), Gone (expired), NotHeard, Refusal (the
@@ -98,7 +105,9 @@ def cast_vote(
     )
     rater.ears_free_at = listening_ends(listening, battle.served_at, rater.ears_free_at)
     rater.save(update_fields=["ears_free_at"])
-    Battle.objects.filter(pk=battle.pk).update(closed_at=now, close_reason="voted")
+    if over := close_voted(battle.study, battle.pk, came_by, now):
+        detail = {"per": over, "limit": limit_of(battle.study, "votes", over)}
+        flag(vote, Flag.OVER_LIMIT, OVER_LIMIT_VERSION, detail, now)
     if battle.reserved_until and now > battle.reserved_until:
         flag(vote, Flag.LATE, LATE_VERSION, {"reserved_until": battle.reserved_until.isoformat()}, now)
     if battle.study.headphones != Study.Headphones.OFF and _without_headphones(rater, battle.study):

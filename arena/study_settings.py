@@ -49,6 +49,14 @@ GROUPS = (
         ("is_open", "is_default", "access", "ends_at", "platform"),
     ),
     Group(
+        "Limits",
+        "What may come from one connection (an address, of IPv6 a /64) and from one network (a /24, a /48) within an "
+        "hour: new listeners, and battles; votes beyond the limit of battles are kept and flagged. There is room for a "
+        "lecture hall of 150 behind one address; widen them where more people listen together. Addresses that are not "
+        "public are not limited.",
+        ("raters_per_connection", "raters_per_network", "battles_per_connection", "battles_per_network"),
+    ),
+    Group(
         "Before",
         "Another consent text needs a higher consent_version; raters are then asked again. headphones: off, "
         "recommended (raters who fail may continue, and are flagged) or required. practice: battles that do not count. "

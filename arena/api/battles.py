@@ -4,13 +4,14 @@ from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
-from arena import services, serving
+from arena import limits, services, serving
 from arena.rater_cookie import RaterCookieAuthentication
 
 from .contract import Answer, StrictSerializer, answer, refusals, validated
@@ -79,7 +80,7 @@ class Skipped(Answer):
 
 @extend_schema(
     request=BattleRequest,
-    responses={200: BattleResponse, 201: BattleResponse, **refusals(400, 401, 403, 404, 409)},
+    responses={200: BattleResponse, 201: BattleResponse, **refusals(400, 401, 403, 404, 409, 429)},
 )
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
@@ -88,7 +89,10 @@ def battles(request: Any) -> Response:
     """The rater's oldest open battle (200), else a new one (201)."""
     asked = validated(BattleRequest, request.data)
     study = services.find_study(asked.get("study"))
-    battle, created = serving.serve_battle(request.user, study, after=asked.get("after"), like=asked.get("like"))
+    came_by = limits.marks_of(request, timezone.now())
+    battle, created = serving.serve_battle(
+        request.user, study, after=asked.get("after"), like=asked.get("like"), came_by=came_by
+    )
     return answer(BattleResponse, battle_json(battle), status=201 if created else 200)
 
 

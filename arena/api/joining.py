@@ -85,7 +85,7 @@ class HeadphoneResult(Answer):
     attempts_left = serializers.IntegerField()
 
 
-@extend_schema(request=RaterRequest, responses={201: RaterResponse, **refusals(400, 403, 404, 409)})
+@extend_schema(request=RaterRequest, responses={201: RaterResponse, **refusals(400, 403, 404, 409, 429)})
 @api_view(["POST"])
 @authentication_classes([RaterCookieAuthentication])
 def raters(request: Any) -> HttpResponse:

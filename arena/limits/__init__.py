@@ -1,5 +1,15 @@
-"""Who comes from where, without knowing who they are."""
+"""Who comes from where, without knowing who they are, and how much of it at once."""
 
 from .marks import Marks, client_address, marks_of, marks_of_address
+from .traffic import admit_battle, admit_rater, close_voted, limit_of
 
-__all__ = ["Marks", "client_address", "marks_of", "marks_of_address"]
+__all__ = [
+    "Marks",
+    "admit_battle",
+    "admit_rater",
+    "client_address",
+    "close_voted",
+    "limit_of",
+    "marks_of",
+    "marks_of_address",
+]

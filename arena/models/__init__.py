@@ -13,6 +13,7 @@ from .pairing import PairingTable
 from .raters import Arrival, Consent, Participation, Rater
 from .studies import Study, default_answers, default_questions
 from .sweeps import ExcerptRequest, Sweep, SweepFailure
+from .traffic import Traffic
 
 __all__ = [
     "ANSWERS",
@@ -32,6 +33,7 @@ __all__ = [
     "Sweep",
     "SweepFailure",
     "System",
+    "Traffic",
     "default_answers",
     "default_questions",
 ]

@@ -93,6 +93,23 @@ class Study(models.Model):
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="None: all there are."
     )
 
+    raters_per_connection = models.PositiveIntegerField(
+        null=True, blank=True, default=150, validators=[MinValueValidator(1)],
+        help_text="New listeners from one address within an hour. None: any number.",
+    )  # fmt: skip
+    raters_per_network = models.PositiveIntegerField(
+        null=True, blank=True, default=450, validators=[MinValueValidator(1)],
+        help_text="The same from one network of 256 addresses, or an IPv6 /48.",
+    )  # fmt: skip
+    battles_per_connection = models.PositiveIntegerField(
+        null=True, blank=True, default=4500, validators=[MinValueValidator(1)],
+        help_text="Battles for one address within an hour; votes beyond that are flagged. None: any number.",
+    )  # fmt: skip
+    battles_per_network = models.PositiveIntegerField(
+        null=True, blank=True, default=13_500, validators=[MinValueValidator(1)],
+        help_text="The same for one network of 256 addresses, or an IPv6 /48.",
+    )  # fmt: skip
+
     practice = models.PositiveSmallIntegerField(
         default=0, validators=[MaxValueValidator(10)], help_text="Battles at the start that count for nothing."
     )

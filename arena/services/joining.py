@@ -1,6 +1,5 @@
 """Admit raters: consent, where they come from, and the checks before the first battle."""
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from arena.limits import Marks
-from arena.models import Arrival, Consent, Participation, Rater, Study
+from arena.limits import Marks, admit_rater
+from arena.models import Arrival, Consent, Participation, Rater, Study, Traffic
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, Forbidden, NotFound, Refusal
 
@@ -46,8 +45,8 @@ def give_consent(
 
     participant: from `participants.participant_of`. Each participant has a rater of its own, whatever the browser;
     coming back with it gives the same rater, and access only to what that rater did in this study. came_by: from
-    `limits.marks_of`, stored when a rater is new. group: one of the study's, as the rater states; only the
-    first statement counts, because otherwise the boards of groups would move without a vote.
+    `limits.marks_of`, stored when a rater is new; TooMany where too many came from there. group: one of the study's, as
+    the rater states; only the first statement counts, because otherwise the boards of groups would move without a vote.
     """
     now = now or timezone.now()
     if version != study.consent_version:
@@ -67,7 +66,7 @@ def give_consent(
     if not rater:
         rater = Rater.objects.create(kind=kind, created_at=now)
         if came_by:
-            Arrival.objects.create(rater=rater, at=now, **asdict(came_by))
+            admit_rater(study, rater, came_by, now)
     Consent.objects.get_or_create(rater=rater, study=study, version=version, defaults={"given_at": now})
     Participation.objects.get_or_create(rater=rater, study=study, defaults={"started_at": now})
     if participant:
@@ -78,8 +77,12 @@ def give_consent(
 
 
 def forget_arrivals(now: datetime | None = None) -> int:
-    """Delete the arrivals that are older than ARRIVALS_KEPT; returns how many rows."""
-    return Arrival.objects.filter(at__lt=(now or timezone.now()) - ARRIVALS_KEPT).delete()[0]
+    """Delete the arrivals, and the counts of what came by them, that are older than ARRIVALS_KEPT; returns how many
+    rows."""
+    until = (now or timezone.now()) - ARRIVALS_KEPT
+    return sum(
+        old.delete()[0] for old in (Arrival.objects.filter(at__lt=until), Traffic.objects.filter(hour__lt=until))
+    )
 
 
 # ---- before the first battle --------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from arena.limits import Marks, admit_battle
 from arena.models import Battle, Rater, Study
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, NotFound, Refusal
@@ -42,6 +43,7 @@ def serve_battle(
     *,
     after: UUID | None = None,
     like: UUID | None = None,
+    came_by: Marks | None = None,
     now: datetime | None = None,
     rng: Random | None = None,
 ) -> tuple[Any, bool]:
@@ -49,7 +51,8 @@ def serve_battle(
 
     With `after` (a battle id of theirs) the battle that follows that one, at most one ahead, so that a page
     can fetch the next while this one is heard. With `like` (an answered battle of theirs) a new one for the same
-    prompt. The rater's row is locked: two tabs get the same battle.
+    prompt. came_by: from `limits.marks_of`; TooMany where too many battles went there. The rater's row is locked: two
+    tabs get the same battle.
     """
     now = now or timezone.now()
     rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
@@ -65,7 +68,9 @@ def serve_battle(
         prompt = _prompt_of(rater, study, like, now)
     if not study.accepts_battles:
         raise Conflict("This study is closed; no new battles are served.", code="closed")
-    return turn.draw(prompt), True
+    battle = turn.draw(prompt)
+    admit_battle(study, rater, came_by, now)
+    return battle, True
 
 
 def _following(rater, study, after, waiting):

@@ -25,6 +25,7 @@ EXCLUDED = {
     "draw_unknown": gettext_lazy("The probability with which its pair was drawn is unknown"),
     "covariate_unknown": gettext_lazy("A value that the ratings are adjusted for is unknown"),
     "late": gettext_lazy("Arrived late, but counted"),
+    "over_limit": gettext_lazy("More votes from one connection than the study allows, but counted"),
     "cleared": gettext_lazy("Reviewed by a person and found to be in order"),
 }
 

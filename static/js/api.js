@@ -1,10 +1,12 @@
 /** Requests to this site: JSON both ways, with the CSRF token. An answer is {status, body}; without one, TryLater. */
 
-/** Nobody answered, or the server cannot answer right now (`busy`): the same request may be sent again later. */
+/** Nobody answered, or the server cannot answer right now (`busy`): the same request may be sent again later.
+    `reply`: what the server said of it, {status, body}; null where it said nothing that can be read. */
 export class TryLater extends Error {
-  constructor(message, { cause, busy = false } = {}) {
+  constructor(message, { cause, busy = false, reply = null } = {}) {
     super(message, { cause });
     this.busy = busy;
+    this.reply = reply;
   }
 }
 
@@ -13,6 +15,14 @@ const DOWNLOAD_MS = 90_000; // a minute of excerpt over a slow phone
 
 /** Busy, overloaded or out of order: problems that pass, so that the same request can succeed later. */
 const later = ({ status }) => status >= 500 || status === 429 || status === 408;
+
+const read = async (response) => {
+  const text = await response.text();
+  return { status: response.status, body: text ? JSON.parse(text) : {} };
+};
+
+/** The refusal in a TryLater for which one has to come back later, since a limit is reached; else null. */
+export const overLimit = ({ reply }) => (reply?.body?.code === 'too_many' ? reply : null);
 
 function csrfToken() {
   return document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? '';
@@ -35,10 +45,12 @@ async function once(method, url, body, headers) {
   } catch (error) {
     throw new TryLater(`no answer from ${url}`, { cause: error });
   }
-  if (later(response)) throw new TryLater(`${url} answered ${response.status}`, { busy: true });
+  if (later(response)) {
+    const reply = await read(response).catch(() => null);
+    throw new TryLater(`${url} answered ${response.status}`, { busy: true, reply });
+  }
   try {
-    const text = await response.text();
-    return { status: response.status, body: text ? JSON.parse(text) : {} };
+    return await read(response);
   } catch (error) { // cut off halfway, or a captive portal's page in place of our answer
     throw new TryLater(`unreadable answer from ${url}`, { cause: error });
   }
