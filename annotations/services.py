@@ -105,16 +105,22 @@ def cast_vote(
     )
     rater.ears_free_at = listening_ends(listening, battle.served_at, rater.ears_free_at)
     rater.save(update_fields=["ears_free_at"])
-    if over := close_voted(battle.study, battle.pk, came_by, now):
-        detail = {"per": over, "limit": limit_of(battle.study, "votes", over)}
-        flag(vote, Flag.OVER_LIMIT, OVER_LIMIT_VERSION, detail, now)
-    if battle.reserved_until and now > battle.reserved_until:
-        flag(vote, Flag.LATE, LATE_VERSION, {"reserved_until": battle.reserved_until.isoformat()}, now)
-    if battle.study.headphones != Study.Headphones.OFF and _without_headphones(rater, battle.study):
-        flag(vote, Flag.NO_HEADPHONES, NO_HEADPHONES_VERSION, {}, now)
-    if times.contradicts(listening.total_ms):
-        flag(vote, Flag.IMPOSSIBLE, IMPOSSIBLE_VERSION, {"heard_ms": listening.total_ms, **asdict(times)}, now)
+    over = close_voted(battle.study, battle.pk, came_by, now)
+    for rule, version, detail in _findings(rater, battle, listening, times, over, now):
+        flag(vote, rule, version, detail, now)
     return vote, True
+
+
+def _findings(rater, battle, listening, times, over, now):
+    """(rule, version, detail) of what is found in a vote at once. over: the result of `close_voted`."""
+    if over:
+        yield Flag.OVER_LIMIT, OVER_LIMIT_VERSION, {"per": over, "limit": limit_of(battle.study, "votes", over)}
+    if battle.reserved_until and now > battle.reserved_until:
+        yield Flag.LATE, LATE_VERSION, {"reserved_until": battle.reserved_until.isoformat()}
+    if battle.study.headphones != Study.Headphones.OFF and _without_headphones(rater, battle.study):
+        yield Flag.NO_HEADPHONES, NO_HEADPHONES_VERSION, {}
+    if times.contradicts(listening.total_ms):
+        yield Flag.IMPOSSIBLE, IMPOSSIBLE_VERSION, {"heard_ms": listening.total_ms, **asdict(times)}
 
 
 def _without_headphones(rater, study):

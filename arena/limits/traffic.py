@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from arena.models import Rater, Study, Traffic
+from arena.participants import keyed_hash
 from arena.refusals import TooMany
 
 from .marks import Marks
@@ -75,19 +76,25 @@ def _arrive(study, rater, came_by, kind, now):
 
 def _count(statement: str, study: Study, kind: str, came_by: Marks, now: datetime, **more: Any) -> dict[str, int]:
     """{mark: how many within the hour, this one included}."""
-    marks = [mark for mark in (came_by.connection, came_by.network) if mark]
     hour = now.replace(minute=0, second=0, microsecond=0)
-    values = {"study": study.pk, "kind": kind, "marks": marks, "hour": hour, "now": now, **more}
+    values = {"study": study.pk, "kind": kind, "marks": list(_marks(study, came_by).values()), "hour": hour, "now": now}
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement, values | more)
         return dict(cursor.fetchall())
+
+
+def _marks(study, came_by):
+    """{place: its mark in the counts of this study}: another one than with arrivals, so that from a count that a
+    withdrawal leaves nobody can tell who came by it."""
+    places = {"connection": came_by.connection, "network": came_by.network}
+    return {place: keyed_hash(f"traffic:{study.slug}", mark) for place, mark in places.items() if mark}
 
 
 def _exceeded(study, kind, came_by, counts):
     """The narrower of the places that are over the study's limit; None where none is."""
-    for place in ("connection", "network"):
+    for place, mark in _marks(study, came_by).items():
         limit = limit_of(study, kind, place)
-        if limit is not None and counts.get(getattr(came_by, place), 0) > limit:
+        if limit is not None and counts[mark] > limit:
             return place
     return None
 

@@ -1,7 +1,8 @@
 /** The listener's yes or no to a study's text. */
-import { call, TryLater } from './api.js';
+import { call, overLimit, TryLater } from './api.js';
 import { goodbye, refusedEntry } from './detours.js';
 import { gettext } from './i18n.js';
+import { whyLater } from './pause.js';
 import { notice, trouble } from './states.js';
 import { whyRefused } from './words.js';
 
@@ -16,7 +17,8 @@ async function withButtonsHeld(act) {
     await act();
   } catch (error) {
     if (!(error instanceof TryLater)) throw error;
-    notice(gettext('No connection. Please try again.'));
+    const over = overLimit(error);
+    notice(over ? whyLater(over) : gettext('No connection. Please try again.'));
   } finally {
     $('agree').disabled = $('decline').disabled = false;
   }

@@ -3,6 +3,7 @@ import { call, persist, TryLater } from './api.js';
 import { before, needsTrapInstructions, trapInstructions } from './before.js';
 import { renderOutcome, showCompletion } from './completion.js';
 import { gettext } from './i18n.js';
+import { comeBack, passes } from './pause.js';
 import { notice, show, trouble } from './states.js';
 import { noAnswer, whyRefused } from './words.js';
 
@@ -36,6 +37,7 @@ export async function refusedBattle(reply, { settings, came, next, agreed }) {
   else if (BEFORE.includes(body.code)) await beforehand(body.code, { settings, came, next });
   else if (ENDS.includes(body.code)) await finish(settings, came);
   else if (body.code === 'closed') show('closed');
+  else if (passes(reply)) comeBack(reply, next);
   else if (!refusedEntry(reply)) {
     trouble({ title: gettext('No pair for you right now'), text: whyRefused(reply), action: gettext('Try again'), act: next });
   }

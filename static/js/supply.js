@@ -1,5 +1,5 @@
 /** Where battles come from: requested from the server, clips decoded, the next one fetched while this one is heard. */
-import { call, persist } from './api.js';
+import { call, overLimit, persist, TryLater } from './api.js';
 import { load } from './excerpts.js';
 
 const served = ({ status }) => status === 200 || status === 201;
@@ -13,8 +13,14 @@ export class Supply {
     this.wanted = false; // whether somebody waits for `ahead`
   }
 
-  #ask(more = {}) {
-    return call('POST', '/api/battles/', { study: this.study, ...more });
+  async #ask(more = {}) {
+    try {
+      return await call('POST', '/api/battles/', { study: this.study, ...more });
+    } catch (error) {
+      const refused = error instanceof TryLater && overLimit(error);
+      if (refused) return refused;
+      throw error;
+    }
   }
 
   /** The next battle: {battle, buffers}, or {refused: {status, body}}. `announced(battle)` when only its clips are

@@ -52,6 +52,12 @@ def answer_all(listener, time_passes, n=1, **more):
     return battle
 
 
+def over_the_limit(study, **limit):
+    """A listener of an address from which the study takes nothing."""
+    Study.objects.filter(pk=study.pk).update(**limit)
+    return Listener("93.184.215.14")
+
+
 # ---- joining ------------------------------------------------------------------------------------------
 
 
@@ -66,6 +72,7 @@ def answers_to_raters_create(study, listener, stranger):
         listener.post("/api/raters/", {"consent_version": 1}, csrf=False),
         stranger.post("/api/raters/", {"consent_version": 1, "study": "nowhere"}),
         stranger.post("/api/raters/", {"consent_version": 2}),
+        over_the_limit(study, raters_per_connection=0).post("/api/raters/", {"consent_version": 1}),
     ]
 
 
@@ -156,6 +163,7 @@ def answers_to_battles_create(study, listener, stranger):
         listener.post(path, csrf=False),
         listener.post(path, {"study": "nowhere"}),
         Listener().agree().post(path, {"after": str(NOWHERE)}),
+        over_the_limit(study, battles_per_connection=0).agree().post(path),
     ]
     study.is_open = False
     study.save()

@@ -1,0 +1,43 @@
+/** There is nothing to hear for the moment: a page that says until when, and asks again by itself. */
+import { gettext, interpolate, ngettext } from './i18n.js';
+import { section, trouble } from './states.js';
+
+const SOONEST_S = 5;
+const LONGEST_S = 60; // places become free one by one, so it is worth asking in between
+
+let timer = null;
+
+/** The time to wait, in words. */
+function inMinutes(seconds) {
+  const minutes = Math.max(1, Math.ceil(seconds / 60));
+  return interpolate(ngettext('Come back in %(minutes)s minute.', 'Come back in %(minutes)s minutes.', minutes), { minutes });
+}
+
+const REASONS = {
+  too_many: [
+    gettext('A pause, please'),
+    gettext('More has come from your internet connection within the hour than this study takes from one place. Your answers are safe.'),
+  ],
+};
+
+/** Why and for how long, as sentences, for a refusal that passes: {body}. */
+export function whyLater({ body }) {
+  return `${REASONS[body.code][1]} ${inMinutes(body.retry_after_s)}`;
+}
+
+/** Whether a refusal, {body}, passes by waiting. */
+export const passes = ({ body }) => Object.hasOwn(REASONS, body.code ?? '');
+
+/** Show that page, and call `next()` after a while, unless the listener has gone on. */
+export function comeBack(reply, next) {
+  const wait = Math.min(LONGEST_S, Math.max(SOONEST_S, reply.body.retry_after_s));
+  clearTimeout(timer);
+  trouble({
+    title: REASONS[reply.body.code][0],
+    text: `${whyLater(reply)} ${gettext('This page asks again by itself.')}`,
+    action: gettext('Ask now'),
+    act: next,
+    as: 'calm',
+  });
+  timer = setTimeout(() => { if (section() === 'trouble') next(); }, wait * 1000);
+}
