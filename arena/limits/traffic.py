@@ -77,9 +77,10 @@ def _arrive(study, rater, came_by, kind, now):
 def _count(statement: str, study: Study, kind: str, came_by: Marks, now: datetime, **more: Any) -> dict[str, int]:
     """{mark: how many within the hour, this one included}."""
     hour = now.replace(minute=0, second=0, microsecond=0)
-    values = {"study": study.pk, "kind": kind, "marks": list(_marks(study, came_by).values()), "hour": hour, "now": now}
+    marks = list(_marks(study, came_by).values())
+    values: dict[str, Any] = {"study": study.pk, "kind": kind, "marks": marks, "hour": hour, "now": now, **more}
     with connection.cursor() as cursor:
-        cursor.execute(statement, values | more)
+        cursor.execute(statement, values)
         return dict(cursor.fetchall())
 
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("arena", "0012_excerpt_rejected")]
+    dependencies = [("arena", "0013_excerpt_without_peaks")]
 
     operations = [
         migrations.RemoveIndex("arrival", "arrival_by_connection"),

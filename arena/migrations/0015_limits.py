@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('arena', '0013_marks'),
+        ('arena', '0014_marks'),
     ]
 
     operations = [
