@@ -57,6 +57,7 @@ class Runner:
         self.folder, self.python, self.identity, self.process = folder, python, identity, None
         shutil.copytree(CHECKOUT / "arena/run", folder / "arena/run")
         (folder / "arena/__init__.py").touch()
+        shutil.copy(CHECKOUT / "arena/asgi.py", folder / "arena/asgi.py")
         (folder / "arena/wsgi.py").write_text(WSGI)
         (folder / "celery.py").write_text(CELERY)
         (folder / "manage.py").write_text(MANAGE)
@@ -165,7 +166,7 @@ def test_it_starts_everything_and_ctrl_c_leaves_no_process_and_a_second_start_fi
     assert runner.said().index("manage.py migrate") < runner.said().index("manage.py create_admin")
     assert "The demo could not be made" in runner.said()
     queues = [f"-Q {queue}" for queue in ("urgent", "ingest", "default", "slow", "gpu")]
-    for part in ("postgres", "redis-server", "gunicorn", *queues, "beat"):
+    for part in ("postgres", "redis-server", "granian", *queues, "beat"):
         assert wait_until(lambda part=part: runner.child(part), 60), part  # a worker may take longer than the page
     with runner.database() as database:
         database.execute("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -211,7 +212,7 @@ def test_while_the_demo_is_made_a_second_arena_is_turned_away_and_ctrl_c_still_s
 
 def test_what_is_killed_comes_back(runner):
     runner.start()
-    for part in ("bin/postgres -D", "redis-server", "gunicorn", "-Q gpu"):
+    for part in ("bin/postgres -D", "redis-server", "granian", "-Q gpu"):
         killed = runner.child(part)
         killed.kill()
         assert wait_until(lambda part=part, old=killed: runner.child(part) not in (None, old), 60), part

@@ -21,7 +21,7 @@ def test_imports_go_one_way_and_pure_modules_stay_pure():
 
 def test_the_web_process_never_imports_torch_or_matplotlib():
     loads_everything_but_the_worker = (
-        "import arena.wsgi, arena.urls, sys\n"
+        "import arena.asgi, arena.urls, sys\n"
         "from django.urls import get_resolver\n"
         "get_resolver().url_patterns\n"
         "import arena.tasks, annotations.tasks, scoring.tasks\n"
