@@ -1,5 +1,6 @@
 """Votes over HTTP: vote, undo a vote, withdraw. The contract is docs/api.md."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,19 @@ from .models import Vote
 OPTIONAL: dict[str, Any] = {"required": False, "allow_null": True}
 
 
+MAX_EVENT = 500  # characters of one event as JSON; those of the page have up to 60
+
+
+class EventField(serializers.JSONField):
+    """One event of the player, of any form: those of another form than ours are stored and count for nothing."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if len(json.dumps(value)) > MAX_EVENT:
+            raise serializers.ValidationError(f"An event may have {MAX_EVENT} characters as JSON.")
+        return value
+
+
 class VoteRequest(StrictSerializer):
     preference = serializers.ChoiceField(choices=ANSWERS)
     degree = serializers.ChoiceField(choices=["much", "slightly"], allow_blank=True, **OPTIONAL)
@@ -37,7 +51,7 @@ class VoteRequest(StrictSerializer):
     heard = serializers.JSONField(help_text='{"A": [[start, end], ...], "B": [...]} in ms of clip time')
     first_played = serializers.ChoiceField(choices=["A", "B"])
     switches = serializers.IntegerField(min_value=0, max_value=100_000)
-    events = serializers.ListField(child=serializers.JSONField(), max_length=5000, **OPTIONAL)
+    events = serializers.ListField(child=EventField(), max_length=5000, **OPTIONAL)
 
 
 class Systems(Answer):

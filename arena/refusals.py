@@ -1,9 +1,18 @@
 """How services refuse: one exception per HTTP status, with a code for programs and a sentence for people."""
 
+import logging
 from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.db import InterfaceError, OperationalError
 
 if TYPE_CHECKING:
     from rest_framework.response import Response
+
+TOO_LARGE = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
+DATABASE_AWAY = "The arena cannot reach its data right now. Send this again in a moment."
+RETRY_S = 5
+logger = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -53,14 +62,26 @@ class Unavailable(Refusal):
     status, code = 503, "unavailable"
 
 
+def is_database_away(exc: BaseException | None) -> bool:
+    """Whether the database did not answer, or could not take the request for reasons that pass: it starts, its disk is
+    full, it has too many connections, it broke a deadlock."""
+    return isinstance(exc, OperationalError | InterfaceError)
+
+
 def exception_handler(exc: Exception, context: dict[str, Any]) -> "Response | None":
-    """REST framework's handler, with {"code", "detail", ...facts} for a Refusal and a code for its own.
+    """REST framework's handler, with {"code", "detail", ...facts} for a Refusal and a code for its own; 503 while the
+    database is away, 413 for what Django finds too large. Everything else is for arena/failures.py.
 
     The fact `retry_after_s` is also the header Retry-After.
     """
     from rest_framework.response import Response
     from rest_framework.views import exception_handler as rest_handler
 
+    if is_database_away(exc):
+        logger.error("The database is away: %s", context["request"].path, exc_info=exc)
+        exc = Unavailable(DATABASE_AWAY, retry_after_s=RETRY_S)
+    elif isinstance(exc, TOO_LARGE):
+        exc = TooLarge(f"The request is too large. {exc}")
     if isinstance(exc, Refusal):
         wait = exc.facts.get("retry_after_s")
         headers = {} if wait is None else {"Retry-After": str(wait)}

@@ -145,6 +145,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 LOGIN_URL = "admin:login"
+CSRF_FAILURE_VIEW = "arena.failures.csrf_failed"
 
 # Proxies in front of the web process that append to X-Forwarded-For; 0: none, the header is ignored.
 TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)

@@ -1,10 +1,14 @@
 """What is stored: JSON that PostgreSQL can (no NUL, no lone surrogate, not nested too deeply), text in one form."""
 
+import io
 import unicodedata
 from typing import Any
 
+from django.conf import settings
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
+
+from .refusals import TooLarge
 
 
 def storable(value: Any) -> bool:
@@ -23,11 +27,16 @@ def nfc(text: str) -> str:
 
 
 class StorableJSONParser(JSONParser):
-    """Refuses JSON that the database could not store."""
+    """Refuses JSON that the database could not store, and bodies of more than DATA_UPLOAD_MAX_MEMORY_SIZE bytes, of
+    which no more than that is read: where REST framework reads the stream, Django's own limit does not apply."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read(most + 1)
+        if len(body) > most:
+            raise TooLarge(f"A request body may have {most:,} bytes.")
         try:
-            data = super().parse(stream, media_type, parser_context)
+            data = super().parse(io.BytesIO(body), media_type, parser_context)
             fits = storable(data)
         except RecursionError:
             fits = False

@@ -31,3 +31,8 @@ urlpatterns = [
     path("", include("annotations.urls")),
     path("", include("scoring.urls")),
 ]
+
+handler400 = "arena.failures.bad_request"
+handler403 = "arena.failures.forbidden"
+handler404 = "arena.failures.not_found"
+handler500 = "arena.failures.server_error"
