@@ -71,15 +71,18 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "arena.security.headers.policies",
+    "arena.security.transport.api_over_https",
     "arena.addresses.without_nul",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "arena.rater_cookie.under_its_new_name",
     "arena.language.PageLanguage",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "arena.urls"
@@ -138,10 +141,31 @@ FORMAT_MODULE_PATH = "arena.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
+# Sites that may frame a listening test, such as https://lab.qualtrics.com. Browsers keep a framed page's cookies only
+# where they are SameSite=None, which they take over HTTPS alone.
+FRAME_ANCESTORS = env_list("FRAME_ANCESTORS")
+if FRAME_ANCESTORS and not HTTPS:
+    raise ImproperlyConfigured("FRAME_ANCESTORS needs HTTPS=true: without, a framed page loses its cookies.")
+for site in FRAME_ANCESTORS:
+    if not re.fullmatch(r"https://[\w.*-]+(:\d+)?", site):
+        raise ImproperlyConfigured(f"FRAME_ANCESTORS: {site!r} is no origin such as https://lab.qualtrics.com.")
+
+# A browser takes a cookie named __Host-... only over HTTPS and from this very host.
+HOST_ONLY = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{HOST_ONLY}sessionid", f"{HOST_ONLY}csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "None" if FRAME_ANCESTORS else "Lax"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_HTTPONLY = True
-LANGUAGE_COOKIE_SAMESITE = "Lax"
+RATER_COOKIE = f"{HOST_ONLY}rater"
+RATER_COOKIE_DAYS = 365
+
+# Pages redirect to HTTPS, the API refuses plain HTTP (arena/security/transport.py), health checks may come over it.
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^api/", r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = env_int("HSTS_SECONDS", 180 * 24 * 3600) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading: nobody but the domain's owner may decide that, and for good
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 LOGIN_URL = "admin:login"
@@ -149,9 +173,6 @@ CSRF_FAILURE_VIEW = "arena.failures.csrf_failed"
 
 # Proxies in front of the web process that append to X-Forwarded-For; 0: none, the header is ignored.
 TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)
-
-RATER_COOKIE = "rater"
-RATER_COOKIE_DAYS = 365
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},

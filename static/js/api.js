@@ -25,7 +25,7 @@ const read = async (response) => {
 export const overLimit = ({ reply }) => (reply?.body?.code === 'too_many' ? reply : null);
 
 function csrfToken() {
-  return document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? '';
+  return document.cookie.match(/(?:^|; )(?:__Host-)?csrftoken=([^;]*)/)?.[1] ?? '';
 }
 
 async function once(method, url, body, headers) {

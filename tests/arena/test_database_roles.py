@@ -189,3 +189,10 @@ def test_the_passwords_are_nowhere_in_the_processes_command_lines(database):
         database_access.password(database.data, role) in json.dumps(database.program.argv())
         for role in ("arena", "arena_app")
     )
+
+
+def test_nothing_is_left_to_warn_of_where_the_site_is_served_over_https(database):
+    said = manage(
+        database, "check", "--deploy", "--fail-level", "WARNING", HTTPS="true", SECRET_KEY="0123456789abcdef" * 4
+    )
+    assert "no issues" in said

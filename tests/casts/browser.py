@@ -26,6 +26,8 @@ SWITCHES = [
 ]
 
 
+POLICY = "Content Security Policy"  # in what the browser says of a page that breaks its own
+
 # What is wider than the screen, or holds more than its width while it cuts off or scrolls what overflows it.
 TOO_WIDE = """() => {
     const cuts = (e) => getComputedStyle(e).overflowX !== 'visible' && !e.matches('input, .visually-hidden');
@@ -116,6 +118,7 @@ class Visitor:
         self.faults = []
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda said: self.faults.append(said.text) if POLICY in said.text else None)
 
     def open(self, path="/listen/stage/"):
         self.page.goto(self.address + path)

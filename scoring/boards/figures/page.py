@@ -18,6 +18,7 @@ from scoring.wording.numbers import DASH, figure, percent, share, signed
 
 from .data import NAMES, of_category
 
+TAG, STYLE = re.compile(r"<[^<>]*>"), re.compile(r' style="([^"]*)"')
 TOKEN = re.compile(r"\[\[(word|number|percent):([^\]]*)\]\]")
 MOST_ROWS = 200  # in a table on the page; the downloads have all of them
 
@@ -119,6 +120,7 @@ def _cells(name, row):
 
 def _readable(svg, name, size, says):
     """The drawing with its words and numbers in the reader's language, and a text for those who cannot see it."""
+    svg = TAG.sub(lambda tag: STYLE.sub(_as_attributes, tag[0]), svg)
     labels = f"figure-{name}-{size}-title", f"figure-{name}-{size}-desc"
     root, rest = TOKEN.sub(_put_in, svg).split(">", 1)
     root = root.replace("<svg", f'<svg role="img" aria-labelledby="{" ".join(labels)}"', 1)
@@ -127,6 +129,12 @@ def _readable(svg, name, size, says):
         for tag, label, text in zip(("title", "desc"), labels, (TITLES[name], says), strict=True)
     )
     return mark_safe(f"{root}>{title}{desc}{rest}")  # matplotlib escapes the names; everything else is escaped here
+
+
+def _as_attributes(style):
+    """`fill: none; stroke: red` as attributes: the pages' policy allows no inline styles."""
+    pairs = (part.split(":", 1) for part in style[1].split(";") if part.strip())
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
 
 
 def _put_in(match):

@@ -210,6 +210,15 @@ def test_drawings_have_the_colours_and_letters_of_the_page_and_no_style_for_it(d
         assert "var(--a)" in svg and "DejaVu" not in svg, name
 
 
+def test_a_page_shows_a_drawing_without_inline_styles_which_its_policy_forbids(drawn):
+    for (name, size), svg in drawn.items():
+        shown = plots_page._readable(svg, name, size, "says")
+        before, after = (list(ET.fromstring(text).iter()) for text in (svg, shown))
+        styles = [node.attrib["style"] for node in before if "style" in node.attrib]
+        assert styles and not [node for node in after if "style" in node.attrib], name
+        assert {"fill", "stroke", "font-size", "text-anchor"} <= {key for node in after for key in node.attrib}
+
+
 def test_no_two_drawings_of_a_page_have_an_id_in_common_and_every_reference_leads_somewhere(drawn):
     found = []
     for svg in drawn.values():
