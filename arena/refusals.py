@@ -89,4 +89,6 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> "Response | No
     response = rest_handler(exc, context)
     if response is not None and "detail" in response.data:  # otherwise it names the invalid fields
         response.data["code"] = response.data["detail"].code
+        if "Retry-After" in response.headers:
+            response.data["retry_after_s"] = int(response.headers["Retry-After"])
     return response

@@ -6,15 +6,15 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
-from rest_framework.authentication import SessionAuthentication, TokenAuthentication
 
-from arena.models import Study
+from arena.models import Scope, Study
 from arena.refusals import Forbidden
+from arena.security.tokens import ReadingSession, Tokens, may
 from arena.services import find_study
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
-STAFF_SIGN_IN = [SessionAuthentication, TokenAuthentication]  # how the API recognises staff
+STAFF_SIGN_IN = [ReadingSession, Tokens]  # how the API recognises staff
 
 
 def may_see(user: Any, study: Study) -> bool:
@@ -35,6 +35,8 @@ def api_study(request: Any, slug: str | None) -> Study:
     study = find_study(slug)
     if not may_see(request.user, study):
         raise Forbidden(_why_not(study))
+    if not (study.boards_public or may(request, Scope.ADMIN)):
+        raise Forbidden("This token lacks the scope `admin`: ask for one that has it.", code="scope_needed")
     return study
 
 

@@ -10,6 +10,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from arena.api import contract
 from arena.models import Clip, Prompt, Study, System
+from arena.security import throttles
 from arena.services import give_consent
 from arena.serving import process_cache
 from arena.serving.candidates import DEGRADED
@@ -72,6 +73,8 @@ def quick_passwords(settings):
 def fresh_answers(monkeypatch):
     """What one test's study could serve is nothing to the next; and a thread would not see what a test has written."""
     process_cache.forget()
+    for limit in throttles.ALL:
+        limit.forget()
     monkeypatch.setattr(process_cache, "QUICK_S", 3600)
 
 

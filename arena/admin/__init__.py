@@ -2,11 +2,23 @@
 
 from django.contrib import admin
 
-from . import again, clips, raters, studies, sweeps
-from .links import link_to, list_of
+from . import again, clips, raters, studies, sweeps, tokens
+from .links import file_of, link_to, list_of
 from .read_only import NamedAdmin, ReadOnlyAdmin
 
-__all__ = ["NamedAdmin", "ReadOnlyAdmin", "again", "clips", "link_to", "list_of", "raters", "studies", "sweeps"]
+__all__ = [
+    "NamedAdmin",
+    "ReadOnlyAdmin",
+    "again",
+    "clips",
+    "file_of",
+    "link_to",
+    "list_of",
+    "raters",
+    "studies",
+    "sweeps",
+    "tokens",
+]
 
 admin.site.site_header = admin.site.site_title = "Arena"
 admin.site.index_title = "What is compared, what people said, what models say"

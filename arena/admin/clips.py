@@ -10,7 +10,7 @@ from django.utils.html import format_html_join
 
 from arena.models import Clip, Excerpt, Prompt, System
 
-from .links import link_to, list_of
+from .links import file_of, link_to, list_of
 from .read_only import NamedAdmin, ReadOnlyAdmin
 
 
@@ -65,6 +65,9 @@ class ClipAdmin(IngestAdmin):
     list_filter = ["status", "system", "licence"]
     list_select_related = ["system", "prompt"]
     search_fields = ["filename", "sha256", "reason", "prompt__text", "system__name"]
+    exclude = ["original"]
+    readonly_fields = ["stored"]
+    stored = file_of("original", "file as it came")
     system_link, prompt_link = link_to("system"), link_to("prompt")
     excerpts = list_of("excerpts", "clip__id__exact", "arena", "excerpt")
     rewards = list_of("rewards", "clip__id__exact", "scoring", "reward")
@@ -78,4 +81,7 @@ class ExcerptAdmin(IngestAdmin):
     list_filter = ["status", "codec"]
     list_select_related = ["clip__system"]
     search_fields = ["clip__filename", "reason", "=clip__id"]
+    exclude = ["file"]
+    readonly_fields = ["stored"]
+    stored = file_of("file", "file in the storage")
     clip_link = link_to("clip")

@@ -14,10 +14,12 @@ from .raters import Arrival, Consent, Participation, Rater
 from .studies import Study, default_answers, default_questions
 from .sweeps import ExcerptRequest, Sweep, SweepFailure
 from .traffic import Traffic
+from .tokens import ApiToken, Scope
 
 __all__ = [
     "ANSWERS",
     "Again",
+    "ApiToken",
     "Arrival",
     "Battle",
     "Clip",
@@ -28,6 +30,7 @@ __all__ = [
     "Participation",
     "Prompt",
     "Rater",
+    "Scope",
     "Status",
     "Study",
     "Sweep",

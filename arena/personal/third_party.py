@@ -11,11 +11,6 @@ class User:
     }
 
 
-class Token:
-    user = "user"
-    deleted = {"key, created": "the key of a researcher's programs, and when it was made"}
-
-
 class LogEntry:
     user = "user"
     deleted = {
@@ -46,7 +41,6 @@ DECLARED = {
     "auth.User": User,
     "auth.Group": Group,
     "auth.Permission": Permission,
-    "authtoken.Token": Token,
     "admin.LogEntry": LogEntry,
     "sessions.Session": Session,
     "contenttypes.ContentType": ContentType,

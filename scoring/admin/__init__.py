@@ -4,10 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import FileResponse, Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
 
-from arena.admin import ReadOnlyAdmin, link_to, list_of
+from arena.admin import ReadOnlyAdmin, file_of, link_to, list_of
 from scoring.models import (
     AnchorBias,
     AnchorFit,
@@ -195,3 +198,24 @@ class ReleaseAdmin(ReadOnlyAdmin):
     list_display = ["number", "content", "study", "format", "n_rows", "excluded", "ledger_seq", "sha256", "created_at"]
     list_filter = ["content", "format", "study"]
     search_fields = ["sha256", "=number"]
+    exclude = ["file"]
+    readonly_fields = ["stored"]
+    stored = file_of("file", "file", lambda release: reverse("admin:scoring_release_file", args=[release.pk]))
+
+    def get_urls(self) -> list[Any]:
+        download = path("<int:pk>/file/", self.admin_site.admin_view(self.download), name="scoring_release_file")
+        return [download, *super().get_urls()]
+
+    def download(self, request: HttpRequest, pk: int) -> FileResponse:
+        """The file of a release, byte by byte as published."""
+        release = get_object_or_404(Release, pk=pk)
+        if not self.has_view_permission(request, release):
+            raise PermissionDenied("You may not see releases.")
+        try:
+            file = release.file.open("rb")
+        except (FileNotFoundError, ValueError) as gone:
+            raise Http404("The file of this release is no longer there.") from gone
+        name = f"{release.content}-{release.number}.{release.format}"
+        answer = FileResponse(file, as_attachment=True, filename=name)
+        answer["Cache-Control"] = "private, no-store"
+        return answer

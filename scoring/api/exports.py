@@ -8,13 +8,16 @@ from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.authentication import TokenAuthentication
-from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.decorators import api_view, authentication_classes, permission_classes, throttle_classes
 from rest_framework.request import Request
 
 from annotations import ledger
 from annotations.exports import FORMATS
 from arena.api import StrictSerializer, refusals, validated
+from arena.models import Scope
+from arena.security import throttles
+from arena.security.throttles import by_account
+from arena.security.tokens import ReadingSession, Tokens, needs
 from arena.services import find_study
 from scoring.releases.numbered import FILTERS, content_of, current_config
 
@@ -51,13 +54,14 @@ class ExportQuery(StrictSerializer):
     responses={
         (200, "application/x-ndjson"): OpenApiTypes.STR,
         (200, "text/csv"): OpenApiTypes.STR,
-        **refusals(400, 401, 403, 404, 409),
+        **refusals(400, 401, 403, 404, 409, 429),
     },
-    auth=[{"tokenAuth": []}],  # type: ignore[list-item]  # its hint says texts, but it wants the schema's objects
+    auth=[{"tokenAuth": []}, {"cookieAuth": []}],  # type: ignore[list-item]  # its hint says texts, but it wants the schema's objects
 )
 @api_view(["GET"])
-@authentication_classes([TokenAuthentication])
-@permission_classes([IsResearcher])
+@authentication_classes([Tokens, ReadingSession])
+@permission_classes([IsResearcher, needs(Scope.EXPORT)])
+@throttle_classes([by_account(throttles.EXPORTS)])
 def exports(request: Request, content: str) -> StreamingHttpResponse:
     """Every vote, or every training pair, of one moment, streamed. Pairs say what the live model makes of them."""
     asked = validated(ExportQuery, given(request.query_params))

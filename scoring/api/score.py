@@ -10,14 +10,23 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
-from rest_framework.authentication import TokenAuthentication
-from rest_framework.decorators import api_view, authentication_classes, parser_classes, permission_classes
+from rest_framework.decorators import (
+    api_view,
+    authentication_classes,
+    parser_classes,
+    permission_classes,
+    throttle_classes,
+)
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from arena.api import StrictSerializer, answer, refusals, validated
+from arena.models import Scope
 from arena.refusals import NotFound, Refusal, TooLarge, Unavailable
+from arena.security import throttles
+from arena.security.throttles import by_account
+from arena.security.tokens import Tokens, needs
 from arena.services import find_study
 from scoring.file_scoring import jobs as score_jobs
 from scoring.file_scoring.answers import best_of_n_json, score_json
@@ -68,8 +77,9 @@ TOKEN: Any = [{"tokenAuth": []}]
     auth=TOKEN,
 )
 @api_view(["POST"])
-@authentication_classes([TokenAuthentication])
-@permission_classes([IsResearcher])
+@authentication_classes([Tokens])
+@permission_classes([IsResearcher, needs(Scope.SCORE)])
+@throttle_classes([by_account(throttles.SCORING)])
 @parser_classes([MultiPartParser])
 def score(request: Request) -> Response:
     """The reward of one audio file under the live model; 202 and where to ask again if that takes longer."""
@@ -82,8 +92,9 @@ def score(request: Request) -> Response:
     auth=TOKEN,
 )
 @api_view(["POST"])
-@authentication_classes([TokenAuthentication])
-@permission_classes([IsResearcher])
+@authentication_classes([Tokens])
+@permission_classes([IsResearcher, needs(Scope.SCORE)])
+@throttle_classes([by_account(throttles.SCORING)])
 @parser_classes([MultiPartParser])
 def best_of_n(request: Request) -> Response:
     """Several audio files for one prompt, ranked by reward; those that cannot be scored come last, with the reason."""
@@ -95,13 +106,14 @@ def best_of_n(request: Request) -> Response:
     responses={
         200: PolymorphicProxySerializer("ScoreOrBestOfN", [Score, BestOfN], resource_type_field_name=None),
         202: ScoreWaiting,
-        **refusals(400, 401, 403, 404, 422),
+        **refusals(400, 401, 403, 404, 422, 429),
     },
     auth=TOKEN,
 )
 @api_view(["GET"])
-@authentication_classes([TokenAuthentication])
-@permission_classes([IsResearcher])
+@authentication_classes([Tokens])
+@permission_classes([IsResearcher, needs(Scope.SCORE)])
+@throttle_classes([by_account(throttles.SCORING)])
 def scored(request: Any, job_id: UUID) -> Response:
     """What POST /api/score/ or /api/best-of-n/ would have answered, had it waited. Kept for a day."""
     job = ScoreJob.objects.filter(pk=job_id, user=request.user).first()

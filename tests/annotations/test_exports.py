@@ -9,13 +9,12 @@ from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from rest_framework.authtoken.models import Token
 
 from annotations import ledger
 from annotations.exports import VOTE_COLUMNS
 from annotations.services import withdraw_rater
 from arena import csv_files
-from arena.models import Battle, Clip, Prompt
+from arena.models import ApiToken, Battle, Clip, Prompt
 from scoring.jury.rewards import store_rewards
 from scoring.models import Release, Reward, RewardModel
 from scoring.releases import numbered
@@ -344,13 +343,13 @@ def test_filters_that_cannot_work_are_refused(study, tmp_path):
 def researcher(db):
     user = User.objects.create_user("rosa")
     user.groups.add(Group.objects.get_or_create(name="researchers")[0])
-    return {"Authorization": f"Token {Token.objects.create(user=user).key}"}
+    return {"Authorization": f"Token {ApiToken.issue(user, 'for a test')[1]}"}
 
 
 def test_exports_need_a_researchers_token(study, client, researcher):
     assert client.get("/api/exports/votes/").status_code == 401
-    other = Token.objects.create(user=User.objects.create_user("eve"))
-    assert client.get("/api/exports/votes/", headers={"Authorization": f"Token {other.key}"}).status_code == 403
+    _, other = ApiToken.issue(User.objects.create_user("eve"), "of nobody in particular")
+    assert client.get("/api/exports/votes/", headers={"Authorization": f"Token {other}"}).status_code == 403
     assert client.get("/api/exports/votes/", headers=researcher).status_code == 200
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from django.contrib.auth.models import Group, User
 from django.core.files.storage import default_storage
 from django.test import Client
-from rest_framework.authtoken.models import Token
 
+from arena.models import ApiToken
 from scoring.models import RewardModel
 from tests.casts.audio_files import music, write_plain_wav
 
@@ -70,7 +70,8 @@ class Researcher:
         self.user = User.objects.create_user(name)
         if group:
             self.user.groups.add(Group.objects.get_or_create(name=group)[0])
-        self.headers = {"Authorization": f"Token {Token.objects.create(user=self.user).key}"}
+        self.token, key = ApiToken.issue(self.user, "for a test")
+        self.headers = {"Authorization": f"Token {key}"}
         self.client = Client(enforce_csrf_checks=True)
 
     def get(self, path, **params):

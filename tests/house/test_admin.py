@@ -1,10 +1,16 @@
 import json
+import re
 from datetime import timedelta
+from html import unescape
+from urllib.parse import urljoin
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -12,8 +18,9 @@ from django.utils import timezone
 from arena.models import Arrival, Participation, Study
 from arena.study_file import StudyFileRefused, dump, load
 from scoring.boards.refit import refit_board
-from scoring.models import RewardModel, ScoreItem, ScoreJob
+from scoring.models import Release, RewardModel, ScoreItem, ScoreJob
 from tests.casts.admin_forms import as_sent
+from tests.casts.staff import logged_in
 from tests.casts.votes import cast
 
 
@@ -54,6 +61,39 @@ def test_every_list_opens_searches_and_leads_to_its_rows(everything, admin_clien
 )
 def test_what_is_append_only_cannot_be_added_to_or_changed_by_hand(everything, admin_client, name):
     assert admin_client.get(reverse(f"admin:{name}_add")).status_code == 403
+
+
+def test_every_link_of_a_row_leads_somewhere(everything, admin_client):
+    """Links to files, too: nothing below MEDIA_ROOT has a URL."""
+    name = default_storage.save("releases/1.jsonl", ContentFile(b"{}\n"))
+    kept = {"content": "votes", "format": "jsonl", "method_version": 5, "ledger_seq": 1, "n_rows": 1, "excluded": {}}
+    Release.objects.create(number=1, file=name, sha256="0" * 64, created_at=timezone.now(), **kept)
+    followed = set()
+    for model in admin.site._registry:
+        row = model._default_manager.first()
+        if row is None:
+            continue
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk])
+        for link in re.findall(r'<a href="([^"#]*)"', admin_client.get(address).content.decode()):
+            target = urljoin(address, unescape(link))
+            if target not in followed and "logout" not in target:
+                followed.add(target)
+                assert admin_client.get(target).status_code == 200, f"{address} links to {link}"
+    assert len(followed) > 30
+
+
+def test_the_file_of_a_release_is_for_those_who_may_see_it(study, admin_client):
+    name = default_storage.save("releases/1.jsonl", ContentFile(b"{}\n"))
+    kept = {"content": "votes", "format": "jsonl", "method_version": 5, "ledger_seq": 1, "n_rows": 1, "excluded": {}}
+    release = Release.objects.create(number=1, file=name, sha256="0" * 64, created_at=timezone.now(), **kept)
+    address = reverse("admin:scoring_release_file", args=[release.pk])
+    answer = admin_client.get(address)
+    assert b"".join(answer.streaming_content) == b"{}\n"
+    assert 'filename="votes-1.jsonl"' in answer["Content-Disposition"]
+    assert logged_in("view_edition").get(address).status_code == 403
+    assert Client().get(address).status_code == 302
+    default_storage.delete(name)
+    assert admin_client.get(address).status_code == 404
 
 
 @pytest.fixture
