@@ -23,7 +23,6 @@ from arena.study_settings import GROUPS, SETTINGS, in_order, out_of_range
 from .links import list_of
 from .read_only import NamedAdmin
 
-CODE = "font-family: ui-monospace, Menlo, Consolas, monospace; width: min(46rem, 95%)"
 CODE_WORDS = re.compile(r"`([^`]+)`")
 
 
@@ -117,11 +116,15 @@ class StudyAdmin(NamedAdmin):
     formfield_overrides = {
         models.JSONField: {
             "form_class": ReadableJSON,
-            "widget": forms.Textarea(attrs={"rows": 7, "style": CODE, "spellcheck": "false"}),
+            "widget": forms.Textarea(attrs={"rows": 7, "class": "code", "spellcheck": "false"}),
         }
     }
     save_on_top = True
     actions = ["download"]
+
+    class Media:
+        css = {"all": ["css/admin.css"]}  # a style attribute would break the pages' policy
+
     battles = list_of("battles", "study__id__exact", "arena", "battle")
     raters = list_of("raters", "study__id__exact", "arena", "participation")
     editions = list_of("editions", "study__id__exact", "scoring", "edition")
