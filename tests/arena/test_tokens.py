@@ -156,7 +156,7 @@ def test_a_database_of_before_keeps_its_tokens_working_and_forgets_their_keys(st
             "user_id integer NOT NULL UNIQUE REFERENCES auth_user DEFERRABLE INITIALLY DEFERRED)"
         )
         cursor.execute("INSERT INTO authtoken_token VALUES (%s, now(), %s)", [old, user.pk])
-    migration = importlib.import_module("arena.migrations.0013_api_tokens")
+    migration = importlib.import_module("arena.migrations.0014_api_tokens")
     with connection.schema_editor() as editor:
         migration.hash_old_tokens(apps, editor)
     assert "authtoken_token" not in connection.introspection.table_names()
@@ -183,7 +183,7 @@ def test_the_admin_shows_a_new_token_once(study, admin_client):
     user = User.objects.create_user("rosa")
     user.groups.add(Group.objects.get(name="researchers"))
     answer = add(admin_client, user=user.pk)
-    assert answer["Cache-Control"] == "private, no-store"
+    assert "no-store" in answer["Cache-Control"]
     key = re.search(r'id="key">(\w+)<', answer.content.decode())[1]
     assert Client().get(VOTES, headers={"Authorization": f"Token {key}"}).status_code == 200
     token = ApiToken.objects.get()

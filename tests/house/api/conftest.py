@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from annotations.models import Screening, Vote
 from arena.models import Clip, Rater, Study
+from arena.security import throttles
 from arena.services import headphone_targets
 from scoring import tasks
 from scoring.api import score as score_api
@@ -313,7 +314,19 @@ def eve(db):
 
 
 @pytest.fixture
-def answers_to_exports_retrieve(study, judged, rosa, eve, client):
+def too_often():
+    """too_often(limit, researcher, path): the answer when they have used up a limit."""
+
+    def ask(limit, researcher, path):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(limit, "most", 0)
+            return researcher.get(path)
+
+    return ask
+
+
+@pytest.fixture
+def answers_to_exports_retrieve(study, judged, rosa, eve, client, too_often):
     cast(study, "AB")
     answers = [
         rosa.get("/api/exports/votes/"),
@@ -322,15 +335,16 @@ def answers_to_exports_retrieve(study, judged, rosa, eve, client):
         client.get("/api/exports/votes/"),
         eve.get("/api/exports/votes/"),
         rosa.get("/api/exports/votes/", study="nowhere"),
+        too_often(throttles.EXPORTS, rosa, "/api/exports/votes/"),
     ]
     RewardModel.objects.update(status="retired")
     return [*answers, rosa.get("/api/exports/pairs/", min_margin="0")]
 
 
 @pytest.fixture
-def answers_to_models_live_calibration_retrieve(model, rosa, eve, client):
+def answers_to_models_live_calibration_retrieve(model, rosa, eve, client, too_often):
     path = "/api/models/live/calibration/"
-    answers = [rosa.get(path), client.get(path), eve.get(path)]
+    answers = [rosa.get(path), client.get(path), eve.get(path), too_often(throttles.READING, rosa, path)]
     for metrics in (measured_and_calibrated(0.2), {}):
         RewardModel.objects.update(metrics=metrics)
         answers.append(rosa.get(path))
@@ -381,7 +395,7 @@ def answers_to_best_of_n_create(files, rosa, worker, refusals_of_files, monkeypa
 
 
 @pytest.fixture
-def answers_to_score_retrieve(files, rosa, eve, worker, client, monkeypatch):
+def answers_to_score_retrieve(files, rosa, eve, worker, client, too_often, monkeypatch):
     song, _, bad = files
     urls = [
         f"/api/score/{answer.json()['id']}/"
@@ -401,4 +415,5 @@ def answers_to_score_retrieve(files, rosa, eve, worker, client, monkeypatch):
         client.get(waiting),
         eve.get(waiting),
         rosa.get(f"/api/score/{NOWHERE}/"),
+        too_often(throttles.SCORING, rosa, waiting),
     ]

@@ -39,7 +39,7 @@ def hash_old_tokens(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('arena', '0012_excerpt_rejected'),
+        ('arena', '0013_excerpt_without_peaks'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
