@@ -13,8 +13,8 @@ from .pairing import PairingTable
 from .raters import Arrival, Consent, Participation, Rater
 from .studies import Study, default_answers, default_questions
 from .sweeps import ExcerptRequest, Sweep, SweepFailure
-from .traffic import Traffic
 from .tokens import ApiToken, Scope
+from .traffic import Traffic
 
 __all__ = [
     "ANSWERS",

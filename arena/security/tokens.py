@@ -8,8 +8,8 @@ from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from arena.models import ApiToken, Scope
 from arena.limits import client_address
+from arena.models import ApiToken, Scope
 from arena.refusals import Forbidden
 
 from .throttles import BAD_TOKENS

@@ -156,7 +156,7 @@ def test_a_database_of_before_keeps_its_tokens_working_and_forgets_their_keys(st
             "user_id integer NOT NULL UNIQUE REFERENCES auth_user DEFERRABLE INITIALLY DEFERRED)"
         )
         cursor.execute("INSERT INTO authtoken_token VALUES (%s, now(), %s)", [old, user.pk])
-    migration = importlib.import_module("arena.migrations.0014_api_tokens")
+    migration = importlib.import_module("arena.migrations.0016_api_tokens")
     with connection.schema_editor() as editor:
         migration.hash_old_tokens(apps, editor)
     assert "authtoken_token" not in connection.introspection.table_names()

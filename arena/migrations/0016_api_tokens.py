@@ -39,7 +39,7 @@ def hash_old_tokens(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('arena', '0013_excerpt_without_peaks'),
+        ('arena', '0015_limits'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
