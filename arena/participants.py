@@ -7,10 +7,11 @@ nor, since a person has a rater of their own in each study, that two studies had
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from django.conf import settings
 from django.utils.crypto import constant_time_compare
@@ -18,6 +19,10 @@ from django.utils.crypto import constant_time_compare
 from .refusals import Forbidden
 
 MAX_LENGTH = 200
+# What a value looks like that nobody has filled in: {{%PROLIFIC_PID%}}, ${e://Field/PID}, {id}, #{id}, <id>, [id],
+# %ID%, $ID, __ID__, and what a script or a preview sends for nothing.
+PLACEHOLDER = re.compile(r"[{}]|^\[.*\]$|^<.*>$|^%.*%$|^\$\(?\w+\)?$|^__\w+__$", re.DOTALL)
+NOTHING = {"undefined", "null", "none", "nan", "assignment_id_not_available"}
 
 
 def keyed_hash(purpose: str, value: str) -> str:
@@ -31,6 +36,7 @@ def participant_of(study: Any, platform: Mapping[str, str] | None, invitation: s
 
     platform: {parameter name: value}; invitation: a token of `new_invitation`. Raises Forbidden.
     """
+    refuse_unfilled(study, platform)
     if study.platform:
         value = (platform or {}).get(study.platform["participant"], "").strip()
         if not 1 <= len(value) <= MAX_LENGTH:
@@ -45,6 +51,33 @@ def participant_of(study: Any, platform: Mapping[str, str] | None, invitation: s
             raise Forbidden("This study is by invitation: open the link that you were sent.", code="invitation_needed")
         return keyed_hash(f"participant:{study.slug}", nonce)
     return None
+
+
+def unfilled(study: Any, platform: Mapping[str, str]) -> str | None:
+    """The name of the first of the study's parameters whose value is still a placeholder, None where all are filled in.
+
+    A platform, or a link written by hand, that does not replace it sends the same text for everybody, and all of them
+    would be one rater.
+    """
+    names = list(study.platform.values())
+    return next((name for name in names if _is_placeholder(platform.get(name, ""), names)), None)
+
+
+def _is_placeholder(value, names):
+    value = unquote(unquote(value)).strip()  # a link within a link is quoted again
+    return (
+        bool(PLACEHOLDER.search(value)) or value.casefold() in NOTHING or value.casefold() in map(str.casefold, names)
+    )
+
+
+def refuse_unfilled(study: Any, platform: Mapping[str, str] | None) -> None:
+    """Forbidden where a parameter of the study's platform is still a placeholder."""
+    if name := unfilled(study, platform or {}):
+        raise Forbidden(
+            f"{name} arrived as {(platform or {})[name]!r}: the platform has not filled in its placeholder. Open the "
+            "study from the platform; whoever runs it should check its address there.",
+            code="platform_unfilled",
+        )
 
 
 def new_invitation(study: Any) -> str:

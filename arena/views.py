@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from . import audio, services
+from . import audio, participants, services
 from .models import Battle, Excerpt, Status, Study
 from .rater_cookie import read_rater
 
@@ -23,7 +23,9 @@ RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 @ensure_csrf_cookie
 def listen(request: HttpRequest, slug: str) -> HttpResponse:
     study = get_object_or_404(Study.objects.with_content(), slug=slug)
-    return render(request, "arena/listen.html", {"study": study, "settings": page_settings(study)})
+    unfilled = participants.unfilled(study, request.GET) is not None
+    settings = {**page_settings(study), "unfilled": unfilled}
+    return render(request, "arena/listen.html", {"study": study, "settings": settings})
 
 
 def page_settings(study: Study) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def battle_json(battle: Any) -> dict[str, Any]:
     return {
         "id": battle.pk,
         "study": study.slug,
-        "prompt": {"text": battle.prompt.text, "lyrics": battle.prompt.lyrics},
+        "prompt": {"text": _in_lines(battle.prompt.text), "lyrics": _in_lines(battle.prompt.lyrics)},
         "answers": study.answers,
         "questions": study.questions,
         "min_listen_ms": min(study.min_listen_ms, battle.length_ms),
@@ -117,6 +117,11 @@ def battle_json(battle: Any) -> dict[str, Any]:
         },
         "progress": serving.progress(battle.rater, study),
     }
+
+
+def _in_lines(text):
+    """The text with line feeds for whatever ends its lines: browsers break lines at nothing else."""
+    return "\n".join(text.splitlines())
 
 
 @extend_schema(request=SkipRequest, responses={200: Skipped, **refusals(400, 401, 403, 404, 409)})

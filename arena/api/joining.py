@@ -104,13 +104,14 @@ def raters(request: Any) -> HttpResponse:
     return set_rater(answer(RaterResponse, {"id": rater.pk, "study": study.slug}, status=201), rater)
 
 
-@extend_schema(request=DeclineRequest, responses={200: Outcome, **refusals(400, 404)})
+@extend_schema(request=DeclineRequest, responses={200: Outcome, **refusals(400, 403, 404)})
 @api_view(["POST"])
 @authentication_classes([])
 def decline(request: Request, slug: str) -> Response:
     """Decline to take part: the message and the URL to return to. Nothing about the person is stored."""
     asked = validated(DeclineRequest, request.data)
     study = services.find_study(slug)
+    participants.refuse_unfilled(study, asked.get("platform"))
     return answer(Outcome, outcome_json(study, asked["reason"], asked.get("platform")))
 
 

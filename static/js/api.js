@@ -1,4 +1,5 @@
 /** Requests to this site: JSON both ways, with the CSRF token. An answer is {status, body}; without one, TryLater. */
+import { timeLimit } from './older.js';
 
 /** Nobody answered, or the server cannot answer right now (`busy`): the same request may be sent again later.
     `reply`: what the server said of it, {status, body}; null where it said nothing that can be read. */
@@ -40,7 +41,7 @@ async function once(method, url, body, headers) {
         ...headers,
       },
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: timeLimit(TIMEOUT_MS),
     });
   } catch (error) {
     throw new TryLater(`no answer from ${url}`, { cause: error });
@@ -60,7 +61,7 @@ export async function call(method, url, body, headers = {}) {
   const answer = await once(method, url, body, headers);
   const tokenRefused = answer.status === 403 && answer.body.code === 'csrf_failed';
   if (!tokenRefused) return answer;
-  await fetch('/', { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(() => {}); // the front page sets a fresh CSRF cookie
+  await fetch('/', { signal: timeLimit(TIMEOUT_MS) }).catch(() => {}); // the front page sets a fresh CSRF cookie
   return once(method, url, body, headers);
 }
 
@@ -68,7 +69,7 @@ export async function call(method, url, body, headers = {}) {
 export async function bytes(url) {
   let response;
   try {
-    response = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(DOWNLOAD_MS) });
+    response = await fetch(url, { cache: 'no-store', signal: timeLimit(DOWNLOAD_MS) });
     if (response.ok) return await response.arrayBuffer();
   } catch (error) {
     throw new TryLater(`no answer from ${url}`, { cause: error });

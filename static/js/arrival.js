@@ -23,7 +23,8 @@ function recall(key) {
 /** How the listener got to this study: {came: {platform?: {PARAMETER: value}, invitation?}, isNew}.
 
     `isNew`: with parameters that this tab has not seen: perhaps another person than the one this browser knows. */
-export function arrival({ slug, platform }) {
+export function arrival({ slug, platform, unfilled }) {
+  if (unfilled) return { came: {}, isNew: false }; // nothing to keep: the address stays, and so does the page's complaint
   const key = `arena.arrival.${slug}`;
   const address = new URL(location.href);
   const known = recall(key);

@@ -1,6 +1,7 @@
 /** One clip's peaks as a row of bars, painted once per size and palette in two versions: heard (broad, in the clip's
     colour) and unheard (thin). A frame only copies pieces of them. All sizes are whole device pixels, so edges are
     crisp at any zoom. */
+import { last } from './older.js';
 
 const PITCH = 3; // CSS pixels from bar to bar
 const HEARD = 2; // CSS pixels wide
@@ -22,8 +23,8 @@ function heights(peaks, bars, loudest) {
 export function heardBars(intervals, durationMs, bars) {
   const spans = [];
   for (const [start, end] of [...intervals].sort((x, y) => x[0] - y[0])) {
-    const last = spans.at(-1);
-    if (last && start <= last[1]) last[1] = Math.max(last[1], end);
+    const before = last(spans);
+    if (before && start <= before[1]) before[1] = Math.max(before[1], end);
     else spans.push([start, end]);
   }
   const bar = (ms) => Math.min(bars, Math.round((ms / durationMs) * bars));

@@ -2,6 +2,8 @@
 import { Deck, SLOTS } from './deck.js';
 import { gettext, interpolate } from './i18n.js';
 import { Listening } from './listening.js';
+import { copyOf, fill } from './older.js';
+import { Prompt } from './prompt.js';
 import { Questions } from './questions.js';
 import { status } from './states.js';
 import { ANSWERS, ANSWER_KEYS, other, stillToHear, wholeSeconds } from './words.js';
@@ -16,6 +18,7 @@ export class BattleView {
       tick: (position) => this.#gate(position),
       silent: () => status('attention', gettext('This browser is not playing any sound. Check that this page is allowed to play sound, then press play again.')),
     });
+    this.prompt = new Prompt();
     this.questions = new Questions({ complete: () => this.#sayComplete() });
     this.listening = null;
     this.answering = false; // whether answers are taken at all
@@ -55,7 +58,7 @@ export class BattleView {
 
   #showPrompt() {
     const { text, lyrics } = this.battle.prompt;
-    $('prompt-text').textContent = text || gettext('these lyrics');
+    this.prompt.show(text || gettext('these lyrics'));
     $('lyrics').textContent = lyrics;
     $('lyrics-box').hidden = !lyrics;
     $('lyrics-box').open = !text;
@@ -64,7 +67,7 @@ export class BattleView {
   #showAnswers() {
     const asked = Object.keys(ANSWERS).filter((answer) => this.battle.answers.includes(answer));
     $('answers').dataset.n = asked.length;
-    $('answers').replaceChildren(...asked.map((answer) => {
+    fill($('answers'), asked.map((answer) => {
       const button = document.createElement('button');
       Object.assign(button, { type: 'button', className: 'button answer' });
       button.dataset.answer = answer;
@@ -171,7 +174,7 @@ export class BattleView {
     this.listening.note('decided');
     this.close();
     const comment = $('comment').value.trim();
-    this.on.answered(this.chosen, structuredClone({ // a copy: a later attempt sends the same answer
+    this.on.answered(this.chosen, copyOf({ // a copy: a later attempt sends the same answer
       preference: this.chosen,
       ...this.questions.answers(),
       ...(comment && this.battle.questions.comment ? { comment } : {}),

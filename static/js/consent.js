@@ -8,8 +8,10 @@ import { whyRefused } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 
+const NEEDED = ['AudioContext', 'OfflineAudioContext', 'ResizeObserver', 'fetch'];
+
 /** Whether this browser cannot play the clips at all. */
-export const incompatible = () => !('AudioContext' in globalThis && 'decodeAudioData' in AudioContext.prototype);
+export const incompatible = () => NEEDED.some((name) => !(name in globalThis)) || !('decodeAudioData' in AudioContext.prototype);
 
 async function withButtonsHeld(act) {
   $('agree').disabled = $('decline').disabled = true;

@@ -4,6 +4,7 @@ import { before, needsTrapInstructions, trapInstructions } from './before.js';
 import { renderOutcome, showCompletion } from './completion.js';
 import { gettext } from './i18n.js';
 import { comeBack, passes } from './pause.js';
+import { owns } from './older.js';
 import { notice, show, trouble } from './states.js';
 import { noAnswer, whyRefused } from './words.js';
 
@@ -16,6 +17,10 @@ const ENTRY = {
     gettext('Please come through the platform'),
     gettext('This study recruits its listeners through a platform. Open it with the link you were given there.'),
   ],
+  platform_unfilled: [
+    gettext('The link was not filled in'),
+    gettext('The platform has sent a placeholder where your number belongs, so nobody could tell that you took part. Go back to the platform and open the study from there. Previews of a study often do this; if it happens to you as a participant, tell the people who run the study.'),
+  ],
   invitation_needed: [
     gettext('This study is by invitation'),
     gettext('Open it with the link in your invitation. If you did, the link may have been used or mistyped: ask the person who sent it to you.'),
@@ -24,7 +29,7 @@ const ENTRY = {
 
 /** Show why somebody cannot enter the study; false when the code is about something else. */
 export function refusedEntry({ body }) {
-  if (!Object.hasOwn(ENTRY, body.code ?? '')) return false;
+  if (!owns(ENTRY, body.code ?? '')) return false;
   const [title, text] = ENTRY[body.code];
   trouble({ title, text, as: 'calm' });
   return true;

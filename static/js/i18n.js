@@ -9,3 +9,6 @@ export const ngettext = (singular, plural, n) => catalogue.ngettext?.(singular, 
 export function interpolate(text, values) {
   return text.replace(/%\((\w+)\)s/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
+
+/** A name within a sentence: whichever way it is written, it does not turn round what stands beside it. */
+export const isolated = (name) => `\u2068${name}\u2069`;

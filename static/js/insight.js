@@ -1,5 +1,5 @@
 /** The insight after a vote in sentences: what the model prefers, what others said, how often the listener agrees. */
-import { gettext, interpolate, ngettext } from './i18n.js';
+import { gettext, interpolate, isolated, ngettext } from './i18n.js';
 
 const percent = (share) => new Intl.NumberFormat(document.documentElement.lang || 'en', { style: 'percent' }).format(share);
 
@@ -9,7 +9,7 @@ function modelSentence(model) {
   return interpolate(share > 0.99
     ? gettext('The reward model %(model)s prefers %(slot)s; it is more than %(share)s sure.')
     : gettext('The reward model %(model)s prefers %(slot)s; it is %(share)s sure.'), {
-    model: model.reward_model, slot: model.prefers, share: percent(Math.min(share, 0.99)),
+    model: isolated(model.reward_model), slot: model.prefers, share: percent(Math.min(share, 0.99)),
   });
 }
 
@@ -21,7 +21,7 @@ function crowdSentence(crowd, systems) {
     'The other votes are split evenly between these two systems (%(n)s so far).',
     n,
   ), { n });
-  const system = systems[shareA > 0.5 ? 'A' : 'B'];
+  const system = isolated(systems[shareA > 0.5 ? 'A' : 'B']);
   return interpolate(ngettext(
     'The only other vote between these two systems went to %(system)s.',
     'Of %(n)s other votes between these two systems, %(share)s went to %(system)s.',

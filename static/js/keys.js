@@ -1,4 +1,5 @@
 /** Keyboard shortcuts: off while typing, with a modifier held, while a dialog is open, and when the listener says so. */
+import { owns } from './older.js';
 
 const POINTED_AT = ['button', 'checkbox', 'color', 'file', 'image', 'radio', 'range', 'reset', 'submit'];
 const TYPED_INTO = `input${POINTED_AT.map((type) => `:not([type="${type}"])`).join('')}`;
@@ -27,7 +28,7 @@ export function bindKeys(bindings, { enabled = () => true } = {}) {
     const target = element(event);
     if (key !== 'Escape' && (!enabled() || target.closest(TYPING) || taken(key, target))) return;
     if (event.repeat && !key.startsWith('Arrow')) return;
-    if (!Object.hasOwn(bindings, key) || bindings[key]() === false) return;
+    if (!owns(bindings, key) || bindings[key]() === false) return;
     event.preventDefault();
   });
 }

@@ -3,7 +3,7 @@ import { arrival } from './arrival.js';
 import { TryLater } from './api.js';
 import { BattleView } from './battle.js';
 import { agree, decline, incompatible } from './consent.js';
-import { cannotPlay, goodbye, refusedBattle, tellOfSignal } from './detours.js';
+import { cannotPlay, goodbye, refusedBattle, refusedEntry, tellOfSignal } from './detours.js';
 import { CannotPlay } from './excerpts.js';
 import { bindHelp, openHelp } from './help.js';
 import { gettext, interpolate } from './i18n.js';
@@ -238,7 +238,10 @@ function leave(reason) {
   return skip(current, reason, next);
 }
 
-if (incompatible()) {
+globalThis.arenaListens = true; // tells unsuited.js that this browser understands the page
+if (settings.unfilled) {
+  refusedEntry({ body: { code: 'platform_unfilled' } });
+} else if (incompatible()) {
   await goodbye(settings, came, 'incompatible_device');
 } else {
   await watchQueue();

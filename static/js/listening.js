@@ -2,6 +2,7 @@
     listener did, with its times.
 
     An interval opens when a clip becomes audible and closes when it stops being so; repeats stay separate. */
+import { last } from './older.js';
 
 const MAX_INTERVALS = 5000; // per clip in one report
 const MAX_EVENTS = 2000;
@@ -11,8 +12,8 @@ const SAME_MOMENT_MS = 30;
 function union(intervals) {
   const covered = [];
   for (const [start, end] of [...intervals].sort((x, y) => x[0] - y[0])) {
-    const last = covered.at(-1);
-    if (last && start <= last[1]) last[1] = Math.max(last[1], end);
+    const before = last(covered);
+    if (before && start <= before[1]) before[1] = Math.max(before[1], end);
     else covered.push([start, end]);
   }
   return covered;
@@ -57,8 +58,8 @@ export class Listening {
   audible(slot, seconds) {
     this.firstPlayed ??= slot;
     const start = Math.round(seconds * 1000);
-    const last = this.closed[slot].at(-1);
-    const goesOn = this.latest?.slot === slot && last?.[1] === start && performance.now() - this.latest.at < SAME_MOMENT_MS;
+    const before = last(this.closed[slot]);
+    const goesOn = this.latest?.slot === slot && before?.[1] === start && performance.now() - this.latest.at < SAME_MOMENT_MS;
     this.open = { slot, start: goesOn ? this.closed[slot].pop()[0] : start };
   }
 

@@ -1,17 +1,20 @@
 /** The listener's own page: withdrawing all answers or deleting everything, including what this browser keeps. */
 import { call, TryLater } from './api.js';
 import { gettext } from './i18n.js';
+import { closeDialog, closesItself, openDialog } from './older.js';
 import { whyRefused } from './words.js';
 
 const $ = (id) => document.getElementById(id);
+const OUTBOX = 'arena'; // the database of store.js
 const FORGET_MS = 2000; // another tab may hold the database open; then it is deleted when that tab closes
 
 const local = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: 'long', timeStyle: 'short' });
 for (const time of document.querySelectorAll('time')) time.textContent = local.format(new Date(time.dateTime));
 for (const button of document.querySelectorAll('[data-open]')) {
-  button.addEventListener('click', () => $(button.dataset.open).showModal());
+  button.addEventListener('click', () => openDialog($(button.dataset.open)));
 }
 for (const dialog of document.querySelectorAll('dialog.confirm')) {
+  closesItself(dialog);
   const button = dialog.querySelector('[data-confirm]');
   button.addEventListener('click', () => confirmed(dialog));
   // A key that is held down repeats: only a separate press confirms.
@@ -37,7 +40,7 @@ async function confirmed(dialog) {
 
 async function done(dialog) {
   await forgetHere();
-  dialog.close();
+  closeDialog(dialog);
   if (dialog.dataset.method !== 'DELETE') {
     location.reload();
     return;
@@ -56,7 +59,7 @@ async function forgetHere() {
     } catch { /* blocked: nothing is in it */ }
   }
   try {
-    const databases = await indexedDB.databases();
+    const databases = await (indexedDB.databases?.() ?? [{ name: OUTBOX }]); // some browsers do not list them
     const gone = Promise.all(databases.map(({ name }) => deleted(name)));
     await Promise.race([gone, new Promise((resolve) => { setTimeout(resolve, FORGET_MS); })]);
   } catch { /* as above */ }

@@ -3,6 +3,7 @@
     They are kept in IndexedDB, one record per battle; where that is blocked, full or too slow, in the memory of the
     tab. The same record may be sent twice (two tabs, a lost answer): its idempotency key makes that one vote. */
 import { call, persist, TryLater } from './api.js';
+import { timeLimit } from './older.js';
 import * as store from './store.js';
 
 const LOCK_MS = 60_000; // longer than any attempt takes
@@ -113,7 +114,7 @@ async function attempt(record) {
     the key makes it one vote. */
 async function alone({ battle }, work) {
   let began = false;
-  const options = { signal: AbortSignal.timeout(LOCK_MS) };
+  const options = { signal: timeLimit(LOCK_MS) };
   try {
     return await navigator.locks.request(`arena.vote.${battle}`, options, () => {
       began = true;

@@ -1,11 +1,12 @@
 /** What a listener has set once for this browser; where it keeps nothing, for this page. */
+import { owns } from './older.js';
 
 const DEFAULTS = { shortcuts: true, autoplay: false, volume: 1 };
 const PREFIX = 'arena.preference.';
 const chosen = new Map();
 
 function fallback(name) {
-  if (!Object.hasOwn(DEFAULTS, name)) throw new RangeError(`There is no preference ${name}.`);
+  if (!owns(DEFAULTS, name)) throw new RangeError(`There is no preference ${name}.`);
   return DEFAULTS[name];
 }
 

@@ -1,5 +1,6 @@
 /** What a study asks besides the overall answer: how much better, each axis, reasons. Rebuilt for every battle. */
 import { gettext, interpolate } from './i18n.js';
+import { fill } from './older.js';
 import * as preferences from './preferences.js';
 import { ANSWER_KEYS, ANSWERS, axisQuestion, SHORT } from './words.js';
 
@@ -17,12 +18,12 @@ function element(name, properties = {}, ...children) {
 function choice(type, name, value, text, key = '') {
   const input = element('input', { type, name, value, dataset: { key: key.toLowerCase() } });
   if (key) input.setAttribute('aria-keyshortcuts', key);
-  return element('label', { className: 'option' }, input, element('span', {}, text));
+  return element('label', { className: 'option' }, input, element('span', { dir: 'auto' }, text));
 }
 
 function row(name, question, choices, className = '') {
   const missing = element('small', { className: 'missing', hidden: true, textContent: gettext('please answer') });
-  const legend = element('legend', {}, question, ' ', missing);
+  const legend = element('legend', {}, element('bdi', {}, question), ' ', missing);
   return element('fieldset', { className: `row ${className}`, dataset: { row: name } }, legend, element('div', { className: 'options' }, ...choices));
 }
 
@@ -52,7 +53,7 @@ export class Questions {
         questions.tags.map((tag) => choice('checkbox', 'tags', tag, tag)), 'tags',
       ),
     ] : [];
-    this.box.replaceChildren(...degree, ...axes, ...tags);
+    fill(this.box, [...degree, ...axes, ...tags]);
     this.box.hidden = !this.any;
     this.allow(null);
   }

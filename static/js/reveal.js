@@ -2,6 +2,7 @@
 import { call, TryLater } from './api.js';
 import { gettext, interpolate } from './i18n.js';
 import { insightSentences } from './insight.js';
+import { fill } from './older.js';
 import { Undo } from './undo.js';
 import { other, SAID } from './words.js';
 
@@ -58,7 +59,7 @@ export class Reveal {
     this.#showCheck(check);
     this.#showWho(battle, systems);
     $('undone').textContent = '';
-    $('insight').replaceChildren();
+    fill($('insight'), []);
     $('like').hidden = !systems.A || this.settings.has_checks;
     this.#canLike(true);
     $('ask').hidden = true;
@@ -137,6 +138,6 @@ export class Reveal {
       if (!(error instanceof TryLater)) throw error; // only the extra is missing: the vote is safe
     }
     if (this.battle !== battle) return;
-    $('insight').replaceChildren(...lines.map((text) => Object.assign(document.createElement('li'), { textContent: text })));
+    fill($('insight'), lines.map((text) => Object.assign(document.createElement('li'), { textContent: text })));
   }
 }

@@ -1,5 +1,6 @@
 /** The sentences that the page says in more than one place, and those for the server's codes. */
 import { gettext, interpolate } from './i18n.js';
+import { owns } from './older.js';
 
 export const ANSWERS = {
   A: gettext('A is better'),
@@ -24,7 +25,7 @@ const AXES = {
 };
 
 /** The question of an axis; one that only this study has is shown as it is written. */
-export const axisQuestion = (name) => (Object.hasOwn(AXES, name) ? AXES[name] : name.replaceAll('_', ' '));
+export const axisQuestion = (name) => (owns(AXES, name) ? AXES[name] : name.replace(/_/g, ' '));
 
 export const wholeSeconds = (ms) => Math.ceil(ms / 1000);
 
@@ -66,7 +67,7 @@ const BY_STATUS = {
 
 /** Why the server refused, and what that means for the listener: for the {status, body} of a refusal. */
 export function whyRefused({ status, body }) {
-  if (Object.hasOwn(REFUSED, body.code ?? '')) return REFUSED[body.code];
-  if (Object.hasOwn(BY_STATUS, status)) return BY_STATUS[status];
+  if (owns(REFUSED, body.code ?? '')) return REFUSED[body.code];
+  if (owns(BY_STATUS, status)) return BY_STATUS[status];
   return gettext('The server did not accept that. Reload the page, then try once more.');
 }

@@ -59,6 +59,39 @@ def test_without_the_platforms_parameter_nobody_enters(prolific, platform):
     assert not Rater.objects.exists()
 
 
+UNFILLED = [
+    "{{%PROLIFIC_PID%}}", "{{PROLIFIC_PID}}", "{PROLIFIC_PID}", "${e://Field/PROLIFIC_PID}", "#{pid}", "[%PID%]",
+    "[workerId]", "%PROLIFIC_PID%", "%%PID%%", "<pid>", "$PID", "$(PID)", "__PID__", "PROLIFIC_PID", "prolific_pid",
+    " {{%PROLIFIC_PID%}} ", "%7B%7B%25PROLIFIC_PID%25%7D%7D", "%257B%257BPID%257D%257D", "pid={{%PROLIFIC_PID%}}",
+    "undefined", "null", "ASSIGNMENT_ID_NOT_AVAILABLE", "{{%PROLIFIC_PID",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", UNFILLED)
+@pytest.mark.parametrize("parameter", ["PROLIFIC_PID", "SESSION_ID"])
+def test_a_placeholder_that_the_platform_did_not_fill_in_is_refused_in_words(prolific, value, parameter):
+    platform = {"PROLIFIC_PID": PID, "STUDY_ID": "s1", "SESSION_ID": "x9", parameter: value}
+    refused = Listener().post("/api/raters/", {"consent_version": 1, "platform": platform})
+    assert (refused.status_code, refused.json()["code"]) == (403, "platform_unfilled")
+    detail = refused.json()["detail"]
+    assert detail.startswith(parameter) and value.strip() in detail
+    assert not Rater.objects.exists()
+    declined = Listener().post("/api/studies/open/decline/", {"reason": "no_consent", "platform": platform})
+    assert (declined.status_code, declined.json()["code"]) == (403, "platform_unfilled")
+
+
+@pytest.mark.parametrize(
+    "value", [PID, "A1B2-C3_d4", "anna+1@example.org", "R_2xYz", "90 %", "YWJj/+A==", "müller", "0"]
+)
+def test_what_is_no_placeholder_enters(prolific, value):
+    assert enter(pid=value)[1].status_code == 201
+
+
+def test_a_placeholder_for_a_parameter_that_the_study_does_not_name_is_ignored(prolific):
+    platform = {"PROLIFIC_PID": PID, "STUDY_ID": "s1", "SESSION_ID": "x9", "utm": "{{source}}"}
+    assert Listener().post("/api/raters/", {"consent_version": 1, "platform": platform}).status_code == 201
+
+
 def test_a_platforms_parameter_that_no_platform_sends_is_refused(prolific):
     assert enter(pid="x" * 201)[1].status_code == 400
     assert not Rater.objects.exists()

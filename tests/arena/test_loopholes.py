@@ -1,10 +1,12 @@
 """What a liar, a shared browser or a setting that was moved must not get, nor a total give away."""
 
+import pytest
 from django.utils import timezone
 
 from annotations.models import Flag
-from arena.models import Battle, Clip, Excerpt, Participation, Rater, Study
+from arena.models import Battle, Clip, Excerpt, Participation, Prompt, Rater, Study
 from arena.serving import process_cache
+from tests.casts.clips import make_clips
 from tests.casts.joining import PID, FromPlatform, enter, hear
 from tests.casts.listener import Listener
 from tests.casts.sitting import add_variant, right
@@ -93,3 +95,14 @@ def test_who_asks_while_clips_are_being_cut_has_not_finished(study, listener, ti
     process_cache.forget()
     assert listener.post("/api/battles/").json()["code"] == "not_ready"
     assert listener.post("/api/studies/open/completion/").json()["code"] == "not_finished"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028", "\x85", "\x0b"])
+def test_the_lines_of_prompt_and_lyrics_stay_lines_whatever_ends_them(study, end):
+    prompt = Prompt.objects.create(text=f"A waltz{end}with a break", lyrics=f"One,{end}{end}two")
+    make_clips(study.systems.all(), [prompt])
+    one = Study.objects.create(slug="one", name="One", excerpt_s=10)
+    one.systems.set(study.systems.all())
+    one.prompts.set([prompt])
+    battle = Listener().agree(study="one").battle(study="one")
+    assert battle["prompt"] == {"text": "A waltz\nwith a break", "lyrics": "One,\n\ntwo"}

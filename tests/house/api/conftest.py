@@ -79,7 +79,10 @@ def answers_to_raters_create(study, listener, stranger):
 
 @pytest.fixture
 def answers_to_studies_decline_create(ending, stranger):
+    Study.objects.create(slug="paid", name="Paid", platform={"participant": "PID"})
+    unfilled = {"reason": "no_consent", "platform": {"PID": "{{%PID%}}"}}
     return [
+        stranger.post("/api/studies/paid/decline/", unfilled),
         stranger.post("/api/studies/open/decline/", {"reason": "no_consent"}),
         stranger.post("/api/studies/open/decline/", {"reason": "incompatible_device"}),
         stranger.post("/api/studies/open/decline/", {"reason": "bored"}),
