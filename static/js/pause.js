@@ -1,5 +1,6 @@
 /** There is nothing to hear for the moment: a page that says until when, and asks again by itself. */
 import { gettext, interpolate, ngettext } from './i18n.js';
+import { owns } from './older.js';
 import { section, trouble } from './states.js';
 
 const SOONEST_S = 5;
@@ -26,7 +27,7 @@ export function whyLater({ body }) {
 }
 
 /** Whether a refusal, {body}, passes by waiting. */
-export const passes = ({ body }) => Object.hasOwn(REASONS, body.code ?? '');
+export const passes = ({ body }) => owns(REASONS, body.code ?? '');
 
 /** Show that page, and call `next()` after a while, unless the listener has gone on. */
 export function comeBack(reply, next) {
