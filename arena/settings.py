@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "arena.security.transport.api_over_https",
     "arena.addresses.without_nul",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "arena.disk.refuse_writes_when_full",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "arena.rater_cookie.under_its_new_name",
     "arena.language.PageLanguage",
@@ -251,6 +252,17 @@ SWEEP_TURN_S = {
     "retraining": 6 * 3600,
     "rewards": 600,
     "score jobs": 600,
+}
+# What waits while the disk is nearly full (arena/disk.py), so that votes can still be stored.
+SWEEPS_THAT_WRITE_FILES = {
+    "ingest",
+    "requests",
+    "excerpts",
+    "rewards",
+    "figures",
+    "releases",
+    "retraining",
+    "robustness",
 }
 SWEEP_ALARM = "annotations.alarms.raise_about_sweep"
 

@@ -21,6 +21,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from . import disk
 from .locks import Lock, held_over_transactions
 from .models import Status, Study, Sweep, SweepFailure
 
@@ -196,6 +197,8 @@ def _mend_connection():
 
 
 def _is_paused(sweep):
+    if sweep.name in settings.SWEEPS_THAT_WRITE_FILES and disk.space().is_low:
+        return True
     return sweep.next_try_at is not None and sweep.next_try_at > timezone.now()
 
 
@@ -249,7 +252,7 @@ WATCH = "watch"
 
 def watch() -> None:
     """Tell staff of each sweep that has not reached all that was due for three of its periods (or turns, where these
-    are longer), and has not failed either: of that they know."""
+    are longer), and has not failed either: of that they know. And of a disk that is nearly full, once a day."""
     now, schedule = timezone.now(), settings.CELERY_BEAT_SCHEDULE
     known = {sweep.name: sweep for sweep in Sweep.objects.all()}
     Sweep.objects.bulk_create([Sweep(name=name) for name in schedule if name not in known], ignore_conflicts=True)
@@ -257,8 +260,14 @@ def watch() -> None:
     if not last or now - last > TIMES_LATE * timedelta(seconds=period_s(WATCH)):
         Sweep.objects.update(expected_from=now)  # nothing ran: the arena was down, and no sweep is at fault
         return
+    space = disk.space()
+    if space.is_low:
+        waiting = ", ".join(sorted(settings.SWEEPS_THAT_WRITE_FILES))
+        message = f"The disk is nearly full: {space}. Until there is more space these sweeps wait: {waiting}."
+        _alarm(WATCH, None, "disk", message, {"free": space.free, "total": space.total})
     for sweep in known.values():
-        if sweep.name in schedule and not sweep.n_failures and _is_late(sweep, now):
+        waits = space.is_low and sweep.name in settings.SWEEPS_THAT_WRITE_FILES
+        if sweep.name in schedule and not sweep.n_failures and not waits and _is_late(sweep, now):
             _alarm_of_standstill(sweep, schedule[sweep.name]["options"]["queue"])
 
 

@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from . import audio, participants, services
+from . import audio, disk, participants, services
 from .models import Battle, Excerpt, Status, Study
 from .rater_cookie import read_rater
 
@@ -161,10 +161,14 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """The process can do its work: the database answers."""
+    """The process can do its work: the database answers, and there is space for votes."""
+    space = disk.space()
+    facts = {"disk": space.state, "disk_free_bytes": space.free}
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError:
-        return JsonResponse({"status": "the database does not answer"}, status=503)
-    return JsonResponse({"status": "ok"})
+        return JsonResponse({"status": "the database does not answer", **facts}, status=503)
+    if space.is_full:
+        return JsonResponse({"status": "the disk is full", **facts}, status=503)
+    return JsonResponse({"status": "ok", **facts})

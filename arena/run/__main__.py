@@ -1,12 +1,14 @@
 """`python -m arena.run`: start everything in order, stay in the foreground, stop everything in reverse."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import xmlrpc.client
 from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
@@ -18,6 +20,7 @@ from .exec import adopt_orphans
 from .home import CHECKOUT, Home, make_run_folder
 from .processes import end_descendants, read_port, require_free, serves_pages, wait_for_end
 from .program import Program
+from .recovery import kicked_when_space_is_back, pauses
 from .supervise import Supervisor
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -39,6 +42,11 @@ def main() -> int:
             Arena(home, port, lock).run()
     except CannotStart as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"There is no space left for {error.filename or 'ARENA_HOME'}: free some, then start again.")
         return 1
     except Stop:
         return 0
@@ -114,7 +122,7 @@ class Arena:
         """Start all processes, until pages are served."""
         programs = [store.program for store in self.stores.values()]
         assert self.folder, "it is prepared"
-        supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port, self.folder))
+        supervisor = Supervisor(self.folder, self.home.log, programs, apps(self.port))
         self.supervisor = supervisor
         supervisor.start(self.lock)
         if programs:
@@ -136,10 +144,20 @@ class Arena:
         """Wait until somebody asks to stop. supervisord restarts the other processes; this one restarts supervisord."""
         while True:
             assert self.supervisor and self.supervisor.process, "it is started"
-            wait_for_end(self.supervisor.process)
+            with kicked_when_space_is_back(self.supervisor, self.home.path, say):
+                wait_for_end(self.supervisor.process)
             say("supervisord has ended, starting everything again")
+            self.start_again()
+
+    def start_again(self) -> None:
+        """Try for as long as it takes: what ended everything, such as a full disk, may last for hours."""
+        for pause in pauses():
             end_descendants()
-            self.start()
+            try:
+                return self.start()
+            except (CannotStart, OSError, xmlrpc.client.Error) as error:
+                say(f"{error}\nNext attempt in {pause:g} s")
+                time.sleep(pause)
 
     def stop(self) -> None:
         say("Stopping")

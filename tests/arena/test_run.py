@@ -22,6 +22,7 @@ from arena.run.home import CHECKOUT, make_run_folder
 from arena.run.processes import wait_until
 from arena.run.program import Account
 from tests.casts.ports import free_port
+from tests.casts.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.processes
 AS_ROOT = os.geteuid() == 0
@@ -377,3 +378,25 @@ def make_subfolder(folder):
     path = Path(tempfile.mkdtemp(dir=folder))
     path.chmod(0o755)
     return path
+
+
+def test_a_full_disk_ends_nothing_for_good(runner):
+    with small_disk(runner.home, megabytes=150) as disk:
+        runner.start()
+        with runner.database() as database:
+            database.execute("CREATE TABLE kept AS SELECT n FROM generate_series(1, 1000) n")
+        fill(disk)
+        with contextlib.suppress(psycopg.Error), runner.database() as database:
+            while True:  # until PostgreSQL finds no place for its log, and ends
+                database.execute("INSERT INTO kept SELECT n FROM generate_series(1, 10000) n")
+        for part in ("redis-server", "gunicorn", "-Q gpu", "supervisord"):
+            runner.child(part).kill()
+            time.sleep(1)
+            fill(disk)
+        assert wait_until(lambda: "is full" in runner.said() and "Next attempt in" in runner.said(), 60), runner.said()
+        (disk / "ballast").unlink()
+        assert wait_until(runner.database_answers, 90), runner.said()
+        assert wait_until(lambda: runner.page() == "a page", 90), runner.said()
+        with runner.database() as database:
+            kept = database.execute("SELECT count(*) >= 1000, count(*) % 10000 FROM kept").fetchone()
+        assert (kept, runner.stop()) == ((True, 1000), 0)

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
-from arena import services, tables
+from arena import disk, services, tables
 from arena.models import Clip, Excerpt, Status, Study, System
 from arena.named_files import ALLOW_OUTSIDE, HELP, Folders
 from arena.refusals import NotFound
@@ -35,6 +35,8 @@ class Command(BaseCommand):
         parser.add_argument(ALLOW_OUTSIDE, type=Path, action="append", default=[], metavar="FOLDER", help=HELP)
 
     def handle(self, manifest: Path, study: Any, allow_outside: list[Path], **options: Any) -> None:
+        if (space := disk.space()).is_low:
+            raise CommandError(f"{space}: that is the reserve for votes. Free some, then import.")
         rows, folders = read_manifest(manifest), Folders(manifest.parent, allow_outside)
         study, is_new = find_or_new_study(study)
         started = timezone.now()
