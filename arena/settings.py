@@ -120,7 +120,7 @@ MEDIA_ROOT = ARENA_HOME / "media"
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "arena.storage.WholeFiles"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
@@ -228,6 +228,7 @@ CELERY_BEAT_SCHEDULE = {
     "raters": sweep("scoring.tasks.screen_raters", 20),
     "proxies": sweep("annotations.tasks.watch_proxies", 600, "slow"),
     "arrivals": sweep("arena.tasks.forget_arrivals", 3600, "slow"),
+    "leftovers": sweep("arena.tasks.tidy_files", 3600, "slow"),
     "robustness": sweep("scoring.tasks.write_cards", 10, "slow"),
     "editions": sweep("scoring.tasks.explain_editions", 10, "slow"),
     "categories": sweep("scoring.tasks.compute_categories", 5, "slow"),

@@ -31,6 +31,12 @@ def forget_arrivals() -> None:
     sweeps.once("arrivals", services.forget_arrivals)
 
 
+@shared_task(time_limit=900)
+def tidy_files() -> None:
+    """Delete files that nobody needs."""
+    sweeps.once("leftovers", services.tidy)
+
+
 @shared_task(time_limit=60)
 def watch_sweeps() -> None:
     """Tell staff of sweeps that do not get through."""

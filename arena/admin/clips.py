@@ -21,7 +21,11 @@ class IngestAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Try the selected rejected ones again", permissions=["try"])
     def try_again(self, request: HttpRequest, queryset: Any) -> None:
-        self.message_user(request, f"{queryset.try_again()} will be tried again.")
+        self.message_user(request, f"{self.with_file(queryset).try_again()} will be tried again.")
+
+    def with_file(self, queryset: Any) -> Any:
+        """Those that can be tried again."""
+        return queryset
 
     def has_try_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("arena.change_clip")
@@ -58,6 +62,8 @@ class PromptAdmin(NamedAdmin):
 
 @admin.register(Clip)
 class ClipAdmin(IngestAdmin):
+    """The copy of a rejected file does not stay: import it again to have it measured again."""
+
     list_display = [
         "id", "system_link", "prompt_link", "status", "reason", "duration_ms", "loudness_lufs", "true_peak_dbtp",
         "excerpts", "rewards",
@@ -71,6 +77,9 @@ class ClipAdmin(IngestAdmin):
     system_link, prompt_link = link_to("system"), link_to("prompt")
     excerpts = list_of("excerpts", "clip__id__exact", "arena", "excerpt")
     rewards = list_of("rewards", "clip__id__exact", "scoring", "reward")
+
+    def with_file(self, queryset: Any) -> Any:
+        return queryset.exclude(original="")
 
 
 @admin.register(Excerpt)

@@ -98,6 +98,7 @@ class Arena:
         if not os.environ.get("REDIS_URL"):
             self.stores["REDIS_URL"] = embedded.Redis(folder)
         urls = {name: store.url for name, store in self.stores.items()}
+        os.environ["TMPDIR"] = str(self.home.empty_temporary())  # where a sweep finds what killed processes leave
         os.environ.update(urls, ARENA_HOME=str(self.home.path), PORT=str(self.port), PYTHONUNBUFFERED="1")
         os.environ["SECRET_KEY"] = os.environ.get("SECRET_KEY") or self.home.secret_key()
         os.environ["PUBLIC_URL"] = os.environ.get("PUBLIC_URL") or self.address

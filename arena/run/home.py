@@ -7,6 +7,7 @@ media/       clips, weights, releases
 ledger/      the key that signs the ledger's heads, and those heads
 secret_key   made at the first start
 log/         one file per process
+tmp/         what processes write for a moment, such as files that are being sent; emptied at each start
 lock         held while an arena runs, until the last of its processes is gone
 run.json     while it runs: process id, port, folder of the sockets, and how to reach the databases
 """
@@ -47,6 +48,10 @@ class Home:
     @property
     def log(self) -> Path:
         return self.path / "log"
+
+    @property
+    def temporary(self) -> Path:
+        return self.path / "tmp"
 
     @property
     def run_json(self) -> Path:
@@ -121,6 +126,12 @@ class Home:
         shutil.rmtree(run["folder"], ignore_errors=True)
         self.run_json.unlink()
         return True
+
+    def empty_temporary(self) -> Path:
+        """The folder, without what an earlier run has left. Only for the holder of the lock."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.temporary.mkdir(mode=0o700, exist_ok=True)
+        return self.temporary
 
 
 def make_run_folder(account: Account | None, prefix: str = "arena-") -> Path:

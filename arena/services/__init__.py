@@ -13,6 +13,7 @@ from .joining import (
     require_ready,
     set_volume,
 )
+from .leftovers import tidy
 
 __all__ = [
     "HEADPHONE_ATTEMPTS",
@@ -30,5 +31,6 @@ __all__ = [
     "register_clip",
     "require_ready",
     "set_volume",
+    "tidy",
     "undo_import",
 ]

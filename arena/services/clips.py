@@ -15,7 +15,10 @@ from django.utils import timezone
 from arena import audio
 from arena.models import Clip, Excerpt, Prompt, Status, Study, System
 
+from .leftovers import discard_original
+
 MAX_BYTES = 200_000_000
+GONE = "The original is not in the storage."  # it may come back, so the row keeps its name
 
 
 @transaction.atomic
@@ -34,7 +37,8 @@ def register_clip(
 
     sings_lyrics: whether the system sings the lyrics of prompts; None for unknown. ValueError where it contradicts
     what is stored.
-    Idempotent by content: the same bytes for the same system and prompt are the same clip.
+    Idempotent by content: the same bytes for the same system and prompt are the same clip. One that was rejected is
+    measured again.
     Returns (clip, created).
     """
     path = Path(path)
@@ -44,6 +48,10 @@ def register_clip(
     prompt = Prompt.objects.made({(prompt, lyrics)}, tags=list(tags))[prompt, lyrics]
     existing = Clip.objects.filter(system=system, prompt=prompt, sha256=sha256).first()
     if existing:
+        if existing.status == Status.REJECTED and not existing.original:  # its copy did not stay
+            again = {"status": Status.PENDING, "reason": "", "claimed_until": None, **_kept_original(path, sha256)}
+            Clip.objects.filter(pk=existing.pk).update(**again)
+            existing.refresh_from_db()
         return existing, False
     return Clip.objects.get_or_create(
         system=system,
@@ -135,12 +143,15 @@ def ingest_clip(clip_id: int) -> Clip:
         }
     Clip.objects.filter(pk=clip_id, status=Status.PENDING).update(ingested_at=timezone.now(), **outcome)
     clip.refresh_from_db()
+    if clip.status == Status.REJECTED and clip.reason != GONE:
+        discard_original(clip)
+        clip.refresh_from_db()
     return clip
 
 
 def _rejected(failure):
     gone = isinstance(failure, FileNotFoundError)
-    return {"status": Status.REJECTED, "reason": "The original is not in the storage." if gone else str(failure)}
+    return {"status": Status.REJECTED, "reason": GONE if gone else str(failure)}
 
 
 def cut_excerpt(excerpt_id: int) -> None:

@@ -60,16 +60,24 @@ def check_open(user: Any) -> None:
 
 
 def submit(user: Any, prompt: str, uploads: Iterable[Any]) -> ScoreJob:
-    """Store the uploaded files as a job. A file that is stored although its job could not be is erased later."""
-    items = [
-        ScoreItem(position=number, filename=upload.name[:255], sha256=_sha256(upload), file=_store(upload))
-        for number, upload in enumerate(uploads)
-    ]
-    with transaction.atomic():
-        job = ScoreJob.objects.create(user=user, prompt=prompt, created_at=timezone.now())
-        for item in items:
-            item.job = job
-        ScoreItem.objects.bulk_create(items)
+    """Store the uploaded files as a job: all of them, or none. What is left where this process is killed is erased
+    later."""
+    items: list[ScoreItem] = []
+    stored: list[str] = []
+    try:
+        for number, upload in enumerate(uploads):
+            sha256 = _sha256(upload)
+            stored.append(_store(upload))
+            items.append(ScoreItem(position=number, filename=upload.name[:255], sha256=sha256, file=stored[-1]))
+        with transaction.atomic():
+            job = ScoreJob.objects.create(user=user, prompt=prompt, created_at=timezone.now())
+            for item in items:
+                item.job = job
+            ScoreItem.objects.bulk_create(items)
+    except Exception:  # no space, no database
+        for name in stored:
+            default_storage.delete(name)
+        raise
     return job
 
 

@@ -395,8 +395,7 @@ def test_a_full_disk_ends_nothing_for_good(runner):
             fill(disk)
         assert wait_until(lambda: "is full" in runner.said() and "Next attempt in" in runner.said(), 60), runner.said()
         (disk / "ballast").unlink()
-        assert wait_until(runner.database_answers, 90), runner.said()
-        assert wait_until(lambda: runner.page() == "a page", 90), runner.said()
+        assert wait_until(lambda: runner.database_answers() and runner.page() == "a page", 90), runner.said()
         with runner.database() as database:
             kept = database.execute("SELECT count(*) >= 1000, count(*) % 10000 FROM kept").fetchone()
         assert (kept, runner.stop()) == ((True, 1000), 0)

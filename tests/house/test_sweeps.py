@@ -40,6 +40,7 @@ WHOLE = {
     "watch": ("arena.sweeps", "watch"),
     "proxies": ("annotations.proxies", "watch_proxies"),
     "arrivals": ("arena.services", "forget_arrivals"),
+    "leftovers": ("arena.services", "tidy"),
     "rewards": ("scoring.jury.worker", "score_pending"),
     "score jobs": ("scoring.file_scoring.jobs", "work_off"),
     "erasures": ("scoring.file_scoring.jobs", "erase"),
