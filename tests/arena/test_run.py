@@ -383,13 +383,12 @@ def make_subfolder(folder):
 def test_a_full_disk_ends_nothing_for_good(runner):
     with small_disk(runner.home, megabytes=150) as disk:
         runner.start()
-        with runner.database() as database:
-            database.execute("CREATE TABLE kept AS SELECT n FROM generate_series(1, 1000) n")
-        fill(disk)
         with contextlib.suppress(psycopg.Error), runner.database() as database:
+            database.execute("CREATE TABLE kept AS SELECT n FROM generate_series(1, 1000) n")
+            fill(disk)
             while True:  # until PostgreSQL finds no place for its log, and ends
                 database.execute("INSERT INTO kept SELECT n FROM generate_series(1, 10000) n")
-        for part in ("redis-server", "gunicorn", "-Q gpu", "supervisord"):
+        for part in ("redis-server", "granian", "-Q gpu", "supervisord"):
             runner.child(part).kill()
             time.sleep(1)
             fill(disk)
