@@ -144,7 +144,11 @@ async def _collect(body, receive, path):
                 detail = f"Send Content-Length with a body of more than {MOST_BYTES:,} bytes."
                 raise Refused(411, "length_required", detail)
             raise Refused(413, "too_large", f"At most {MOST_BYTES:,} bytes are read here.")
-        body.write(piece)
+        try:
+            body.write(piece)
+        except OSError as error:  # a longer body waits in a file
+            detail = "The server has no space for this at the moment. Send it again later."
+            raise Refused(503, "disk_full", detail) from error
     return length
 
 
