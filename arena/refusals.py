@@ -1,5 +1,6 @@
 """How services refuse: one exception per HTTP status, with a code for programs and a sentence for people."""
 
+import errno
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,9 @@ class Unavailable(Refusal):
 
 def is_database_away(exc: BaseException | None) -> bool:
     """Whether the database did not answer, or could not take the request for reasons that pass: it starts, its disk is
-    full, it has too many connections, it broke a deadlock."""
-    return isinstance(exc, OperationalError | InterfaceError)
+    full, it has too many connections, it broke a deadlock. Or there was no space for a file."""
+    no_space = isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT)
+    return no_space or isinstance(exc, OperationalError | InterfaceError)
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> "Response | None":

@@ -39,14 +39,14 @@ def open_audio(source: Source, *, max_seconds: float = float("inf")) -> Iterator
         raise AudioRejected("The file is empty (0 bytes).")
     header = pcm.read_header(source.file)
     if isinstance(header, pcm.Pcm):
-        _check_amount(header.n_bytes // header.block, header.channels)
+        _check_amount(header.n_bytes // header.block, header.rate, header.channels, max_seconds)
         yield AudioSource(header.format, header.codec, _uncompressed(source.file, header), max_seconds)
         return
     with _demuxed(source) as container:
         if not container.streams.audio:
             raise AudioRejected("The file has no audio stream.")
         stream = Stream(container, header)
-        stream.check_amount()
+        stream.check_amount(max_seconds)
         yield AudioSource(stream.format, stream.codec, stream.frames(), max_seconds, stream.stated_seconds)
 
 
@@ -145,9 +145,7 @@ class AudioSource:
                 bad = self.samples + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
                 raise AudioRejected(f"A sample after {bad / self.sample_rate:.1f} s is not a finite number.")
             self.samples += len(block)
-            _check_amount(self.samples, self.channels)
-            if self.seconds > self._max_seconds + CODEC_PADDING_S:
-                raise AudioRejected(f"The audio is longer than {self._max_seconds / 60:g} minutes.")
+            _check_amount(self.samples, self.sample_rate, self.channels, self._max_seconds)
             yield block
 
     def _check_length(self) -> None:
@@ -176,12 +174,12 @@ class Stream:
         if duration is not None and unit is not None and self.format not in ("mp3", "aac"):
             self.stated_seconds = float(duration * unit)
 
-    def check_amount(self) -> None:
-        """AudioRejected, before anything is decoded, for more samples than are read."""
-        context = self._stream.codec_context
-        if context.sample_rate > MAX_RATE or context.channels > MAX_CHANNELS:
-            _check_shape(context.sample_rate, context.channels)
-        _check_amount(int((self.stated_seconds or 0) * context.sample_rate), context.channels)
+    def check_amount(self, max_seconds: float) -> None:
+        """AudioRejected, before anything is decoded, for more than is read."""
+        rate, channels = self._stream.codec_context.sample_rate, self._stream.codec_context.channels
+        if rate > MAX_RATE or channels > MAX_CHANNELS:
+            _check_shape(rate, channels)
+        _check_amount(int((self.stated_seconds or 0) * rate), rate, channels, max_seconds)
 
     def frames(self) -> Iterator[av.AudioFrame]:
         """All frames. A packet that fails means damage if audio follows it, and truncation if none does."""
@@ -222,8 +220,10 @@ def _check_shape(sample_rate: int, channels: int) -> None:
         raise AudioRejected(f"The file has {channels} channels, not 1 to {MAX_CHANNELS}.")
 
 
-def _check_amount(samples: int, channels: int) -> None:
+def _check_amount(samples: int, rate: int, channels: int, max_seconds: float) -> None:
     """samples: of each channel."""
+    if rate and samples / rate > max_seconds + CODEC_PADDING_S:
+        raise AudioRejected(f"The audio is longer than {max_seconds / 60:g} minutes.")
     if samples * max(2, channels) > MOST_SAMPLES:
         raise AudioRejected(
             f"The audio unfolds to more than {MOST_SAMPLES / 1e6:.0f} million samples, all channels together. Send a "

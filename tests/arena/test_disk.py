@@ -1,5 +1,6 @@
 """A disk that fills up: files give way to votes, votes to the database, and staff hear of it early."""
 
+import errno
 import shutil
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from annotations.models import Alarm
 from arena import disk, sweeps, tasks
 from arena.models import Status
 from arena.services import register_clip
+from scoring.file_scoring import jobs
 from tests.casts.manifests import write_manifest
 from tests.casts.score import Researcher, make_model, sound
 
@@ -39,8 +41,9 @@ def test_the_marks_are_a_share_of_a_small_disk_and_a_gigabyte_of_a_large_one(tot
 
 
 @pytest.mark.django_db
-def test_a_nearly_full_disk_keeps_clips_waiting_and_takes_votes(free, listener, tmp_path):
+def test_a_nearly_full_disk_keeps_clips_waiting_and_takes_votes(free, listener, tmp_path, time_passes):
     battle = listener.battle()
+    time_passes(9)
     clip, _ = register_clip(sound(tmp_path, "a.wav"), system="alder", prompt="calm")
     free(GB // 2)
     tasks.ingest_clips()
@@ -66,8 +69,9 @@ def test_files_are_refused_in_words_while_the_disk_is_nearly_full(free, tmp_path
 
 
 @pytest.mark.django_db
-def test_a_full_disk_is_a_503_in_words_and_pages_are_still_read(free, listener):
+def test_a_full_disk_is_a_503_in_words_and_pages_are_still_read(free, listener, time_passes):
     battle = listener.battle()
+    time_passes(9)
     free(1_000_000)
     refused = listener.vote(battle, "A")
     assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (503, "disk_full", "30")
@@ -77,6 +81,17 @@ def test_a_full_disk_is_a_503_in_words_and_pages_are_still_read(free, listener):
     assert Client().get("/").status_code == 200
     free(2 * GB)
     assert listener.vote(battle, "A").status_code == 201
+
+
+@pytest.mark.django_db
+def test_a_file_that_finds_no_space_is_a_503_in_words(tmp_path, monkeypatch):
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    make_model()
+    monkeypatch.setattr(jobs, "_store", no_space)
+    answer = Researcher().send("/api/score/", sound(tmp_path), prompt="")
+    assert (answer.status_code, answer.json()["code"], "Retry-After" in answer) == (503, "unavailable", True)
 
 
 @pytest.mark.django_db
