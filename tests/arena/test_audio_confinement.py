@@ -9,12 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from arena import audio
 from arena.audio import landlock, sandbox, seccomp
 from arena.audio.confinement import FIRST_UID, PARTS, UIDS
-from tests.casts.audio_files import music, write_plain_wav
+from tests.casts.audio_files import inspect_here, music, played, write, write_plain_wav
 from tests.casts.audio_hostile import ATTEMPTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,10 +122,21 @@ print(json.dumps([confinement.in_force, found]))"""
     assert [name for name in ATTEMPTS if not found[name]] == []
 
 
-def test_a_file_that_only_its_owner_may_read_is_decoded(tmp_path):
-    path = write_plain_wav(tmp_path / "a.wav", music(2), 48000)
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.wav", "pcm_s16le"), ("adpcm.wav", "adpcm_ms"), ("a.aiff", "pcm_s16be"), ("a.flac", "flac"),
+        ("a.mp3", "libmp3lame"), ("vorbis.ogg", "vorbis"), ("opus.ogg", "libopus"), ("a.m4a", "aac"),
+        ("alac.m4a", "alac"), ("a.aac", "aac"),
+    ],
+)  # fmt: skip
+def test_every_container_is_read_measured_and_cut_in_a_confined_child(tmp_path, name, codec):
+    path = write(tmp_path / name, music(3), 48_000, codec)
     path.chmod(0o600)
-    assert audio.inspect(path).duration_ms == 2000
+    assert audio.inspect(path) == inspect_here(path)
+    heard, rate = audio.decode_once(path)
+    assert np.array_equal(heard, played(path).mean(axis=1)) and rate == 48_000
+    assert audio.cut_excerpt(path, tmp_path / "out.mp3", length_ms=2000).loudness_lufs == pytest.approx(-23, abs=0.5)
 
 
 def test_operations_load_nothing_once_they_run(tmp_path):
