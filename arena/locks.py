@@ -26,6 +26,7 @@ class Lock(IntEnum):
     SCREENING = 0x5C2EE2
     IDENTITIES = 0x1DE2717
     SWEEP = 0x53EEB
+    EXCERPTS = 0xE8CE27
 
 
 def hold(lock: Lock, study: Any = None, *, wait: bool = True) -> bool:

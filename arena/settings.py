@@ -221,6 +221,7 @@ CELERY_BEAT_SCHEDULE = {
     "ingest": sweep("arena.tasks.ingest_clips", 2, "ingest"),
     "requests": sweep("arena.tasks.request_excerpts", 3, "ingest"),
     "excerpts": sweep("arena.tasks.cut_excerpts", 3, "ingest"),
+    "tidy": sweep("arena.tasks.tidy_excerpts", 60, "slow"),
     "boards": sweep("scoring.tasks.refit_boards", 5),
     "standings": sweep("scoring.tasks.move_standings_on", 5),
     "anchors": sweep("scoring.tasks.refit_anchors", 5),

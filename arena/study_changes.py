@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from .models import Consent, Study
 
 MIXES = (
-    "answers", "questions", "min_listen_ms", "switching", "excerpt_s", "codec", "reveal",
+    "answers", "questions", "min_listen_ms", "switching", "excerpt_s", "full_length", "codec", "reveal",
     "practice", "golds", "traps", "repeats", "volume_check", "headphones",
 )  # fmt: skip
 

@@ -67,8 +67,12 @@ GROUPS = (
         "Each battle",
         "answers: A, B, and any of TIE, BOTH_BAD. questions: degree (much or slightly better), axes (asked after the "
         "overall answer, such as musicality), tags (reasons to pick from), comment. min_listen_ms must be heard of "
-        "each clip. switching: sync, restart or resume. codec: mp3 or wav. reveal: name the systems after each vote.",
-        ("answers", "questions", "min_listen_ms", "switching", "excerpt_s", "codec", "reveal"),
+        "each clip. switching: sync, restart or resume. excerpt_s: all clips of a prompt are heard that long, or as "
+        "long as the shortest of them less 0.3 s, from a beginning that varies by as much. full_length: from the very "
+        "beginning instead, the shortest to its end; then only the encoding varies, which hides less. excerpts_mb: "
+        "what the excerpts may take on disk. codec: mp3 or wav. reveal: name the systems after each vote.",
+        ("answers", "questions", "min_listen_ms", "switching", "excerpt_s", "full_length", "excerpts_mb", "codec",
+         "reveal"),
     ),
     Group(
         "Pairs, blocks and checks",

@@ -221,7 +221,7 @@ def _noting_failure(sweep):
         _update(sweep, n_failures=n_failures, error=text, failed_at=now, next_try_at=now + pause)
         if n_failures == 1:
             message = f"The sweep {sweep.name} fails: {error!r}"
-            _alarm(sweep.name, None, sweep.name, message, {"traceback": text})
+            tell_staff(sweep.name, None, sweep.name, message, {"traceback": text})
 
 
 def _note_row(sweep, key, study, what, text, alarm_from):
@@ -237,7 +237,7 @@ def _note_row(sweep, key, study, what, text, alarm_from):
     if is_news:
         last_line = text.strip().splitlines()[-1]
         message = f"The sweep {sweep.name} fails on {what} {key}, and goes on without it: {last_line}"
-        _alarm(sweep.name, study, f"{sweep.name}: {what} {key}", message, {"traceback": text})
+        tell_staff(sweep.name, study, f"{sweep.name}: {what} {key}", message, {"traceback": text})
 
 
 def _pause(name, n_failures, longest):
@@ -264,7 +264,7 @@ def watch() -> None:
     if space.is_low:
         waiting = ", ".join(sorted(settings.SWEEPS_THAT_WRITE_FILES))
         message = f"The disk is nearly full: {space}. Until there is more space these sweeps wait: {waiting}."
-        _alarm(WATCH, None, "disk", message, {"free": space.free, "total": space.total})
+        tell_staff(WATCH, None, "disk", message, {"free": space.free, "total": space.total})
     for sweep in known.values():
         waits = space.is_low and sweep.name in settings.SWEEPS_THAT_WRITE_FILES
         if sweep.name in schedule and not sweep.n_failures and not waits and _is_late(sweep, now):
@@ -284,10 +284,11 @@ def _alarm_of_standstill(sweep, queue):
         f" take the queue {queue}, and is it overloaded?"
     )
     facts = {"begun_at": begun, "finished_at": finished, "queue": queue, "position": sweep.position}
-    _alarm(sweep.name, None, f"{sweep.name} stands still", message, facts)
+    tell_staff(sweep.name, None, f"{sweep.name} stands still", message, facts)
 
 
-def _alarm(name, study, screen, message, facts):
+def tell_staff(name: str, study: int | None, screen: str, message: str, facts: dict[str, Any]) -> None:
+    """Raise an alarm of the sweep `name` about a study (primary key), or about all."""
     try:
         import_string(settings.SWEEP_ALARM)(study, screen, message, {"sweep": name, **facts})
     except Exception:  # the failure is noted all the same, and the sweep goes on

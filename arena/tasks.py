@@ -4,7 +4,7 @@ from celery import shared_task
 
 from . import services, sweeps
 from .models import Clip, Excerpt
-from .serving import excerpts_due
+from .serving import excerpts_due, spent_excerpts
 
 
 @shared_task(time_limit=900)
@@ -23,6 +23,12 @@ def request_excerpts() -> None:
 def cut_excerpts() -> None:
     """Cut pending excerpts."""
     sweeps.over_claims("excerpts", Excerpt.objects.all(), services.cut_excerpt, what="excerpt", most=4)
+
+
+@shared_task(time_limit=300)
+def tidy_excerpts() -> None:
+    """Delete the files of excerpts that nobody can hear any more."""
+    sweeps.over_rows("tidy", spent_excerpts.due, spent_excerpts.tidy, what="excerpt", each_s=60)
 
 
 @shared_task(time_limit=60)

@@ -103,6 +103,8 @@ def _battle_of(request, battle_id, slot):
 
 
 def _read(piece, start, end):
+    if not piece.file:
+        raise Http404("This excerpt is no longer there.")
     try:
         with default_storage.open(piece.file.name) as file:
             file.seek(start)

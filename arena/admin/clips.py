@@ -85,10 +85,11 @@ class ClipAdmin(IngestAdmin):
 @admin.register(Excerpt)
 class ExcerptAdmin(IngestAdmin):
     list_display = [
-        "id", "clip_link", "length_ms", "codec", "status", "reason", "gain_db", "loudness_lufs", "true_peak_dbtp",
+        "id", "clip_link", "study", "start_ms", "length_ms", "codec", "status", "reason", "n_served", "gain_db",
+        "loudness_lufs", "true_peak_dbtp",
     ]  # fmt: skip
-    list_filter = ["status", "codec"]
-    list_select_related = ["clip__system"]
+    list_filter = ["status", "codec", "study"]
+    list_select_related = ["clip__system", "study"]
     search_fields = ["clip__filename", "reason", "=clip__id"]
     exclude = ["file"]
     readonly_fields = ["stored"]

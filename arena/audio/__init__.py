@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 EXCERPT_CODECS = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+BYTES_PER_MS = {"mp3": 40, "wav": 192}  # of an excerpt, but for a header
 # Variants of a clip: itself, degraded copies for gold battles, and one with the beeps of the attention check.
 VARIANTS = ("", "lowpass", "clipped", "noisy", "tones")
 MIN_EXCERPT_MS = 1000
@@ -75,14 +76,23 @@ def inspect(path: str | Path, *, max_seconds: float = 600, max_bytes: int = 200_
 
 
 def cut_excerpt(
-    path: str | Path, out_path: str | Path, *, length_ms: int, codec: str = "mp3", variant: str = ""
+    path: str | Path,
+    out_path: str | Path,
+    *,
+    length_ms: int,
+    codec: str = "mp3",
+    variant: str = "",
+    start_ms: int = 0,
+    seed: int | None = None,
 ) -> ExcerptFacts:
-    """Write the blinded, level-matched copy of the first `length_ms` of a clip; `out_path` is replaced atomically.
+    """Write the blinded, level-matched copy of `length_ms` of a clip; `out_path` is replaced atomically.
 
     48 kHz stereo, -23 LUFS, true peak at most -1 dBTP, no metadata; the size depends on `length_ms` and
-    `codec` alone. A variant is degraded first (see VARIANTS and `arena.audio.degrade`). Raises CannotLevel if no
+    `codec` alone. start_ms: where in the clip it begins. seed: of inaudible differences (less than a millisecond of the
+    start, hundredths of a decibel, dither) that make the bytes of two cuts differ, and of how a variant is degraded;
+    None: there are none. A variant is degraded first (see VARIANTS and `arena.audio.degrade`). Raises CannotLevel if no
     static gain reaches that level, its subclass CannotDegrade if nobody would notice the degradation,
-    AudioRejected if the clip cannot be read or is shorter than `length_ms`, ValueError for a bad length, codec
+    AudioRejected if the clip cannot be read or ends before the excerpt, ValueError for a bad length, codec
     or variant.
     """
     mime_type(codec)
@@ -103,6 +113,8 @@ def cut_excerpt(
                     length_ms=int(length_ms),
                     codec=codec,
                     variant=variant,
+                    start_ms=int(start_ms),
+                    seed=seed,
                 )
             os.replace(part, target)
         finally:

@@ -33,23 +33,28 @@ LOWPASS_ORDER = 8  # 48 dB per octave
 PINK_FROM_HZ = 40.0
 CLIP_LEVELS = np.geomspace(4, 0.02, 150)  # times the momentary level
 
+STRONGEST = 0.9  # times the strength of a ladder's step, where that is drawn
+
 TONES_AT, TONES_BY_S = 0.35, 2.0  # share of the excerpt, but no later
+TONES_EARLIEST, TONES_SEMITONES = 0.2, 3.0  # share of that place; up or down: a triad is heard at any pitch
 TONES_OVER_DB, DUCK_DB, DUCK_EDGE_MS = 6.0, -12.0, 50
 
 
-def degraded(samples: np.ndarray, variant: str) -> np.ndarray:
-    """A worse copy of float32 [ms * 48, 2] at 48 kHz, about as loud. The same samples give the same copy.
+def degraded(samples: np.ndarray, variant: str, rng: np.random.Generator | None = None) -> np.ndarray:
+    """A worse copy of float32 [ms * 48, 2] at 48 kHz, about as loud. rng: draws how strong, which noise, where and at
+    which pitch, so that no two copies are alike; without it the same samples give the same copy.
 
     Raises CannotDegrade if the difference would not be clearly audible on this music, ValueError for an unknown
     variant.
     """
     if variant == "tones":
-        return with_tones(samples)
+        return with_tones(samples, rng)
     if variant not in LADDERS:
         raise ValueError(f"An excerpt is degraded by {', '.join([*LADDERS, 'tones'])}, not {variant!r}.")
     degrade, strengths = LADDERS[variant]
+    stronger = rng.uniform(STRONGEST, 1) if rng else 1.0
     for strength in strengths:
-        worse = degrade(samples, strength)
+        worse = degrade(samples, strength * stronger, **({"rng": rng} if variant == "noisy" else {}))
         if is_plain(samples, worse):
             return worse
     raise CannotDegrade(f"Nobody would notice that this excerpt is {HEARD_AS[variant]}.")
@@ -90,9 +95,9 @@ def clipped(samples: np.ndarray, sdr_db: float) -> np.ndarray:
     return worse * np.sqrt(np.mean(samples**2) / max(np.mean(worse**2), 1e-30))
 
 
-def noisy(samples: np.ndarray, snr_db: float) -> np.ndarray:
+def noisy(samples: np.ndarray, snr_db: float, rng: np.random.Generator | None = None) -> np.ndarray:
     """With pink noise, independent in each ear, `snr_db` below the music at every moment; both A-weighted."""
-    rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(samples).data))
+    rng = rng or np.random.default_rng(zlib.crc32(np.ascontiguousarray(samples).data))
     noise = rng.standard_normal(samples.shape, dtype=np.float32)
     noise = _filtered(noise, lambda hz: np.sqrt(PINK_FROM_HZ / np.maximum(hz, PINK_FROM_HZ)))
     heard_level = np.sqrt(np.mean(_filtered(noise, a_weighting) ** 2))
@@ -100,17 +105,22 @@ def noisy(samples: np.ndarray, snr_db: float) -> np.ndarray:
     return samples + np.float32(10 ** (-snr_db / 20) / heard_level) * level * noise
 
 
-def with_tones(samples: np.ndarray) -> np.ndarray:
-    """With three beeps once, over lowered music: TONES_OVER_DB above the music there, or on average if that is more."""
+def with_tones(samples: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+    """With three beeps once, over lowered music: TONES_OVER_DB above the music there, or on average if that is more.
+    rng: draws their place and pitch."""
     length_ms = len(samples) * 1000 // RATE
     span_ms = tones.SEQUENCE_MS + 2 * DUCK_EDGE_MS
     start_ms = int(min(TONES_AT * length_ms, 1000 * TONES_BY_S)) - DUCK_EDGE_MS
+    semitones = 0.0
+    if rng:
+        start_ms = int(rng.uniform(TONES_EARLIEST, 1) * start_ms)
+        semitones = float(rng.uniform(-TONES_SEMITONES, TONES_SEMITONES))
     start = max(0, min(start_ms, length_ms - span_ms)) * RATE // 1000
     span = slice(start, start + span_ms * RATE // 1000)
     heard = _filtered(samples, a_weighting)
     level = max(_momentary_level(heard)[span].max(), np.sqrt(np.mean(heard**2, axis=0).max()))
     lowered = 1 - (1 - 10 ** (DUCK_DB / 20)) * tones.edges(span_ms, DUCK_EDGE_MS)
-    beeps = np.pad(tones.sequence(), DUCK_EDGE_MS * RATE // 1000) * (level * 10 ** (TONES_OVER_DB / 20))
+    beeps = np.pad(tones.sequence(semitones), DUCK_EDGE_MS * RATE // 1000) * (level * 10 ** (TONES_OVER_DB / 20))
     mixed = samples.copy()
     mixed[span] = mixed[span] * lowered[:, None] + beeps[:, None]
     return mixed

@@ -25,16 +25,35 @@ FADE_MS = 8
 # A header may round a duration to milliseconds and a resampler drop a few samples; silence makes up for it.
 MAX_PADDING_MS = 20
 MP3_BITS_PER_SECOND = 320_000
+# What differs between two cuts of the same stretch, so that their bytes do; nobody hears it.
+GAIN_SPREAD_DB = 0.04
+DITHER = 2.0**-15  # a step of 16 bits
 
 
-def cut(source: Source, out: BinaryIO, length_ms: int, codec: str, variant: str = "") -> ExcerptFacts:
-    """Write the excerpt of a clip and measure what a player will decode. Raises AudioRejected, CannotLevel."""
-    samples = _first_stretch(source, length_ms)
-    samples = _fade(degraded(samples, variant) if variant else samples)
-    gain_db = _level(samples)
+def cut(
+    source: Source,
+    out: BinaryIO,
+    length_ms: int,
+    codec: str,
+    variant: str = "",
+    start_ms: int = 0,
+    seed: int | None = None,
+) -> ExcerptFacts:
+    """Write the excerpt of a clip and measure what a player will decode. Raises AudioRejected, CannotLevel.
+
+    seed: of the small differences between two cuts of the same stretch. None: there are none.
+    """
+    rng = None if seed is None else np.random.default_rng(seed)
+    first = start_ms * RATE // 1000 + (int(rng.integers(RATE // 1000)) if rng else 0)
+    samples = _stretch(source, first, length_ms * RATE // 1000)
+    samples = _fade(degraded(samples, variant, rng) if variant else samples)
+    target_lufs = TARGET_LUFS + (float(rng.uniform(-GAIN_SPREAD_DB, GAIN_SPREAD_DB)) if rng else 0.0)
+    gain_db = _level(samples, target_lufs)
+    if rng:
+        samples += np.float32(DITHER) * (rng.random(samples.shape, np.float32) - rng.random(samples.shape, np.float32))
     played = _write(samples, out, codec)
-    if abs(TARGET_LUFS - played.loudness_lufs) > CLOSE_LU:  # MP3 drops frequencies above 20 kHz
-        gain_db += _amplify(samples, TARGET_LUFS - played.loudness_lufs)
+    if abs(target_lufs - played.loudness_lufs) > CLOSE_LU - GAIN_SPREAD_DB:  # MP3 drops frequencies above 20 kHz
+        gain_db += _amplify(samples, target_lufs - played.loudness_lufs)
         played = _write(samples, out, codec)
     if abs(TARGET_LUFS - played.loudness_lufs) > LOUDNESS_SLACK_LU:
         raise CannotLevel(f"Cannot be played at {TARGET_LUFS:g} LUFS: it reaches {played.loudness_lufs:.1f} LUFS.")
@@ -47,20 +66,20 @@ def cut(source: Source, out: BinaryIO, length_ms: int, codec: str, variant: str 
     )
 
 
-def _first_stretch(source: Source, length_ms: int) -> np.ndarray:
-    """float32 [length_ms * 48, 2]: the start of the clip at 48 kHz stereo."""
-    wanted = length_ms * RATE // 1000
+def _stretch(source: Source, first: int, wanted: int) -> np.ndarray:
+    """float32 [wanted, 2]: that many samples of the clip from the first on, at 48 kHz stereo."""
     samples = np.zeros((wanted, 2), np.float32)
-    filled = 0
+    filled, to_skip = 0, first
     with open_audio(source) as sound:
-        for block in _stereo(sound):
-            block = block[: wanted - filled]
+        for whole in _stereo(sound):
+            block = whole[to_skip:][: wanted - filled]
+            to_skip = max(0, to_skip - len(whole))
             samples[filled : filled + len(block)] = block
             filled += len(block)
             if filled == wanted:
                 break
     if wanted - filled > MAX_PADDING_MS * RATE // 1000:
-        lasts, needed = filled / RATE, length_ms / 1000
+        lasts, needed = (first + filled - to_skip) / RATE, (first + wanted) / RATE
         raise AudioRejected(f"The clip lasts {lasts:.2f} s, less than the excerpt of {needed:.2f} s.")
     return samples
 
@@ -83,8 +102,8 @@ def _fade(samples: np.ndarray) -> np.ndarray:
     return samples
 
 
-def _level(samples: np.ndarray) -> float:
-    """Apply, in place, the gain that brings the excerpt to TARGET_LUFS; return it in dB.
+def _level(samples: np.ndarray, target_lufs: float) -> float:
+    """Apply, in place, the gain that brings the excerpt to the target; return it in dB.
 
     The gate of BS.1770 is absolute, so quiet parts of a quiet clip count only once it is amplified: it is
     measured at full scale.
@@ -94,7 +113,7 @@ def _level(samples: np.ndarray) -> float:
     levels = measure(samples, RATE, "stereo")
     if peak_db < SILENCE_DBFS or levels.silent:
         raise CannotLevel(f"The first {len(samples) / RATE:.1f} s, which would be played, are silent.")
-    gain_db = TARGET_LUFS - levels.loudness_lufs
+    gain_db = target_lufs - levels.loudness_lufs
     _check_true_peak(levels.true_peak_dbtp + gain_db)
     return _amplify(samples, gain_db) - peak_db
 

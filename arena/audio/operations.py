@@ -50,8 +50,16 @@ def inspect(source: Source, max_seconds: float) -> dict[str, Any]:
     )
 
 
-def cut_excerpt(source: Source, out: BinaryIO, length_ms: int, codec: str, variant: str = "") -> dict[str, Any]:
-    return asdict(excerpts.cut(source, out, length_ms, codec, variant))
+def cut_excerpt(
+    source: Source,
+    out: BinaryIO,
+    length_ms: int,
+    codec: str,
+    variant: str = "",
+    start_ms: int = 0,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    return asdict(excerpts.cut(source, out, length_ms, codec, variant, start_ms, seed))
 
 
 def decode(source: Source, out: BinaryIO, sample_rate: int, mono: bool, max_seconds: float) -> dict[str, Any]:

@@ -18,14 +18,15 @@ SEQUENCE_MS = len(PITCHES_HZ) * BEEP_MS + (len(PITCHES_HZ) - 1) * GAP_MS
 ALONE_DBFS = -20.0  # about as loud as the excerpts, which are at -23 LUFS
 
 
-def sequence() -> np.ndarray:
-    """float32 [SEQUENCE_MS * 48]: the beeps, each of root mean square 1 between its raised-cosine edges."""
+def sequence(semitones: float = 0.0) -> np.ndarray:
+    """float32 [SEQUENCE_MS * 48]: the beeps, each of root mean square 1 between its raised-cosine edges. semitones: how
+    much higher they all are."""
     t = np.arange(BEEP_MS * RATE // 1000) / RATE
     shape = edges(BEEP_MS, EDGE_MS)
     beeps = np.zeros(SEQUENCE_MS * RATE // 1000, np.float32)
     for number, pitch in enumerate(PITCHES_HZ):
         start = number * (BEEP_MS + GAP_MS) * RATE // 1000
-        beeps[start : start + len(t)] = np.sqrt(2) * shape * np.sin(2 * np.pi * pitch * t)
+        beeps[start : start + len(t)] = np.sqrt(2) * shape * np.sin(2 * np.pi * pitch * 2 ** (semitones / 12) * t)
     return beeps
 
 

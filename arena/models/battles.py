@@ -53,6 +53,8 @@ class Battle(models.Model):
     clip_b = models.ForeignKey(Clip, models.PROTECT, null=True, blank=True, related_name="+")
     excerpt_a = models.ForeignKey(Excerpt, models.PROTECT, null=True, blank=True, related_name="+")
     excerpt_b = models.ForeignKey(Excerpt, models.PROTECT, null=True, blank=True, related_name="+")
+    start_a_ms = models.PositiveIntegerField(null=True, blank=True, help_text="Where in clip A its excerpt begins.")
+    start_b_ms = models.PositiveIntegerField(null=True, blank=True, help_text="Where in clip B its excerpt begins.")
     length_ms = models.PositiveIntegerField(null=True, blank=True)
     codec = models.CharField(max_length=4, blank=True)
 
@@ -83,7 +85,8 @@ class Battle(models.Model):
         rater = "rater"
         kept = {
             "study, kind, prompt, system_a, system_b, clip_a, clip_b": "what was compared: votes mean nothing without",
-            "excerpt_a, excerpt_b, length_ms, codec, expected, repeats": "what was played, and the right answer",
+            "excerpt_a, excerpt_b, start_a_ms, start_b_ms, length_ms, codec, expected, repeats": "what was played, and "
+            "the right answer",
             "policy, pair_probability, clip_probability, eligible_pairs": "how it was drawn; the weight of the vote "
             "follows from it",
             "served_at, reserved_until, expires_at": "when; quotas and the order of battles follow from it",

@@ -15,13 +15,16 @@ from arena.storable import nfc
 class ClaimQuerySet(models.QuerySet):
     """Pending work that several workers share. A claim is a lease: a worker that dies loses it when it expires."""
 
+    first_claimed: tuple[str, ...] = ("pk",)
+
     def claim(self, seconds: float = 200) -> int | None:
         """The pk of a pending row, claimed for `seconds` (longer than a decoding child may take); None where none is
         free. Never waits for a lock."""
         now = timezone.now()
         free = self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=now), status=Status.PENDING)
         with transaction.atomic():
-            row: Any = free.order_by("pk").select_for_update(no_key=True, skip_locked=True, of=("self",)).first()
+            unlocked = free.select_for_update(no_key=True, skip_locked=True, of=("self",))
+            row: Any = unlocked.order_by(*self.first_claimed).first()
             if row:
                 row.claimed_until = now + timedelta(seconds=seconds)
                 row.save(update_fields=["claimed_until"])
@@ -204,9 +207,19 @@ class Clip(models.Model):
         return f"clip {self.pk} ({self.system})"
 
 
+class ExcerptQuerySet(ClaimQuerySet):
+    first_claimed = ("n_before", "pk")  # a pool that has nothing comes before one that has something
+
+
 class Excerpt(models.Model):
-    """The blinded, level-matched copy of a clip's first `length_ms` that is played; as a variant, audibly
-    degraded (for gold battles) or with a tone sequence mixed in (for attention traps)."""
+    """The blinded, level-matched copy of `length_ms` of a clip that is played; as a variant, audibly degraded (for gold
+    battles) or with a tone sequence mixed in (for attention traps).
+
+    It is cut for one study and served there only. The excerpts of a study's clip at one length are its pool: they begin
+    at different places and are encoded afresh, so that neither their bytes nor a place in them name the clip.
+    """
+
+    SPENT = "spent"  # served, and its file deleted: the row stays, because battles refer to it
 
     class Variant(models.TextChoices):
         PLAIN = "", "plain"
@@ -215,22 +228,36 @@ class Excerpt(models.Model):
         NOISY = "noisy"
         TONES = "tones"
 
+    study = models.ForeignKey(
+        "Study", models.CASCADE, null=True, blank=True, related_name="excerpts",
+        help_text="Where alone it is served. None: cut for all studies, by an earlier version.",
+    )  # fmt: skip
     clip = models.ForeignKey(Clip, models.PROTECT, related_name="excerpts")
+    start_ms = models.PositiveIntegerField(default=0, help_text="Where in the clip it begins.")
     length_ms = models.PositiveIntegerField()
     codec = models.CharField(max_length=4, choices=[("mp3", "MP3 320 kbit/s"), ("wav", "WAV 16 bit")])
     variant = models.CharField(max_length=10, blank=True, default=Variant.PLAIN, choices=Variant.choices)
     file = models.FileField(max_length=200, blank=True)
 
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    status = models.CharField(
+        max_length=10, choices=[*Status.choices, (SPENT, "spent: its file is deleted")], default=Status.PENDING
+    )
     reason = models.TextField(blank=True, help_text="Why it cannot be played, and so is not paired.")
     claimed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    n_before = models.PositiveSmallIntegerField(
+        default=0, help_text="Excerpts that its pool had when it was requested; those with few are cut first."
+    )
+    n_served = models.PositiveIntegerField(default=0, help_text="Battles that it was served in.")
+    is_replaced = models.BooleanField(
+        default=False, help_text="Whether another has been requested since it was served."
+    )
 
     size = models.PositiveIntegerField(null=True, blank=True, help_text="In bytes.")
     gain_db = models.FloatField(null=True, blank=True)
     loudness_lufs = models.FloatField(null=True, blank=True)
     true_peak_dbtp = models.FloatField(null=True, blank=True)
 
-    objects = ClaimQuerySet.as_manager()
+    objects = ExcerptQuerySet.as_manager()
 
     class Personal:
         not_personal = {
@@ -240,7 +267,6 @@ class Excerpt(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["clip", "length_ms", "codec", "variant"], name="excerpt_once"),
             models.CheckConstraint(
                 condition=~Q(status="ready") | (Q(size__isnull=False, size__gt=0) & ~Q(file="")),
                 name="excerpt_ready_has_a_file",
@@ -248,8 +274,14 @@ class Excerpt(models.Model):
             models.CheckConstraint(condition=~Q(status="rejected") | ~Q(reason=""), name="excerpt_rejected_says_why"),
         ]
         indexes = [
-            models.Index(fields=["id"], condition=Q(status="pending"), name="excerpt_pending"),
-            models.Index(fields=["codec"], condition=Q(status="rejected"), name="excerpt_rejected"),
+            models.Index(fields=["n_before", "id"], condition=Q(status="pending"), name="excerpt_to_cut"),
+            models.Index(fields=["study"], condition=Q(status="rejected"), name="excerpt_refused"),
+            models.Index(
+                fields=["study", "clip", "length_ms", "variant"], condition=Q(status="ready"), name="excerpt_pool"
+            ),
+            models.Index(fields=["study"], condition=Q(n_served__gt=0, is_replaced=False), name="excerpt_used"),
+            models.Index(fields=["id"], condition=Q(status="ready", is_replaced=True), name="excerpt_to_tidy"),
+            models.Index(fields=["id"], condition=Q(status="spent") & ~Q(file=""), name="excerpt_to_delete"),
         ]
 
     def __str__(self):

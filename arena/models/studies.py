@@ -78,6 +78,15 @@ class Study(models.Model):
     )
     switching = models.CharField(max_length=10, choices=Switching.choices, default=Switching.SYNC)
     excerpt_s = models.PositiveSmallIntegerField(default=30, validators=[MinValueValidator(1), MaxValueValidator(90)])
+    full_length = models.BooleanField(
+        default=False,
+        help_text="Play clips from their very beginning, and the shortest of a prompt to its end. Their excerpts then "
+        "all begin at the same place and differ in their encoding only.",
+    )
+    excerpts_mb = models.PositiveIntegerField(
+        default=4000, validators=[MinValueValidator(1)],
+        help_text="Megabytes that the study's excerpts may take. Beyond that, clips keep one excerpt each.",
+    )  # fmt: skip
     codec = models.CharField(max_length=4, choices=Excerpt._meta.get_field("codec").choices, default="mp3")
     reveal = models.BooleanField(default=True, help_text="Whether a listener learns who was who after each vote.")
 

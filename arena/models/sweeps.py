@@ -41,6 +41,9 @@ class ExcerptRequest(models.Model):
     study = models.OneToOneField(Study, models.CASCADE, related_name="excerpt_request")
     basis = models.CharField(max_length=32, help_text="A hash of all that its excerpts depend on.")
     requested_at = models.DateTimeField()
+    full_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when its pools have not been filled, for want of room (excerpts_mb)."
+    )
 
     class Personal:
         not_personal = {"basis": "a hash of a study's settings and clips"}

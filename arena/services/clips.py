@@ -1,6 +1,7 @@
 """Import clips: register the file, measure it, cut the excerpts that studies need."""
 
 import hashlib
+import secrets
 import tempfile
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -164,16 +165,14 @@ def cut_excerpt(excerpt_id: int) -> None:
         try:
             with local_copy(excerpt.clip.original) as path:
                 facts = audio.cut_excerpt(
-                    path, cut, length_ms=excerpt.length_ms, codec=excerpt.codec, variant=excerpt.variant
-                )
+                    path, cut, length_ms=excerpt.length_ms, codec=excerpt.codec, variant=excerpt.variant,
+                    start_ms=excerpt.start_ms, seed=secrets.randbits(64),
+                )  # fmt: skip
         except (audio.AudioRejected, audio.CannotLevel, FileNotFoundError) as failure:
             Excerpt.objects.filter(pk=excerpt_id, status=Status.PENDING).update(**_rejected(failure))
             return
         with cut.open("rb") as content:
-            variant = excerpt.variant and f"-{excerpt.variant}"
-            name = default_storage.save(
-                f"excerpts/{excerpt.clip_id}/{excerpt.length_ms}{variant}.{excerpt.codec}", File(content)
-            )
+            name = default_storage.save(f"excerpts/{excerpt.clip_id}/{excerpt_id}.{excerpt.codec}", File(content))
     stored = Excerpt.objects.filter(pk=excerpt_id, status=Status.PENDING).update(
         status=Status.READY,
         file=name,

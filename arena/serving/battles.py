@@ -13,13 +13,15 @@ from arena.limits import Marks, admit_battle
 from arena.models import Battle, Rater, Study
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, NotFound, Refusal
-from arena.serving import schedule
+from arena.serving import pools, schedule
 from arena.serving.candidates import ready_checks, still_being_cut
 
 from ..services.joining import require_ready
 from ..study_settings import REPEAT_DISTANCE
 from .again import draw_again
 from .draw_pair import Offer
+from .process_cache import forget
+from .stock import recent_stock
 
 logger = logging.getLogger(__name__)
 
@@ -143,17 +145,13 @@ class _Turn:
         return self._create_ranked(drawn, f"{drawn.policy}{'+like' if prompt else ''}")
 
     def _create_ranked(self, drawn, policy):
-        a, b = self._slots()
+        candidate, (a, b) = drawn.candidate, self._slots()
         return self._create(
             kind=Battle.Kind.RANKED,
-            prompt_id=drawn.candidate.prompt_id,
-            system_a_id=drawn.candidate.system_ids[a],
-            system_b_id=drawn.candidate.system_ids[b],
-            clip_a_id=drawn.candidate.clip_ids[a],
-            clip_b_id=drawn.candidate.clip_ids[b],
-            excerpt_a_id=drawn.candidate.excerpt_ids[a],
-            excerpt_b_id=drawn.candidate.excerpt_ids[b],
-            length_ms=drawn.candidate.length_ms,
+            prompt_id=candidate.prompt_id,
+            system_a_id=candidate.system_ids[a],
+            system_b_id=candidate.system_ids[b],
+            **self._pieces([(candidate.clip_ids[a], ""), (candidate.clip_ids[b], "")], candidate),
             policy=policy,
             pair_probability=drawn.pair.probability,
             clip_probability=drawn.clips.probability,
@@ -169,11 +167,12 @@ class _Turn:
             unmet = [check for check in ready if check.clip_id not in met]
             return unmet or (ready if kind == schedule.PRACTICE else [])
         repeated = {battle.repeats_id for battle in self.past}
-        long_ago = self.past[: max(0, len(self.past) - REPEAT_DISTANCE + 1)]
+        stock, long_ago = recent_stock(self.study), self.past[: max(0, len(self.past) - REPEAT_DISTANCE + 1)]
         return [
             battle
             for battle in long_ago
             if battle.kind == Battle.Kind.RANKED and battle.close_reason == "voted" and battle.pk not in repeated
+            if stock.find(battle.clip_a_id, battle.clip_b_id)
         ]
 
     def _check(self, kind):
@@ -183,7 +182,7 @@ class _Turn:
             return None
         check = self.rng.choice(options)
         tones = kind == schedule.TRAP
-        excerpts = (check.plain_id, check.variant_id)
+        variants = ("", check.variant)
         a, b = self._slots()
         # The right answer is the original clip, not its degraded copy; in a trap, the one with the tones.
         right = 1 if tones else 0
@@ -192,11 +191,7 @@ class _Turn:
             prompt_id=check.prompt_id,
             system_a_id=check.system_id,
             system_b_id=check.system_id,
-            clip_a_id=check.clip_id,
-            clip_b_id=check.clip_id,
-            excerpt_a_id=excerpts[a],
-            excerpt_b_id=excerpts[b],
-            length_ms=check.length_ms,
+            **self._pieces([(check.clip_id, variants[a]), (check.clip_id, variants[b])], check),
             policy=kind,
             expected="A" if a == right else "B",
         )
@@ -207,20 +202,31 @@ class _Turn:
         if not options:
             return None
         first = Battle.objects.get(pk=self.rng.choice(options).pk)
+        same_clips = recent_stock(self.study).find(first.clip_a_id, first.clip_b_id)
         return self._create(
             kind=Battle.Kind.REPEAT,
             prompt_id=first.prompt_id,
             system_a_id=first.system_b_id,
             system_b_id=first.system_a_id,
-            clip_a_id=first.clip_b_id,
-            clip_b_id=first.clip_a_id,
-            excerpt_a_id=first.excerpt_b_id,
-            excerpt_b_id=first.excerpt_a_id,
-            length_ms=first.length_ms,
-            codec=first.codec,
+            **self._pieces([(first.clip_b_id, ""), (first.clip_a_id, "")], same_clips),
             policy=Battle.Kind.REPEAT,
             repeats=first,
         )
+
+    def _pieces(self, clips, of):
+        """The Battle's fields of what is played: an excerpt of each (clip, variant). of: a Candidate or a Check."""
+        study = self.study
+        pieces = pools.take(study.pk, self.rater.pk, clips, of.length_ms, study.codec, of.is_own)
+        if not pieces:  # a pool has just been emptied: what can be served is read again
+            for key in (("stock", study.pk), ("checks", study.pk, True), ("checks", study.pk, False)):
+                forget(key)
+            raise not_ready()
+        (clip_a, _), (clip_b, _) = clips
+        return {
+            "clip_a_id": clip_a, "excerpt_a_id": pieces[0].pk, "start_a_ms": pieces[0].start_ms,
+            "clip_b_id": clip_b, "excerpt_b_id": pieces[1].pk, "start_b_ms": pieces[1].start_ms,
+            "length_ms": of.length_ms,
+        }  # fmt: skip
 
     def _slots(self):
         return (0, 1) if self.rng.random() < 0.5 else (1, 0)

@@ -1,7 +1,11 @@
-"""Which excerpts a study needs, and which checks it can serve once they are cut. For clip pairs see `stock`."""
+"""Which clips a study can compare, at which length, and which checks it can serve. For clip pairs see `stock`, for how
+many excerpts there are of each clip `pools`.
+
+All clips of a prompt are heard at one length, that of the shortest: a length of each pair would name the clips.
+"""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,27 +17,41 @@ from .process_cache import recent
 
 DEGRADED = (Excerpt.Variant.LOWPASS, Excerpt.Variant.CLIPPED, Excerpt.Variant.NOISY)
 MOST_CHECKS = 24  # clips with a variant, per study and purpose
-STEP_MS = 100  # lengths are multiples of this, so that clips of about equal length share an excerpt
+STEP_MS = 100  # lengths are multiples of this
+SPREAD_MS = 300  # within which the excerpts of a clip begin
+SHORTEST_MS = 1000
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Two clips that can form a battle, the one of the lower system id first, with their excerpts of common length."""
+    """Two clips that can form a battle, the one of the lower system id first. is_own: whether their excerpts were cut
+    for the study, rather than for all studies by an earlier version."""
 
     prompt_id: int
     length_ms: int
     system_ids: tuple[int, int]
     clip_ids: tuple[int, int]
-    excerpt_ids: tuple[int, int]
+    is_own: bool
+
+
+@dataclass(frozen=True)
+class Served:
+    """The clips of a prompt that can be played now, and at which length."""
+
+    is_own: bool
+    length_ms: int
+    clips: frozenset[int]
 
 
 def playable_length(duration_ms: Any, study: Study) -> int:
-    """A clip's length in a study: all of it, to the tenth of a second, up to the study's `excerpt_s`."""
-    return min(duration_ms // STEP_MS * STEP_MS, study.excerpt_s * 1000)
+    """How much of a clip can be heard in a study, to the tenth of a second: up to `excerpt_s`, and so that the excerpts
+    can begin SPREAD_MS apart, unless the study plays clips in full length or they are hardly longer than a second."""
+    spread = 0 if study.full_length else min(SPREAD_MS, max(0, duration_ms - SHORTEST_MS))
+    return min((duration_ms - spread) // STEP_MS * STEP_MS, study.excerpt_s * 1000)
 
 
 def clips_by_prompt(study: Study) -> dict[int, list[tuple[int, int, int]]]:
-    """The study's ready clips as {prompt_id: [(clip_id, system_id, length_ms)]}."""
+    """The study's ready clips as {prompt_id: [(clip_id, system_id, playable length)]}."""
     clips = Clip.objects.filter(
         Q(prompt__studies=study) if study.prompts.exists() else Q(),
         status=Status.READY,
@@ -47,6 +65,11 @@ def clips_by_prompt(study: Study) -> dict[int, list[tuple[int, int, int]]]:
     return grouped
 
 
+def common_length(clips: Iterable[tuple[int, int, int]]) -> int:
+    """At which length the clips of a prompt are heard."""
+    return min(length for _, _, length in clips)
+
+
 @dataclass(frozen=True)
 class Check:
     """A clip that can be served against a variant of itself."""
@@ -55,60 +78,51 @@ class Check:
     length_ms: int
     system_id: int
     clip_id: int
-    plain_id: int
-    variant_id: int
+    variant: str
+    is_own: bool
 
 
 def needed_excerpts(study: Study) -> set[tuple[int, int]]:
     """(clip_id, length_ms) of every plain excerpt that some pair of the study needs."""
-    needed = set()
-    for clips in clips_by_prompt(study).values():
-        systems_at = defaultdict(set)
-        for _, system, length in clips:
-            systems_at[length].add(system)
-        for clip, system, length in clips:
-            for other_length, systems in systems_at.items():
-                if systems - {system}:
-                    needed.add((clip, min(length, other_length)))
-    return needed
+    return {
+        (clip, common_length(clips))
+        for clips in clips_by_prompt(study).values()
+        if len({system for _, system, _ in clips}) > 1
+        for clip, _, _ in clips
+    }
 
 
-def needed_checks(study: Study) -> set[tuple[int, int, str]]:
+def needed_checks(study: Study, refused: set[tuple[int, int, str]]) -> set[tuple[int, int, str]]:
     """(clip_id, length_ms, variant) of every excerpt that the study's checks need, the plain ones included.
 
-    A few clips, spread over the study by a fixed hash: enough that no rater hears one twice. A clip whose variant was
-    rejected (it would not be audible on that clip) is replaced by the next.
+    A few clips, spread over the study by a fixed hash: enough that no rater hears one twice. A gold has all kinds of
+    degraded copies, so that none names it. A clip of which every variant was refused (they would not be audible on that
+    clip) is replaced by the next. refused: keys that cannot be cut.
     """
     needed = set()
-    refused = set(
-        Excerpt.objects.filter(codec=study.codec, status=Status.REJECTED).values_list("clip_id", "length_ms", "variant")
-    )
     everything = _spread_over_prompts(study)
     for wanted, variants in ((study.practice + _in_blocks(study.golds, study), DEGRADED),
                              (_in_blocks(study.traps, study), (Excerpt.Variant.TONES,))):  # fmt: skip
         n_chosen = 0
-        for order, clip, length in everything:
+        for clip, length in everything:
             if n_chosen >= min(wanted, MOST_CHECKS):
                 break
-            variant = variants[order[0] % len(variants)]
-            if not {(clip, length, variant), (clip, length, "")} & refused:
-                needed |= {(clip, length, variant), (clip, length, "")}
+            possible = {(clip, length, variant.value) for variant in variants} - refused
+            if possible and (clip, length, "") not in refused:
+                needed |= {*possible, (clip, length, "")}
                 n_chosen += 1
     return needed
 
 
 def _spread_over_prompts(study):
-    """[(hash, clip, length)], one clip of every prompt before the second of any, and only lengths of ordinary
-    battles: neither prompt nor length must hint at a check."""
-    lengths = defaultdict(list)
-    for clip, length in sorted(needed_excerpts(study)):
-        lengths[clip].append(length)
+    """[(clip, length)], one clip of every prompt before the second of any: the prompt must not hint at a check."""
+    lengths = dict(needed_excerpts(study))
     by_prompt = (
-        sorted((_hash(study, clip), clip, lengths[clip]) for clip, _, _ in clips if clip in lengths)
+        sorted((_hash(study, clip), clip) for clip, _, _ in clips if clip in lengths)
         for clips in clips_by_prompt(study).values()
     )
     ranked = sorted(pair for clips in by_prompt for pair in enumerate(clips))
-    return [(order, clip, options[order[1] % len(options)]) for _, (order, clip, options) in ranked]
+    return [(clip, lengths[clip]) for _, (_, clip) in ranked]
 
 
 def _hash(study, clip):
@@ -119,29 +133,46 @@ def _in_blocks(per_block, study):
     return per_block * (study.blocks or MOST_CHECKS) * 2  # twice what one rater needs, so that raters differ
 
 
-def request_excerpts(study: Study) -> int:
-    """Create, as pending rows, the excerpts that the study needs and does not have yet; returns how many."""
-    have = set(Excerpt.objects.filter(codec=study.codec).values_list("clip_id", "length_ms", "variant"))
-    needed = {(clip, length, "") for clip, length in needed_excerpts(study)} | needed_checks(study)
-    missing = needed - have
-    Excerpt.objects.bulk_create(
-        [
-            Excerpt(clip_id=clip, length_ms=length, codec=study.codec, variant=variant)
-            for clip, length, variant in sorted(missing)
-        ],
-        ignore_conflicts=True,
-    )
-    return len(missing)
+# ---- what can be played now ---------------------------------------------------------------------------
 
 
-def ready_excerpts(study: Study, variants: Iterable[str]) -> dict[tuple[int, int], list[tuple[str, int]]]:
-    """{(clip_id, length_ms): [(variant, excerpt_id), ...]} of the study's excerpts that can be played."""
-    ready = defaultdict(list)
-    for pk, clip, length, variant in Excerpt.objects.filter(
-        codec=study.codec, status=Status.READY, variant__in=variants, clip__system__studies=study
-    ).order_by("pk").values_list("pk", "clip_id", "length_ms", "variant"):  # fmt: skip
-        ready[clip, length].append((variant, pk))
-    return ready
+def ready_excerpts(study: Study, variants: Iterable[str]) -> set[tuple[bool, int, int, str]]:
+    """(is_own, clip_id, length_ms, variant) of what can be played: the study's own, and those of an earlier version."""
+    ready = Excerpt.objects.filter(codec=study.codec, status=Status.READY, variant__in=list(variants))
+    shared = ready.filter(study=None, clip__system__studies=study)
+    return {
+        (is_own, *key)
+        for is_own, rows in ((True, ready.filter(study=study)), (False, shared))
+        for key in rows.order_by().values_list("clip_id", "length_ms", "variant").distinct()
+    }
+
+
+def served_by_prompt(study: Study, grouped: dict[int, list[tuple[int, int, int]]]) -> dict[int, Served]:
+    """{prompt_id: Served} of the clips in `grouped`, as from `clips_by_prompt`.
+
+    Once every clip of a prompt has an excerpt of the study's own at their common length, or cannot have one, these are
+    served. Until then, after an upgrade or a shorter clip, it is the length at which most clips can be played, so that
+    nobody waits.
+    """
+    ready = defaultdict(set)  # {clip: {(is_own, length)}}
+    for is_own, clip, length, _ in ready_excerpts(study, [Excerpt.Variant.PLAIN]):
+        ready[clip].add((is_own, length))
+    refused = _refused_plain(study)
+    served = {}
+    for prompt, clips in grouped.items():
+        own = True, common_length(clips)
+        if all(own in ready[clip] or (clip, own[1]) in refused for clip, _, _ in clips):
+            best = own
+        else:
+            n_ready = Counter(place for clip, _, _ in clips for place in ready[clip])
+            best = max(n_ready, key=lambda place: (n_ready[place], place == own, *place), default=own)
+        served[prompt] = Served(*best, frozenset(clip for clip, _, _ in clips if best in ready[clip]))
+    return served
+
+
+def _refused_plain(study):
+    rejected = Excerpt.objects.filter(study=study, codec=study.codec, status=Status.REJECTED, variant="")
+    return set(rejected.values_list("clip_id", "length_ms"))
 
 
 def ready_checks(study: Study, tones: bool) -> list[Check]:
@@ -150,19 +181,20 @@ def ready_checks(study: Study, tones: bool) -> list[Check]:
 
 
 def checks(study: Study, tones: bool) -> list[Check]:
-    """Every clip that can be served against a variant of itself, at a length that ordinary battles have."""
-    plain = ready_excerpts(study, [Excerpt.Variant.PLAIN])
-    variants = ready_excerpts(study, [Excerpt.Variant.TONES] if tones else DEGRADED)
-    needed = needed_excerpts(study)
-    of_clip = {clip: (prompt, system) for prompt, clips in clips_by_prompt(study).items() for clip, system, _ in clips}
+    """Every clip that can be served against a variant of itself, as ordinary battles would serve it."""
+    variants = defaultdict(list)
+    for is_own, clip, length, variant in sorted(ready_excerpts(study, [Excerpt.Variant.TONES] if tones else DEGRADED)):
+        variants[is_own, clip, length].append(variant)
+    grouped = clips_by_prompt(study)
     return [
-        Check(of_clip[clip][0], length, of_clip[clip][1], clip, plain[clip, length][0][1], excerpt)
-        for (clip, length), ready_variants in variants.items()
-        if (clip, length) in plain and (clip, length) in needed
-        for _, excerpt in ready_variants
+        Check(prompt, served.length_ms, system, clip, variant, served.is_own)
+        for prompt, served in served_by_prompt(study, grouped).items()
+        for clip, system, _ in grouped[prompt]
+        if clip in served.clips
+        for variant in variants[served.is_own, clip, served.length_ms]
     ]
 
 
 def still_being_cut(study: Study) -> bool:
-    """Whether excerpts of the study are pending, so that there will soon be more to serve."""
-    return Excerpt.objects.filter(codec=study.codec, status=Status.PENDING, clip__system__studies=study).exists()
+    """Whether first excerpts of clips are pending in the study, so that there will soon be more to serve."""
+    return Excerpt.objects.filter(study=study, codec=study.codec, status=Status.PENDING, n_before=0).exists()

@@ -8,14 +8,15 @@ from tqdm import tqdm
 from arena.models import Clip, Excerpt, Status, Study
 from arena.services import cut_excerpt, ingest_clip
 
-from .candidates import request_excerpts
+from .pools import request_excerpts
 
 
 def ingest(clips: Collection[int], study: Study) -> None:
     """Measure the clips and cut the excerpts the study needs, sharing the work with any running workers."""
     _work_off(Clip.objects.filter(pk__in=clips), ingest_clip, "ingest")
     request_excerpts(study)
-    _work_off(Excerpt.objects.filter(clip__in=clips, codec=study.codec), cut_excerpt, "excerpts")
+    first = Excerpt.objects.filter(study=study, clip__in=clips, codec=study.codec, n_before=0)
+    _work_off(first, cut_excerpt, "excerpts")  # the rest of the pools is for the workers
 
 
 def _work_off(items, work, what):

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.models import Excerpt, PairingTable, Study
-from arena.serving.candidates import Candidate, clips_by_prompt, ready_excerpts
+from arena.models import PairingTable, Study
+from arena.serving.candidates import Candidate, clips_by_prompt, served_by_prompt
 from arena.serving.pairing import Wheel
 from arena.serving.process_cache import recent
 
@@ -25,24 +25,27 @@ class Stock:
     systems: int [n], ids, ascending. low, high: int [pairs], places. options: int [pairs], clip pairs.
     """
 
-    def __init__(self, grouped, excerpts):
-        """grouped: {prompt: [(clip, system, length)]}. excerpts: {(clip, length): excerpt}, those that are ready."""
-        self._grouped, self._excerpts = grouped, excerpts
+    def __init__(self, grouped, served):
+        """grouped: {prompt: [(clip, system, length)]}. served: {prompt: Served}."""
+        self._grouped, self._served = grouped, served
         self.systems = np.unique([system for clips in grouped.values() for _, system, _ in clips]).astype(np.int64)
         self.low, self.high = np.triu_indices(self.systems.size, 1)
         self._place = {system: place for place, system in enumerate(self.systems.tolist())}
         self._of_clip = {
-            clip: (prompt, system, length) for prompt, clips in grouped.items() for clip, system, length in clips
+            clip: (prompt, system)
+            for prompt, clips in grouped.items()
+            for clip, system, _ in clips
+            if clip in served[prompt].clips
         }
-        self._of_system: dict[int, dict[int, list[tuple]]] = defaultdict(lambda: defaultdict(list))
-        for clip, (prompt, system, length) in self._of_clip.items():
-            self._of_system[system][prompt].append((clip, system, length))
+        self._of_system: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for clip, (prompt, system) in self._of_clip.items():
+            self._of_system[system][prompt].append(clip)
         self._wheels = {}
 
     @classmethod
     def of(cls, study: Study) -> Self:
-        ready = ready_excerpts(study, [Excerpt.Variant.PLAIN])
-        return cls(clips_by_prompt(study), {place: pk for place, [(_, pk)] in ready.items()})
+        grouped = clips_by_prompt(study)
+        return cls(grouped, served_by_prompt(study, grouped))
 
     @cached_property
     def options(self) -> NDArray[np.int64]:
@@ -58,13 +61,10 @@ class Stock:
         return self._count(prompt) if prompt in self._grouped else np.zeros(self.low.size, np.int64)
 
     def _count(self, prompt):
-        """int [pairs]: clip pairs for a prompt. Two clips need ready excerpts of the shorter one's length."""
-        clips = self._grouped[prompt]
-        lengths, at = np.unique([length for *_, length in clips], return_inverse=True)
-        ready = np.array([[(clip, length) in self._excerpts for length in lengths.tolist()] for clip, *_ in clips])
-        mine = ready[np.arange(len(clips))[:, None], np.minimum(at[:, None], at[None, :])]
-        place = np.array([self._place[system] for _, system, _ in clips])
-        first, second = np.nonzero(np.triu(mine & mine.T, 1) & (place[:, None] != place[None, :]))
+        """int [pairs]: clip pairs for a prompt, of the clips that can be played."""
+        systems = [system for clip, system, _ in self._grouped[prompt] if clip in self._of_clip]
+        place = np.array([self._place[system] for system in systems], dtype=np.intp)
+        first, second = np.nonzero(np.triu(place[:, None] != place[None, :], 1))
         return np.bincount(self._number(place[first], place[second]), minlength=self.low.size)
 
     def _number(self, place_a, place_b):
@@ -76,12 +76,10 @@ class Stock:
         places = [self._place[system] for system in systems if system in self._place]
         return np.flatnonzero(np.isin(self.low, places) | np.isin(self.high, places)) if places else np.array([], int)
 
-    def find(self, clip: int, other: int) -> Candidate | None:
+    def find(self, clip: int | None, other: int | None) -> Candidate | None:
         """The Candidate of two clips; None where they cannot be served together now."""
-        (prompt, *of_clip), (prompt_of_other, *of_other) = (self._of_clip.get(pk, (None,)) for pk in (clip, other))
-        if prompt is None or prompt != prompt_of_other:
-            return None
-        return self._candidate((clip, *of_clip), (other, *of_other), prompt)
+        (prompt, _), (prompt_of_other, _) = (self._of_clip.get(pk, (None, None)) for pk in (clip, other))
+        return self._candidate(clip, other) if prompt is not None and prompt == prompt_of_other else None
 
     def number_of(self, clip: int, other: int) -> Any:
         """(pair, prompt) of two clips; None where they cannot be served together now."""
@@ -95,20 +93,21 @@ class Stock:
         """The clip pairs of a pair of systems, as Candidates."""
         clips_low, clips_high = (self._of_system[int(self.systems[place[pair]])] for place in (self.low, self.high))
         candidates = (
-            self._candidate(first, second, prompt)
+            self._candidate(first, second)
             for prompt in clips_low
             if prompt in clips_high
             for first, second in product(clips_low[prompt], clips_high[prompt])
         )
         return [candidate for candidate in candidates if candidate]
 
-    def _candidate(self, first, second, prompt):
-        (clip1, system1, length1), (clip2, system2, length2) = sorted((first, second), key=lambda clip: clip[1])
-        length = min(length1, length2)
-        excerpts = self._excerpts.get((clip1, length)), self._excerpts.get((clip2, length))
-        if system1 == system2 or None in excerpts:
+    def _candidate(self, first, second):
+        """Of two clips for one prompt; None where they are of one system."""
+        (system1, clip1), (system2, clip2) = sorted((self._of_clip[clip][1], clip) for clip in (first, second))
+        prompt = self._of_clip[first][0]
+        if system1 == system2:
             return None
-        return Candidate(prompt, length, (system1, system2), (clip1, clip2), excerpts)
+        served = self._served[prompt]
+        return Candidate(prompt, served.length_ms, (system1, system2), (clip1, clip2), served.is_own)
 
     def tally(self, rows: Any) -> NDArray[np.int64]:
         """int [pairs]: the sum of n over rows (system id, system id, n); systems not in stock are left out."""

@@ -12,6 +12,7 @@ from annotations.services import flag, withdraw_rater
 from arena.models import ANSWERS, Battle
 from scoring import inputs
 from scoring.stats.clusters import clusters_of
+from tests.casts.clips import make_ready
 from tests.casts.votes import cast
 
 
@@ -67,6 +68,7 @@ def test_votes_that_lie_between_those_of_another_study_and_flags_are_not_missed(
 
     other = Study.objects.create(slug="other", name="Other", excerpt_s=10)
     other.systems.set(study.systems.all())
+    make_ready(other)
     for answers in ("AB", "BA", "AAB", "B"):
         cast(study, answers)
         flag(Vote.objects.order_by("-pk").first(), "too_fast", 1)

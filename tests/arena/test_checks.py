@@ -11,6 +11,7 @@ from arena.models import Battle, Excerpt, Prompt, System
 from arena.services import give_consent
 from arena.serving import candidates, serve_battle
 from arena.serving.candidates import DEGRADED
+from arena.serving.pools import request_excerpts
 from arena.serving.schedule import REPEAT_DISTANCE
 from tests.casts.clips import make_clip
 from tests.casts.listener import Listener
@@ -341,23 +342,27 @@ def test_but_not_where_there_was_no_time_to_hear_both(sitting):
 def test_checks_are_asked_for_on_a_few_clips_twice_what_one_rater_needs(study):
     study.practice, study.golds, study.traps, study.blocks = 1, 1, 1, 1
     study.save()
-    candidates.request_excerpts(study)
+    request_excerpts(study)
     wanted = Counter(Excerpt.objects.exclude(variant="").values_list("variant", flat=True))
-    assert wanted["tones"] == 2
-    assert sum(wanted[variant] for variant in DEGRADED) == 3  # two for the gold and one for practice
-    before = Excerpt.objects.count()
-    candidates.request_excerpts(study)
-    assert Excerpt.objects.count() == before
+    clips = Excerpt.objects.exclude(variant="").values_list("variant", "clip").distinct()
+    assert wanted["tones"] == 2 * 3, "two clips, each with three"
+    assert all(wanted[variant] == 3 for variant in DEGRADED), "two clips for the gold and one for practice"
+    assert len(clips) == 2 + 3 * 3
+    assert request_excerpts(study) == (0, False)
 
 
 def test_a_variant_that_would_not_be_heard_makes_room_for_another_clips(study):
     study.golds, study.blocks = 1, 1
     study.save()
-    candidates.request_excerpts(study)
-    refused = Excerpt.objects.exclude(variant="").first()
-    Excerpt.objects.filter(pk=refused.pk).update(status="rejected", reason="It would not be heard.")
-    candidates.request_excerpts(study)
-    assert Excerpt.objects.exclude(variant="").exclude(status="rejected").count() == 2
+    request_excerpts(study)
+    degraded = Excerpt.objects.exclude(variant="")
+    first = degraded.first().clip
+    degraded.filter(clip=first).update(status="rejected", reason="It would not be heard.")
+    request_excerpts(study)
+    assert degraded.exclude(status="rejected").values("clip").distinct().count() == 2
+    one = degraded.exclude(status="rejected").first()
+    Excerpt.objects.filter(pk=one.pk).update(status="rejected", reason="It would not be heard.")
+    assert request_excerpts(study) == (0, False), "the other kinds are enough"
 
 
 def test_a_retired_systems_clips_are_in_no_new_check(checked):

@@ -11,12 +11,12 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from scipy.stats import chisquare
 
-from arena.models import Battle, Excerpt, PairingTable, Prompt, Study, System
+from arena.models import Battle, Clip, Excerpt, PairingTable, Prompt, Study, System
 from arena.services import give_consent
 from arena.serving import process_cache, progress, serve_battle
 from arena.serving.draw_pair import Offer
 from arena.serving.stock import NEWCOMER, Stock
-from tests.casts.clips import make_clip
+from tests.casts.clips import make_clip, make_excerpt
 
 DRAWS = 1000
 
@@ -223,13 +223,19 @@ def test_a_clock_that_was_set_back_loses_no_vote(study, rater):
 
 
 def test_clip_pairs_are_counted_as_they_are_listed(study):
-    short = make_clip(System.objects.get(name="birch"), Prompt.objects.first(), 6_340, 6_300)
-    partner = study.systems.get(name="alder").clips.filter(prompt=short.prompt).first()
-    Excerpt.objects.create(clip=partner, length_ms=6_300, codec="mp3", status="ready", file="x", size=1, gain_db=0)
+    short = make_clip(System.objects.get(name="birch"), Prompt.objects.first(), 6_340, 6_000)
+    others = Clip.objects.filter(prompt=short.prompt).exclude(pk=short.pk)
+    for clip in others:
+        make_excerpt(clip, study, 6_000)
+    cedars = others.filter(system__name="cedar").values("excerpts")
+    Excerpt.objects.filter(pk__in=cedars, length_ms=6_000).update(status="rejected", reason="It is silent there.")
     stock = Stock.of(study)
     listed = [stock.candidates(pair) for pair in range(stock.low.size)]
     assert [len(found) for found in listed] == stock.options.tolist()
-    assert sum(option.length_ms == 6_300 for found in listed for option in found) == 1
+    at_the_common_length = [option for found in listed for option in found if option.length_ms == 6_000]
+    assert {option.prompt_id for option in at_the_common_length} == {short.prompt_id}
+    heard = {clip for option in at_the_common_length for clip in option.clip_ids}
+    assert heard == {short.pk, *others.exclude(system__name="cedar").values_list("pk", flat=True)}
     for pair, found in enumerate(listed):
         for option in found:
             assert stock.number_of(*option.clip_ids) == (pair, option.prompt_id)

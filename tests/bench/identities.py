@@ -87,7 +87,8 @@ def make_hall(n_raters, n_systems, n_prompts):
              loudness_lufs=-14.0) for prompt in prompts for system in systems
     )  # fmt: skip
     Excerpt.objects.bulk_create(
-        Excerpt(clip=clip, length_ms=10_000, codec="mp3", status="ready", file="none", size=1) for clip in clips
+        Excerpt(study=study, clip=clip, length_ms=10_000, codec="mp3", status="ready", file="none", size=1)
+        for clip in clips
     )
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in LAY_DOWN.split(";\n"):

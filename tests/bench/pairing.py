@@ -151,7 +151,8 @@ def _study(n):
         for system in systems for prompt in prompts
     )  # fmt: skip
     Excerpt.objects.bulk_create(
-        Excerpt(clip=clip, length_ms=10_000, codec="mp3", status="ready", file="none", size=1) for clip in clips
+        Excerpt(study=study, clip=clip, length_ms=10_000, codec="mp3", status="ready", file="none", size=1)
+        for clip in clips
     )
     share = pair_design.design(np.random.default_rng(0).normal(size=n), np.eye(n), 10 * n)
     PairingTable.objects.create(
@@ -168,6 +169,7 @@ def _add_battles(study, size, now):
     from arena.serving.stock import Stock
 
     stock, rng = Stock.of(study), Random(size)
+    excerpts = dict(study.excerpts.values_list("clip", "pk"))
     raters = Rater.objects.bulk_create(Rater() for _ in range(1000))
     battles = []
     for _ in range(size):
@@ -178,7 +180,7 @@ def _add_battles(study, size, now):
                 study=study, rater=rng.choice(raters), prompt_id=drawn.prompt_id, length_ms=drawn.length_ms,
                 system_a_id=drawn.system_ids[0], system_b_id=drawn.system_ids[1],
                 clip_a_id=drawn.clip_ids[0], clip_b_id=drawn.clip_ids[1],
-                excerpt_a_id=drawn.excerpt_ids[0], excerpt_b_id=drawn.excerpt_ids[1],
+                excerpt_a_id=excerpts[drawn.clip_ids[0]], excerpt_b_id=excerpts[drawn.clip_ids[1]],
                 codec="mp3", policy="uniform", pair_probability=1 / stock.low.size, clip_probability=0.05,
                 eligible_pairs=stock.low.size, served_at=at, reserved_until=at, expires_at=at,
                 closed_at=at, close_reason="voted",

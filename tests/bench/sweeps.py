@@ -142,7 +142,24 @@ def copy_study(first, n):
     systems = list(first.systems.values_list("pk", flat=True))
     through = Study.systems.through
     through.objects.bulk_create(through(study=study, system_id=system) for study in copies for system in systems)
+    fill_pools([first, *copies])
     return copies
+
+
+def fill_pools(studies):
+    """Full pools of every study, as its workers would have left them; one excerpt of each clip is in use."""
+    from arena.models import Clip, Excerpt
+    from arena.serving.pools import FRESH
+
+    Excerpt.objects.all().delete()
+    clips = list(Clip.objects.values_list("pk", flat=True))
+    Excerpt.objects.bulk_create(
+        (
+            Excerpt(study=study, clip_id=clip, length_ms=10_000, codec="mp3", status="ready", file="none", size=1,
+                    n_before=n, n_served=n // FRESH[""], is_replaced=n >= FRESH[""])
+            for study in studies for clip in clips for n in range(FRESH[""] + 1)
+        ), batch_size=5000,
+    )  # fmt: skip
 
 
 def lay_down(first):

@@ -66,6 +66,7 @@ def make_study():
         for system in systems for prompt in prompts
     )  # fmt: skip
     Excerpt.objects.bulk_create(
-        Excerpt(clip=clip, length_ms=10_000, codec="mp3", status="ready", file="none", size=1) for clip in clips
+        Excerpt(study=study, clip=clip, length_ms=10_000, codec="mp3", status="ready", file="none", size=1)
+        for clip in clips
     )
     return study

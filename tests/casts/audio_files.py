@@ -138,10 +138,12 @@ def inspect_here(path: Path, max_seconds: float = 600) -> audio.ClipFacts:
         return audio.ClipFacts(**operations.inspect(Source.of(file), max_seconds))
 
 
-def cut_here(path: Path, out_path: Path, length_ms: int, codec: str, variant: str = "") -> audio.ExcerptFacts:
+def cut_here(
+    path: Path, out_path: Path, length_ms: int, codec: str, variant: str = "", **more: int
+) -> audio.ExcerptFacts:
     """`cut_excerpt` without its child process."""
     with path.open("rb") as file, out_path.open("w+b") as out:
-        return audio.ExcerptFacts(**operations.cut_excerpt(Source.of(file), out, length_ms, codec, variant))
+        return audio.ExcerptFacts(**operations.cut_excerpt(Source.of(file), out, length_ms, codec, variant, **more))
 
 
 def played(path: Path) -> np.ndarray:

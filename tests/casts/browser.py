@@ -90,7 +90,7 @@ def build_study(excerpts, media):
         )  # fmt: skip
         shutil.copy(file, media / "excerpts" / f"{number}.wav")
         Excerpt.objects.create(
-            clip=clip, length_ms=LENGTH_MS, codec="wav", status="ready", file=f"excerpts/{number}.wav",
+            study=study, clip=clip, length_ms=LENGTH_MS, codec="wav", status="ready", file=f"excerpts/{number}.wav",
             size=facts.bytes, gain_db=facts.gain_db, loudness_lufs=facts.loudness_lufs,
             true_peak_dbtp=facts.true_peak_dbtp,
         )  # fmt: skip
@@ -104,8 +104,8 @@ def add_checks(study, media):
             name = f"excerpts/{excerpt.clip_id}-{variant}.wav"
             shutil.copy(media / excerpt.file.name, media / name)
             Excerpt.objects.create(
-                clip=excerpt.clip, length_ms=LENGTH_MS, codec="wav", variant=variant, status="ready", file=name,
-                size=excerpt.size, gain_db=excerpt.gain_db, loudness_lufs=excerpt.loudness_lufs,
+                study=study, clip=excerpt.clip, length_ms=LENGTH_MS, codec="wav", variant=variant, status="ready",
+                file=name, size=excerpt.size, gain_db=excerpt.gain_db, loudness_lufs=excerpt.loudness_lufs,
                 true_peak_dbtp=excerpt.true_peak_dbtp,
             )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """Clips as they are after ingest, without the work of ingesting them."""
 
 import uuid
+from collections import defaultdict
 
-from arena.models import Clip, Excerpt
+from arena.models import Clip, Excerpt, Study
 
 
 def make_clip(system, prompt, duration_ms=12_000, length_ms=10_000):
@@ -10,8 +11,22 @@ def make_clip(system, prompt, duration_ms=12_000, length_ms=10_000):
     return make_clips([system], [prompt], duration_ms, length_ms)[0]
 
 
+def make_excerpt(clip, study, length_ms=10_000, status="ready", **fields):
+    """One that is ready, without its file, or pending, or rejected."""
+    done = {"file": f"excerpts/{uuid.uuid4().hex}.mp3", "size": 40 * length_ms} if status == "ready" else {}
+    fields = {"codec": "mp3", "status": status, **done, **fields}
+    return Excerpt.objects.create(study=study, clip=clip, length_ms=length_ms, **fields)
+
+
+def make_ready(study):
+    """An excerpt of the study's own for every clip of its systems that has none in it."""
+    for clip in Clip.objects.filter(system__studies=study).exclude(excerpts__study=study):
+        make_excerpt(clip, study)
+
+
 def make_clips(systems, prompts, duration_ms=12_000, length_ms=10_000):
-    """A clip of every system for every prompt, prompt by prompt."""
+    """A clip of every system for every prompt, prompt by prompt, with an excerpt for each study of its system; one of
+    an earlier version where there is none."""
     clips = Clip.objects.bulk_create(
         Clip(
             system=system,
@@ -28,8 +43,12 @@ def make_clips(systems, prompts, duration_ms=12_000, length_ms=10_000):
         for prompt in prompts
         for system in systems
     )
+    studies = defaultdict(list)
+    for study, system in Study.systems.through.objects.values_list("study", "system"):
+        studies[system].append(study)
     Excerpt.objects.bulk_create(
         Excerpt(
+            study_id=study,
             clip=clip,
             length_ms=length_ms,
             codec="mp3",
@@ -41,5 +60,6 @@ def make_clips(systems, prompts, duration_ms=12_000, length_ms=10_000):
             true_peak_dbtp=-3.0,
         )
         for clip in clips
+        for study in studies[clip.system_id] or [None]
     )
     return clips

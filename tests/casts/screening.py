@@ -21,12 +21,13 @@ def rate(study, n_votes, decide, rng, began=None, connection=None, pace_s=12, he
     clock = began or timezone.now() - YESTERDAY
     rater = give_consent(None, study, 1, now=clock, came_by=connection and Marks(connection, connection, connection))
     stock = Stock.of(study)
+    excerpts = dict(study.excerpts.filter(variant="").values_list("clip", "pk"))
     options = [option for pair in range(stock.low.size) for option in stock.candidates(pair)]
     systems = study.systems.in_bulk()
     battles, votes = [], []
     for option in rng.sample(options, n_votes):
         clock += timedelta(seconds=pace_s)
-        battle = battle_of(study, rater, option, clock, rng)
+        battle = battle_of(study, rater, option, excerpts, clock, rng)
         battle.system_a, battle.system_b = systems[battle.system_a_id], systems[battle.system_b_id]
         battles.append(battle)
         votes.append(
@@ -38,13 +39,14 @@ def rate(study, n_votes, decide, rng, began=None, connection=None, pace_s=12, he
     return rater
 
 
-def battle_of(study, rater, option, now, rng):
+def battle_of(study, rater, option, excerpts, now, rng):
     a, b = rng.choice([(0, 1), (1, 0)])
     drawn = {
         f"{name}_{slot}_id": getattr(option, f"{name}_ids")[index]
         for slot, index in (("a", a), ("b", b))
-        for name in ("system", "clip", "excerpt")
+        for name in ("system", "clip")
     }
+    drawn |= {f"excerpt_{slot}_id": excerpts[drawn[f"clip_{slot}_id"]] for slot in "ab"}
     return Battle(
         study=study, rater=rater, prompt_id=option.prompt_id, length_ms=option.length_ms, codec="mp3", policy="uniform",
         pair_probability=0.1, clip_probability=0.1, served_at=now, reserved_until=now, expires_at=now,

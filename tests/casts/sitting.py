@@ -7,8 +7,8 @@ from tests.casts.listener import Listener
 def add_variant(clip, variant):
     plain = clip.excerpts.get(variant="")
     Excerpt.objects.create(
-        clip=clip, length_ms=plain.length_ms, codec="mp3", variant=variant, status="ready", size=plain.size,
-        file=f"excerpts/{clip.pk}-{variant}.mp3",
+        study=plain.study, clip=clip, length_ms=plain.length_ms, codec="mp3", variant=variant, status="ready",
+        size=plain.size, file=f"excerpts/{clip.pk}-{variant}.mp3",
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ STUDIES = {
     "anchors": ("scoring.anchors.refit", "due_studies", "refit_anchors"),
     "raters": ("scoring.screening.sweep", "due_studies", "screen_if_due"),
 }
+EXCERPTS = {"tidy": ("arena.serving.spent_excerpts", "due", "tidy")}
 EDITIONS = {"editions": ("scoring.boards.explanations", "explain_by_key")}
 # Sweeps over claims on rows.
 CLAIMS = {"ingest": ("arena.services", "ingest_clip"), "excerpts": ("arena.services", "cut_excerpt")}
@@ -86,7 +87,7 @@ def assert_told_once(name, study=None):
 
 
 def test_a_failure_is_planted_in_every_sweep_of_the_schedule():
-    assert {*STUDIES, *EDITIONS, *CLAIMS, *WHOLE} == set(settings.CELERY_BEAT_SCHEDULE)
+    assert {*STUDIES, *EXCERPTS, *EDITIONS, *CLAIMS, *WHOLE} == set(settings.CELERY_BEAT_SCHEDULE)
 
 
 @pytest.fixture
@@ -138,6 +139,17 @@ def test_a_sweep_goes_on_past_an_edition_that_fails(study, monkeypatch, time_pas
     monkeypatch.setattr("scoring.boards.explanations.explain_by_key", work)
     fails_on_the_first("editions", work, first, second, time_passes)
     assert_told_once("editions", study)
+
+
+@pytest.mark.parametrize("name", EXCERPTS)
+def test_a_sweep_goes_on_past_an_excerpt_that_fails(study, name, monkeypatch, time_passes):
+    module, due, work_name = EXCERPTS[name]
+    first, second = Excerpt.objects.order_by("pk").values_list("pk", flat=True)[:2]
+    work = Work(first)
+    monkeypatch.setattr(f"{module}.{due}", lambda: {first: study.pk, second: study.pk})
+    monkeypatch.setattr(f"{module}.{work_name}", work)
+    fails_on_the_first(name, work, first, second, time_passes)
+    assert_told_once(name, study)
 
 
 @pytest.mark.parametrize("name", CLAIMS)

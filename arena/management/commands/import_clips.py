@@ -72,7 +72,9 @@ class Command(BaseCommand):
 
     def report(self, study: Study, clips: dict[int, Any], n_ready: int, failed: list[tuple[int, str, str]]) -> None:
         self.stdout.write(f"study {study.slug}: {n_ready} clips ready, {len(failed)} rows failed")
-        unplayable = Excerpt.objects.filter(clip__in=clips, codec=study.codec, status=Status.REJECTED)
+        unplayable = Excerpt.objects.filter(
+            study__slug=study.slug, clip__in=clips, codec=study.codec, status=Status.REJECTED
+        )
         for excerpt in unplayable.select_related("clip"):
             self.stdout.write(f"  not paired: {clips[excerpt.clip_id][1]}: {excerpt.reason}")
         if failed:

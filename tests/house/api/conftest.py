@@ -14,6 +14,7 @@ from scoring.api import score as score_api
 from scoring.file_scoring import jobs
 from scoring.jury.rewards import store_rewards
 from scoring.models import RewardModel
+from tests.casts.clips import make_ready
 from tests.casts.joining import begin
 from tests.casts.listener import Listener
 from tests.casts.score import Researcher, make_model, measured_and_calibrated, not_audio, sound
@@ -268,6 +269,7 @@ def answers_to_battles_insight_retrieve(study, judged, listener, stranger, time_
     battle = answer_all(listener, time_passes)["id"]
     unrevealed = Study.objects.create(slug="quiet", name="Quiet", excerpt_s=10, reveal=False)
     unrevealed.systems.set(study.systems.all())
+    make_ready(unrevealed)
     quiet = listener.agree(study="quiet").battle(study="quiet")
     time_passes(9)
     listener.vote(quiet, key="quiet")

@@ -17,7 +17,7 @@ from scoring.inputs import rewards
 from scoring.jury.rewards import store_rewards
 from scoring.models import AnchorFit, Edition, RewardModel
 from scoring.stats import board_method
-from tests.casts.clips import make_clip
+from tests.casts.clips import make_clip, make_ready
 from tests.casts.votes import cast
 
 
@@ -81,6 +81,7 @@ def test_systems_that_never_met_stand_in_groups_of_their_own(study):
         make_clip(System.objects.create(name=name), third)
     apart = Study.objects.create(slug="apart", name="Apart", excerpt_s=10)
     apart.systems.set(System.objects.filter(name__in=["alder", "birch", "dogwood", "elm"]))
+    make_ready(apart)
     cast(apart, "ABA")
     groups = refit_board(apart).result["groups"]
     assert [sorted(rating["system"] for rating in group) for group in groups] == [

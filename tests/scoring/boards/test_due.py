@@ -19,7 +19,7 @@ from scoring.boards.refit import refit_board
 from scoring.jury.rewards import store_rewards
 from scoring.models import RewardModel, Standing
 from scoring.screening import sweep as screening
-from tests.casts.clips import make_clip
+from tests.casts.clips import make_clip, make_ready
 from tests.casts.votes import cast
 
 LATER = timedelta(hours=1)
@@ -61,6 +61,7 @@ def test_at_every_step_of_two_boards_the_same_studies_are_due(study, monkeypatch
     monkeypatch.setattr(figures, "_drawn", lambda *_: {})
     other = Study.objects.create(slug="other", name="Other", excerpt_s=10)
     other.systems.set(study.systems.all())
+    make_ready(other)
     model = RewardModel.objects.create(name="jury", encoders=[], weights="w", sha256="s", status="live")
     clips = list(Clip.objects.order_by("pk"))
     steps = [
@@ -104,6 +105,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_studies(study):
         for number in range(n):
             other = Study.objects.create(slug=f"study-{n}-{number}", name="Study", excerpt_s=10)
             other.systems.set(study.systems.all())
+            make_ready(other)
             cast(other, "AB")
             refit_board(other)
         with CaptureQueriesContext(connection) as queries:

@@ -145,8 +145,8 @@ def test_a_figure_is_taken_along_as_csv_and_json(undrawn, client):
 
 def test_a_system_whose_name_a_spreadsheet_would_run_is_marked_as_text_in_the_csv(undrawn, client):
     evil = System.objects.create(name="=evil")
-    make_clip(evil, Prompt.objects.first())
     undrawn.systems.add(evil)
+    make_clip(evil, Prompt.objects.first())
     process_cache.forget()
     cast(undrawn, "AABB")
     refit_board(undrawn)
