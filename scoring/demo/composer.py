@@ -5,7 +5,7 @@ neighbour always one; they become MIDI pitches only when a note is written down.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -159,20 +159,43 @@ def compose(brief: Brief, seconds: float, rng: np.random.Generator) -> Score:
     if bars < 1:
         needed = SHORTEST_ENDING + style.beats * 60 / brief.bpm
         raise ValueError(f"{seconds} s hold no bar at {brief.bpm:g} bpm: ask for at least {needed:.1f} s")
-    tonic = brief.tonic if brief.tonic is not None else int(rng.integers(12))
-    key = Key(tonic if tonic < 8 else tonic - 12, SCALES[style.scales[brief.mode == "minor"]])
+    key = key_of(brief, brief.tonic if brief.tonic is not None else int(rng.integers(12)))
     chords = _harmony(brief, bars, rng)
     page = _Page(style, key, chords, bars, beats)
-    writers: dict[str, Callable[[], list[Note]]] = {
+    return accompany(brief, key, chords, beats, tuple(page.melody(rng)) if "lead" in brief.voices else ())
+
+
+def key_of(brief: Brief, tonic: int) -> Key:
+    """The key of a pitch class, 0 to 11, in the mode of the brief; its tonic lies between E and D sharp."""
+    scale = SCALES[brief.style.scales[brief.mode == "minor"]]
+    return Key(tonic if tonic < 8 else tonic - 12, scale)
+
+
+def accompany(brief: Brief, key: Key, chords: tuple[Chord, ...], beats: float, lead: tuple[Note, ...]) -> Score:
+    """The whole score of a melody and its chords: every other part follows from the style's patterns.
+
+    chords: `chords_per_bar` for each bar, and the one on which the piece ends. beats: of the piece with its ending.
+    """
+    style = brief.style
+    bars = (len(chords) - 1) // style.chords_per_bar
+    page = _Page(style, key, chords, bars, beats)
+    writers: dict[str, Callable[[], Sequence[Note]]] = {
         "chords": lambda: page.comp(style.chords, low=50, high=69, power="distorted" in brief.voices["chords"]),
         "pad": page.pad,
         "bass": page.bass,
         "arpeggio": lambda: page.comp(style.arpeggio or "a.b.c.d.c.b.c.d."[: 4 * style.beats], low=57, high=76),
-        "lead": lambda: page.melody(rng),
+        "lead": lambda: lead,
     }
     parts = {role: tuple(writers[role]()) for role in brief.voices if role != "drums"}
     hits = tuple(page.drums()) if "drums" in brief.voices else ()
     return Score(brief, key, chords, parts, hits, float(bars * style.beats), beats)
+
+
+def sung(style: Style, at: int, steps: int, pitch: float) -> Note:
+    """A note of the melody, with the swell of a phrase of four bars. at, steps: its start and length in sixteenths."""
+    beat, phrase = at / STEPS_PER_BEAT, 4 * style.beats
+    arc = 0.08 * np.sin(np.pi * (beat % phrase) / phrase)
+    return Note(beat, 0.95 * steps / STEPS_PER_BEAT, pitch, _accent(beat) - 0.08 + arc)
 
 
 def _harmony(brief: Brief, bars: int, rng: np.random.Generator) -> tuple[Chord, ...]:
@@ -258,10 +281,8 @@ class _Page:
                 target = step + moves[i] + (-1 if cadence and step > home + 1 else 0)
                 target = _within(target, home - 2, home + 7)
                 step = chord.nearest_step(target) if start % STEPS_PER_BEAT == 0 else target
-                beat = bar * self.style.beats + start / STEPS_PER_BEAT
-                arc = 0.08 * np.sin(np.pi * (beat % (4 * self.style.beats)) / (4 * self.style.beats))
-                pitch = self.key.midi(step, chord.raised)
-                notes.append(Note(beat, 0.95 * length / STEPS_PER_BEAT, pitch, _accent(beat) - 0.08 + arc))
+                at = bar * self.style.beats * STEPS_PER_BEAT + start
+                notes.append(sung(self.style, at, length, self.key.midi(step, chord.raised)))
         tonic = home if step < home + 4 else home + 7
         return [*notes, Note(self.ending, self.ring, self.key.midi(tonic), 0.8)]
 
