@@ -36,8 +36,8 @@ def _own_user() -> bool:
     uid = FIRST_UID + os.getpid() % UIDS
     try:
         os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
+        os.setgid(uid)  # of root: the effective and the saved one, too
+        os.setuid(uid)
     except OSError:  # a container that knows no such user
         return False
     return True
@@ -54,13 +54,19 @@ def _no_new_privileges() -> bool:
 
 def _no_processes() -> bool:
     """No other process or thread; the kernel does not hold root to it."""
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    return os.geteuid() != 0
+    return _limited(resource.RLIMIT_NPROC) and os.geteuid() != 0
 
 
 def _no_files() -> bool:
     """No new file descriptor: nothing can be opened, neither a file nor a socket."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    return _limited(resource.RLIMIT_NOFILE)
+
+
+def _limited(kind: int) -> bool:
+    try:
+        resource.setrlimit(kind, (0, 0))
+    except (OSError, ValueError):  # a system that has a least value
+        return False
     return True
 
 

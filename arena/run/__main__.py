@@ -153,6 +153,8 @@ class Arena:
     def start_again(self) -> None:
         """Try for as long as it takes: what ended everything, such as a full disk, may last for hours."""
         for pause in pauses():
+            if self.supervisor:
+                self.supervisor.stop()
             end_descendants()
             try:
                 return self.start()
