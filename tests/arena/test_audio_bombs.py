@@ -44,11 +44,10 @@ def test_rate_and_channels_count(tmp_path, two_seconds, rate, channels):
 
 
 def test_what_a_header_says_is_refused_before_anything_is_decoded(tmp_path, monkeypatch):
-    """A FLAC file of eight channels that says it lasts for days: STREAMINFO has the number of samples in 36 bits."""
+    """A FLAC file of eight channels that says it lasts for eight minutes: STREAMINFO has the samples in 36 bits."""
     path = write(tmp_path / "a.flac", music(2, 192_000, 8), 192_000, "flac")
     data = bytearray(path.read_bytes())
-    data[21] |= 0x0F
-    data[22:26] = b"\xff\xff\xff\xff"
+    data[22:26] = struct.pack(">I", 480 * 192_000)
     path.write_bytes(data)
     monkeypatch.setattr(reading.Stream, "frames", lambda self: pytest.fail("decoded"))
     assert reason(inspect_here, path).startswith(UNFOLDS)
