@@ -8,7 +8,7 @@ from django.utils import timezone
 from arena.admin import ReadOnlyAdmin, link_to, list_of
 
 from . import services
-from .models import Alarm, Flag, Ledger, LedgerSeal, Reliability, Screening, Vote, VoteDetails
+from .models import Alarm, Flag, GroupNumbers, Ledger, LedgerSeal, Reliability, Screening, Vote, VoteDetails
 from .quality import QUALITY_RULES
 
 
@@ -79,6 +79,16 @@ class LedgerSealAdmin(ReadOnlyAdmin):
 class ReliabilityAdmin(ReadOnlyAdmin):
     list_display = ["rater_link", "study", "skill", "stderr", "n_votes", "ledger_seq", "created_at"]
     list_filter = ["study", "version"]
+    list_select_related = ["rater", "study"]
+    search_fields = ["=rater__id"]
+    ordering = ["-pk"]
+    rater_link = link_to("rater")
+
+
+@admin.register(GroupNumbers)
+class GroupNumbersAdmin(ReadOnlyAdmin):
+    list_display = ["rater_link", "study", "place", "connection", "network", "device"]
+    list_filter = ["study"]
     list_select_related = ["rater", "study"]
     search_fields = ["=rater__id"]
     ordering = ["-pk"]

@@ -6,7 +6,7 @@ from django.utils import timezone
 from arena.locks import Lock, hold
 from arena.models import Study
 
-from . import ledger_links, vote_blocks
+from . import group_numbers, ledger_links, vote_blocks
 from .ledger_links import GENESIS, link
 from .models import Ledger, LedgerSeal
 
@@ -38,6 +38,7 @@ def extend(limit: int = 5000, wait: bool = False) -> int:
         digest = link(digest, seq, entry.content)
         numbered.append((entry.pk, seq, digest))
     if numbered:
+        group_numbers.assign([pk for pk, *_ in numbered])
         _store(numbered)
         for study in Study.objects.filter(pk__in={entry.study_id for entry in waiting}):
             vote_blocks.keep(study)

@@ -155,6 +155,39 @@ class Reliability(models.Model):
         return f"{self.rater}: {self.skill:.2f}"
 
 
+class GroupNumbers(models.Model):
+    """In which groups of a study's raters a rater is, by how they came: opaque numbers, the same for raters with equal
+    marks, which are soon forgotten (`arena.models.Arrival`). Append-only, and a withdrawal leaves it, so that boards by
+    which groups were capped can be rebuilt. A rater without a row is in no known group."""
+
+    rater = models.ForeignKey(Rater, models.PROTECT, related_name="group_numbers")
+    study = models.ForeignKey(Study, models.PROTECT, related_name="group_numbers")
+    place = models.PositiveIntegerField(help_text="In the order in which the study's raters first voted, from 0 up.")
+    connection = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The place of the first rater who came over it; empty where unknown."
+    )
+    network = models.PositiveIntegerField(null=True, blank=True)
+    device = models.PositiveIntegerField(null=True, blank=True)
+
+    class Personal:
+        rater = "rater"
+        kept = {
+            "study, place, connection, network, device": "which raters of a study came over one connection, network or "
+            "device, by numbers that say nothing else: old boards, on which a connection weighs only so much, could "
+            "not be rebuilt without",
+        }
+
+    class Meta:
+        verbose_name_plural = "group numbers"
+        constraints = [
+            models.UniqueConstraint(fields=["study", "rater"], name="group_numbers_once"),
+            models.UniqueConstraint(fields=["study", "place"], name="group_numbers_in_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rater} in {self.study}"
+
+
 class Screening(models.Model):
     """The last result of a screen for a rater in a study. It is `unknown` where the screen failed to run, which
     excludes nobody. Erased by a withdrawal."""

@@ -34,7 +34,7 @@ from arena.models import Participation, Prompt, Study
 from arena.refusals import NotFound
 from scoring import inputs
 from scoring.models import CategoryBoards, Edition
-from scoring.stats import category_method
+from scoring.stats import category_method, influence
 from scoring.stats.board_method import OVERALL, canonical_json
 from scoring.stats.category_method import GROUP, LANGUAGE, OF_LISTENERS, TAG
 from scoring.stats.rebuilding import require_method
@@ -92,7 +92,7 @@ def compute_categories(study: Study, now: datetime | None = None) -> CategoryBoa
 
 def config_of(edition_config: Mapping[str, Any], tags: Mapping[str, list[int]]) -> dict[str, Any]:
     """The configuration of an edition's categories. tags: {tag: prompt ids}, as they are now."""
-    shared = ("l2", "level", "excluded_flags", "cluster", "reliability")
+    shared = ("l2", "level", "excluded_flags", "cluster", "reliability", "influence")
     return {
         **category_method.CONFIG,
         **{name: edition_config[name] for name in shared if name in edition_config},
@@ -134,9 +134,13 @@ def _withdrawn_since(edition):
 
 
 def _votes(edition):
-    return inputs.study_votes(
-        edition.study, edition.ledger_seq, edition.config["excluded_flags"], edition.config.get("reliability")
-    )
+    """With the weights that they have on the board where all are together."""
+    config = edition.config
+    votes = inputs.study_votes(
+        edition.study, edition.ledger_seq, config["excluded_flags"], config.get("reliability"),
+        groups="influence" in config,
+    )  # fmt: skip
+    return influence.limited(votes, config)
 
 
 def _tags(votes):

@@ -82,7 +82,7 @@ def _about(edition, result, category):
         "input_hash": edition.input_hash,
         "excluded": edition.excluded,
         **{name: result[name] for name in ("n_raters", "n_without_rater", "g_eff", "heaviest_rater_share")},
-        **{name: result[name] for name in ("eta", "zero", "effects") if name in result},
+        **{name: result[name] for name in ("eta", "zero", "effects", "influence") if name in result},
     }
 
 

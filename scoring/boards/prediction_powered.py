@@ -19,6 +19,7 @@ from arena.locks import Lock, hold
 from arena.models import Study
 from scoring import inputs
 from scoring.models import Edition, PredictionPowered, Reward, RewardModel
+from scoring.stats import influence
 from scoring.stats.board_method import HALF_TIE, canonical_json, require_known
 from scoring.stats.prediction_powered import fit_prediction_powered
 from scoring.stats.rebuilding import require_method
@@ -130,8 +131,10 @@ def result_of(edition: Edition, model: RewardModel, config: Mapping[str, Any]) -
     if config["unseen"] is None:
         return {"not_offered": PROMPTS_UNKNOWN}
     votes = inputs.study_votes(
-        edition.study, edition.ledger_seq, board["excluded_flags"], board.get("reliability"), both_bad=True
-    )
+        edition.study, edition.ledger_seq, board["excluded_flags"], board.get("reliability"), both_bad=True,
+        groups="influence" in board,
+    )  # fmt: skip
+    votes = influence.limited(votes, board)
     seen = _trained_on(model) if config["unseen"] == "split" else set()
     predictions = _Predictions.of(votes, model, config, seen, edition.number)
     counts = {"n_predicted": int(predictions.has_prediction.sum()), "n_unvoted": len(predictions.unvoted_predicted)}

@@ -6,7 +6,7 @@ new votes are added, and older votes that a flag or a person's decision excluded
 Every edition counts all votes from scratch, checks the standing against them and writes the next one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -21,18 +21,20 @@ from annotations.models import Ledger
 from arena.models import Study, System
 from scoring.inputs import StudyVotes, credit_to_a, credits_of, flagged_votes, reasons_of
 from scoring.models import Edition, Standing
-from scoring.stats import pair_counts
-from scoring.stats.board_method import counts_both_bad, settings_of, weighs
+from scoring.stats import influence, pair_counts
+from scoring.stats.board_method import counts_both_bad, settings_of, weighs_votes
 from scoring.stats.bradley_terry import NotOffered
 from scoring.stats.rounding import rounded
 
 SCREEN = "standing"  # the `screen` of its alarms
 
 
-def is_kept(config: Mapping[str, Any]) -> bool:
-    """Whether a board of this configuration has a standing: not with weighted votes or covariates, where counts are not
-    enough."""
-    return not (config.get("covariates") or weighs(config))
+def is_kept(edition: Edition) -> bool:
+    """Whether an edition's board has a standing: not with weighted votes or covariates, nor where a network is capped,
+    because there counts are not enough."""
+    config = edition.config
+    is_capped = bool(edition.result.get("influence", {}).get("capped"))
+    return not (config.get("covariates") or weighs_votes(config) or is_capped)
 
 
 def is_behind(standing: Standing) -> bool:
@@ -59,7 +61,8 @@ def move_on(study: Study, now: datetime | None = None) -> Standing | None:
         raise_alarm(study, SCREEN, f"The incremental vote counts are inconsistent: {error}.", {}, now)
         standing.delete()  # the next edition writes a new one
         return None
-    return _write(standing, seq, counts, _ratings(counts, standing.config), now)
+    ratings = {} if _may_be_capped(study, counts) else _ratings(counts, standing.config)
+    return _write(standing, seq, counts, ratings, now)
 
 
 @transaction.atomic
@@ -68,7 +71,7 @@ def start(edition: Edition, votes: StudyVotes) -> Standing | None:
     previous standing, updated to the same ledger number, has different counts."""
     study = edition.study
     before = Standing.objects.select_for_update().filter(study=study).first()
-    if not is_kept(edition.config):
+    if not is_kept(edition):
         if before:
             before.delete()
         return None
@@ -78,7 +81,7 @@ def start(edition: Edition, votes: StudyVotes) -> Standing | None:
     if before and settings_of(before.config) == settings_of(edition.config):
         if before.ledger_seq > seq:  # a sweep came while the edition was computed
             counts, seq = _moved(study, edition.config, counts, seq, before.ledger_seq), before.ledger_seq
-            ratings = _ratings(counts, edition.config)
+            ratings = {} if _may_be_capped(study, counts) else _ratings(counts, edition.config)
         _check(before, edition, counts, seq)
     standing.config = edition.config
     return _write(standing, seq, counts, ratings, edition.created_at)
@@ -98,6 +101,16 @@ def since(edition: Edition) -> dict[str, Any] | None:
         "ratings": standing.ratings,
         "at": standing.moved_at.isoformat(),
     }
+
+
+def _may_be_capped(study, counts):
+    """Whether the votes since the last edition are so many that the next one may cap a network, which counts cannot
+    show. Then there are no ratings until it comes."""
+    edition = study.editions.newest()
+    if not edition or "influence" not in edition.result:
+        return False
+    new = Ledger.objects.filter(study=study, seq__gt=edition.ledger_seq, vote__rater__group_numbers__study=study)
+    return influence.may_bind(edition.result, edition.config, pair_counts.n_votes(counts), new.count())
 
 
 def _check(before, edition, counts, seq):

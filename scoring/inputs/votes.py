@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Exists, OuterRef, QuerySet
 
-from annotations import vote_blocks
+from annotations import group_numbers, vote_blocks
 from annotations.models import Flag, Ledger, Reliability, Vote
 from arena.models import ANSWERS, Battle, Study, System
 from scoring.stats.board_method import counts_both_bad
@@ -27,6 +27,7 @@ NOT_RANKED = (Battle.Kind.GOLD, Battle.Kind.TRAP, Battle.Kind.PRACTICE, Battle.K
 CREDIT_TO_A = {"A": 1.0, "B": 0.0, "TIE": 0.5}
 DECISIVE = ("A", "B")
 HASHED = ("vote", "system_a", "system_b", "answer", "rater")
+GROUPS = ("connection", "network")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class StudyVotes:
     weight: float [V], 1 unless votes weigh as much as their raters are reliable, or as their pairs were seldom drawn.
     clip_a, clip_b: int [V], clip ids, 0 where a vote came without clips. prompt: int [V], 0 where unknown.
     rater_id: V16 [V], the bytes of a UUID; zeros where a vote came without rater. cluster: int [V], as `clusters_of`.
-    seq: int [V], places in the ledger, ascending. covariates: {name: float [V]}, those that were asked for.
+    seq: int [V], places in the ledger, ascending. connection, network: int [V], opaque numbers by how raters came, -1
+    where unknown or not asked for. covariates: {name: float [V]}, those that were asked for.
     """
 
     systems: list[str]
@@ -52,6 +54,8 @@ class StudyVotes:
     prompt: np.ndarray
     rater_id: np.ndarray
     seq: np.ndarray
+    connection: np.ndarray
+    network: np.ndarray
     excluded: dict[str, int]
     n_raters: int
     n_without_rater: int
@@ -96,6 +100,7 @@ def study_votes(
     covariates: Mapping[str, Covariate] | None = None,
     weighting: str = NONE,
     again: bool = False,
+    groups: bool = False,
 ) -> StudyVotes:
     """The votes of the study with a place in the ledger up to `seq`, as StudyVotes.
 
@@ -106,6 +111,7 @@ def study_votes(
     weighting: UNIFORM_PAIRS for the weights that undo how pairs were drawn; votes without a known draw are excluded.
     again: whether votes on clip pairs that staff had served again are used. They were chosen for how people had
     answered, so a board or an anchor fit with them would be tilted.
+    groups: whether to read by which connections and networks raters came.
     """
     credit = credit_to_a(both_bad)
     found = _read(study, seq, excluded_flags, credit, again)
@@ -121,7 +127,9 @@ def study_votes(
         known = np.isin(found.used["seq"], np.fromiter(values, dtype=np.int64, count=len(values)))
         beside = np.array([values[place] for place in found.used["seq"][known].tolist()], dtype=float)
         weight, found = weight[known], found.keep(known, beside, "covariate_unknown")
-    return _arrays(study, found, credit, weight, dict(zip(covariates or (), beside.T, strict=False)), reliability)
+    numbers = _group_numbers(study, found) if groups else {name: np.full(len(found.used), -1) for name in GROUPS}
+    covariates_of_votes = dict(zip(covariates or (), beside.T, strict=False))
+    return _arrays(study, found, credit, weight, covariates_of_votes, reliability, numbers)
 
 
 def credit_to_a(both_bad: bool) -> dict[str, float]:
@@ -139,6 +147,7 @@ def board_votes(study: Study, seq: int, config: Mapping[str, Any]) -> StudyVotes
         both_bad=counts_both_bad(config),
         covariates=covariates_of(config),
         weighting=config.get("weighting", NONE),
+        groups="influence" in config,
     )
 
 
@@ -250,7 +259,16 @@ def _read(study, up_to, excluded_flags, credit, again):
     return _Records(records[reason == 0], Counter(dict(zip(names[1:], counts[1:].tolist(), strict=True))), digest)
 
 
-def _arrays(study, found, credit, weight, covariates, reliability):
+def _group_numbers(study, found):
+    """{name: int [V]} of GROUPS; they go into the hash."""
+    known = group_numbers.read(study)
+    numbers = {name: group_numbers.of_raters(known, found.used["rater"], name) for name in GROUPS}
+    for column in numbers.values():
+        found.hash.update(column.astype(">i4").tobytes())
+    return numbers
+
+
+def _arrays(study, found, credit, weight, covariates, reliability, numbers):
     used = found.used
     a, b = used["system_a"].astype(np.int64), used["system_b"].astype(np.int64)
     ids = np.union1d(a, b)
@@ -275,6 +293,7 @@ def _arrays(study, found, credit, weight, covariates, reliability):
         n_without_rater=int((cluster < 0).sum()),
         input_hash=found.hash.hexdigest(),
         covariates=covariates,
+        **numbers,
     )
 
 

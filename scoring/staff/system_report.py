@@ -18,7 +18,7 @@ from arena.refusals import NotFound
 from scoring import inputs
 from scoring.boards.page import find_edition
 from scoring.models import Rating, Reward, RewardModel
-from scoring.stats import board_method
+from scoring.stats import board_method, influence
 from scoring.stats.bradley_terry import BOTH_BAD, OutcomeFit
 from scoring.stats.bradley_terry.results import reach
 from scoring.stats.head_to_head import PRIOR_VOTES, Tally, excess, histogram, tallies, votes_to_separate
@@ -94,7 +94,8 @@ class _Results:
         )
         if not edition:
             return
-        self.votes = votes = inputs.board_votes(study, edition.ledger_seq, edition.config)
+        counted = inputs.board_votes(study, edition.ledger_seq, edition.config)
+        self.votes = votes = influence.limited(counted, edition.config)
         if system.name not in votes.systems:
             return
         self.fit = board_method.fit_votes(votes, edition.config)

@@ -1,7 +1,8 @@
 """From the votes of a study to the canonical result of an edition. No database; the same input, the same JSON.
 
-Version 2 of the method names its treatment of ties and "both bad", and its input hash is of columns. A configuration
-without a treatment is of version 1, which knew only half-ties; its result is computed as it was, its hash was of text.
+Version 3 caps what one network weighs, where a configuration has an `influence`. Version 2 names its treatment of ties
+and "both bad", and its input hash is of columns. A configuration without a treatment is of version 1, which knew only
+half-ties; its result is computed as it was, its hash was of text.
 """
 
 import json
@@ -12,7 +13,7 @@ import numpy as np
 
 from annotations.quality import QUALITY_RULES
 
-from . import bradley_terry
+from . import bradley_terry, influence
 from .rebuilding import require_method
 from .rounding import rounded
 from .votes import BoardVotes, LedgerVotes
@@ -32,8 +33,8 @@ class StudyChoice(Protocol):
     exclude_flagged: bool
 
 
-METHOD, METHOD_VERSION = "bradley-terry", 2
-VERSIONS = (1, 2)  # that `compute` still computes as they were
+METHOD, METHOD_VERSION = "bradley-terry", 3
+VERSIONS = (1, 2, 3)  # that `compute` still computes as they were
 OVERALL = "overall"  # the category that every board has
 HALF_TIE, DAVIDSON, GROUNDED = "half_tie", "davidson", "grounded"
 TREATMENTS = {
@@ -52,6 +53,7 @@ CONFIG: dict[str, Any] = {
     **TREATMENTS[HALF_TIE],
     "weighting": "none",  # or "uniform_pairs": as if every pair had been as likely as any other; see pair_weights.py
     "covariates": [],  # estimated beside the ratings, which then are those of votes where all of them are 0
+    "influence": {"most": 0.1, "from_connections": 5},  # of the weight, by one network; see `influence`
     "l2": 0.05,  # a young board is often not strongly connected; with a ridge every board has an answer
     "level": 0.95,
     "excluded_flags": ["withdrawn"],
@@ -90,7 +92,12 @@ def counts_both_bad(config: Mapping[str, Any]) -> bool:
 
 
 def weighs(config: Mapping[str, Any]) -> bool:
-    """Whether votes weigh more and less on the board."""
+    """Whether votes may weigh more and less on the board."""
+    return weighs_votes(config) or "influence" in config
+
+
+def weighs_votes(config: Mapping[str, Any]) -> bool:
+    """Whether votes weigh more and less by themselves, whoever else has voted."""
     return bool(config.get("reliability")) or config.get("weighting", "none") != "none"
 
 
@@ -118,6 +125,7 @@ def compute(votes: LedgerVotes, config: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not len(votes.outcome):
         return {"groups": [], "g_eff": 0.0, "heaviest_rater_share": 0.0, "converged": True, **_counts(votes)}
+    cast, votes = votes, influence.limited(votes, config)
     fit = fit_votes(votes, config)
     columns, tallies = _columns(fit, config["level"]), _tallies(votes)
     groups = [
@@ -134,11 +142,13 @@ def compute(votes: LedgerVotes, config: Mapping[str, Any]) -> dict[str, Any]:
         "converged": bool(fit.converged),
         **_counts(votes),
         **_beside(fit, config["level"]),
+        **(influence.told(cast, votes, config, fit, fit_votes) if "influence" in config else {}),
     }
 
 
 def fit_votes(votes: BoardVotes, config: Mapping[str, Any]) -> bradley_terry.Fit:
-    """The `bradley_terry.Fit` of the votes that the configuration names."""
+    """The `bradley_terry.Fit` of the votes that the configuration names, by their weights: those of `influence.limited`
+    where no network may decide too much."""
     weight = votes.weight if weighs(config) else None
     arguments = votes.a, votes.b, votes.outcome, len(votes.systems)
     settings = {"weight": weight, "cluster": votes.cluster, "l2": config["l2"]}

@@ -124,7 +124,7 @@ def joined(old: Votes, new: Votes, seq: int) -> Votes:
 
     columns = {
         name: np.concatenate([getattr(old, name), getattr(new, name)[later]])
-        for name in ("outcome", "weight", "clip_a", "clip_b", "prompt", "rater_id", "seq")
+        for name in ("outcome", "weight", "clip_a", "clip_b", "prompt", "rater_id", "seq", "connection", "network")
     }
     names = {*old.covariates, *new.covariates}
     covariates = {

@@ -14,6 +14,7 @@ EXCLUDED = {
     "risk": gettext_lazy("The listener looks like a duplicate or a bot"),
     "careless": gettext_lazy("All checks together suggest that the listener did not listen"),
     "favours_system": gettext_lazy("The listener favours one system far more than others do"),
+    "coordinated": gettext_lazy("The listener came with others who all vote for or against one system"),
     "against_board": gettext_lazy("The listener disagrees with the others more than taste can explain"),
     "failed_golds": gettext_lazy("The listener preferred clips that were audibly degraded"),
     "inconsistent": gettext_lazy("The listener answered the same pairs differently each time"),

@@ -22,6 +22,7 @@ SETTINGS = {
     "covariates": gettext_lazy("what the ratings are adjusted for"),
     "sings_lyrics": gettext_lazy("which systems sing lyrics"),
     "weighting": gettext_lazy("weighting by how often a pair was drawn"),
+    "influence": gettext_lazy("how much one network may weigh"),
     "l2": gettext_lazy("ridge penalty"),
     "level": gettext_lazy("level of the intervals"),
     "excluded_flags": gettext_lazy("flags that leave a vote out"),

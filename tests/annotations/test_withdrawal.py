@@ -178,6 +178,7 @@ class Somebody:
         Screening.objects.create(screen="golds", result="fail", detail={"note": NOTE}, **looked, **facts)
         flag(self.rater.votes.first(), Flag.LATE, 1, {"reserved_until": now.isoformat()}, now)
         Reliability.objects.create(ledger_seq=1, skill=0.5, stderr=0.1, n_votes=6, created_at=now, **facts)
+        ledger.catch_up()  # with the first vote's place come the numbers of its rater's groups
 
     @property
     def participant(self):

@@ -54,4 +54,6 @@ def _votes(n_votes: int, n_systems: int, n_raters: int, seed: int = 0):
         weight=np.ones(n_votes),
         cluster=rng.integers(n_raters, size=n_votes),
         covariates={},
+        connection=np.full(n_votes, -1),
+        network=np.full(n_votes, -1),
     )

@@ -5,7 +5,9 @@ import pytest
 from annotations import ledger, ledger_heads
 from annotations.models import Vote
 from annotations.services import flag
+from arena.limits import Marks
 from arena.models import Clip, Prompt, Study
+from arena.services import give_consent
 from arena.serving import process_cache
 from scoring.anchors.refit import refit_anchors
 from scoring.boards import categories, explanations, prediction_powered, robustness_cards, standings
@@ -70,7 +72,19 @@ def ask(client):
 
 
 @pytest.fixture
-def answers_to_leaderboard_retrieve(board, ask):
+def crowded(board):
+    """A study of which one network is capped."""
+    study = Study.objects.create(slug="crowded", name="Crowded", excerpt_s=10)
+    study.systems.set(board.systems.all()[:3])
+    for place in ["hall"] * 4 + [f"home {number}" for number in range(5)]:
+        marks = Marks(place, f"around {place}", f"{place} and fox")
+        cast(study, "AB", give_consent(None, study, study.consent_version, came_by=marks))
+    refit_board(study)
+    return study
+
+
+@pytest.fixture
+def answers_to_leaderboard_retrieve(board, crowded, ask):
     return ask(
         "/api/leaderboard/",
         {},
@@ -79,6 +93,7 @@ def answers_to_leaderboard_retrieve(board, ask):
         {"category": "tag:ballad"},
         {"edition": 1},
         {"study": "young"},
+        {"study": "crowded"},
         {"category": "tag:nosuch"},
         {"edition": 99},
     )

@@ -22,6 +22,35 @@ class Figures(Answer):
     high = serializers.FloatField()
 
 
+class Company(Answer):
+    """The votes that came over one connection or network, by an opaque number."""
+
+    connection = serializers.IntegerField(required=False)
+    network = serializers.IntegerField(required=False)
+    votes = serializers.IntegerField()
+    raters = serializers.IntegerField()
+    share = serializers.FloatField(help_text="Of the weight of all votes, as they came.")
+    counts_as = serializers.FloatField(help_text="Of the weight on the board.")
+
+
+class WithoutBusiest(Answer):
+    leader = serializers.CharField()
+    largest_rank_move = serializers.IntegerField(help_text="Places by which a system moves at most.")
+    system = serializers.CharField(help_text="The one that moves most.")
+
+
+class Influence(Answer):
+    """What one connection or network decides of the board. Numbers of both say nothing but who shared one."""
+
+    connections = serializers.IntegerField(help_text="Known ones.")
+    networks = serializers.IntegerField()
+    unknown = serializers.IntegerField(help_text="Votes without a known connection.")
+    capped = Company(many=True, help_text="Networks whose votes count less.")
+    largest_network = serializers.FloatField(help_text="Its share of the weight of all votes, as they came.")
+    busiest = Company(allow_null=True, help_text="The busiest connection.")
+    without_busiest = WithoutBusiest(allow_null=True, help_text="The board without it; null below 5 connections.")
+
+
 class AboutBoard(Answer):
     """How the board was computed, and from what."""
 
@@ -40,6 +69,7 @@ class AboutBoard(Answer):
     effects = serializers.DictField(
         child=Figures(), required=False, help_text="With covariates: the effect of each, per unit."
     )
+    influence = Influence(required=False, help_text="Of overall boards since method version 3.")
 
 
 class Since(Answer):

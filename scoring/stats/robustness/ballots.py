@@ -6,14 +6,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from scoring.stats import board_method, bradley_terry
+from scoring.stats import board_method, bradley_terry, influence
 from scoring.stats.rounding import rounded
-from scoring.stats.votes import BoardVotes
+from scoring.stats.votes import LedgerVotes
 
 
 @dataclass(frozen=True, eq=False)
 class Ballots:
-    """Votes as `board_method.compute` takes them, each of weight > 0, and the configuration of the board.
+    """Votes as `board_method.compute` takes them, each of weight > 0 and with what it weighs on the board, and the
+    configuration of the board.
 
     systems: n names. a, b: int [V]. outcome: float [V], credit to a, or BOTH_BAD. weight: float [V].
     cluster: int [V], one label per rater; below 0: a vote without rater. covariates: {name: float [V]}.
@@ -29,8 +30,9 @@ class Ballots:
     covariates: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, votes: BoardVotes, config: dict[str, Any]) -> Self:
+    def of(cls, votes: LedgerVotes, config: dict[str, Any]) -> Self:
         """From a StudyVotes, or whatever has its arrays."""
+        votes = influence.limited(votes, config)
         a, b, outcome, weight, cluster = map(np.asarray, (votes.a, votes.b, votes.outcome, votes.weight, votes.cluster))
         whole = cls(list(votes.systems), a, b, outcome, weight, cluster, config, dict(votes.covariates))
         return whole if (whole.weight > 0).all() else whole.kept(whole.weight > 0)

@@ -57,6 +57,7 @@ def votes(size=120, both_bad=0.0):
     return SimpleNamespace(
         systems=["alder", "birch", "cedar", "dogwood"], a=a, b=b, outcome=outcome, cluster=cluster,
         weight=np.ones(size), excluded={"both_bad": 3}, n_raters=12, n_without_rater=3, covariates={},
+        connection=np.full(size, -1), network=np.full(size, -1),
     )  # fmt: skip
 
 
@@ -72,7 +73,9 @@ def test_a_board_of_version_1_is_computed_as_it_was():
 
 
 def test_half_ties_say_what_they_said_before_treatments_had_names():
-    assert board_method.compute(votes(), board_method.CONFIG) == board_method.compute(votes(), VERSION_1)
+    result = board_method.compute(votes(), board_method.CONFIG)
+    result.pop("influence")  # which version 3 says beside the ratings
+    assert result == board_method.compute(votes(), VERSION_1)
 
 
 def test_davidson_says_how_readily_raters_tie():

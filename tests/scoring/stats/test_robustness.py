@@ -25,8 +25,9 @@ def votes_of(theta, n_votes, n_raters=20, seed=0, tie=0.1, both_bad=0.0):
     rater = rng.integers(n_raters, size=n_votes)
     ones = np.ones(n_votes)
     return SimpleNamespace(
-        systems=NAMES[:n], a=a, b=b, outcome=outcome, weight=ones, cluster=rater, covariates={"slot": ones}
-    )
+        systems=NAMES[:n], a=a, b=b, outcome=outcome, weight=ones, cluster=rater, covariates={"slot": ones},
+        connection=np.full(n_votes, -1), network=np.full(n_votes, -1),
+    )  # fmt: skip
 
 
 def ballots_of(*args, treatment="half_tie", covariates=(), **kwargs):
