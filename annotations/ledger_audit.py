@@ -13,13 +13,14 @@ from django.db import connection
 from . import ledger_links
 from .ledger_heads import BadHead, Head
 from .ledger_links import GENESIS, SEAL_BLOCK, VERSION, SealHashes, link
-from .models import Ledger, LedgerSeal
+from .models import Flag, Ledger, LedgerSeal
 
 NAMED = 5  # of many rows in one sentence
 MOST = 100  # sentences about single entries
 
 # What each finds -> the SQL of the rows' names. A vote, its entry and its battle's end are committed together, so there
-# is no moment at which one is without the other; only the number comes later.
+# is no moment at which one is without the other; only the number comes later. What constraints refuse is looked for
+# too: the owner of the tables can drop them.
 _UNMATCHED = {
     "votes without an entry in the ledger": """
         SELECT vote.id FROM annotations_vote AS vote
@@ -45,6 +46,19 @@ _UNMATCHED = {
     "flags whose vote is gone": """
         SELECT flag.id FROM annotations_flag AS flag
         WHERE NOT EXISTS (SELECT FROM annotations_vote AS vote WHERE vote.id = flag.vote_id)""",
+    "votes with several entries in the ledger": """
+        SELECT vote_id FROM annotations_ledger WHERE vote_id IS NOT NULL GROUP BY vote_id HAVING count(*) > 1""",
+    "flags with several entries in the ledger": """
+        SELECT flag_id FROM annotations_ledger WHERE flag_id IS NOT NULL GROUP BY flag_id HAVING count(*) > 1""",
+    "battles with several votes": """
+        SELECT battle_id FROM annotations_vote GROUP BY battle_id HAVING count(*) > 1""",
+    "votes of another rater than their battle's": """
+        SELECT vote.id FROM annotations_vote AS vote JOIN arena_battle AS battle ON battle.id = vote.battle_id
+        WHERE vote.rater_id IS DISTINCT FROM battle.rater_id""",
+    "votes of raters who withdrew that are not flagged as withdrawn": f"""
+        SELECT vote.id FROM annotations_vote AS vote JOIN arena_rater AS rater ON rater.id = vote.rater_id
+        WHERE rater.withdrawn_at IS NOT NULL AND NOT EXISTS (
+            SELECT FROM annotations_flag AS flag WHERE flag.vote_id = vote.id AND flag.rule = '{Flag.WITHDRAWN}')""",
     "battles that were voted on and have no vote": """
         SELECT battle.id FROM arena_battle AS battle WHERE battle.close_reason = 'voted'
             AND NOT EXISTS (SELECT FROM annotations_vote AS vote WHERE vote.battle_id = battle.id)""",
@@ -124,7 +138,10 @@ class _Walk:
             self.n_unsaid += 1
 
     def _look_at(self, entry):
-        if entry.seq != self.expected:
+        if entry.seq < self.expected:
+            self._say(f"{_named(entry)} has a number below 1, or one that another entry has.")
+            return
+        if entry.seq > self.expected:
             self._say(f"Entries {self.expected} to {entry.seq - 1} are missing.")
         elif not self._follows(entry):
             self._say(f"{_named(entry)} does not match its hash: it, or what it is about, was changed or moved.")
@@ -157,8 +174,9 @@ class _Walk:
             self._say(f"{_named(entry)} should seal entries 1 to {self.old_through}, and does not.")
             return
         hashes = self.old.hashes()
-        for n in range(max(len(hashes), len(seal.hashes))):
-            if hashes[n : n + 1] != seal.hashes[n : n + 1]:
+        sealed = seal.hashes if isinstance(seal.hashes, list) else []
+        for n in range(max(len(hashes), len(sealed))):
+            if hashes[n : n + 1] != sealed[n : n + 1]:
                 first, last = n * SEAL_BLOCK + 1, min((n + 1) * SEAL_BLOCK, self.old_through)
                 self._say(f"Of entries {first} to {last} something was changed after entry {entry.seq} sealed them.")
 

@@ -8,6 +8,7 @@ Whoever owns the tables can compute the whole chain again. What shows it then is
     heads.jsonl  a head a line, appended at most once a minute while the ledger grows
 """
 
+import errno
 import fcntl
 import html
 import json
@@ -87,7 +88,7 @@ def publish(now: datetime | None = None) -> Head | None:
     the new head, if there is one."""
     now = now or timezone.now()
     last = last_head()
-    if last and now - datetime.fromisoformat(last.at) < EVERY:
+    if last and abs(now - datetime.fromisoformat(last.at)) < EVERY:  # one of the future: the clock was set back
         return None
     seq, digest = _end_of_ledger()
     if last and seq < last.seq:
@@ -95,12 +96,27 @@ def publish(now: datetime | None = None) -> Head | None:
     if seq <= (last.seq if last else 0):
         return None
     head = sign(seq, digest, now)
-    with log_file().open("a") as log:
-        fcntl.flock(log, fcntl.LOCK_EX)
-        log.write(head.line + "\n")
-        log.flush()
-        os.fsync(log.fileno())
+    _append(head.line)
     return head
+
+
+def _append(line):
+    """Append a line to the log, or nothing where the disk is full; behind what a crash has left of one, a new line."""
+    with log_file().open("ab+", buffering=0) as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        size = log.seek(0, os.SEEK_END)
+        log.seek(max(0, size - 1))
+        is_whole = log.read(1) in (b"", b"\n")
+        text = f"{'' if is_whole else chr(10)}{line}\n".encode()
+        try:
+            n_written = log.write(text)
+            os.fsync(log.fileno())
+        except OSError:
+            log.truncate(size)
+            raise
+        if n_written != len(text):
+            log.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log_file()))
 
 
 def _end_of_ledger():
@@ -119,7 +135,12 @@ def _private_key():
     path = folder() / "key.pem"
     if not path.exists():
         _make_key(path)
-    return serialization.load_pem_private_key(path.read_bytes(), password=None)
+    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError(f"{path} holds no Ed25519 key.")
+    if public_key() is None:
+        _write_public_key(key)
+    return key
 
 
 def _make_key(path):
@@ -138,7 +159,12 @@ def _make_key(path):
         return
     finally:
         making.unlink()
-    path.with_name("key.pub").write_text(key.public_key().public_bytes_raw().hex() + "\n")
+
+
+def _write_public_key(key):
+    making = folder() / f"key.pub.{os.getpid()}"
+    making.write_text(key.public_key().public_bytes_raw().hex() + "\n")
+    making.replace(folder() / "key.pub")
 
 
 def last_head() -> Head | None:
@@ -156,7 +182,24 @@ def last_head() -> Head | None:
 
 def logged() -> list[Head]:
     """All heads of the log, in its order."""
-    return _heads_in(log_file().read_text()) if log_file().exists() else []
+    return [head for line in _lines_of_log() for head in _heads_in(line)]
+
+
+def damage_to_log() -> list[str]:
+    """A sentence for each line of the log that is no head, and for a log that is gone."""
+    sentences = [
+        f"Line {number} of {log_file()} is no head: it was changed, or cut off when the machine failed."
+        for number, line in enumerate(_lines_of_log(), start=1)
+        if not _heads_in(line)
+    ]
+    if public_key() and not logged():
+        sentences.append(f"{log_file()} holds no head, though this arena has a key to sign them: they were taken away.")
+    return sentences
+
+
+def _lines_of_log():
+    text = log_file().read_bytes().decode(errors="replace") if log_file().exists() else ""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def parse(text: str) -> list[Head]:
@@ -176,5 +219,12 @@ def _heads_in(text):
         except (TypeError, ValueError):
             continue
         if isinstance(head.seq, int) and all(isinstance(value, str) for value in list(asdict(head).values())[1:]):
-            heads.append(head)
+            heads += [head] if _is_moment(head.at) else []
     return heads
+
+
+def _is_moment(text):
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

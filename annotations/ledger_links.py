@@ -6,6 +6,7 @@ version 1 keep their hashes; a seal (`LedgerSeal`) holds hashes over all that ve
 
 The content is JSON that PostgreSQL writes, in one query for many entries. It does not depend on the settings of the
 connection: times are microseconds since 1970, probabilities are the hexadecimal digits of their IEEE 754 doubles.
+Whatever the owner of the tables may have written there, reading it raises nothing.
 """
 
 import hashlib
@@ -19,11 +20,12 @@ from django.db import connection
 GENESIS = "0" * 64
 VERSION = 2
 AT_ONCE = 20_000  # entries a query when all are read
+LEAST = -(2**63)  # of a bigint
 SEAL_BLOCK = 1000  # entries for each hash of a seal
 
 
 def _micros(column):
-    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+    return f"trunc(extract(epoch FROM {column}) * 1000000)"  # no bigint, which a tampered time could overflow
 
 
 def _double(column):
@@ -50,6 +52,8 @@ _SEAL = "json_build_array('seal', seal.id, seal.through_seq, seal.hashes)"
 _READ = f"""
     SELECT ledger.id, ledger.seq, ledger.digest, ledger.link_version, ledger.study_id,
         ledger.study_id IS DISTINCT FROM battle.study_id,
+        CASE WHEN ledger.vote_id IS NOT NULL THEN 'vote ' || ledger.vote_id
+             WHEN ledger.flag_id IS NOT NULL THEN 'flag ' || ledger.flag_id ELSE 'seal ' || ledger.seal_id END,
         (CASE WHEN ledger.vote_id IS NOT NULL THEN {_VOTE}
               WHEN ledger.flag_id IS NOT NULL THEN {_FLAG} ELSE {_SEAL} END)::text
     FROM annotations_ledger AS ledger
@@ -75,11 +79,11 @@ class Entry:
     link_version: int
     study_id: int | None
     in_other_study: bool  # than its battle; true of a seal, which has none
+    of: str  # which vote, flag or seal
     content: str
 
     def __str__(self):
-        kind, pk, *_ = json.loads(self.content)
-        return f"entry {self.seq} ({kind} {pk})"
+        return f"entry {self.seq} ({self.of})"
 
 
 def waiting(limit: int) -> list[Entry]:
@@ -93,10 +97,14 @@ def one(pk: int) -> Entry:
 
 
 def numbered(up_to: int) -> Iterator[Entry]:
-    """All entries with a seq of at most `up_to`, ascending."""
-    for start in range(0, up_to, AT_ONCE):
-        end = min(start + AT_ONCE, up_to)
-        yield from _read("WHERE ledger.seq > %s AND ledger.seq <= %s ORDER BY ledger.seq", [start, end])
+    """All entries with a seq of at most `up_to`, ascending; also those whose seq is below 1, or there twice."""
+    which = "WHERE (ledger.seq, ledger.id) > (%s, %s) AND ledger.seq <= %s ORDER BY ledger.seq, ledger.id LIMIT %s"
+    after = LEAST, LEAST
+    while entries := _read(which, [*after, up_to, AT_ONCE]):
+        yield from entries
+        last = entries[-1]
+        assert last.seq is not None, "it is numbered"
+        after = last.seq, last.pk
 
 
 def _read(which, parameters):
@@ -106,7 +114,8 @@ def _read(which, parameters):
 
 
 def link(previous: str, seq: int, content: str, version: int = VERSION) -> str:
-    """SHA-256, in hex, over the digest before it and the content of this entry. ValueError for an unknown version."""
+    """SHA-256, in hex, over the digest before it and the content of this entry. ValueError for an unknown version, and
+    for content that no entry of that version has."""
     if version == 1:
         covered = json.dumps([seq, *_content_1(content)], separators=(",", ":"), sort_keys=True)
     elif version == VERSION:
@@ -117,11 +126,14 @@ def link(previous: str, seq: int, content: str, version: int = VERSION) -> str:
 
 
 def _content_1(content):
-    kind, *rest = json.loads(content)
-    if kind == "vote":
-        pk, battle, preference, degree, axes, tags, at = rest[:7]
-        return ["vote", pk, battle, [preference, degree, axes, sorted(tags or [])], _iso(at)]
-    return [kind, *rest[:4], _iso(rest[4])]
+    try:
+        kind, *rest = json.loads(content)
+        if kind == "vote":
+            pk, battle, preference, degree, axes, tags, at = rest[:7]
+            return ["vote", pk, battle, [preference, degree, axes, sorted(tags or [])], _iso(at)]
+        return [kind, *rest[:4], _iso(rest[4])]
+    except (TypeError, IndexError, OverflowError, RecursionError) as error:
+        raise ValueError(f"No entry of version 1 has such content: {error}") from None
 
 
 def _iso(micros):

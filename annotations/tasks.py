@@ -18,7 +18,7 @@ def extend_ledger() -> None:
     sweeps.once("ledger", ledger.extend)
     try:
         ledger_heads.publish()
-    except OSError:  # a full disk must not keep votes from their places
+    except (OSError, ValueError, TypeError):  # a full disk or a damaged key must not keep votes from their places
         logger.exception("The ledger's head could not be written to %s", ledger_heads.log_file())
 
 

@@ -69,6 +69,62 @@ def test_a_line_that_a_crash_cut_off_is_no_head(head):
     assert ledger_heads.last_head() == head
 
 
+def test_a_line_that_a_crash_cut_off_is_named_and_the_next_head_has_a_line_of_its_own(study, rater, head):
+    with ledger_heads.log_file().open("a") as log:
+        log.write(head.line[:100])
+    vote_at_once(study, rater)
+    ledger.extend()
+    second = ledger_heads.publish(NOW + timedelta(minutes=2))
+    assert ledger_heads.logged() == [head, second] and ledger_heads.last_head() == second
+    with pytest.raises(CommandError, match=r"Line 2 of .*heads\.jsonl is no head"):
+        verify()
+
+
+@pytest.mark.parametrize(
+    "change", [("{", ""), ('"signature"', '"signatur"'), ("+00:00", ""), ('"seq": 1', '"seq": "1"')]
+)
+def test_a_head_of_the_log_that_was_made_unreadable_is_named(head, change):
+    ledger_heads.log_file().write_text(head.line.replace(*change) + "\n")
+    with pytest.raises(CommandError, match="Line 1 of"):
+        verify()
+
+
+def test_a_disk_that_is_full_leaves_no_half_line(study, rater, head, monkeypatch):
+    def is_full(_):
+        raise OSError(28, "No space left on device")
+
+    vote_at_once(study, rater)
+    ledger.extend()
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr("os.fsync", is_full)
+        ledger_heads.publish(NOW + timedelta(minutes=2))
+    assert ledger_heads.log_file().read_text() == head.line + "\n"
+    assert ledger_heads.publish(NOW + timedelta(minutes=2)).seq == 2
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_signing(study, rater, head):
+    vote_at_once(study, rater)
+    ledger.extend()
+    assert ledger_heads.publish(NOW - timedelta(days=3650)).seq == 2
+
+
+def test_a_public_key_that_a_crash_has_left_out_is_written_again(study, rater, head):
+    (ledger_heads.folder() / "key.pub").unlink()
+    vote_at_once(study, rater)
+    ledger.extend()
+    ledger_heads.publish(NOW + timedelta(minutes=2))
+    assert ledger_heads.public_key() == head.key
+    assert "pass through 2 signed heads" in verify()
+
+
+def test_a_damaged_key_does_not_keep_a_vote_from_its_place(study, rater, head, caplog):
+    (ledger_heads.folder() / "key.pem").write_text("no key")
+    ledger_heads.log_file().unlink()
+    vote_at_once(study, rater)
+    extend_ledger()
+    assert ledger.head() == 2 and "could not be written" in caplog.text
+
+
 def test_the_exclusions_show_the_last_head_to_everybody_and_it_can_be_given_back(study, head, client):
     answer = client.get("/api/exclusions/", {"study": "open"})
     assert answer.json()["ledger_head"] == json.loads(head.line)

@@ -2,82 +2,20 @@
 
 import hashlib
 import json
-from io import StringIO
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
-from django.utils import timezone
 
 from annotations import ledger, ledger_heads, ledger_links
 from annotations.models import Flag, Ledger, LedgerSeal, Vote
 from annotations.services import flag
 from arena.models import Battle, Study, System
-from arena.serving import serve_battle
-
-TABLES = (
-    "annotations_vote", "annotations_flag", "annotations_ledger", "annotations_ledgerseal", "arena_battle",
-    "arena_system", "arena_prompt", "arena_study",
-)  # fmt: skip
+from tests.casts.tampering import ITS_BATTLE, THIRD, cast, finds, recompute, six_entries, tamper, verify
 
 
 @pytest.fixture
 def votes(study, rater):
-    """Five votes, the first of them flagged: six numbered entries, their head signed."""
-    votes = [cast(study, rater) for _ in range(5)]
-    flag(votes[0], Flag.LATE, 1)
-    ledger.extend()
-    ledger_heads.publish()
-    return votes
-
-
-def cast(study, rater):
-    battle, _ = serve_battle(rater, study)
-    battle.closed_at, battle.close_reason = timezone.now(), "voted"
-    battle.save(update_fields=["closed_at", "close_reason"])
-    heard = {"A": [[0, 4000]], "B": [[0, 5000]]}
-    return Vote.objects.create(
-        battle=battle, rater=rater, preference="A", received_at=timezone.now(), heard=heard, heard_a_ms=4000,
-        heard_b_ms=5000, first_played="A", switches=1, volume=0.5,
-    )  # fmt: skip
-
-
-def tamper(*statements):
-    """As the owner of the tables: with their triggers disabled, and without the foreign keys."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        for table in TABLES:
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        cursor.execute(
-            "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'f' "
-            "AND (conrelid::regclass::text = ANY(%s) OR confrelid::regclass::text = ANY(%s))",
-            [list(TABLES), list(TABLES)],
-        )
-        for table, constraint in cursor.fetchall():
-            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{constraint}"')
-        for statement in statements:
-            cursor.execute(statement)
-
-
-def verify(*arguments):
-    said = StringIO()
-    call_command("verify_ledger", *arguments, stdout=said)
-    return said.getvalue()
-
-
-def finds(what, *arguments):
-    with pytest.raises(CommandError, match=what):
-        verify(*arguments)
-
-
-def recompute(version=ledger_links.VERSION):
-    """Compute the whole chain anew, as who owns the tables can."""
-    digest = ledger_links.GENESIS
-    entries = list(ledger_links.numbered(ledger.head()))
-    tamper()
-    for entry in entries:
-        digest = ledger_links.link(digest, entry.seq, entry.content, version)
-        Ledger.objects.filter(pk=entry.pk).update(digest=digest, link_version=version)
+    return six_entries(study, rater)
 
 
 def test_an_honest_ledger_holds(votes):
@@ -87,8 +25,6 @@ def test_an_honest_ledger_holds(votes):
 # ---- what was compared, and what was heard ------------------------------------------------------------
 
 SWAPPED = "system_a_id = system_b_id, system_b_id = system_a_id"
-THIRD = "(SELECT vote_id FROM annotations_ledger WHERE seq = 3)"
-ITS_BATTLE = f"(SELECT battle_id FROM annotations_vote WHERE id = {THIRD})"
 
 
 @pytest.mark.parametrize(
@@ -215,8 +151,11 @@ def test_a_head_kept_elsewhere_shows_it_where_the_log_is_gone_too(votes):
     head = ledger_heads.log_file().read_text()
     tamper(LAST_THREE, ITS_FLAG, ITS_VOTES, ITS_BATTLES)
     ledger_heads.log_file().unlink()
+    finds(r"heads\.jsonl holds no head, though this arena has a key to sign them: they were taken away")
+    (ledger_heads.folder() / "key.pub").rename(ledger_heads.folder() / "kept elsewhere")
     assert "cannot be told" in verify()
-    finds("Entries 4 to 6 are gone", "--against", head)
+    key = (ledger_heads.folder() / "kept elsewhere").read_text().strip()
+    finds("Entries 4 to 6 are gone", "--against", head, "--key", key)
 
 
 def test_truncated_tables_are_found(votes):
@@ -339,3 +278,11 @@ def test_the_tampering_in_these_tests_is_what_it_says(votes):
     after = Battle.objects.get(pk=before.pk)
     assert (after.system_a_id, after.system_b_id) == (before.system_b_id, before.system_a_id)
     assert System.objects.count() == 3
+
+
+def test_a_seal_of_another_shape_or_version_is_found(old_votes):
+    ledger.extend()
+    tamper("UPDATE annotations_ledgerseal SET hashes = '5'")
+    finds(r"Entry 6 \(seal \d+\) does not match its hash(.|\n)*Of entries 1 to 5 something was changed")
+    tamper("UPDATE annotations_ledger SET link_version = 1 WHERE seq = 6")
+    finds(r"Entry 6 \(seal \d+\) does not match its hash")

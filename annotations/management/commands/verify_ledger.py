@@ -36,14 +36,9 @@ class Command(BaseCommand):
         for source in against:
             heads += _heads_from(source)
         heads, sentences = self._check_signatures(heads, key)
+        sentences += ledger_heads.damage_to_log()
         sentences += ledger_audit.audit(heads)
-        for study in Study.objects.order_by("slug"):
-            if damaged := vote_blocks.damaged(study):
-                sentences.append(
-                    f"{study.slug}: the block of votes that begins at ledger entry {damaged} does not match the votes. "
-                    "If nothing else is wrong, delete the study's blocks (table annotations_voteblock): they are "
-                    "rebuilt with the next vote."
-                )
+        sentences = sentences or self._damaged_blocks()
         if sentences:
             sentences.append("Compare with a backup; what was computed from this may be wrong.")
             raise CommandError("\n".join(sentences))
@@ -54,6 +49,15 @@ class Command(BaseCommand):
         if heads and not key:
             raise CommandError("This ARENA_HOME has no key of a ledger (ledger/key.pub): name the public key by --key.")
         return ledger_audit.checked(heads, key)
+
+    def _damaged_blocks(self):
+        """Blocks only repeat the entries, so they are looked at where these hold."""
+        return [
+            f"{study.slug}: the block of votes that begins at ledger entry {damaged} does not match the votes. Delete "
+            "the study's blocks (table annotations_voteblock): they are rebuilt with the next vote."
+            for study in Study.objects.order_by("slug")
+            if (damaged := vote_blocks.damaged(study))
+        ]
 
     def _say_what_holds(self, heads):
         self.stdout.write(f"All {ledger.head()} entries of the ledger follow from one another.")
@@ -80,6 +84,6 @@ def _heads_from(source):
             text = Path(source).read_text()
         return ledger_heads.parse(text)
     except OSError as error:
-        raise CommandError(f"--against {source}: {error}") from None
-    except (BadHead, UnicodeDecodeError) as error:
+        raise CommandError(f"--against {source[:80]}: {error}") from None
+    except (BadHead, ValueError) as error:  # also a path with a NUL, and text that is not UTF-8
         raise CommandError(f"--against {source[:80]}: {error}") from None
