@@ -25,8 +25,8 @@ OPTIONAL = ("prompt", "rater", "time")
 COLUMNS = tables.Columns(REQUIRED, OPTIONAL, tables.IGNORED, is_row=lambda cells: cells["preference"] in ANSWERS)
 BATCH = 1000
 MAX_LABEL = 100
-EPOCH_SECONDS, EPOCH_MILLISECONDS = re.compile(r"[0-9]{9,10}(\.[0-9]+)?"), re.compile(r"[0-9]{12,13}(\.0)?")
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+EPOCH_SECONDS, EPOCH_MILLISECONDS = re.compile(r"[0-9]{9,10}(\.[0-9]+)?"), re.compile(r"[0-9]{12,13}(\.[0-9]+)?")
+EPOCH, EARLIEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(1990, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def _valid_rows(table, report):
 
 
 def _parse(record):
-    cells = {name: _text(name, record.get(name)) for name in REQUIRED + OPTIONAL}
+    cells = {name: tables.text(name, record.get(name)) for name in REQUIRED + OPTIONAL if name != "time"}
+    cells["time"] = tables.text("time", record.get("time"), float)
     if missing := [name for name in REQUIRED if not cells[name]]:
         raise ValueError(f"{', '.join(missing)} is empty")
     for name in ("system_a", "system_b", "prompt", "rater"):
@@ -111,14 +112,6 @@ def _parse(record):
     return Row(**{**cells, "time": _time(cells["time"])})
 
 
-def _text(name, value):
-    value = "" if value is None else value
-    is_text = isinstance(value, str | int) or (name == "time" and isinstance(value, float))
-    if not is_text or isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}, not text")
-    return str(value).strip()
-
-
 def _time(text):
     """The moment in UTC: ISO 8601, or the seconds (10 digits) or milliseconds (13) since 1970 that programs write."""
     if not text:
@@ -127,7 +120,7 @@ def _time(text):
         if EPOCH_SECONDS.fullmatch(text):
             time = datetime.fromtimestamp(float(text), UTC)
         elif EPOCH_MILLISECONDS.fullmatch(text):
-            time = datetime.fromtimestamp(int(text) / 1000, UTC)
+            time = EPOCH + timedelta(milliseconds=float(text))
         else:
             time = datetime.fromisoformat(text)
         time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)

@@ -7,6 +7,7 @@ in another encoding or dialect, is refused whole. Rows that do not fit are hande
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ JSON_LINES = (".jsonl", ".ndjson")
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SAVE = "Save it as UTF-8 with commas (in Excel: CSV UTF-8, comma delimited)."
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+BINARY = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b")  # .xlsx and .zip, .xls, .gz
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class BadTable(ValueError):
@@ -78,8 +81,9 @@ class Table:
 def read(path: str | Path, meaning: Columns) -> Table:
     """The table of a file; BadTable or OSError if it cannot be used."""
     content = Path(path).read_bytes()
-    _check_encoding(content)
-    if str(path).lower().endswith(JSON_LINES):
+    is_json = str(path).lower().endswith(JSON_LINES)
+    _check_kind(content, is_json)
+    if is_json:
         if not content.strip():
             raise BadTable(f"The file is empty. {meaning.needs()}".strip())
         return Table(meaning.known, content, meaning, is_json=True)
@@ -97,12 +101,19 @@ def read(path: str | Path, meaning: Columns) -> Table:
 # ---- the file as a whole --------------------------------------------------------------------------------
 
 
-def _check_encoding(content: bytes) -> None:
-    if content.startswith(b"PK\x03\x04"):
+def _check_kind(content: bytes, is_json: bool) -> None:
+    if content.startswith(BINARY):
         raise BadTable(f"This is a workbook or an archive, not a text file. {SAVE}")
-    head = content[:2000]
-    if head.startswith(UTF_16) or head.count(0) > len(head) / 4:
+    if content.startswith(UTF_16) or _is_utf_16(content[:16]):
         raise BadTable(f"The file is UTF-16 text (which Excel calls Unicode text). {SAVE}")
+    if not is_json and content.removeprefix(BYTE_ORDER_MARK.encode()).lstrip()[:2] in (b'{"', b"[{", b"[\n", b"[\r"):
+        raise BadTable("This is JSON, not CSV: write an object on each line, in a file whose name ends in .jsonl.")
+
+
+def _is_utf_16(head: bytes) -> bool:
+    """Whether every other byte is zero, as where UTF-16 without a mark begins with the Latin letters of a header."""
+    halves = head[: len(head) // 2 * 2 : 2], head[1::2]
+    return any(zeros and not zeros.strip(b"\0") and b"\0" not in others for zeros, others in (halves, halves[::-1]))
 
 
 def _lines(content: bytes) -> io.TextIOWrapper:
@@ -114,9 +125,7 @@ def _lines(content: bytes) -> io.TextIOWrapper:
 
 def _check_header(names: tuple[str, ...], meaning: Columns) -> None:
     if len(names) == 1:
-        for separator, called in SEPARATORS.items():
-            if separator in names[0]:
-                raise BadTable(f"The columns are separated by {called}. {SAVE}")
+        _check_separator(names[0])
     for number, name in enumerate(names, start=1):
         if strange := _not_text(name):
             raise BadTable(f"The name of column {number} {strange}.")
@@ -124,8 +133,8 @@ def _check_header(names: tuple[str, ...], meaning: Columns) -> None:
             raise BadTable(
                 f"Column {number} has no name: give it one, or remove the comma at the end of each line of the file."
             )
-        if name in names[: number - 1]:
-            raise BadTable(f"The column {name} is named twice: rename or remove one of the two.")
+        if _bare_form(name) in map(_bare_form, names[: number - 1]):
+            raise BadTable(f"The column {name.strip()} is named twice: rename or remove one of the two.")
     slips = [(name, right) for name in names if (right := _slip(name, meaning.known)) and right not in names]
     if slips:
         raise BadTable("; ".join(f"The column {name!r} should be called {right}" for name, right in slips) + ".")
@@ -140,6 +149,18 @@ def _check_header(names: tuple[str, ...], meaning: Columns) -> None:
             f"Columns missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}. "
             f"{'; '.join([meaning.needs(), *hints])}"
         )
+
+
+def _check_separator(header: str, beside: str = "") -> None:
+    """BadTable where the header has separators other than commas (each `beside` a quote)."""
+    for separator, called in SEPARATORS.items():
+        if beside + separator in header:
+            raise BadTable(f"The columns are separated by {called}. {SAVE}")
+
+
+def _bare_form(name: str) -> str:
+    """As which it would be taken for another: without spaces around it, in Unicode's composed form."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def _slip(name: str, known: tuple[str, ...]) -> str | None:
@@ -186,6 +207,8 @@ def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:
         try:
             cells = next(reader, None)
         except csv.Error as error:
+            if number < 0:
+                _check_separator(read_lines[0], beside='"')
             raise BadTable(_fault(error, line, number + 1, read_lines)) from error
         if cells is None:
             return
@@ -240,7 +263,7 @@ def _last_quote(lines: list[str]) -> tuple[int, bool]:
 def _swallows(row: Row, table: Table) -> bool:
     """False; BadTable where a line within a cell of this row looks like a row of its own."""
     for text in row.cells.values():
-        if "\n" not in text:
+        if "\n" not in text and "\r" not in text:
             continue
         for inner in text.splitlines()[1:]:
             cells = next(csv.reader([inner]), [])
@@ -268,18 +291,30 @@ def _json_rows(table: Table) -> Iterator[Row]:
             yield Row(line, {}, "not a JSON object")
         elif slips := [(name, right) for name in cells if (right := _slip(name, table.meaning.known))]:
             yield Row(line, cells, "; ".join(f"the key {name!r} should be called {right}" for name, right in slips))
+        elif unknown := [name for name in cells if name not in table.meaning.known and table.meaning.others == REFUSED]:
+            yield Row(line, cells, f"no column is called {', '.join(map(repr, unknown))}. {table.meaning.needs()}")
         else:
             yield Row(line, cells)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
+    names = [_bare_form(name) for name, _ in pairs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"the key {twice!r} is there twice")
     return dict(pairs)
 
 
 # ---- cells ----------------------------------------------------------------------------------------------
+
+
+def text(name: str, value: Any, *also: type) -> str:
+    """A cell as text, without spaces around it; "" for null. ValueError for a value of JSON that is neither text nor a
+    whole number nor of the types `also`."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int, *also)):
+        raise ValueError(f"{name} is {value!r}, not text")
+    return str(value).strip()
 
 
 def _problem(cells: dict[str, Any]) -> str:
@@ -293,6 +328,8 @@ def _not_text(text: str) -> str:
     """What is wrong with a text that the database could not store; "" for nothing."""
     if "\0" in text:
         return "holds a NUL character: remove it"
+    if text.startswith(BYTE_ORDER_MARK):
+        return "begins with a byte order mark (U+FEFF), as where two files were joined: remove it"
     for letter in text:
         if "\udc80" <= letter <= "\udcff":
             byte = ord(letter) - 0xDC00

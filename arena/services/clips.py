@@ -96,12 +96,13 @@ def _kept_original(path, sha256):
     return {"original": name}
 
 
-def leave_out(study: Study, systems: Collection[System]) -> None:
-    """Take out of the study those of the systems of which no clip can be heard."""
-    heard = set(
-        Clip.objects.filter(system__in=systems).exclude(status=Status.REJECTED).values_list("system", flat=True)
-    )
-    study.systems.remove(*[system for system in systems if system.pk not in heard])
+def leave_out(study: Study, systems: Collection[System], prompts: Collection[Prompt]) -> None:
+    """Take out of the study those of the systems and prompts of which no clip can be heard."""
+    clips = Clip.objects.exclude(status=Status.REJECTED)
+    heard = clips.filter(system__in=systems).values_list("system", flat=True)
+    study.systems.remove(*{system.pk for system in systems}.difference(heard))
+    heard = clips.filter(prompt__in=prompts).values_list("prompt", flat=True)
+    study.prompts.remove(*{prompt.pk for prompt in prompts}.difference(heard))
 
 
 @transaction.atomic

@@ -54,6 +54,8 @@ def read_manifest(path: Path, outside: Iterable[Path] = ()) -> Manifest:
         table = tables.read(path, COLUMNS)
     except (OSError, tables.BadTable) as error:
         raise BadManifest(f"{path}: {error}") from error
+    if table.is_json:
+        raise BadManifest(f"{path}: JSON lines are not read here: write the files to score as CSV.")
     header = table.columns
     is_file, is_pair = "path" in header, {"path_a", "path_b"} <= set(header)
     if is_file == is_pair:

@@ -94,7 +94,10 @@ def test_a_time_that_is_none_is_named(votes_csv):
     ]
 
 
-@pytest.mark.parametrize("time", [1712010912345, "1712010912345", 1712010912.345, "1712010912.345"])
+@pytest.mark.parametrize(
+    "time",
+    [1712010912345, "1712010912345", 1712010912345.0, "1712010912345.0", 1712010912.345, "1712010912.345"],
+)
 def test_a_time_in_milliseconds_or_seconds_since_1970_is_that_moment(votes_csv, time):
     row = {"battle_id": "b", "preference": "A", "system_a": "x", "system_b": "y", "time": time}
     assert import_votes(votes_csv(json.dumps(row), "v.jsonl"), "s").imported == 1

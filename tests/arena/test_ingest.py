@@ -1,5 +1,6 @@
 """From a manifest to clips that can be heard and have a reward."""
 
+import json
 import os
 import subprocess
 import sys
@@ -109,6 +110,37 @@ def test_what_was_there_before_stays_when_an_import_fails(manifest, tmp_path):
         call_command("import_clips", manifest("text.mp3,alder,a song"))
     assert Clip.objects.get().status == "ready"
     assert Study.objects.get().systems.get().name == "alder"
+
+
+def test_a_refused_import_leaves_no_prompt_in_a_study_that_chose_its_own(manifest, tmp_path):
+    call_command("import_clips", manifest("a.wav,alder,a song"))
+    study = Study.objects.get()
+    study.prompts.set(Prompt.objects.all())
+    (tmp_path / "text.mp3").write_text("this is not music")
+    with pytest.raises(CommandError, match="nothing of it stays"):
+        call_command("import_clips", manifest("text.mp3,birch,another song"))
+    assert study.prompts.get().text == Prompt.objects.get().text == "a song"
+    assert System.objects.get().name == "alder"
+    with pytest.raises(CommandError, match="1 rows failed"):
+        call_command("import_clips", manifest("b.wav,alder,a third", "text.mp3,alder,a fourth"))
+    assert {prompt.text for prompt in study.prompts.all()} == {"a song", "a third"}
+
+
+def test_values_of_json_lines_that_are_no_text_fail_by_line_and_the_others_come_in(manifest):
+    path = manifest("a.wav,alder,a song").with_suffix(".jsonl")
+    rows = [
+        {"path": "a.wav", "system": "alder", "prompt": "a song", "seed": 5, "licence": None},
+        {"path": "a.wav", "system": ["alder"], "prompt": "a song"},
+        {"path": "a.wav", "system": "alder", "prompt": None},
+        {"path": "a.wav", "system": "alder", "prompt": "a song", "mood": "good"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(CommandError) as failed:
+        call_command("import_clips", path)
+    assert "2  a.wav  system is ['alder'], not text" in str(failed.value)
+    assert "3  a.wav  prompt is empty" in str(failed.value)
+    assert "4  a.wav  no column is called 'mood'" in str(failed.value)
+    assert (Clip.objects.get().seed, Clip.objects.get().licence) == ("5", "")
 
 
 def test_a_clip_of_a_name_in_another_unicode_form_is_of_the_same_system_and_prompt(manifest):

@@ -82,6 +82,15 @@ def test_columns_without_a_meaning_are_refused_ignored_or_kept(table):
         (HEADER.encode("utf-16"), "The file is UTF-16 text (which Excel calls Unicode text). Save it as UTF-8"),
         (HEADER.encode("utf-16-le"), "The file is UTF-16 text"),
         (b"PK\x03\x04" + bytes(100), "This is a workbook or an archive"),
+        (b"\xd0\xcf\x11\xe0" + bytes(100), "This is a workbook or an archive"),
+        (b"\x1f\x8b\x08" + bytes(100), "This is a workbook or an archive"),
+        ('"path";"system";"prompt"\n"a.wav";"s";"p, q"\n', "The columns are separated by semicolons."),
+        ('"path"\t"system"\t"prompt"\n"a.wav"\t"s"\t"p"\n', "The columns are separated by tabs."),
+        ((HEADER + "a.wav,s," + "\u65cb\u5f8b" * 999).encode("utf-16-be"), "The file is UTF-16 text"),
+        ("\ufeff\ufeff" + HEADER + "a.wav,s,p\n", "The name of column 1 begins with a byte order mark"),
+        (HEADER[:-1] + ",caf\u00e9,cafe\u0301\na.wav,s,p,1,2\n", "The column cafe\u0301 is named twice"),
+        (HEADER[:-1] + ",prompt \na.wav,s,p,q\n", "The column prompt is named twice"),
+        ('{"path": "a.wav"}\n', "This is JSON, not CSV: write an object on each line, in a file whose name ends in"),
         (HEADER + "a.wav,s,one\rtwo\nb.wav,s,p\n", "Line 2: a carriage return stands alone, outside quotes"),
     ],
 )
@@ -124,6 +133,12 @@ def test_a_quote_that_a_later_one_closes_by_chance_is_noticed_by_the_rows_it_tak
     assert sentence.startswith("Line 5: a quote that opens in this row takes in the row '5.wav,s,prompt 5' too.")
 
 
+def test_a_quote_takes_in_no_row_of_a_file_that_ends_its_lines_with_carriage_returns(table):
+    text = HEADER + '1.wav,s,"one\n2.wav,s,two\n3.wav,s,three"\n'
+    for end in ("\n", "\r\n", "\r"):
+        assert "takes in the row '2.wav,s,two' too" in refused(table, text.replace("\n", end))
+
+
 # ---- rows that do not fit ----
 
 
@@ -135,6 +150,8 @@ def test_a_quote_that_a_later_one_closes_by_chance_is_noticed_by_the_rows_it_tak
         (b"a.wav,s,p,q", "4 cells where the header has 3, more cells than the header has columns"),
         (b"a.wav,s,p,", "4 cells where the header has 3"),
         (b"a.wav,s,nul \0 here", "prompt holds a NUL character: remove it"),
+        (b"a.wav,s," + bytes(3000), "prompt holds a NUL character: remove it"),
+        ("\ufeffa.wav,s,p".encode(), "path begins with a byte order mark (U+FEFF), as where two files were joined"),
         (
             b"a.wav,M\xfcller,p",
             "system holds the byte 0xFC, not UTF-8 text (in Windows-1252 it is \u00fc): save the file",
@@ -175,7 +192,9 @@ def test_json_lines_are_split_at_line_feeds_only(table):
         ("[]", "not a JSON object"),
         ("[" * 100_000, "not JSON"),
         ('{"path": "a", "path": "b"}', "not JSON: the key 'path' is there twice"),
+        ('{"caf\u00e9": 1, "cafe\u0301": 2}', "not JSON: the key 'caf\u00e9' is there twice"),
         ({"Path": "a"}, "the key 'Path' should be called path"),
+        ({**GOOD, "mood": "good"}, "no column is called 'mood'. It needs path, system, prompt"),
         ({**GOOD, "prompt": "n\0l"}, "prompt holds a NUL character"),
         ({**GOOD, "prompt": "\ud800"}, "prompt holds half a surrogate pair"),
     ],

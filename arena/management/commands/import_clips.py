@@ -9,7 +9,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from arena import disk, services, tables
-from arena.models import Clip, Excerpt, Status, Study, System
+from arena.models import Clip, Excerpt, Prompt, Status, Study, System
 from arena.named_files import ALLOW_OUTSIDE, HELP, Folders
 from arena.refusals import NotFound
 from arena.serving.ingest import ingest
@@ -50,9 +50,9 @@ class Command(BaseCommand):
             clips[clip.pk] = (row.line, row.cells["path"])
             created += [clip.pk] if is_new_clip else []
         if clips:
-            added = join(study, clips)
+            systems, prompts = join(study, clips)
             ingest(clips, study)
-            services.leave_out(study, added)
+            services.leave_out(study, systems, prompts)
         rejected = Clip.objects.filter(pk__in=clips, status=Status.REJECTED)
         failed += [(*clips[clip.pk], clip.reason) for clip in rejected]
         n_ready = Clip.objects.filter(pk__in=clips, status=Status.READY).count()
@@ -106,23 +106,25 @@ def find_or_new_study(slug: str | None) -> tuple[Study, bool]:
         return Study(slug=slug, name=slug.replace("-", " ").capitalize(), is_open=False), True
 
 
-def join(study: Study, clips: Any) -> set[System]:
-    """Let the study compare the clips. Returns the systems that it did not compare before."""
+def join(study: Study, clips: Any) -> tuple[set[System], set[Prompt]]:
+    """Let the study compare the clips. Returns the systems and prompts that it did not have before."""
     if study.pk is None:
         study.save()
     clips = list(Clip.objects.filter(pk__in=clips).select_related("system", "prompt"))
     systems = {clip.system for clip in clips} - set(study.systems.all())
     study.systems.add(*systems)
-    if study.prompts.exists():
-        study.prompts.add(*{clip.prompt for clip in clips})
-    return systems
+    if not (chosen := set(study.prompts.all())):  # all that its systems have clips for
+        return systems, set()
+    prompts = {clip.prompt for clip in clips} - chosen
+    study.prompts.add(*prompts)
+    return systems, prompts
 
 
 def register(folders: Folders, row: tables.Row) -> tuple[Clip, bool]:
     """(clip, whether it is new) of a row. ValueError or OSError, with a sentence, for a bad row."""
     if row.problem:
         raise ValueError(row.problem)
-    cells = {name: row.cells.get(name, "").strip() for name in REQUIRED + OPTIONAL}
+    cells = {name: tables.text(name, row.cells.get(name)) for name in REQUIRED + OPTIONAL}
     if empty := [name for name in ("path", "system") if not cells[name]]:
         raise ValueError(f"{', '.join(empty)} is empty")
     if not cells["prompt"] and not cells["lyrics"]:
