@@ -2,6 +2,7 @@
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ if PUBLIC_URL and not re.fullmatch(r"https?://[^/?#\s]+", PUBLIC_URL):
     raise ImproperlyConfigured(f"PUBLIC_URL={PUBLIC_URL!r}: write https:// and the host, as in https://arena.example.")
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "arena.security.apps.ArenaAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -61,6 +62,10 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "rest_framework",
     "drf_spectacular",
     "arena",
@@ -83,6 +88,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "arena.security.sessions.staff_sessions",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "arena.urls"
@@ -175,9 +182,32 @@ CSRF_FAILURE_VIEW = "arena.failures.csrf_failed"
 TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)
 
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "arena.security.passwords.NotTheName"},
+    {"NAME": "arena.security.passwords.NotTheSame"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# Failures to sign in, counted in the database by django-axes; arena/security/lockout.py says what follows.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 5
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "arena.security.lockout.connection"
+AXES_LOCKOUT_CALLABLE = "arena.security.lockout.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code", "csrfmiddlewaretoken"]
+AXES_VERBOSE = False
+# The second factor of staff: whoever has set one up needs it; with STAFF_SECOND_FACTOR=true everybody does.
+STAFF_SECOND_FACTOR = env_bool("STAFF_SECOND_FACTOR", False)
+OTP_TOTP_ISSUER = "Arena"
+OTP_ADMIN_HIDE_SENSITIVE_DATA = True
+# Sessions of staff end when they are idle, and after half a day.
+SESSION_COOKIE_AGE = 60 * (env_int("STAFF_IDLE_MINUTES", 30) or 30)
+SESSION_SAVE_EVERY_REQUEST = True  # of requests with a session: listeners have none
+SESSION_LONGEST_S = 12 * 3600
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -230,6 +260,7 @@ CELERY_BEAT_SCHEDULE = {
     "proxies": sweep("annotations.tasks.watch_proxies", 600, "slow"),
     "arrivals": sweep("arena.tasks.forget_arrivals", 3600, "slow"),
     "leftovers": sweep("arena.tasks.tidy_files", 3600, "slow"),
+    "sign-ins": sweep("arena.tasks.forget_sign_ins", 3600, "slow"),
     "robustness": sweep("scoring.tasks.write_cards", 10, "slow"),
     "editions": sweep("scoring.tasks.explain_editions", 10, "slow"),
     "categories": sweep("scoring.tasks.compute_categories", 5, "slow"),
@@ -274,5 +305,8 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", "INFO")},
-    "loggers": {"httpx2": {"level": "WARNING"}},  # the hub's client would log every request
+    "loggers": {
+        "httpx2": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
+    },  # the hub's client would log every request
 }

@@ -5,6 +5,8 @@ from celery import shared_task
 from . import services, sweeps
 from .models import Clip, Excerpt
 from .serving import excerpts_due, spent_excerpts
+from .security import forgetting
+from .serving import excerpts_due
 
 
 @shared_task(time_limit=900)
@@ -41,6 +43,12 @@ def forget_arrivals() -> None:
 def tidy_files() -> None:
     """Delete files that nobody needs."""
     sweeps.once("leftovers", services.tidy)
+
+
+@shared_task(time_limit=60)
+def forget_sign_ins() -> None:
+    """Delete old failures to sign in, and sessions that have run out."""
+    sweeps.once("sign-ins", forgetting.forget)
 
 
 @shared_task(time_limit=60)

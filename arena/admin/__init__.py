@@ -2,13 +2,14 @@
 
 from django.contrib import admin
 
-from . import again, clips, raters, studies, sweeps, tokens
+from . import accounts, again, clips, raters, studies, sweeps, tokens
 from .links import file_of, link_to, list_of
 from .read_only import NamedAdmin, ReadOnlyAdmin
 
 __all__ = [
     "NamedAdmin",
     "ReadOnlyAdmin",
+    "accounts",
     "again",
     "clips",
     "file_of",

@@ -6,6 +6,7 @@ in a migration. A check that evaluates to NULL passes: hence every `isnull=False
 
 from arena.study_settings import ANSWERS
 
+from .accounts import GivenPassword
 from .again import Again
 from .battles import Battle
 from .clips import Clip, Excerpt, Prompt, Status, System
@@ -26,6 +27,7 @@ __all__ = [
     "Consent",
     "Excerpt",
     "ExcerptRequest",
+    "GivenPassword",
     "PairingTable",
     "Participation",
     "Prompt",

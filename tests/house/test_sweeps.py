@@ -42,6 +42,7 @@ WHOLE = {
     "proxies": ("annotations.proxies", "watch_proxies"),
     "arrivals": ("arena.services", "forget_arrivals"),
     "leftovers": ("arena.services", "tidy"),
+    "sign-ins": ("arena.security.forgetting", "forget"),
     "rewards": ("scoring.jury.worker", "score_pending"),
     "score jobs": ("scoring.file_scoring.jobs", "work_off"),
     "erasures": ("scoring.file_scoring.jobs", "erase"),
