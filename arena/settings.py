@@ -184,6 +184,7 @@ TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "arena.security.passwords.NotTooLong"},
     {"NAME": "arena.security.passwords.NotTheName"},
     {"NAME": "arena.security.passwords.NotTheSame"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

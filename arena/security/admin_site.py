@@ -1,5 +1,6 @@
 """The admin's own pages about accounts: signing in, changing a password, the second factor."""
 
+import logging
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,6 +17,8 @@ from arena.models import GivenPassword
 from . import lockout, second_factor, sessions, throttles
 from .sign_in import SignInForm
 
+logger = logging.getLogger(__name__)
+
 
 class ArenaAdminSite(admin.AdminSite):
     login_form = SignInForm
@@ -28,8 +31,13 @@ class ArenaAdminSite(admin.AdminSite):
         if seconds := throttles.SIGNING_IN.take(lockout.connection(request)):
             return lockout.wait(request, seconds)
         answer = super().login(request, extra_context)
-        if answer.status_code == 302:
+        signed_in = answer.status_code == 302
+        who = request.POST.get("username", "")[:150], lockout.connection(request)
+        if signed_in:
+            logger.info("Signed in: %r from %s", *who)
             sessions.begin(request)
+        else:
+            logger.warning("Failed to sign in: %r from %s", *who)
         return answer
 
     def password_change(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:

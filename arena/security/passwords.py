@@ -21,6 +21,19 @@ class NotTheName:
         return "Your password cannot hold the name of the account."
 
 
+class NotTooLong:
+    """Long passwords are welcome, books are not: each is hashed by a slow function."""
+
+    MOST = 128
+
+    def validate(self, password: str, user: Any = None) -> None:
+        if len(password) > self.MOST:
+            raise ValidationError(f"The password has more than {self.MOST} characters.", code="password_too_long")
+
+    def get_help_text(self) -> str:
+        return f"Your password may have {self.MOST} characters."
+
+
 class NotTheSame:
     """A new password is another one: what somebody else has set is not kept as one's own."""
 

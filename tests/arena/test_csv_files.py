@@ -2,13 +2,23 @@
 
 import csv
 import io
+import re
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas
 import pytest
+from django.conf import settings
 
 from arena import csv_files
+from arena.models import Prompt, System
+from arena.serving import process_cache
+from scoring.boards.figures import data as figures
+from scoring.boards.refit import refit_board
+from scoring.staff.system_report import TABLES
+from tests.casts.clips import make_clips
+from tests.casts.votes import cast
 
 FORMULAS = ["=1+1", "+cmd", "-cmd|' /C calc'!A0", "@SUM(A1)", "\tx", "\rx", "\nx", "-", "+49 30 1234", "- calm piano"]
 HARMLESS = ["", "calm", "it's = fine", "'tis", "''", "2024-01-01", " =1", "a\rb", "a\nb", "a\r\nb", 'a"b', "a,b"]
@@ -40,6 +50,46 @@ def test_line_breaks_of_any_kind_stay_in_their_cell_for_every_reader():
     text = written(["n", "text"], [{"n": n, "text": each} for n, each in enumerate(texts)])
     assert [row["text"] for row in csv.DictReader(io.StringIO(text, newline=""))] == texts
     assert pandas.read_csv(io.BytesIO(text.encode()))["text"].tolist() == texts
+
+
+def test_nothing_else_writes_csv():
+    """So no file that leaves the arena is without the guard."""
+    writers = re.compile(r"csv\.(writer|DictWriter)|\.to_csv\(")
+    files = [file for app in ("arena", "annotations", "scoring") for file in (settings.BASE_DIR / app).rglob("*.py")]
+    assert [file.name for file in files if writers.search(file.read_text())] == ["csv_files.py"]
+
+
+@pytest.fixture
+def hostile(study):
+    """Everything on a board that somebody may name is a formula."""
+    systems = [System.objects.create(name=f"=cmd|'/C calc'!A{number}") for number in range(3)]
+    study.systems.set(systems)
+    make_clips(systems, [Prompt.objects.create(text="@SUM(A1) with a piano")])
+    process_cache.forget()
+    cast(study, "ABA")
+    refit_board(study)
+    figures.draw_figures(study)
+    return study
+
+
+def test_no_address_serves_a_cell_that_a_spreadsheet_would_run(hostile, admin_client):
+    system = hostile.systems.first()
+    report = f"/boards/open/systems/{quote(system.name, safe='')}/data.csv?table="
+    addresses = ["/api/exports/votes/?format=csv", "/api/exports/pairs/?format=csv", "/review/data.csv"]
+    addresses += [f"/boards/open/plots/{name}.csv" for name in ("intervals", "wins", "history")]
+    addresses += [report + table for table in TABLES]
+    guarded = 0
+    for address in addresses:
+        answer = admin_client.get(address)
+        assert answer.status_code == 200 and answer["Content-Type"].startswith("text/csv"), address
+        for row in csv.reader(io.StringIO(answer.getvalue().decode(), newline="")):
+            assert not [
+                cell
+                for cell in row
+                if csv_files.FORMULA.match(cell) and not cell.startswith("'") and not csv_files.NUMBER.fullmatch(cell)
+            ], address
+            guarded += sum(cell.startswith("'=") for cell in row)
+    assert guarded > 10
 
 
 def test_pandas_reads_the_same_numbers():

@@ -186,6 +186,18 @@ def test_it_starts_everything_and_ctrl_c_leaves_no_process_and_a_second_start_fi
     assert (runner.home / "secret_key").read_text() == secret
 
 
+def test_logs_are_for_their_owner_and_group_those_of_before_too(runner):
+    log = runner.home / "log"
+    log.mkdir(parents=True)
+    (log / "worker.log").write_text("of an earlier version\n")
+    (log / "worker.log").chmod(0o644)
+    runner.start()
+    assert wait_until(lambda: (log / "beat.log").exists(), 60)
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in log.iterdir()} == dict.fromkeys(
+        (file.name for file in log.iterdir()), "0o640"
+    )
+
+
 def test_while_the_demo_is_made_a_second_arena_is_turned_away_and_ctrl_c_still_stops_at_once(runner, folder):
     where = "from arena.run.attach import environment; import json; print(json.dumps(environment()))"
     assert runner.ask("-c", where) == (0, "{}\n")

@@ -115,6 +115,15 @@ def test_who_tries_many_accounts_has_to_wait(ada, monkeypatch):
     assert 1 <= int(answers[-1]["Retry-After"]) <= 60
 
 
+def test_the_log_says_who_signed_in_or_failed_to_and_no_secret(ada, caplog):
+    with caplog.at_level(logging.INFO, logger="arena.security"):
+        sign_in("a wrong password", username="ada\n2026 INFO forged")
+        sign_in()
+    assert f"Failed to sign in: 'ada\\n2026 INFO forged' from {HOME}" in caplog.text
+    assert f"Signed in: 'ada' from {HOME}" in caplog.text
+    assert GOOD not in caplog.text and "a wrong password" not in caplog.text
+
+
 def test_no_password_and_no_code_is_stored_with_a_failure(ada):
     sign_in("my other password", code="123456")
     kept = str(AccessAttempt.objects.values())
@@ -137,7 +146,15 @@ def test_failures_and_sessions_that_have_run_out_are_forgotten(ada, time_passes)
 
 @pytest.mark.parametrize(
     "password",
-    ["short pass", "rosalind-2026", "XdnilasorX12", "rosa.lind@lab.example", "password1234", "qwertyuiop123"],
+    [
+        "x y" * 43,
+        "short pass",
+        "rosalind-2026",
+        "XdnilasorX12",
+        "rosa.lind@lab.example",
+        "password1234",
+        "qwertyuiop123",
+    ],
 )
 def test_a_password_is_long_uncommon_and_not_about_its_owner(password):
     owner = User(username="rosalind", email="rosa.lind@lab.example", first_name="Rosalind")
