@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import uuid
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
@@ -50,6 +51,16 @@ def test_every_answer_says_what_a_page_may_do(study, client, address):
     assert "microphone=()" in answer["Permissions-Policy"]
     assert (answer["X-Frame-Options"], answer["X-Content-Type-Options"]) == ("DENY", "nosniff")
     assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["Content-Type"].partition(";")[0] in ("text/html", "application/json")
+    assert "Access-Control-Allow-Origin" not in answer
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_no_answer_names_a_version(study, client, address):
+    packages = ("Django", "djangorestframework", "granian", "whitenoise")
+    told = str(client.get(address).headers)
+    assert not [name for name in packages if version(name) in told]
+    assert sys.version.split()[0] not in told
 
 
 @pytest.fixture
