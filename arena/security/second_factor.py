@@ -39,7 +39,8 @@ def _verify(devices, user, token):
 
 def pending(user: Any) -> TOTPDevice:
     """The device that is being set up: it counts once its owner has shown that the app has its key."""
-    return TOTPDevice.objects.get_or_create(user=user, confirmed=False, defaults={"name": "app"})[0]
+    begun = TOTPDevice.objects.filter(user=user, confirmed=False).order_by("pk").first()
+    return begun or TOTPDevice.objects.create(user=user, confirmed=False, name="app")
 
 
 def confirm(device: TOTPDevice, code: str) -> bool:
