@@ -33,6 +33,8 @@ clears all of it with the withdrawal |
 | `media`, otherwise | clips, excerpts, weights, and releases, which hold votes under pseudonyms | they stay |
 | The access log | times, paths (with the numbers of battles) and statuses; no address, query, referrer or browser | \
 whoever runs the server rotates it |
+| The log of the web process | who signed in to the admin, or failed to, with the address | whoever runs the server \
+rotates it |
 | Redis | messages that name a task, none with a rater | seconds |
 | Backups of the database | all of the above | whoever runs the server decides; one that is restored has withdrawn \
 data again |
