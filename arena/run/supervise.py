@@ -22,7 +22,7 @@ from .processes import wait_until
 from .program import Program
 
 OUTPUT = "supervisord.out"
-LOG_MODE, LOG_UMASK, USUAL_UMASK = 0o640, 0o027, 0o022  # logs are for their owner and group
+LOG_MODE = 0o640  # for its owner and group, as arena.run.logs makes them
 FAIR_CHANCE_SECONDS = 10  # after that, a program that keeps ending counts as one that cannot start
 WAITING = {"BACKOFF", "FATAL"}  # it ended, and is not running
 GIVE_UP_SECONDS = 300  # a database may need this long to recover from a crash
@@ -69,7 +69,6 @@ def _program(program: Program, log: Path, priority: int) -> str:
         stopwaitsecs=program.patience,
         killasgroup="true",
         redirect_stderr="true",
-        umask=f"{USUAL_UMASK:03o}",  # supervisord's own is that of its logs
         stdout_logfile=log / f"{program.name}.log",
         stdout_logfile_maxbytes="10MB",
         stdout_logfile_backups=2,
@@ -107,7 +106,6 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                umask=LOG_UMASK,
                 pass_fds=[lock.fileno()],
             )
         wait_until(lambda: self._has_ended() or self._listens(), 60)
