@@ -4,9 +4,8 @@ from celery import shared_task
 
 from . import services, sweeps
 from .models import Clip, Excerpt
-from .serving import excerpts_due, spent_excerpts
 from .security import forgetting
-from .serving import excerpts_due
+from .serving import excerpts_due, spent_excerpts
 
 
 @shared_task(time_limit=900)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('arena', '0016_api_tokens'),
+        ('arena', '0017_excerpt_pools'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
