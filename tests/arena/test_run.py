@@ -192,7 +192,7 @@ def test_logs_are_for_their_owner_and_group_those_of_before_too(runner):
     (log / "worker.log").write_text("of an earlier version\n")
     (log / "worker.log").chmod(0o644)
     runner.start()
-    assert wait_until(lambda: (log / "beat.log").exists(), 60)
+    assert wait_until(lambda: (log / "postgres.log").exists(), 60)  # the first to say something
     assert {file.name: oct(file.stat().st_mode & 0o777) for file in log.iterdir()} == dict.fromkeys(
         (file.name for file in log.iterdir()), "0o640"
     )
