@@ -14,6 +14,7 @@ from arena.security import throttles
 from arena.services import give_consent
 from arena.serving import process_cache
 from arena.serving.candidates import DEGRADED
+from scoring.metrics import certainty
 from tests.casts.clips import make_clips
 from tests.casts.joining import CODES
 from tests.casts.listener import Listener
@@ -86,6 +87,19 @@ def answers_are_as_declared(monkeypatch):
         raise AssertionError(mismatch)
 
     monkeypatch.setattr(contract, "report_mismatch", fail)
+
+
+@pytest.fixture
+def real_thresholds():
+    """For tests of what a preliminary board says and does not say."""
+
+
+@pytest.fixture(autouse=True)
+def few_votes_are_enough(request, monkeypatch):
+    """A board of a handful of votes is preliminary, and most tests are about what is shown of the others."""
+    if "real_thresholds" not in request.fixturenames:
+        for name, value in {"VOTES_PER_SYSTEM": 0, "RATERS": 0, "HALF_WIDTH": float("inf")}.items():
+            monkeypatch.setattr(certainty, name, value)
 
 
 @pytest.fixture(autouse=True)

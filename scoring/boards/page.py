@@ -8,6 +8,7 @@ from django.db.models import Avg, Count, StdDev
 from annotations.models import Vote
 from arena.models import Study
 from arena.refusals import NotFound
+from scoring.metrics.certainty import shortfalls
 from scoring.models import Edition, Reward, RewardModel
 from scoring.stats.board_method import OVERALL
 from scoring.stats.rounding import rounded
@@ -36,6 +37,7 @@ def board_json(study: Study, edition: Any, category: str = OVERALL) -> dict[str,
 
     For a category: its pooled ratings, with `overall` and `own_share` beside each, and `pooling`; rewards and biases
     are those of the whole study. NotFound where the edition does not have the category.
+    `preliminary`: what the edition lacks to be more than that, see `metrics.certainty`.
     Where votes have come since the last edition, `now` is each rating with those votes, and `since` says up to which
     ledger number; otherwise both are null.
     """
@@ -51,6 +53,7 @@ def board_json(study: Study, edition: Any, category: str = OVERALL) -> dict[str,
         "category": category,
         "categories": categories.list_of(edition),
         "edition": edition.number if edition else None,
+        "preliminary": shortfalls(edition.result) if edition else [],
         "about": _about(edition, board, category) if edition else None,
         "since": since and {name: since[name] for name in ("ledger_seq", "n_votes", "at")},
         "n_votes": board["n_votes"] if edition else Vote.objects.filter(battle__study=study).count(),

@@ -13,6 +13,7 @@ from annotations.quality import QUALITY_RULES
 from arena.locks import Lock, hold
 from arena.models import Study
 from scoring import inputs
+from scoring.metrics.certainty import shortfalls
 from scoring.models import AnchorFit, Edition, RewardModel, RobustnessCard
 from scoring.stats import board_method, robustness
 from scoring.stats.rebuilding import require_method
@@ -145,11 +146,13 @@ def card_json(study: Study, edition: Edition | None) -> dict[str, Any]:
     next edition came before the card was computed."""
     card = last_card(edition) if edition else None
     is_last = edition and not study.editions.filter(number__gt=edition.number).exists()
+    preliminary = shortfalls(edition.result) if edition else []
     return {
         "study": study.slug,
         "edition": edition.number if edition else None,
         "pending": bool(is_last and not card),
         "method_version": card.method_version if card else None,
         "created_at": card.created_at.isoformat() if card else None,
-        "card": card.result if card else None,
+        "preliminary": preliminary,
+        "card": card.result if card and not preliminary else None,
     }

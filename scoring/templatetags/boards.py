@@ -3,12 +3,14 @@
 import math
 from datetime import datetime
 from typing import Any
+from unicodedata import bidirectional
 
 from babel import Locale
 from django import template
 from django.utils.functional import Promise
 from django.utils.translation import get_language
 
+from scoring.metrics.certainty import is_vague
 from scoring.wording import numbers
 from scoring.wording.boards import EFFECTS, EXCLUDED
 from scoring.wording.methods import MODELS, RULES
@@ -17,8 +19,17 @@ from scoring.wording.numbers import DASH
 from .coordinates import between_edges
 
 register = template.Library()
+FROM_RIGHT = {"R", "AL", "AN", "RLE", "RLO", "RLI"}  # Unicode's classes of characters
 for written in (numbers.signed, numbers.plus_minus, numbers.percent):
     register.filter(written)
+
+
+@register.filter
+def isolated(name: str | None) -> str | None:
+    """A name that people have given, to stand in a sentence or a cell: one that is read from right to left does not
+    turn round what stands beside it."""
+    turns = any(bidirectional(letter) in FROM_RIGHT for letter in name or "")
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if turns else name
 
 
 @register.filter
@@ -73,9 +84,10 @@ def model_of_ties(config: dict[str, Any]) -> str | Promise:
 
 @register.inclusion_tag("scoring/_plot.html")
 def interval_plot(group: list[dict[str, Any]]) -> dict[str, Any]:
-    """Every rating of a group with its interval, on one scale."""
-    low = math.floor(2 * min(0, *(r["low"] for r in group))) / 2
-    high = math.ceil(2 * max(0, *(r["high"] for r in group))) / 2
+    """Every rating of a group with its interval, on one scale; of one that is too vague the numbers alone."""
+    drawn = [rating for rating in group if not is_vague(rating)]
+    low = math.floor(2 * min(0, 0, *(r["low"] for r in drawn))) / 2
+    high = math.ceil(2 * max(0, 0, *(r["high"] for r in drawn))) / 2
     span = max(high - low, 1)
 
     def x(value):
@@ -83,7 +95,9 @@ def interval_plot(group: list[dict[str, Any]]) -> dict[str, Any]:
 
     step = max(1, math.ceil(span / 5))
     return {
-        "rows": [{**r, "x_low": x(r["low"]), "x": x(r["rating"]), "x_high": x(r["high"])} for r in group],
+        "rows": [
+            {**r, "drawn": r in drawn, "x_low": x(r["low"]), "x": x(r["rating"]), "x_high": x(r["high"])} for r in group
+        ],
         "zero": x(0),
         "ticks": [
             {"x": x(value), "value": value} for value in range(math.ceil(low / step) * step, math.floor(high) + 1, step)

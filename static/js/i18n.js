@@ -10,5 +10,7 @@ export function interpolate(text, values) {
   return text.replace(/%\((\w+)\)s/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** A name within a sentence: whichever way it is written, it does not turn round what stands beside it. */
-export const isolated = (name) => `\u2068${name}\u2069`;
+const FROM_RIGHT = /[\u0590-\u08ff\u202b\u202e\u2067\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** A name within a sentence: one that is read from right to left does not turn round what stands beside it. */
+export const isolated = (name) => (FROM_RIGHT.test(name) ? `\u2068${name}\u2069` : name);

@@ -13,6 +13,7 @@ from scoring.anchors.refit import refit_anchors
 from scoring.boards import categories, explanations, prediction_powered, robustness_cards, standings
 from scoring.boards.refit import refit_board
 from scoring.jury.rewards import store_rewards
+from scoring.metrics import certainty
 from scoring.models import RewardModel
 from scoring.stats import anchor_drift
 from tests.casts.clips import make_clip
@@ -84,8 +85,8 @@ def crowded(board):
 
 
 @pytest.fixture
-def answers_to_leaderboard_retrieve(board, crowded, ask):
-    return ask(
+def answers_to_leaderboard_retrieve(board, crowded, ask, client, monkeypatch):
+    certain = ask(
         "/api/leaderboard/",
         {},
         {"edition": 2},
@@ -97,6 +98,8 @@ def answers_to_leaderboard_retrieve(board, crowded, ask):
         {"category": "tag:nosuch"},
         {"edition": 99},
     )
+    monkeypatch.setattr(certainty, "RATERS", 99)
+    return [*certain, client.get("/api/leaderboard/")]
 
 
 @pytest.fixture
@@ -119,8 +122,10 @@ def answers_to_editions_compare_retrieve(board, ask):
 
 
 @pytest.fixture
-def answers_to_robustness_retrieve(board, ask):
-    return ask("/api/robustness/", {}, {"edition": 1}, {"edition": 2}, {"study": "young"})
+def answers_to_robustness_retrieve(board, ask, client, monkeypatch):
+    certain = ask("/api/robustness/", {}, {"edition": 1}, {"edition": 2}, {"study": "young"})
+    monkeypatch.setattr(certainty, "RATERS", 99)
+    return [*certain, client.get("/api/robustness/")]
 
 
 @pytest.fixture

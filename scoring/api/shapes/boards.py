@@ -135,12 +135,24 @@ class UnratedSystem(JuryOfSystem):
     system = serializers.CharField()
 
 
+class Shortfall(Answer):
+    """What an edition lacks to be more than preliminary."""
+
+    reason = serializers.ChoiceField(choices=["votes", "raters", "intervals"])
+    has = serializers.FloatField(
+        help_text="Votes on the board; raters of equal weight that they are worth; or half the width of a typical "
+        "system's interval, in logits."
+    )
+    needs = serializers.FloatField(help_text="At least so many votes or raters, or an interval no wider.")
+
+
 class Leaderboard(Answer):
     study = serializers.CharField()
     simulated = serializers.BooleanField()
     category = serializers.CharField()
     categories = Category(many=True)
     edition = serializers.IntegerField(allow_null=True, help_text="null before the first.")
+    preliminary = Shortfall(many=True, help_text="Empty where the edition is more than that, or there is none.")
     about = AboutBoard(allow_null=True)
     since = Since(allow_null=True, help_text="null where no vote has come since the edition, or it is not the last.")
     n_votes = serializers.IntegerField()

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from arena.api import Answer
 
-from .boards import Figures
+from .boards import Figures, Shortfall
 
 
 class RanksOfGroup(Answer):
@@ -163,6 +163,7 @@ class Robustness(Answer):
     study = serializers.CharField()
     edition = serializers.IntegerField(allow_null=True)
     pending = serializers.BooleanField()
+    preliminary = Shortfall(many=True, help_text="Where it is not empty, there is no card; see the leaderboard.")
     method_version = serializers.IntegerField(allow_null=True)
     created_at = serializers.DateTimeField(allow_null=True)
     card = RobustnessCard(allow_null=True)

@@ -32,7 +32,7 @@ from ..page import board_json
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # of data and drawings; raising it makes every figure be drawn again
+VERSION = 3  # of data and drawings; raising it makes every figure be drawn again
 PATIENCE = timedelta(seconds=60)  # between two drawings of a study
 MOST_EDITIONS = 60  # shown in the history
 NAMES = ("intervals", "history", "wins", "rewards", "reliability", "biases", "days")

@@ -21,6 +21,8 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from scoring.metrics.certainty import is_vague
+
 Row = dict[str, Any]  # of a figure's data: the columns that its drawer reads
 
 WIDTHS = {"narrow": 330, "wide": 880}  # px
@@ -133,8 +135,13 @@ def _for_a_page(sheet: Sheet, prefix: str) -> str:
 # ---- the figures --------------------------------------------------------------------------------------
 
 
+def _clear(rows: Sequence[Row]) -> list[Row]:
+    """The ratings that are not too vague to be drawn beside others; all where that would leave none."""
+    return [row for row in rows if not is_vague(row)] or list(rows)
+
+
 def _intervals(data: dict[str, Any], width: float, wide: bool) -> Sheet:
-    rows = data["rows"][: MOST_SYSTEMS["intervals"]]
+    rows = _clear(data["rows"])[: MOST_SYSTEMS["intervals"]]
     step, left = (30, 210) if wide else (44, 12)
     sheet = _sheet(width, step * len(rows) + 52)
     axes = _axes(sheet, left, 6, 14, 46)
@@ -158,8 +165,8 @@ def _intervals(data: dict[str, Any], width: float, wide: bool) -> Sheet:
 
 
 def _history(data: dict[str, Any], width: float, wide: bool) -> Sheet:
-    last = data["rows"][-1]["edition"]
-    systems = [r["system"] for r in data["rows"] if r["edition"] == last]
+    clear = _clear(data["rows"])
+    systems = [r["system"] for r in clear if r["edition"] == clear[-1]["edition"]]
 
     def own(axes: Axes, rows: list[Row]) -> None:
         at = [r["edition"] for r in rows]
@@ -167,7 +174,7 @@ def _history(data: dict[str, Any], width: float, wide: bool) -> Sheet:
         axes.plot(at, [r["rating"] for r in rows], color=A, linewidth=2)
         _dots(axes, at[-1:], [rows[-1]["rating"]])
 
-    return _panels(data["rows"], systems, "edition", "rating", own, width, wide)
+    return _panels(clear, systems, "edition", "rating", own, width, wide)
 
 
 def _biases(data: dict[str, Any], width: float, wide: bool) -> Sheet:

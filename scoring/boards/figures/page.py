@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from arena import csv_files
 from arena.models import Study
 from arena.refusals import NotFound
+from scoring.metrics.certainty import shortfalls
 from scoring.stats.board_method import OVERALL
 from scoring.wording.numbers import DASH, figure, percent, share, signed
 
@@ -79,25 +80,32 @@ COLUMNS: dict[str, tuple] = {
     "votes": (WORDS["votes"], _count),
     "standing": (gettext_lazy("Not withdrawn"), _count),
 }
+OF_RATINGS = ("intervals", "history", "wins", "rewards")  # not drawn while the board is preliminary
 SHARES = {"wins": ("low", "high"), "reliability": ("low", "high")}  # figures where these are shares, not ratings
 
 
 def page(study: Study) -> dict[str, Any]:
-    """{"figures": [...], "edition", "drawn_at"}; no figures until the first edition is drawn."""
+    """{"figures": [...], "edition", "drawn_at", "preliminary"}; no figures until the first edition is drawn."""
     rows = {row.name: row for row in study.figures.select_related("edition")}
-    shown = [_shown(rows[name]) for name in NAMES if name in rows]
     first = next(iter(rows.values()), None)
-    return {"figures": shown, "edition": first and first.edition.number, "drawn_at": first and first.drawn_at}
+    preliminary = shortfalls(first.edition.result) if first else []
+    return {
+        "figures": [_shown(rows[name], bool(preliminary)) for name in NAMES if name in rows],
+        "edition": first and first.edition.number,
+        "drawn_at": first and first.drawn_at,
+        "preliminary": preliminary,
+    }
 
 
-def _shown(row):
+def _shown(row, preliminary):
     rows, says = row.data["rows"], SENTENCES[row.name](row.data)
+    drawn = not (preliminary and row.name in OF_RATINGS)
     return {
         "name": row.name,
         "title": TITLES[row.name],
         "says": says,
         "explains": EXPLANATIONS[row.name],
-        "drawings": [(size, _readable(svg, row.name, size, says)) for size, svg in _sizes(row) if svg],
+        "drawings": [(size, _readable(svg, row.name, size, says)) for size, svg in _sizes(row) if svg and drawn],
         "columns": [COLUMNS[name][0] for name in rows[0]] if rows else [],
         "rows": [_cells(row.name, figure_row) for figure_row in rows[-MOST_ROWS:]],
         "n_rows": len(rows),

@@ -221,7 +221,7 @@ def test_the_page_of_a_category_says_which_part_it_is_and_offers_its_data(tagged
     crowd(tagged, 5, preferences="BA")
     computed(tagged)
     page = client.get("/boards/open/", {"category": "tag:ballad"}).content.decode()
-    assert re.search(r">\s*ballad\s*</span>", page) and "Compared with the overall board" in page
+    assert re.search(r">\s*<bdi>ballad</bdi>\s*</span>", page) and "Compared with the overall board" in page
     assert "11 votes" in page
     for name in ("intervals", "wins"):
         address = f"/boards/open/plots/{name}.csv?category=tag%3Aballad&amp;edition=1"
