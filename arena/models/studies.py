@@ -210,6 +210,11 @@ class Study(models.Model):
         return self.is_open and not (self.ends_at and self.ends_at <= timezone.now())
 
     @property
+    def has_page(self) -> bool:
+        """Whether people can listen in it: it has something to show, see `with_content`."""
+        return Study.objects.with_content().filter(pk=self.pk).exists()
+
+    @property
     def has_checks(self) -> bool:
         """Whether there are checks among the battles, so that the rater cannot choose their order."""
         return bool(self.practice or self.golds or self.traps or self.repeats)
