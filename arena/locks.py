@@ -39,13 +39,20 @@ def hold(lock: Lock, study: Any = None, *, wait: bool = True) -> bool:
     return wait or is_ours
 
 
-@contextmanager
-def held_over_transactions(lock: Lock, row: Any) -> Iterator[bool]:
-    """Hold the lock of a row (a study, a sweep) until the block ends, across its transactions. Never waits: yields
-    False where another holds it."""
+def try_session_lock(lock: Lock, row: Any) -> bool:
+    """Take the lock of a row (a study, a sweep) until this connection ends or gives it back. Never waits: False where
+    another holds it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [int(lock), row.pk])
         (is_ours,) = cursor.fetchone()
+    return is_ours
+
+
+@contextmanager
+def held_over_transactions(lock: Lock, row: Any) -> Iterator[bool]:
+    """Hold the lock of a row until the block ends, across its transactions. Never waits: yields False where another
+    holds it."""
+    is_ours = try_session_lock(lock, row)
     try:
         yield is_ours
     finally:

@@ -16,18 +16,22 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
+import psycopg
 from django.conf import settings
-from django.db import connection
+from django.db import Error, connection
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from psycopg.pq import TransactionStatus
 
 from . import disk
-from .locks import Lock, held_over_transactions
+from .locks import Lock, held_over_transactions, try_session_lock
 from .models import Status, Study, Sweep, SweepFailure
 
 TIMES_LATE = 3  # periods without an end, after which a sweep stands still
 SHORTEST_PAUSE = timedelta(seconds=10)  # after a first failure, or the sweep's period where that is longer
 LONGEST_PAUSE = timedelta(hours=1)
+AGAIN_S = 5  # where a row catches the end of its time, it is told again
+CANCEL_S = 5
 LONGEST_PAUSE_OF_ALL = timedelta(minutes=5)  # where the sweep fails as a whole
 KILLED = "The worker ended while it was at this: killed at its time limit, for want of memory, or by hand."
 
@@ -59,6 +63,7 @@ def over_rows(name: str, due: Callable, work: Callable, *, what: str, each_s: fl
     with _noting_failure(sweep):
         studies = due()
         if not studies and sweep.working_on is None:
+            _forget_failures(sweep, studies)
             _finish(sweep)
             return
         with held_over_transactions(Lock.SWEEP, sweep) as is_alone:
@@ -74,12 +79,14 @@ def over_claims(name: str, rows: Any, work: Callable, *, what: str, most: int) -
     if _is_paused(sweep):
         return
     with _noting_failure(sweep):
-        if not rows.filter(status=Status.PENDING).exists():
+        pending = rows.filter(status=Status.PENDING)
+        _forget_failures(sweep, pending.values("pk"))
+        if not pending.exists():
             _finish(sweep)
             return
         _update(sweep, begun_at=timezone.now())
         failures = _failures(sweep)
-        waiting = [key for key, failure in failures.items() if failure.next_try_at > timezone.now()]
+        waiting = [key for key, failure in failures.items() if _waits(sweep.name, failure.next_try_at, LONGEST_PAUSE)]
         deadline = monotonic() + turn_s(name)
         for _ in range(most):
             if monotonic() >= deadline or (key := rows.exclude(pk__in=waiting).claim()) is None:
@@ -110,9 +117,12 @@ def _turn(sweep, studies, work, what, each_s):
         if sweep.working_on in studies:
             _note_row(sweep, sweep.working_on, studies[sweep.working_on], what, KILLED, alarm_from=2)
         _update(sweep, working_on=None)
+    _forget_failures(sweep, studies)
     failures = _failures(sweep)
-    now, deadline = timezone.now(), monotonic() + turn_s(sweep.name)
-    is_free = {key: key not in failures or failures[key].next_try_at <= now for key in studies}
+    deadline, session = monotonic() + turn_s(sweep.name), connection.connection
+    is_free = {
+        key: key not in failures or not _waits(sweep.name, failures[key].next_try_at, LONGEST_PAUSE) for key in studies
+    }
     behind = -1 if sweep.position is None else sweep.position
     for n_done, key in enumerate(sorted(key for key in studies if key > behind and is_free[key])):
         if n_done and monotonic() >= deadline:
@@ -120,6 +130,10 @@ def _turn(sweep, studies, work, what, each_s):
         _update(sweep, position=key, working_on=key)
         _do(sweep, key, studies[key], work, what, failures, each_s)
         _update(sweep, working_on=None)
+        if connection.connection is not session:  # what failed has broken it, and the lock went with it
+            session = connection.connection
+            if not try_session_lock(Lock.SWEEP, sweep):
+                return
     _finish(sweep, position=None)
 
 
@@ -141,21 +155,43 @@ def _do(sweep, key, study, work, what, failures, each_s):
 @contextmanager
 def at_most(seconds: float | None) -> Iterator[None]:
     """Raise TookTooLong in the block after so many seconds. Without effect in a thread: signals are for the main one,
-    where Celery's processes work. None: no limit."""
+    where Celery's processes work. None: no limit.
+
+    A query that is running then is cancelled: left alone, it would go on, and the connection's lock with it."""
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
+    too_long, is_over = TookTooLong(f"It was not done within {seconds:g} s."), False
 
     def give_up(*_):
-        raise TookTooLong(f"It was not done within {seconds:g} s.")
+        nonlocal is_over
+        is_over = True
+        if not _cancel_query():
+            raise too_long
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_S)
     try:
         yield
+    except Error as error:
+        if is_over:
+            raise too_long from error
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _cancel_query():
+    """Whether a query was running, and is now cancelled: it then fails where it was sent."""
+    session = connection.connection
+    if session is None or session.pgconn.transaction_status != TransactionStatus.ACTIVE:
+        return False
+    try:
+        session.cancel_safe(timeout=CANCEL_S)
+    except psycopg.Error:
+        return False
+    return True
 
 
 # ---- what is remembered -------------------------------------------------------------------------------
@@ -193,13 +229,24 @@ def _finish(sweep, **values):
 def _mend_connection():
     """What failed may have left the connection broken. Within a transaction it is the caller's to end that."""
     if not connection.in_atomic_block:
+        connection.errors_occurred = True  # so that it is looked at
         connection.close_if_unusable_or_obsolete()
 
 
 def _is_paused(sweep):
     if sweep.name in settings.SWEEPS_THAT_WRITE_FILES and disk.space().is_low:
         return True
-    return sweep.next_try_at is not None and sweep.next_try_at > timezone.now()
+    return sweep.next_try_at is not None and _waits(sweep.name, sweep.next_try_at, LONGEST_PAUSE_OF_ALL)
+
+
+def _waits(name, next_try_at, longest):
+    """Whether it is too early. A time that no pause can reach is from before the clock was set back."""
+    return timedelta(0) < next_try_at - timezone.now() <= max(longest, _shortest_pause(name))
+
+
+def _forget_failures(sweep, due):
+    """Rows that are no longer due were done otherwise, or are gone. due: their primary keys."""
+    sweep.failures.exclude(row__in=due).delete()
 
 
 def _failures(sweep):
@@ -226,6 +273,8 @@ def _noting_failure(sweep):
 
 def _note_row(sweep, key, study, what, text, alarm_from):
     """Count the row's failure. Staff are told at its `alarm_from`-th in a row, once."""
+    if study and not Study.objects.filter(pk=study).exists():
+        return  # it was deleted meanwhile, so there is nothing to try again
     now = timezone.now()
     failure = SweepFailure.objects.filter(sweep=sweep, row=key).first() or SweepFailure(sweep=sweep, row=key, what=what)
     failure.n_failures += 1
@@ -240,8 +289,12 @@ def _note_row(sweep, key, study, what, text, alarm_from):
         tell_staff(sweep.name, study, f"{sweep.name}: {what} {key}", message, {"traceback": text})
 
 
+def _shortest_pause(name):
+    return max(SHORTEST_PAUSE, timedelta(seconds=period_s(name)))
+
+
 def _pause(name, n_failures, longest):
-    shortest = max(SHORTEST_PAUSE, timedelta(seconds=period_s(name)))
+    shortest = _shortest_pause(name)
     return min(shortest * 2 ** min(n_failures - 1, 20), max(longest, shortest))
 
 
