@@ -101,6 +101,14 @@ def screen_raters() -> None:
     sweeps.over_studies("raters", screening.due_studies, screening.screen_if_due, each_s=530)
 
 
+@shared_task(time_limit=300)
+def screen_groups() -> None:
+    """Judge the groups in which raters came, and flag those who vote for or against one system together."""
+    from scoring.screening import coordinated
+
+    sweeps.over_studies("groups", coordinated.due_studies, coordinated.screen_groups, each_s=270)
+
+
 @shared_task
 def score_clips() -> None:
     """Embed and reward clips under the live model. Runs on the gpu queue."""

@@ -39,7 +39,7 @@ from .verdict import (
 )
 
 # They flag all votes of a rater, and a person may clear these flags.
-QUALITY_RULES = ("risk", *RULES)
+QUALITY_RULES = ("risk", *RULES, COORDINATED)
 
 __all__ = [
     "AGAINST_BOARD",

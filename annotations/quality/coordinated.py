@@ -5,9 +5,10 @@ before anybody votes: a connection, a network, a browser at a connection, a stre
 answers makes no group, because honest raters agree through the music.
 
 The bet is on one system and one direction, "for" or "against". Honest groups differ from the rest of the study: they
-may hear better, or not listen at all, and share a taste. So the null is not the board of the others but the limit of
-what it allows: the group goes the bet's way in each pair at most as often as raters twice as sharp as the others' board
-do, or as guessing does, whichever is more, with SHARED_TASTE logits on top and twice the error of the others' board.
+may hear better, or not listen at all, and share a taste; and the others' board may itself be under attack from where no
+group is known. So the null is not that board but the limit of what it allows: the group goes the bet's way in each pair
+at most as often as raters twice as sharp do, as guessing does, or as the others would without a share FOREIGN of them
+who all vote the other way, whichever is most; with SHARED_TASTE logits on top and twice the board's error.
 Around this limit raters vary as `honest.py` says. The alternative is GAINS logits beyond it. Their likelihood ratio
 grows with every vote that goes the bet's way, so its expectation is largest at the limit itself, where it is 1, and
 less for every group below it.
@@ -22,11 +23,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from .evidence import Evidence, Floats, mixture
 from .honest import SLIP, TASTE_SD, draws, log_mean
 
+FOREIGN = 0.3  # of the others' votes on the system may be an attack on it
 SHARPER = 2.0  # times as sharp as the others' board
 SHARED_TASTE = 0.6  # logits: twice the spread of tastes between raters
 ERRORS = 2.0  # standard errors of the others' board
@@ -103,7 +105,9 @@ def together(votes: Ballots, n_systems: int, stderr: float, direction: int) -> T
 
 def limit(ahead: Floats, stderr: float, direction: int) -> Floats:
     """[D] logits toward the bet that an honest group reaches at most, given those by the others' board."""
-    return np.maximum(SHARPER * direction * ahead, 0.0) + SHARED_TASTE + ERRORS * stderr
+    without_attack = logit(np.minimum(expit(direction * ahead) / (1 - FOREIGN), 1 - SLIP))
+    honest = np.max([SHARPER * direction * ahead, np.zeros_like(ahead), without_attack], axis=0)
+    return honest + SHARED_TASTE + ERRORS * stderr
 
 
 def _log_ratios(votes: Ballots, first: np.ndarray, n_systems: int, stderr: float, direction: int) -> Floats:
@@ -116,10 +120,10 @@ def _log_ratios(votes: Ballots, first: np.ndarray, n_systems: int, stderr: float
     while begin < first.size:  # whole raters, about AT_ONCE votes at a time
         end = max(begin + 1, int(np.searchsorted(ends, first[begin] + AT_ONCE, "right")))
         some = slice(first[begin], ends[end - 1])
-        logit = honest[some] + direction * _differences(votes, some, n_systems)
+        at_limit = honest[some] + direction * _differences(votes, some, n_systems)
         starts = first[begin:end] - first[begin]
         log_likelihood = [
-            log_mean(np.add.reduceat(_log_chance(logit + gain, toward[some]), starts, axis=1).T)
+            log_mean(np.add.reduceat(_log_chance(at_limit + gain, toward[some]), starts, axis=1).T)
             for gain in (0.0, *GAINS)
         ]
         ratios[:, begin:end] = np.array(log_likelihood[1:]) - log_likelihood[0]
@@ -135,5 +139,5 @@ def _differences(votes: Ballots, some: slice, n_systems: int) -> Floats:
     return TASTE_SD * (taste[:, [votes.system]] - taste[:, votes.opponent[some]]) + lean * slot
 
 
-def _log_chance(logit: Floats, happened: np.ndarray) -> Floats:
-    return np.log(SLIP / 2 + (1 - SLIP) * expit(np.where(happened, logit, -logit)))
+def _log_chance(toward: Floats, happened: np.ndarray) -> Floats:
+    return np.log(SLIP / 2 + (1 - SLIP) * expit(np.where(happened, toward, -toward)))

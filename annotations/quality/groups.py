@@ -72,14 +72,20 @@ class _Pairs:
     cell: np.ndarray = field(repr=False)  # int [V], pair and credit
 
 
-def partitions(connection: ArrayLike, network: ArrayLike, device: ArrayLike) -> list[Partition]:
-    """All partitions of raters who are numbered in the order in which they came. Each argument: int [R], the rater's
-    group of that kind, below 0 where it is not known."""
+def partitions(
+    connection: ArrayLike, network: ArrayLike, device: ArrayLike, place: ArrayLike | None = None
+) -> list[Partition]:
+    """All partitions of raters who are numbered in the order in which they came. connection, network, device: int [R],
+    the rater's group of that kind, below 0 where it is not known. place: int [R], in the order of arrival, below 0
+    where it is not known; None: of all raters, as they are numbered."""
     known = {CONNECTION: connection, NETWORK: network, DEVICE: device}
     found = [Partition(kind, *_weighed(np.asarray(group), SHARES[kind])) for kind, group in known.items()]
-    place = np.arange(len(found[0].group))
+    place = np.arange(len(found[0].group)) if place is None else np.asarray(place)
     each = SHARES[ARRIVAL] / len(STRETCHES)
-    return [*found, *(Partition(ARRIVAL, *_weighed(place // length, each)) for length in STRETCHES)]
+    return [
+        *found,
+        *(Partition(ARRIVAL, *_weighed(np.where(place < 0, -1, place // length), each)) for length in STRETCHES),
+    ]
 
 
 def _weighed(group: np.ndarray, share: float) -> tuple[np.ndarray, Floats]:
@@ -104,16 +110,20 @@ def find(
     l2: float = 0.05,
     alpha: float = ALPHA,
     left_out: ArrayLike | None = None,
+    distrusted: ArrayLike | None = None,
 ) -> list[Finding]:
     """The groups that are flagged. fit(a, b, outcome, n_systems, weight) -> theta [n], with outcome the credit to a,
-    and ridge `l2`. left_out: bool [R], raters of no board and no group, because they were flagged or cleared before."""
+    and ridge `l2`. left_out: bool [R], raters of no board and no group, because a person has cleared them. distrusted:
+    bool [R], raters of no board, because they were flagged before; their groups are still judged with them."""
     n_raters = len(groups[0].group) if groups else 0
-    out = np.zeros(n_raters, bool) if left_out is None else np.asarray(left_out, dtype=bool)
+    out, before = (
+        np.zeros(n_raters, bool) if marks is None else np.asarray(marks, dtype=bool) for marks in (left_out, distrusted)
+    )
     pairs = _pairs(votes, n_systems, n_raters, out)
-    flagged, found = np.zeros(n_raters, bool), list[Finding]()
+    flagged, found = before, list[Finding]()
     for _ in range(ROUNDS):  # the second on boards without those found in the first
         found = _find(pairs, groups, fit, l2, alpha, flagged)
-        flagged = np.isin(np.arange(n_raters), [rater for finding in found for rater in finding.raters.tolist()])
+        flagged = before | np.isin(np.arange(n_raters), [rater for one in found for rater in one.raters.tolist()])
         if not found:
             break
     return found

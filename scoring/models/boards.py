@@ -231,6 +231,23 @@ class Figure(models.Model):
         return f"{self.name} of {self.study}"
 
 
+class GroupScreening(models.Model):
+    """When a study's groups of raters were last judged together, and up to where in the ledger; see
+    `scoring.screening.coordinated`."""
+
+    study = models.OneToOneField(Study, models.CASCADE, related_name="group_screening")
+    ledger_seq = models.BigIntegerField()
+    findings = models.JSONField(help_text="The groups that were flagged, by opaque numbers, with the evidence.")
+    seconds = models.FloatField(help_text="That it took.")
+    at = models.DateTimeField()
+
+    class Personal:
+        not_personal = {"findings": "which systems groups of raters vote for or against, and how sure that is"}
+
+    def __str__(self):
+        return f"groups of {self.study} at {self.ledger_seq}"
+
+
 class QualityReport(models.Model):
     """What the quality rules found in a study up to a ledger number, and how well its raters agree."""
 

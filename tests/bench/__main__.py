@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.bench import (
     anchors,
+    attacks,
     categories,
     fit,
     identities,
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "page: from the vote to the next sound": page,
     "sweeps: what a thousand idle studies cost, a minute of the schedule": sweeps,
     "identities: ten thousand raters behind one connection": identities,
+    "attacks: a board attacked by 40, 300 and 600 raters, with and without the rules": attacks,
     "raters: 60 simulated raters, 15 of them bad, judged by the quality rules": raters,
     "prediction_powered: intervals of votes and rewards against those of votes alone, N = 10 n": prediction_powered,
     "anchors: coverage, and a planted drift undone by K anchor pairs": anchors,

@@ -19,7 +19,8 @@ YESTERDAY = timedelta(days=2)
 def rate(study, n_votes, decide, rng, began=None, connection=None, pace_s=12, hesitates_ms=2500):
     """A rater who has answered `n_votes` battles as `decide(battle)` says; rows as the services write them."""
     clock = began or timezone.now() - YESTERDAY
-    rater = give_consent(None, study, 1, now=clock, came_by=connection and Marks(connection, connection, connection))
+    marks = connection and Marks(connection, f"around {connection}", f"{connection} and fox")
+    rater = give_consent(None, study, 1, now=clock, came_by=marks)
     stock = Stock.of(study)
     excerpts = dict(study.excerpts.filter(variant="").values_list("clip", "pk"))
     options = [option for pair in range(stock.low.size) for option in stock.candidates(pair)]

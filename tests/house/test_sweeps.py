@@ -29,6 +29,7 @@ STUDIES = {
     "figures": ("scoring.boards.figures.data", "due_studies", "draw_figures"),
     "prediction-powered": ("scoring.boards.prediction_powered", "due_studies", "compute_due"),
     "anchors": ("scoring.anchors.refit", "due_studies", "refit_anchors"),
+    "groups": ("scoring.screening.coordinated", "due_studies", "screen_groups"),
     "raters": ("scoring.screening.sweep", "due_studies", "screen_if_due"),
 }
 EXCERPTS = {"tidy": ("arena.serving.spent_excerpts", "due", "tidy")}
