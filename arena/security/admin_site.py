@@ -52,9 +52,10 @@ class ArenaAdminSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         return [path("second_factor/", self.admin_view(self.second_factor), name="second_factor"), *super().get_urls()]
 
-    @method_decorator(sensitive_post_parameters("code"))
+    @method_decorator(sensitive_post_parameters("code", "password"))
     def second_factor(self, request: HttpRequest) -> HttpResponse:
-        """Set it up, make new codes for paper, or give it up; each asks for a code of the app."""
+        """Set it up, with the password, so that nobody does it who finds a browser signed in; make new codes for paper,
+        or give it up, with a code of the app."""
         has_one = second_factor.has_one(request.user)
         codes: list[str] = []
         if request.method == "POST":
@@ -86,6 +87,8 @@ def _act(request: HttpRequest, has_one: bool) -> tuple[list[str], str]:
         if request.POST.get("act") == "remove":
             second_factor.remove(user)
             return [], ""
+    elif not user.check_password(request.POST.get("password", "")):
+        return [], "This is not your password."
     elif not second_factor.confirm(second_factor.pending(user), code):
         return [], "This is not the code of this moment. Is the clock of your phone right?"
     return second_factor.new_paper_codes(user), ""  # type: ignore[arg-type]

@@ -235,7 +235,9 @@ def app(ada):
     page = client.get("/admin/second_factor/", REMOTE_ADDR=HOME).content.decode()
     assert "<svg" in page and "style=" not in page
     key = re.search(r'id="key">([A-Z2-7 ]+)<', page)[1]
-    page = client.post("/admin/second_factor/", {"code": code_of(key, -1)}, REMOTE_ADDR=HOME).content.decode()
+    page = client.post(
+        "/admin/second_factor/", {"code": code_of(key, -1), "password": GOOD}, REMOTE_ADDR=HOME
+    ).content.decode()
     codes = re.findall(r"<li>(\w{5}-\w{5})</li>", page)
     assert len(codes) == 10
     return client, key, codes
@@ -280,8 +282,18 @@ def test_after_wrong_codes_a_device_refuses_every_code_for_a_while(app):
 def test_an_app_that_shows_another_code_is_not_set_up(ada):
     client = Client()
     sign_in(client=client)
-    answer = client.post("/admin/second_factor/", {"code": "000000"}, REMOTE_ADDR=HOME)
+    answer = client.post("/admin/second_factor/", {"code": "000000", "password": GOOD}, REMOTE_ADDR=HOME)
     assert b"not the code of this moment" in answer.content
+    assert not second_factor.has_one(ada)
+
+
+def test_nobody_sets_up_an_app_who_only_finds_a_browser_signed_in(ada):
+    client = Client()
+    sign_in(client=client)
+    page = client.get("/admin/second_factor/", REMOTE_ADDR=HOME).content.decode()
+    code = code_of(re.search(r'id="key">([A-Z2-7 ]+)<', page)[1])
+    for guess in ({}, {"password": "a guess"}):
+        assert b"not your password" in client.post("/admin/second_factor/", {"code": code} | guess).content
     assert not second_factor.has_one(ada)
 
 
@@ -309,7 +321,7 @@ def test_where_it_is_required_staff_set_it_up_before_anything_else(ada, settings
     assert client.get("/admin/", REMOTE_ADDR=HOME)["Location"] == "/admin/second_factor/"
     page = client.get("/admin/second_factor/", REMOTE_ADDR=HOME).content.decode()
     key = re.search(r'id="key">([A-Z2-7 ]+)<', page)[1]
-    client.post("/admin/second_factor/", {"code": code_of(key)}, REMOTE_ADDR=HOME)
+    client.post("/admin/second_factor/", {"code": code_of(key), "password": GOOD}, REMOTE_ADDR=HOME)
     assert opened(client)
 
 
