@@ -17,7 +17,7 @@ from arena.api import Answer, StrictSerializer, answer, refusals, validated
 from arena.api.joining import PLATFORM, Outcome, outcome_json
 from arena.limits import marks_of
 from arena.models import ANSWERS, Battle
-from arena.rater_cookie import RaterCookieAuthentication, forget_rater
+from arena.rater_cookie import RaterCookieAuthentication, UnreadRaterAuthentication, forget_rater
 from arena.refusals import Refusal
 from arena.services import find_study
 
@@ -99,7 +99,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 @extend_schema(methods=["DELETE"], responses={200: VoteWithdrawn, **refusals(401, 403, 404, 410)})
 @api_view(["POST", "DELETE"])
-@authentication_classes([RaterCookieAuthentication])
+@authentication_classes([UnreadRaterAuthentication])
 @permission_classes([IsAuthenticated])
 def vote(request: Any, battle_id: UUID) -> Response:
     """Answer a battle; DELETE within 10 s takes the answer back (the battle stays closed)."""

@@ -5,11 +5,12 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, QuerySet
 from django.utils import timezone
 
 from arena.limits import Marks, close_voted, limit_of
@@ -66,12 +67,10 @@ def cast_vote(
     answer does not fit the study).
     """
     now = now or timezone.now()
-    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)  # votes of a rater one at a time
-    battle = Battle.objects.select_related("study").filter(pk=battle_id, rater=rater).first()
-    if not battle:
-        raise NotFound("You have no such battle.")
+    rater = Rater.objects.locked(rater.pk)  # votes of a rater one at a time
     idempotency_key = hashlib.sha256(idempotency_key.encode()).hexdigest()  # a vote stores no text from the client
-    standing = _standing_vote(rater, battle, answer, idempotency_key)
+    battle = _battle_of(rater, battle_id, idempotency_key)
+    standing = _standing_vote(battle, answer)
     if standing:
         return standing, False
     if battle.expires_at and min(battle.expires_at, battle.study.ends_at or battle.expires_at) <= now:
@@ -80,7 +79,7 @@ def cast_vote(
     listening = _check_heard(answer, battle, rater, now)
     times = timeline(answer.events)
 
-    vote = Vote.objects.create(
+    vote = Vote(
         battle=battle,
         rater=rater,
         preference=answer.preference,
@@ -96,15 +95,13 @@ def cast_vote(
         idempotency_key=idempotency_key,
         received_at=now,
     )
-    VoteDetails.objects.create(
-        vote=vote,
+    details = VoteDetails(
         comment=answer.comment,
         events=answer.events,
         user_agent=answer.user_agent,
         language=answer.language,
     )
-    rater.ears_free_at = listening_ends(listening, battle.served_at, rater.ears_free_at)
-    rater.save(update_fields=["ears_free_at"])
+    _store(vote, details, listening_ends(listening, battle.served_at, rater.ears_free_at))
     over = close_voted(battle.study, battle.pk, came_by, now)
     for rule, version, detail in _findings(rater, battle, listening, times, over, now):
         flag(vote, rule, version, detail, now)
@@ -128,18 +125,59 @@ def _without_headphones(rater, study):
     return Participation.objects.filter(rater=rater, study=study, headphones=failed).exists()
 
 
-def _standing_vote(rater, battle, answer, idempotency_key):
+def _battle_of(rater, battle_id, idempotency_key):
+    """The rater's battle with all that a vote and the answer to it need, in one statement."""
+    theirs = Battle.objects.filter(pk=battle_id, rater=rater).annotate(
+        is_key_used=Exists(Vote.objects.filter(rater=rater, idempotency_key=idempotency_key))
+    )
+    for battle in theirs.select_related("study", "system_a", "system_b", "vote"):
+        return battle
+    raise NotFound("You have no such battle.")
+
+
+def _standing_vote(battle, answer):
     """The vote that this answer repeats, if any; a Conflict if it contradicts one."""
-    vote = Vote.objects.filter(battle=battle).first()
+    vote = getattr(battle, "vote", None)
     if vote and vote.answer == answer.said:
         return vote
     if vote:
         raise Conflict("You have answered this battle already, differently.", code="already_voted")
-    if Vote.objects.filter(rater=rater, idempotency_key=idempotency_key).exists():
+    if battle.is_key_used:
         raise Conflict("This Idempotency-Key belongs to your vote on another battle.", code="key_reused")
     if battle.closed_at:
         raise Conflict("You have skipped this battle.", code="skipped")
     return None
+
+
+@cache
+def _columns(model, without):
+    return [field for field in model._meta.concrete_fields if not field.primary_key and field.name != without]
+
+
+def _store(vote, details, ears_free_at):
+    """Insert a vote with its details, and note until when the rater has listened, in one statement."""
+    of_vote, of_details = _columns(Vote, None), _columns(VoteDetails, "vote")
+    rows = [(vote, field) for field in of_vote] + [(details, field) for field in of_details]
+    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row, field in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(_store_statement(), [*values, ears_free_at, vote.rater_id])
+        (vote.pk,) = cursor.fetchone()
+
+
+@cache
+def _store_statement():
+    def columns(fields):
+        return ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
+
+    (vote, of_vote), (details, of_details) = columns(_columns(Vote, None)), columns(_columns(VoteDetails, "vote"))
+    return f"""
+        WITH vote AS (
+            INSERT INTO annotations_vote ({vote}) VALUES ({of_vote}) RETURNING id
+        ), details AS (
+            INSERT INTO annotations_votedetails (vote_id, {details}) SELECT id, {of_details} FROM vote
+        ), heard AS (
+            UPDATE arena_rater SET ears_free_at = %s WHERE id = %s
+        ) SELECT id FROM vote"""
 
 
 def _check_fits(answer, study):
@@ -230,6 +268,7 @@ def clear(votes: QuerySet[Vote], by: str, now: datetime | None = None) -> int:
 def withdraw_vote(rater: Rater, battle_id: UUID, now: datetime | None = None) -> Vote:
     """The rater's undo, within UNDO of the vote: a flag, not a deletion; the battle stays closed."""
     now = now or timezone.now()
+    rater = Rater.objects.locked(rater.pk)
     vote = Vote.objects.filter(battle_id=battle_id, rater=rater).first()
     if not vote:
         raise NotFound("You have no vote on such a battle.")

@@ -47,11 +47,15 @@ def forget_rater(response: HttpResponse) -> HttpResponse:
 
 def read_rater(request: HttpRequest) -> Rater | None:
     """The rater of the request's cookie; None without a cookie, with a forged one, or after a withdrawal."""
+    pk = _signed_pk(request)
+    return Rater.objects.filter(pk=pk, withdrawn_at__isnull=True).first() if pk else None
+
+
+def _signed_pk(request):
     try:
-        pk = uuid.UUID(request.get_signed_cookie(settings.RATER_COOKIE, salt=SALT))
+        return uuid.UUID(request.get_signed_cookie(settings.RATER_COOKIE, salt=SALT))
     except (KeyError, BadSignature, ValueError):
         return None
-    return Rater.objects.filter(pk=pk, withdrawn_at__isnull=True).first()
 
 
 def under_its_new_name(
@@ -94,8 +98,11 @@ def _no_response(request: HttpRequest) -> HttpResponse:
 class RaterCookieAuthentication(BaseAuthentication):
     """`request.user` is the Rater. Every cookie-authenticated write needs X-CSRFToken."""
 
+    def rater_of(self, request: HttpRequest) -> Rater | None:
+        return read_rater(request)
+
     def authenticate(self, request: Request) -> tuple[Rater, None] | None:
-        rater = read_rater(request._request)
+        rater = self.rater_of(request._request)
         if not rater:
             return None
         check = CSRFCheck(_no_response)
@@ -110,10 +117,20 @@ class RaterCookieAuthentication(BaseAuthentication):
         return "Cookie"  # so that a missing rater is a 401
 
 
+class UnreadRaterAuthentication(RaterCookieAuthentication):
+    """`request.user` is a Rater of whom only the pk is known, from the cookie: for what locks the rater's row anyway
+    (`Rater.objects.locked`) and learns there whether they have withdrawn."""
+
+    def rater_of(self, request: HttpRequest) -> Rater | None:
+        pk = _signed_pk(request)
+        return Rater(pk=pk) if pk else None
+
+
 class RaterCookieScheme(OpenApiAuthenticationExtension):
     """How the API description shows the cookie."""
 
     target_class = RaterCookieAuthentication
+    match_subclasses = True
     name = "raterCookie"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

@@ -27,6 +27,10 @@ class Refusal(Exception):
         self.facts = facts
 
 
+class Unauthenticated(Refusal):
+    status, code = 401, "not_authenticated"
+
+
 class Forbidden(Refusal):
     status, code = 403, "forbidden"
 
@@ -87,6 +91,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> "Response | No
     if isinstance(exc, Refusal):
         wait = exc.facts.get("retry_after_s")
         headers = {} if wait is None else {"Retry-After": str(wait)}
+        if isinstance(exc, Unauthenticated):
+            headers["WWW-Authenticate"] = "Cookie"
         return Response({"code": exc.code, "detail": exc.message, **exc.facts}, status=exc.status, headers=headers)
     response = rest_handler(exc, context)
     if response is not None and "detail" in response.data:  # otherwise it names the invalid fields

@@ -1,5 +1,6 @@
 """Get a battle, skip one."""
 
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
 from arena import limits, services, serving
-from arena.rater_cookie import RaterCookieAuthentication
+from arena.models import Prompt, Study
+from arena.rater_cookie import RaterCookieAuthentication, UnreadRaterAuthentication
 
 from .contract import Answer, StrictSerializer, answer, refusals, validated
 
@@ -83,26 +85,25 @@ class Skipped(Answer):
     responses={200: BattleResponse, 201: BattleResponse, **refusals(400, 401, 403, 404, 409, 429)},
 )
 @api_view(["POST"])
-@authentication_classes([RaterCookieAuthentication])
+@authentication_classes([UnreadRaterAuthentication])
 @permission_classes([IsAuthenticated])
 def battles(request: Any) -> Response:
     """The rater's oldest open battle (200), else a new one (201)."""
     asked = validated(BattleRequest, request.data)
     study = services.find_study(asked.get("study"))
     came_by = limits.marks_of(request, timezone.now())
-    battle, created = serving.serve_battle(
-        request.user, study, after=asked.get("after"), like=asked.get("like"), came_by=came_by
-    )
-    return answer(BattleResponse, battle_json(battle), status=201 if created else 200)
+    served = serving.serve(request.user, study, after=asked.get("after"), like=asked.get("like"), came_by=came_by)
+    return answer(BattleResponse, battle_json(served, study), status=201 if served.created else 200)
 
 
-def battle_json(battle: Any) -> dict[str, Any]:
+def battle_json(served: serving.Served, study: Study) -> dict[str, Any]:
     """What a browser gets before the vote: nothing in it identifies a system."""
-    study = battle.study
+    battle = served.battle
+    text, lyrics = _words_of(battle.prompt_id)
     return {
         "id": battle.pk,
         "study": study.slug,
-        "prompt": {"text": _in_lines(battle.prompt.text), "lyrics": _in_lines(battle.prompt.lyrics)},
+        "prompt": {"text": text, "lyrics": lyrics},
         "answers": study.answers,
         "questions": study.questions,
         "min_listen_ms": min(study.min_listen_ms, battle.length_ms),
@@ -115,8 +116,15 @@ def battle_json(battle: Any) -> dict[str, Any]:
             }
             for slot in ("A", "B")
         },
-        "progress": serving.progress(battle.rater, study),
+        "progress": served.progress,
     }
+
+
+@lru_cache(maxsize=1000)
+def _words_of(prompt_id):
+    """(text, lyrics), which never change."""
+    prompt = Prompt.objects.get(pk=prompt_id)
+    return _in_lines(prompt.text), _in_lines(prompt.lyrics)
 
 
 def _in_lines(text):

@@ -6,7 +6,20 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from arena.refusals import Unauthenticated
+
 from .studies import Study
+
+
+class RaterQuerySet(models.QuerySet["Rater"]):
+    def locked(self, pk: uuid.UUID) -> "Rater":
+        """The rater, for an act of theirs: until the transaction ends, others of theirs wait. Unauthenticated for who
+        has withdrawn. Raw SQL, for every battle and every vote begins here."""
+        lock = "SELECT * FROM arena_rater WHERE id = %s AND withdrawn_at IS NULL FOR NO KEY UPDATE"
+        found: list[Rater] = list(self.raw(lock, [pk]))
+        if not found:
+            raise Unauthenticated("Authentication credentials were not provided.")
+        return found[0]
 
 
 class Rater(models.Model):
@@ -25,6 +38,8 @@ class Rater(models.Model):
     ears_free_at = models.DateTimeField(null=True, blank=True, help_text="When their last listening ended.")
     created_at = models.DateTimeField(default=timezone.now)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RaterQuerySet.as_manager()
 
     is_authenticated = True  # REST framework checks this on request.user
 

@@ -1,6 +1,7 @@
 """Serve battles: the rater's open one, else the next in the study's schedule; progress; skips."""
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random, SystemRandom
 from typing import Any
@@ -29,17 +30,34 @@ BATTLE_LIFETIME = timedelta(days=30)
 RESERVATION = timedelta(minutes=30)
 SKIP_REASONS = ("cannot_play", "cannot_decide", "heard_before", "other")
 MANY = 500  # a progress bar needs no larger total
-ASKED = (  # columns of past battles that every turn reads; reading all takes half as long again
-    "study", "kind", "policy", "clip_a", "clip_b", "repeats", "served_at", "closed_at", "close_reason", "expires_at",
-)  # fmt: skip
+# A rater's battles in the order of serving, with the columns that every turn reads.
+PAST = """
+    SELECT id, study_id, rater_id, kind, policy, clip_a_id, clip_b_id, repeats_id, served_at, closed_at, close_reason,
+        expires_at
+    FROM arena_battle WHERE rater_id = %s ORDER BY served_at"""
 
 
 def not_ready() -> Conflict:
     return Conflict("Clips of this study are still being made ready. Try again soon.", code="not_ready")
 
 
+@dataclass(frozen=True)
+class Served:
+    """A battle for a rater, whether it is new, and where the rater is now (see `progress`)."""
+
+    battle: Any
+    created: bool
+    progress: dict[str, int]
+
+
+def serve_battle(rater: Rater, study: Study, **options: Any) -> tuple[Any, bool]:
+    """(battle, created) of `serve`, which takes the same options."""
+    served = serve(rater, study, **options)
+    return served.battle, served.created
+
+
 @transaction.atomic
-def serve_battle(
+def serve(
     rater: Rater,
     study: Study,
     *,
@@ -48,8 +66,8 @@ def serve_battle(
     came_by: Marks | None = None,
     now: datetime | None = None,
     rng: Random | None = None,
-) -> tuple[Any, bool]:
-    """The rater's oldest open battle, else a new one. Returns (battle, created).
+) -> Served:
+    """The rater's oldest open battle, else a new one.
 
     With `after` (a battle id of theirs) the battle that follows that one, at most one ahead, so that a page
     can fetch the next while this one is heard. With `like` (an answered battle of theirs) a new one for the same
@@ -57,7 +75,7 @@ def serve_battle(
     tabs get the same battle.
     """
     now = now or timezone.now()
-    rater = Rater.objects.select_for_update(no_key=True).get(pk=rater.pk)
+    rater = Rater.objects.locked(rater.pk)
     require_ready(rater, study)
     turn, prompt = _Turn(rater, study, now, rng), None
     if like is None:
@@ -65,14 +83,14 @@ def serve_battle(
         if after is not None:
             waiting = _following(rater, study, after, waiting)
         if waiting:
-            return Battle.objects.get(pk=waiting[0].pk), False
+            return Served(Battle.objects.get(pk=waiting[0].pk), False, turn.progress())
     else:
         prompt = _prompt_of(rater, study, like, now)
     if not study.accepts_battles:
         raise Conflict("This study is closed; no new battles are served.", code="closed")
     battle = turn.draw(prompt)
     admit_battle(study, rater, came_by, now)
-    return battle, True
+    return Served(battle, True, turn.progress())
 
 
 def _following(rater, study, after, waiting):
@@ -103,7 +121,8 @@ class _Turn:
 
     def __init__(self, rater, study, now, rng=None):
         self.rater, self.study, self.rng = rater, study, rng or SystemRandom()
-        everywhere = list(Battle.objects.filter(rater=rater).order_by("served_at").only(*ASKED))
+        self.offer: Offer | None = None  # what there is after all of `past`, once that was looked up
+        everywhere = list(Battle.objects.raw(PAST, [rater.pk]))
         self.past = [battle for battle in everywhere if battle.study_id == study.pk]
         last = everywhere[-1].served_at if everywhere else now
         # Later than the last battle, so that served_at gives the order of serving.
@@ -142,6 +161,7 @@ class _Turn:
         if offer.is_empty:
             raise Conflict("You have heard every pair there is. Thank you!", code="none_left")
         drawn = offer.draw(self.rng)
+        self.offer = None if prompt else offer
         return self._create_ranked(drawn, f"{drawn.policy}{'+like' if prompt else ''}")
 
     def _create_ranked(self, drawn, policy):
@@ -233,7 +253,7 @@ class _Turn:
 
     def _create(self, **drawn):
         lasts_until = self.now + BATTLE_LIFETIME
-        return Battle.objects.create(
+        battle = Battle.objects.create(
             study=self.study,
             rater=self.rater,
             served_at=self.now,
@@ -241,21 +261,42 @@ class _Turn:
             expires_at=min(lasts_until, self.study.ends_at or lasts_until),
             **{"codec": self.study.codec, **drawn},
         )
+        self.past.append(battle)
+        self.offer = self.offer and self.offer.after(battle)
+        return battle
+
+    def progress(self):
+        """{"done": battles the rater has finished, "total": those and the ones still to come}."""
+        study, past = self.study, self.past
+        done = sum(battle.closed_at is not None for battle in past)
+        live = done + sum(battle.closed_at is None and battle.expires_at > self.now for battle in past)
+        # Of any pair: a total that moved with ordinary battles alone would tell them.
+        left = (self.offer or Offer(self.rater, study, past, self.now)).n_left()
+        ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
+        if study.battles_per_rater:
+            left = max(0, min(left, study.battles_per_rater - ranked))
+        if study.has_checks or study.blocks:
+            left = self._scheduled(left)
+        return {"done": done, "total": live + left}
+
+    def _scheduled(self, ranked_left):
+        """How many battles the schedule still has for the rater, of which at most `ranked_left` are ordinary. Only for
+        the next battle is it known whether a check is available; if not, an ordinary one takes its place."""
+        plan, seed = schedule.Schedule.of(self.study), schedule_seed(self.rater, self.study)
+        for count in range(MANY):
+            kind = plan.kind_at(len(self.past) + count, seed)
+            if count == 0 and kind in schedule.CHECKS and not self.options(kind):
+                kind = schedule.RANKED
+            if kind is None or (kind == schedule.RANKED and not ranked_left):
+                return count
+            ranked_left -= kind == schedule.RANKED
+        return MANY
 
 
 def progress(rater: Rater, study: Study) -> dict[str, int]:
     """{"done": battles the rater has finished, "total": those and the ones still to come}."""
-    turn = _Turn(rater, study, timezone.now())
-    past, now = turn.past, turn.now
-    done = sum(battle.closed_at is not None for battle in past)
-    live = done + sum(battle.closed_at is None and battle.expires_at > now for battle in past)
-    left = Offer(rater, study, past, now).n_left()  # of any pair: one that moved with ordinary battles alone would tell
-    ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
-    if study.battles_per_rater:
-        left = max(0, min(left, study.battles_per_rater - ranked))
-    if study.has_checks or study.blocks:
-        left = _scheduled(turn, left)
-    return {"done": done, "total": live + left}
+    so_far: dict[str, int] = _Turn(rater, study, timezone.now()).progress()
+    return so_far
 
 
 def waits_for_clips(rater: Rater, study: Study) -> bool:
@@ -269,20 +310,6 @@ def waits_for_clips(rater: Rater, study: Study) -> bool:
     else:
         goes_on = schedule.RANKED
     return goes_on is not None and still_being_cut(study)
-
-
-def _scheduled(turn, ranked_left):
-    """How many battles the schedule still has for the rater, of which at most `ranked_left` are ordinary. Only for the
-    next battle is it known whether a check is available; if not, an ordinary one takes its place."""
-    plan, seed = schedule.Schedule.of(turn.study), schedule_seed(turn.rater, turn.study)
-    for count in range(MANY):
-        kind = plan.kind_at(len(turn.past) + count, seed)
-        if count == 0 and kind in schedule.CHECKS and not turn.options(kind):
-            kind = schedule.RANKED
-        if kind is None or (kind == schedule.RANKED and not ranked_left):
-            return count
-        ranked_left -= kind == schedule.RANKED
-    return MANY
 
 
 @transaction.atomic

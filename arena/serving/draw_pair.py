@@ -65,6 +65,22 @@ class Offer:
         """int [pairs]: votes given and votes expected."""
         return votes_on(self.study, self.stock, self.now)
 
+    def after(self, battle: Battle) -> "Offer":
+        """What there is once `battle` has been served, without asking the database again."""
+        then = Offer(self.rater, self.study, [], self.now)
+        then.stock, then._retired = self.stock, self._retired
+        then._met, then._met_again = set(self._met), list(self._met_again)
+        if battle.kind == Battle.Kind.RANKED:
+            then._met.add(frozenset((battle.clip_a_id, battle.clip_b_id)))
+            if battle.policy == Battle.AGAIN:
+                then._met_again.append({battle.clip_a_id, battle.clip_b_id})
+            elif "counts" in self.__dict__:
+                then.counts = self.counts.copy()
+                for pair in self._heard([(battle.clip_a_id, battle.clip_b_id)]):
+                    then.counts[pair] += 1
+        then.is_over = bool(self.study.battles_per_rater and len(then._met) >= self.study.battles_per_rater)
+        return then
+
     def n_left(self) -> int:
         """How many battles are left for this rater within the quotas."""
         if self.is_over:

@@ -279,3 +279,35 @@ def test_the_same_vote_from_two_tabs_at_once_is_one_vote(study):
         thread.join()
     assert answers == [201] * 4
     assert Vote.objects.count() == 1
+
+
+# ---- what it costs the database ----
+
+
+def test_a_battle_and_a_vote_take_few_statements(study, time_passes, django_assert_max_num_queries):
+    listener = Listener("198.51.100.7", user_agent="a-browser").agree()
+    first = listener.battle()
+    time_passes(60)
+    listener.vote(first)
+    with django_assert_max_num_queries(12):  # with the beginning and the end of the transaction, here a savepoint
+        battle = listener.battle()
+    time_passes(60)
+    with django_assert_max_num_queries(6):
+        assert listener.vote(battle, key="another").status_code == 201
+
+
+def test_who_has_withdrawn_is_not_known_any_more_wherever_they_ask(listener, time_passes):
+    battle = listener.battle()
+    time_passes(9)
+    cookie = listener.client.cookies["rater"].value
+    assert listener.delete("/api/raters/me/").status_code == 204
+    listener.client.cookies["rater"] = cookie
+    for answer in (
+        listener.post("/api/battles/"),
+        listener.vote(battle),
+        listener.delete(f"/api/battles/{battle['id']}/vote/"),
+    ):
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Cookie")
+        assert answer.json() == {
+            "code": "not_authenticated", "detail": "Authentication credentials were not provided."
+        }  # fmt: skip
