@@ -131,6 +131,7 @@ def _pools(study) -> dict[Key, Pool]:
     counts = (
         Excerpt.objects.filter(study=study, codec=study.codec)
         .exclude(status=Excerpt.SPENT)
+        .exclude(is_replaced=True, n_served=0)  # it will be deleted: no pair needed it
         .order_by()
         .values_list("clip_id", "length_ms", "variant")
         .annotate(

@@ -298,6 +298,17 @@ def test_what_no_pair_needs_any_more_is_deleted_once_the_new_length_is_there(sto
     assert set(spent_excerpts.due()) == set(unused.values_list("pk", flat=True))
 
 
+def test_what_is_needed_again_before_it_was_deleted_is_cut_anew(stocked):
+    systems = list(stocked.systems.all())
+    stocked.systems.clear()
+    excerpts_due.request(stocked)
+    stocked.systems.set(systems)
+    assert pools.request_excerpts(stocked) == (18, False)
+    cut_pending(stocked)
+    tasks.tidy_excerpts()
+    assert Excerpt.objects.filter(status="ready", n_served=0).count() == 18
+
+
 # ---- a database from before ----
 
 

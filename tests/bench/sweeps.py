@@ -147,19 +147,22 @@ def copy_study(first, n):
 
 
 def fill_pools(studies):
-    """Full pools of every study, as its workers would have left them; one excerpt of each clip is in use."""
+    """Full pools of every study, as its workers would have left them."""
     from arena.models import Clip, Excerpt
     from arena.serving.pools import FRESH
 
     Excerpt.objects.all().delete()
     clips = list(Clip.objects.values_list("pk", flat=True))
+    ready = {"length_ms": 10_000, "codec": "mp3", "status": "ready", "file": "none", "size": 1}
     Excerpt.objects.bulk_create(
         (
-            Excerpt(study=study, clip_id=clip, length_ms=10_000, codec="mp3", status="ready", file="none", size=1,
-                    n_before=n, n_served=n // FRESH[""], is_replaced=n >= FRESH[""])
-            for study in studies for clip in clips for n in range(FRESH[""] + 1)
-        ), batch_size=5000,
-    )  # fmt: skip
+            Excerpt(study=study, clip_id=clip, n_before=n, **ready)
+            for study in studies
+            for clip in clips
+            for n in range(FRESH[Excerpt.Variant.PLAIN])
+        ),
+        batch_size=5000,
+    )
 
 
 def lay_down(first):

@@ -68,9 +68,13 @@ def outside_the_music(mp3):
 def ancillary(frame):
     """The whole bytes after a frame's main data (ISO 11172-3, 2.4.1.7: side information of 32 bytes for two channels,
     each granule's part2_3_length being 12 bits, 59 bits apart)."""
+    return frame[36 + -(-sum(side_information(frame)) // 8) :]
+
+
+def side_information(frame):
+    """Bits of the main data of a frame's four granules of a channel."""
     side = int.from_bytes(frame[4:36], "big")
-    lengths = [side >> (256 - 20 - 59 * n - 12) & 0xFFF for n in range(4)]
-    return frame[36 + -(-sum(lengths) // 8) :]
+    return [side >> (256 - 20 - 59 * n - 12) & 0xFFF for n in range(4)]
 
 
 # ---- the two questions ----------------------------------------------------------------------------------

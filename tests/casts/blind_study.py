@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from arena.audio.loudness import measure
-from arena.models import Excerpt, Study, System
+from arena.models import Clip, Excerpt, Study, System
 from arena.services import cut_excerpt, ingest_clip, register_clip
-from arena.serving import candidates
+from arena.serving import candidates, excerpts_due
 from tests.casts.audio_files import music, write, write_plain_wav
 
 EXCERPT_S = 3
@@ -54,22 +54,31 @@ def register(path, system, prompt):
 
 
 def make_study():
-    """Every clip has its excerpt and a variant for each kind of check, so that having one tells nothing."""
+    """Every clip has its excerpts and a variant for each kind of check, so that having one tells nothing."""
     study = Study.objects.create(
         slug="blind", name="Blind", is_default=True, excerpt_s=EXCERPT_S, min_listen_ms=GATE_MS, pairing="uniform"
     )
     study.systems.set(System.objects.all())
-    candidates.request_excerpts(study)
-    for plain in Excerpt.objects.all():
-        cut_excerpt(plain.pk)
-        assert is_ready(plain.clip, "tones")
-        assert any(is_ready(plain.clip, variant) for variant in candidates.DEGRADED)
+    work()
+    for clip in Clip.objects.all():
+        assert is_ready(study, clip, "tones")
+        assert any(is_ready(study, clip, variant) for variant in candidates.DEGRADED)
     Study.objects.update(block_length=12, blocks=1, golds=1, traps=1, repeats=1)
 
 
-def is_ready(clip, variant):
+def work():
+    """Fill the pools, as workers do."""
+    excerpts_due.request(Study.objects.get())
+    for piece in Excerpt.objects.filter(status="pending"):
+        cut_excerpt(piece.pk)
+        piece.refresh_from_db()
+        assert piece.status == "ready" or piece.variant, piece.reason
+
+
+def is_ready(study, clip, variant):
     """Cut a variant; not every one would be heard on every clip."""
-    piece = Excerpt.objects.create(clip=clip, length_ms=EXCERPT_S * 1000, codec="mp3", variant=variant)
+    fields = {"length_ms": EXCERPT_S * 1000, "codec": "mp3", "start_ms": clip.pk % 300}
+    piece = Excerpt.objects.create(study=study, clip=clip, variant=variant, **fields)
     cut_excerpt(piece.pk)
     piece.refresh_from_db()
     return piece.status == "ready"
