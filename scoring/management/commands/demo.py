@@ -56,6 +56,7 @@ class Command(BaseCommand):
         ingest(clips, open_study)
         ingest(clips, self.load_panel())
         if not simulated.battles.exists():
+            ingest(clips, simulated)  # each study has excerpts of its own, and workers cut none for a closed one
             self.simulate(simulated)
         self.train(simulated)
         self.stdout.write(f"The demo is in place after {time.monotonic() - started:.0f} s.")
