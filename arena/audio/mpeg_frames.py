@@ -58,6 +58,8 @@ class _Walk:
         self.stretches: list[tuple[int, int]] = []
         self.n = 0  # frames since the last header that counts them
         self.stated: int | None = None  # what that says
+        self.first_header: int | None = None  # where the first of these ends, if the file begins with it
+        self.is_first, self.is_short_count = True, False  # whether the first says fewer than there are
 
     def frames(self) -> Frames | None:
         at = self._next_start(0)
@@ -69,6 +71,8 @@ class _Walk:
                 raise AudioRejected(CUT_OFF)
             at = self._take(at, at + size) if size else self._after_gap(at)
         self._check_count()
+        if self.is_short_count and self.first_header:  # FFmpeg would cut samples out where the count ends
+            self.stretches[0] = (self.first_header, self.stretches[0][1])
         return Frames(self.stretches)
 
     def _size(self, at: int) -> int | None:
@@ -78,10 +82,12 @@ class _Walk:
         """Add a frame, unless it is the header of a file that was joined to another: that is no sound."""
         stated = frame_count(self.data[at : min(end, at + HEAD)]) if self.size_of is mp3_frame_size else None
         if stated is not None:
-            self._check_count()
+            if self.stretches:
+                self._check_count()
             self.n, self.stated = 0, stated
             if self.stretches:
                 return end
+            self.first_header = end
         else:
             self.n += 1
         if self.stretches and self.stretches[-1][1] == at:
@@ -131,6 +137,9 @@ class _Walk:
     def _check_count(self) -> None:
         if self.stated is not None and self.n < self.stated - COUNT_SLACK:
             raise AudioRejected(f"{CUT_OFF[:-1]}: {self.stated:,} frames, and it holds {self.n:,}.")
+        if self.is_first and self.stated and self.n > self.stated + COUNT_SLACK:
+            self.is_short_count = True
+        self.is_first = False
 
 
 def frame_count(frame: bytes) -> int | None:

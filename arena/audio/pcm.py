@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
 
-import numpy as np
-
+from arena.audio import plausible
 from arena.audio.outcomes import AudioRejected
+from arena.audio.plausible import integers
 
 CUT_OFF = "The file is cut off: its audio ends before the file says it does."
 UNKNOWN_SIZE = 0x7FFF0000  # writers to a pipe put this or more (usually all ones) for an unknown size
@@ -42,6 +42,8 @@ AIFC = {
 }  # fmt: skip
 TRAILERS = (b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN")
 SCANNED = 1 << 18  # samples that are looked at in one go
+FAR_TOO_QUIET = 8  # bits: no music has its peak at -48 dBFS
+MOST_CHECKED = 8  # channels; more are refused later
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,10 @@ def _wav(file: BinaryIO, size: int, name: str, chunks: Iterator[tuple[bytes, int
                 raise AudioRejected("The WAV header does not say how its samples are written: no fmt chunk.")
             stated = long_size if long_size and length == 0xFFFFFFFF else length
             known = name == "w64" or stated == long_size or stated < UNKNOWN_SIZE
-            return _described(file, size, name, order, fmt, start, stated if known else None)
+            described = _described(file, size, name, order, fmt, start, stated if known else None)
+            if any(name == b"data" and length for name, _, length in chunks):
+                raise AudioRejected("The WAV file holds its audio in several data chunks, which is not read.")
+            return described
     raise AudioRejected("The WAV file has no data chunk: it holds no samples.")
 
 
@@ -167,7 +172,7 @@ def _described(
     assert sample.codec, "there is a decoder, or it was rejected"
     block = sample.size * channels
     pcm = Pcm(name, sample.codec, rate, channels, layout, block, start, n_bytes // block * block)
-    _check_padding(file, pcm, sample)
+    _check_samples(file, pcm, sample)
     return pcm
 
 
@@ -201,34 +206,37 @@ def _sample(family: str, order: str, channels: int, rate: int, bytes_a_second: i
     return sample
 
 
+def _check_samples(file: BinaryIO, pcm: Pcm, sample: _Samples) -> None:
+    """AudioRejected where the samples contradict what the header says of them."""
+    _check_padding(file, pcm, sample)
+    if sample.family not in ("integer", "unsigned") or sample.size > 4 or pcm.channels > MOST_CHECKED:
+        return
+    looked_at = plausible.BLOCKS * pcm.channels  # in the middle: a beginning is often silent
+    file.seek(pcm.start + max(0, pcm.n_bytes - looked_at) // (2 * 12 * pcm.channels) * 12 * pcm.channels)
+    is_signed = sample.family == "integer"
+    plausible.check(file.read(looked_at), pcm.channels, size=sample.size, order=sample.order, signed=is_signed)
+
+
 def _check_padding(file: BinaryIO, pcm: Pcm, sample: _Samples) -> None:
     """Samples of fewer bits than their container stand at its top and leave zeros below. AudioRejected if these stand
     at the bottom: played as they are, they would be far too quiet."""
     spare = 8 * sample.size - sample.bits
     if not spare or sample.family not in ("integer", "unsigned") or sample.size not in (2, 3, 4):
         return
-    lowest, used_below, remaining = 1 << (sample.bits - 1), False, pcm.n_bytes
+    lowest, used_below, is_heard, remaining = 1 << (sample.bits - 1), False, False, pcm.n_bytes
     file.seek(pcm.start)
     while remaining and (data := file.read(min(remaining, SCANNED * sample.size))):
         remaining -= len(data)
-        values = _integers(data, sample)
+        values = integers(data, sample.size, sample.order)
         used_below = used_below or bool((values & ((1 << spare) - 1)).any())
+        is_heard = is_heard or bool(values.any())
         if values.size and (values.max() >= lowest or values.min() < -lowest):
             return
-    if used_below:
+    if used_below or (is_heard and spare >= FAR_TOO_QUIET):
         raise AudioRejected(
             f"The file holds {sample.bits}-bit samples at the lower end of {8 * sample.size} bits; "
             "the format wants them at the upper end."
         )
-
-
-def _integers(data: bytes, sample: _Samples) -> np.ndarray:
-    """int64 [n]: the samples of a container of 2 to 4 bytes."""
-    digits = np.frombuffer(data[: len(data) // sample.size * sample.size], np.uint8).reshape(-1, sample.size)
-    digits = digits if sample.order == "<" else digits[:, ::-1]
-    wide = np.zeros((len(digits), 4), np.uint8)
-    wide[:, 4 - sample.size :] = digits
-    return wide.view("<i4").ravel().astype(np.int64) >> (8 * (4 - sample.size))
 
 
 def _length(file: BinaryIO, size: int, start: int, stated: int | None, order: str) -> int:
@@ -298,7 +306,7 @@ def _aiff(file: BinaryIO, size: int, compressed: bool) -> Pcm:
     if 0 < stated < UNKNOWN_SIZE and abs(stated - frames * block) >= block + 2:
         raise AudioRejected(f"The AIFF header says {frames:,} samples in one place and {stated // block:,} in another.")
     pcm = Pcm("aiff", sample.codec, rate, channels, "", block, start, frames * block)
-    _check_padding(file, pcm, sample)
+    _check_samples(file, pcm, sample)
     return pcm
 
 

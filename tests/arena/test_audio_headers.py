@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arena import audio
-from tests.casts.audio_files import inspect_here, music, played, reason, write, write_plain_wav
+from tests.casts.audio_files import inspect_here, materials, music, played, reason, write, write_plain_wav
 
 RATE = 16_000
 MUSIC = music(2, RATE)
@@ -234,6 +234,61 @@ def test_compressed_aiff_and_big_endian_adpcm_are_named(tmp_path):
 def test_a_kind_of_file_that_is_not_read_is_named(tmp_path, name, codec, kind):
     path = write(tmp_path / name, music(2, 48_000), 48_000, codec)
     assert kind in reason(inspect_here, path)
+
+
+# ---- headers that the samples contradict ----
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "order", "what"),
+    [
+        (fmt(16, 2), integers(16, 2, ">"), "<", "16-bit big-endian"),
+        (fmt(16, 2, order=">"), integers(16, 2, "<"), ">", "16-bit little-endian"),
+        (fmt(24, 3), integers(24, 3, ">"), "<", "24-bit big-endian"),
+        (fmt(24, 3), integers(16, 2), "<", "16-bit little-endian"),
+        (fmt(32, 4), integers(24, 3), "<", "24-bit little-endian"),
+        (fmt(8, 1), integers(16, 2), "<", "16-bit little-endian"),
+        (fmt(8, 1), integers(8, 1), "<", "signed"),
+        (fmt(16, 2), integers(16, 2, unsigned=True), "<", "unsigned"),
+        (fmt(32, 4), floats(4), "<", "floating-point"),
+    ],
+)
+def test_samples_of_another_kind_than_the_header_says_are_refused_with_what_they_look_like(
+    tmp_path, header, data, order, what
+):
+    sentence = reason(inspect_here, wav(tmp_path / "a.wav", header, data, order=order))
+    assert sentence == f"The samples look like {what} ones, and the file's header says otherwise: it is wrong."
+
+
+def loud_square(rate):
+    return np.sign(np.sin(2 * np.pi * 220 * np.arange(2 * rate) / rate + 0.1))[:, None].repeat(2, axis=1)
+
+
+@pytest.mark.parametrize(("bits", "size"), [(8, 1), (16, 2), (24, 3), (24, 4), (32, 4)])
+def test_noise_squares_and_bright_sounds_are_no_contradiction(tmp_path, bits, size, monkeypatch):
+    rng = np.random.default_rng(7)
+    sounds = {
+        **materials(2, RATE), "noise": rng.uniform(-0.5, 0.5, MUSIC.shape), "soft": rng.normal(0, 0.01, MUSIC.shape),
+        "square": loud_square(RATE), "highest": MUSIC * np.tile([[1], [-1]], (RATE, 1)),
+        "clipped": np.clip(40 * MUSIC, -1, 1), "one-sided": np.abs(MUSIC) + 0.3,
+    }  # fmt: skip
+    for sound in sounds.values():
+        monkeypatch.setitem(globals(), "MUSIC", sound)
+        unsigned = size == 1
+        assert inspect_here(wav(tmp_path / "a.wav", fmt(bits, size), integers(bits, size, unsigned=unsigned)))
+
+
+def test_quiet_samples_at_the_wrong_end_are_refused_though_none_of_them_uses_the_lowest_bits(tmp_path):
+    data = (np.rint(MUSIC * 32767).astype("<i4") * 256).tobytes()
+    assert "24-bit samples at the lower end of 32 bits" in reason(
+        inspect_here, wav(tmp_path / "a.wav", fmt(32, 4, valid=24), data)
+    )
+
+
+def test_audio_in_several_chunks_is_refused_and_not_read_in_part(tmp_path):
+    data = integers(16, 2)
+    path = wav(tmp_path / "a.wav", fmt(16, 2), data[: len(data) // 2], after=chunk(b"data", data[len(data) // 2 :]))
+    assert "several data chunks" in reason(inspect_here, path)
 
 
 @pytest.mark.parametrize("cut_at", [13, 25, 37, 43])

@@ -102,6 +102,20 @@ def test_joined_files_of_which_one_is_truncated_are_refused(tmp_path, truncated)
     assert "cut off" in reason(inspect_here, path) or "damaged" in reason(inspect_here, path)
 
 
+def test_a_header_that_counts_too_few_frames_takes_out_none(tmp_path):
+    path = write(tmp_path / "a.mp3", music(2), 48_000, "libmp3lame")
+    data, before = path.read_bytes(), played(path)
+    at = data.index(b"Info") + 8
+    count = struct.unpack(">I", data[at : at + 4])[0]
+    path.write_bytes(data[:at] + struct.pack(">I", count // 2) + data[at + 4 :])
+    after = played(path)
+    delay = len(after) - len(before)
+    assert 0 < delay < 0.1 * 48_000, "what the header's gapless information would take off at both ends"
+    starts = [np.abs(after[n : n + 48_000] - before[:48_000]).max() for n in (0, 1105, 1105 + 576)]
+    n = (0, 1105, 1105 + 576)[int(np.argmin(starts))]
+    np.testing.assert_allclose(after[n : n + len(before)], before, atol=1e-4)
+
+
 def test_frames_that_were_taken_out_or_overwritten_in_the_middle_are_noticed(tmp_path):
     data = write(tmp_path / "a.mp3", music(4), 48_000, "libmp3lame").read_bytes()
     frames = [n for n in range(len(data) - 4) if data[n : n + 2] == b"\xff\xfb"]
