@@ -80,7 +80,7 @@ def stage():
         argv = [sys.executable, "-m", "tests.bench.cycle_stage", command, *map(str, arguments)]
         return json.loads(subprocess.run(argv, **options, check=True, stdout=subprocess.PIPE).stdout)
 
-    (web,) = [program for program in apps(port, folder) if program.name == "web"]
+    (web,) = [program for program in apps(port) if program.name == "web"]
     started = []
     with (folder / "log").open("w") as log:
         try:
