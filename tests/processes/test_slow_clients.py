@@ -26,7 +26,7 @@ LARGE = "/static/css/listen.css"
 
 
 def start_web(port, folder):
-    (program,) = [program for program in apps(port, folder) if program.name == "web"]
+    (program,) = [program for program in apps(port) if program.name == "web"]
     with (folder / "log").open("w") as log:
         return program.start(cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
