@@ -4,6 +4,7 @@ from typing import Any
 
 from django import template
 
+from scoring.metrics.certainty import is_vague
 from scoring.wording.numbers import DASH, signed
 
 from .coordinates import HEIGHT, WIDTH, frame, nice_ticks, path, percent, pixels, y_ticks
@@ -61,7 +62,8 @@ def reward_plot(bins: list[dict[str, Any]], rewards: dict[str, Any]) -> dict[str
 
 @register.inclusion_tag("scoring/_rating_history.html")
 def rating_history_plot(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """The rating edition by edition, with the band of its intervals."""
+    """The rating edition by edition, with the band of its intervals, from the first that is not too vague."""
+    history = [row for row in history if not is_vague(row)] or history
     if len(history) < 2:
         return {"history": history}
     ticks = nice_ticks(min(row["low"] for row in history), max(row["high"] for row in history))

@@ -157,7 +157,7 @@ def test_no_vote_is_lost_or_counted_twice_while_everything_is_killed(arena):
         "WHERE study.slug = 'open'"
     )
     assert sorted(stored) == sorted(acknowledged)
-    arena.wait_for(lambda: arena.leaderboard("open")["n_votes"] == 200, 90, "the board to count 200 votes")
+    arena.wait_for(lambda: arena.leaderboard("open")["n_votes"] == 200, 180, "the board to count 200 votes")
 
 
 SLOW_COMMIT = """

@@ -6,6 +6,7 @@ from scoring.boards import robustness_cards
 from scoring.boards.figures import data as figures
 from scoring.boards.refit import refit_board
 from scoring.templatetags.boards import interval_plot
+from scoring.templatetags.staff import rating_history_plot
 from tests.casts.staff import edition, vote
 from tests.casts.votes import cast
 
@@ -72,6 +73,14 @@ def test_enough_votes_bring_plot_and_odds(grown, client):
 
 def test_before_the_first_edition_there_is_nothing_to_call_preliminary(study, client):
     assert client.get("/api/leaderboard/").json()["preliminary"] == []
+
+
+def test_the_history_of_a_rating_begins_where_it_can_be_drawn():
+    vague, clear = {"rating": 2.0, "low": -17.0, "high": 20.0}, {"rating": 0.3, "low": -0.2, "high": 0.8}
+    history = [{"edition": number, **row} for number, row in enumerate((vague, clear, clear), start=1)]
+    plot = rating_history_plot(history)
+    assert (plot["first"]["edition"], plot["last"]["edition"]) == (2, 3)
+    assert all(abs(tick["value"]) <= 1 for tick in plot["y_ticks"])
 
 
 def test_a_newcomer_does_not_squeeze_the_plot_of_the_others():
