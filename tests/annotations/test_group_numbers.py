@@ -11,6 +11,7 @@ from annotations.services import withdraw_rater
 from arena.limits import Marks
 from arena.models import Arrival, Study
 from arena.services import forget_arrivals, give_consent
+from tests.casts.clips import make_ready
 from tests.casts.votes import cast, vote_at_once
 
 HALL = Marks("hall", "campus", "hall and fox")
@@ -47,6 +48,7 @@ def test_some_who_come_at_once_are_numbered_as_if_one_after_the_other(study):
 def test_numbers_are_of_one_study_and_say_nothing_of_another(study):
     other = Study.objects.create(slug="other", name="Other", excerpt_s=study.excerpt_s)
     other.systems.set(study.systems.all())
+    make_ready(other)
     cast(study, "A", comes(study, Marks("home", "street", "home and owl")))
     rater = comes(study)
     give_consent(rater, other, other.consent_version)

@@ -16,7 +16,7 @@ from scoring.jury.rewards import store_rewards
 from scoring.metrics import certainty
 from scoring.models import RewardModel
 from scoring.stats import anchor_drift
-from tests.casts.clips import make_clip
+from tests.casts.clips import make_clip, make_ready
 from tests.casts.score import make_model
 from tests.casts.votes import cast
 
@@ -76,7 +76,8 @@ def ask(client):
 def crowded(board):
     """A study of which one network is capped."""
     study = Study.objects.create(slug="crowded", name="Crowded", excerpt_s=10)
-    study.systems.set(board.systems.all()[:3])
+    study.systems.set(board.systems.exclude(name="dogwood"))
+    make_ready(study)
     for place in ["hall"] * 4 + [f"home {number}" for number in range(5)]:
         marks = Marks(place, f"around {place}", f"{place} and fox")
         cast(study, "AB", give_consent(None, study, study.consent_version, came_by=marks))
