@@ -17,7 +17,7 @@ from arena.api import Answer, StrictSerializer, answer, refusals, validated
 from arena.api.joining import PLATFORM, Outcome, outcome_json
 from arena.limits import marks_of
 from arena.models import ANSWERS, Battle
-from arena.rater_cookie import RaterCookieAuthentication, UnreadRaterAuthentication, forget_rater
+from arena.rater_cookie import RATER_COOKIE, RaterCookieAuthentication, UnreadRaterAuthentication, forget_rater
 from arena.refusals import Refusal
 from arena.services import find_study
 
@@ -96,8 +96,9 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     parameters=[IDEMPOTENCY_KEY],
     request=VoteRequest,
     responses={201: VoteResponse, **refusals(400, 401, 403, 404, 409, 410, 422)},
+    auth=RATER_COOKIE,
 )
-@extend_schema(methods=["DELETE"], responses={200: VoteWithdrawn, **refusals(401, 403, 404, 410)})
+@extend_schema(methods=["DELETE"], responses={200: VoteWithdrawn, **refusals(401, 403, 404, 410)}, auth=RATER_COOKIE)
 @api_view(["POST", "DELETE"])
 @authentication_classes([UnreadRaterAuthentication])
 @permission_classes([IsAuthenticated])

@@ -117,9 +117,12 @@ class RaterCookieAuthentication(BaseAuthentication):
         return "Cookie"  # so that a missing rater is a 401
 
 
+RATER_COOKIE: Any = [{"raterCookie": []}]
+
+
 class UnreadRaterAuthentication(RaterCookieAuthentication):
     """`request.user` is a Rater of whom only the pk is known, from the cookie: for what locks the rater's row anyway
-    (`Rater.objects.locked`) and learns there whether they have withdrawn."""
+    (`Rater.objects.locked`) and learns there whether they have withdrawn. The API description is told RATER_COOKIE."""
 
     def rater_of(self, request: HttpRequest) -> Rater | None:
         pk = _signed_pk(request)
@@ -130,7 +133,6 @@ class RaterCookieScheme(OpenApiAuthenticationExtension):
     """How the API description shows the cookie."""
 
     target_class = RaterCookieAuthentication
-    match_subclasses = True
     name = "raterCookie"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from arena import limits, services, serving
 from arena.models import Prompt, Study
-from arena.rater_cookie import RaterCookieAuthentication, UnreadRaterAuthentication
+from arena.rater_cookie import RATER_COOKIE, RaterCookieAuthentication, UnreadRaterAuthentication
 
 from .contract import Answer, StrictSerializer, answer, refusals, validated
 
@@ -83,6 +83,7 @@ class Skipped(Answer):
 @extend_schema(
     request=BattleRequest,
     responses={200: BattleResponse, 201: BattleResponse, **refusals(400, 401, 403, 404, 409, 429)},
+    auth=RATER_COOKIE,
 )
 @api_view(["POST"])
 @authentication_classes([UnreadRaterAuthentication])
