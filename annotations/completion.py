@@ -9,7 +9,7 @@ from arena.models import Battle, Participation, Rater, Study
 from arena.participants import participant_of
 from arena.refusals import Conflict, Forbidden
 from arena.services import require_ready
-from arena.serving import progress, waits_for_clips
+from arena.serving import full_for_now, progress, waits_for_clips
 
 from .checks import attention
 from .models import Flag, Vote
@@ -19,7 +19,8 @@ FEW_CHECKS = 4  # with fewer, half of them wrong may be only two mistakes
 
 def finish(rater: Rater, study: Study, platform: Mapping[str, str], now: datetime | None = None) -> str:
     """The rater's outcome, recorded in their participation: "completed", "failed_checks" (too many golds and traps
-    wrong, or too few answers not withdrawn) or "screened_out" (by the headphone check, or no battle was left to serve).
+    wrong, or too few answers not withdrawn), "screened_out" (by the headphone check, or no battle was left to serve) or
+    "full" (for the moment others hold all places that are left for them: they may come back).
 
     platform: the platform's parameters, which must be those the rater came with, because the return URL will be signed.
     Conflict `not_finished` while battles are open or still to come; Forbidden with another participant's parameters, or
@@ -42,6 +43,8 @@ def _outcome(rater, study, now):
             return "screened_out"
         raise
     _require_finished(rater, study, now)
+    if study.accepts_battles and full_for_now(rater, study, now):
+        return "full"
     served = rater.battles.filter(study=study, kind=Battle.Kind.RANKED).count()
     if not served:  # the quotas were full, or the study closed during practice, which is not their fault
         closed_on_them = not study.accepts_battles and rater.votes.filter(battle__study=study).exists()

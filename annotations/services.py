@@ -17,6 +17,7 @@ from arena.limits import Marks, close_voted, limit_of
 from arena.models import Battle, Participation, Rater, Study, default_questions
 from arena.personal.erasure import erase
 from arena.refusals import Conflict, Gone, NotFound, NotHeard, Refusal
+from arena.serving import late_from
 
 from .events import timeline
 from .listening import clip_intervals, listening_ends
@@ -112,8 +113,8 @@ def _findings(rater, battle, listening, times, over, now):
     """(rule, version, detail) of what is found in a vote at once. over: the result of `close_voted`."""
     if over:
         yield Flag.OVER_LIMIT, OVER_LIMIT_VERSION, {"per": over, "limit": limit_of(battle.study, "votes", over)}
-    if battle.reserved_until and now > battle.reserved_until:
-        yield Flag.LATE, LATE_VERSION, {"reserved_until": battle.reserved_until.isoformat()}
+    if now > (until := late_from(battle)):
+        yield Flag.LATE, LATE_VERSION, {"reserved_until": until.isoformat()}
     if battle.study.headphones != Study.Headphones.OFF and _without_headphones(rater, battle.study):
         yield Flag.NO_HEADPHONES, NO_HEADPHONES_VERSION, {}
     if times.contradicts(listening.total_ms):

@@ -17,7 +17,7 @@ ANSWERS = ("A", "B", "TIE", "BOTH_BAD")
 QUESTIONS = ("degree", "axes", "tags", "comment")
 PLATFORM_PARAMETERS = ("participant", "study", "session")
 COMPLETION = ("message", "codes", "return_url")
-OUTCOMES = ("completed", "no_consent", "failed_checks", "incompatible_device", "screened_out")
+OUTCOMES = ("completed", "no_consent", "failed_checks", "incompatible_device", "screened_out", "full")
 REPEAT_DISTANCE = 5  # a repeat comes at least this many battles after the original
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -52,9 +52,12 @@ GROUPS = (
         "Limits",
         "What may come from one connection (an address, of IPv6 a /64) and from one network (a /24, a /48) within an "
         "hour: new listeners, and battles; votes beyond the limit of battles are kept and flagged. There is room for a "
-        "lecture hall of 150 behind one address; widen them where more people listen together. Addresses that are not "
-        "public are not limited.",
-        ("raters_per_connection", "raters_per_network", "battles_per_connection", "battles_per_network"),
+        "lecture hall of 150 behind one address; widen them where more people listen together. "
+        "places_per_connection: with votes_per_pair, the percentage of the open places that may be held from one "
+        "connection at a time; 100 for a class that has the study to itself. Addresses that are not public are not "
+        "limited.",
+        ("raters_per_connection", "raters_per_network", "battles_per_connection", "battles_per_network",
+         "places_per_connection"),
     ),
     Group(
         "Before",
@@ -98,8 +101,8 @@ GROUPS = (
     Group(
         "Completion",
         "message thanks the rater. codes: shown at the end, for completed, no_consent, failed_checks, "
-        "incompatible_device, screened_out. return_url: where raters go then, with the blanks {code}, {outcome} and "
-        "those of the platform; it is signed, see `manage.py study key`.",
+        "incompatible_device, screened_out, full (others hold all places for the moment). return_url: where raters go "
+        "then, with the blanks {code}, {outcome} and those of the platform; it is signed, see `manage.py study key`.",
         ("completion",),
     ),
 )  # fmt: skip

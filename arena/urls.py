@@ -22,6 +22,7 @@ urlpatterns = [
     path("api/studies/<slug:slug>/headphones/<int:attempt>/", joining.headphone_answers, name="headphone-answers"),
     path("api/battles/", battles.battles, name="battles"),
     path("api/battles/<uuid:battle_id>/skip/", battles.skip, name="skip"),
+    path("api/battles/<uuid:battle_id>/listening/", battles.listening, name="listening"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("i18n/setlang/", set_language, name="set_language"),
     path("jsi18n/<slug:language>/<slug:version>.js", language.words, name="words"),

@@ -7,6 +7,7 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_safe
 from . import audio, disk, participants, services
 from .models import Battle, Excerpt, Status, Study
 from .rater_cookie import read_rater
+from .serving import note_listening
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 
@@ -51,7 +53,9 @@ def page_settings(study: Study) -> dict[str, Any]:
 def excerpt(request: HttpRequest, battle_id: str, slot: str) -> HttpResponse:
     """The excerpt of one slot, for the battle's own rater. Nothing in the response identifies the file: no name, no
     ETag, no Last-Modified. Range requests are supported because Safari sends nothing else."""
-    return _part_of(_battle_of(request, battle_id, slot).excerpt(slot), request)
+    battle = _battle_of(request, battle_id, slot)
+    note_listening(battle, timezone.now())
+    return _part_of(battle.excerpt(slot), request)
 
 
 def _part_of(piece, request):

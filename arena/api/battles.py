@@ -75,6 +75,11 @@ class BattleResponse(Answer):
     progress = Progress()
 
 
+class Listened(Answer):
+    id = serializers.UUIDField()
+    late_from = serializers.DateTimeField()
+
+
 class Skipped(Answer):
     id = serializers.UUIDField()
     closed_at = serializers.DateTimeField()
@@ -131,6 +136,16 @@ def _words_of(prompt_id):
 def _in_lines(text):
     """The text with line feeds for whatever ends its lines: browsers break lines at nothing else."""
     return "\n".join(text.splitlines())
+
+
+@extend_schema(request=None, responses={200: Listened, **refusals(401, 403, 404)})
+@api_view(["POST"])
+@authentication_classes([RaterCookieAuthentication])
+@permission_classes([IsAuthenticated])
+def listening(request: Any, battle_id: UUID) -> Response:
+    """The page plays this battle: its place is held for longer."""
+    battle = serving.keep_listening(request.user, battle_id, timezone.now())
+    return answer(Listened, {"id": battle.pk, "late_from": serving.late_from(battle)})
 
 
 @extend_schema(request=SkipRequest, responses={200: Skipped, **refusals(400, 401, 403, 404, 409)})

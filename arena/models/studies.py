@@ -119,6 +119,11 @@ class Study(models.Model):
         help_text="The same for one network of 256 addresses, or an IPv6 /48.",
     )  # fmt: skip
 
+    places_per_connection = models.PositiveSmallIntegerField(
+        default=33, validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="Percent of the places that are open under votes_per_pair which one address may hold at a time.",
+    )  # fmt: skip
+
     practice = models.PositiveSmallIntegerField(
         default=0, validators=[MaxValueValidator(10)], help_text="Battles at the start that count for nothing."
     )

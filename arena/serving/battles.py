@@ -22,12 +22,12 @@ from ..study_settings import REPEAT_DISTANCE
 from .again import draw_again
 from .draw_pair import Offer
 from .process_cache import forget
+from .reservations import Places, held_until
 from .stock import recent_stock
 
 logger = logging.getLogger(__name__)
 
 BATTLE_LIFETIME = timedelta(days=30)
-RESERVATION = timedelta(minutes=30)
 SKIP_REASONS = ("cannot_play", "cannot_decide", "heard_before", "other")
 MANY = 500  # a progress bar needs no larger total
 # A rater's battles in the order of serving, with the columns that every turn reads.
@@ -77,7 +77,7 @@ def serve(
     now = now or timezone.now()
     rater = Rater.objects.locked(rater.pk)
     require_ready(rater, study)
-    turn, prompt = _Turn(rater, study, now, rng), None
+    turn, prompt = _Turn(rater, study, now, rng, came_by), None
     if like is None:
         waiting = turn.waiting(now)
         if after is not None:
@@ -119,8 +119,9 @@ def _prompt_of(rater, study, like, now):
 class _Turn:
     """One rater's turn: their past battles, and what comes next."""
 
-    def __init__(self, rater, study, now, rng=None):
+    def __init__(self, rater, study, now, rng=None, came_by=None):
         self.rater, self.study, self.rng = rater, study, rng or SystemRandom()
+        self.connection = came_by and came_by.connection
         self.offer: Offer | None = None  # what there is after all of `past`, once that was looked up
         everywhere = list(Battle.objects.raw(PAST, [rater.pk]))
         self.past = [battle for battle in everywhere if battle.study_id == study.pk]
@@ -158,8 +159,13 @@ class _Turn:
             raise Conflict("You have heard every pair for this prompt.", code="none_left_like")
         if offer.is_empty and still_being_cut(self.study):
             raise not_ready()
+        places = Places.of(self.study, offer.stock, self.now, self.connection) if self.study.votes_per_pair else None
+        if places and offer.is_full_for_now(places.awaited):
+            raise places.full_for_now()
         if offer.is_empty:
             raise Conflict("You have heard every pair there is. Thank you!", code="none_left")
+        if places:
+            places.require_share(self.study, offer.counts)
         drawn = offer.draw(self.rng)
         self.offer = None if prompt else offer
         return self._create_ranked(drawn, f"{drawn.policy}{'+like' if prompt else ''}")
@@ -257,7 +263,7 @@ class _Turn:
             study=self.study,
             rater=self.rater,
             served_at=self.now,
-            reserved_until=self.now + RESERVATION,
+            reserved_until=held_until(self.past, self.now),
             expires_at=min(lasts_until, self.study.ends_at or lasts_until),
             **{"codec": self.study.codec, **drawn},
         )
@@ -301,15 +307,26 @@ def progress(rater: Rater, study: Study) -> dict[str, int]:
 
 def waits_for_clips(rater: Rater, study: Study) -> bool:
     """Whether there may soon be more for the rater: their schedule goes on, and excerpts are being cut."""
-    past = list(rater.battles.filter(study=study))
+    return _goes_on(rater, study, list(rater.battles.filter(study=study))) and still_being_cut(study)
+
+
+def full_for_now(rater: Rater, study: Study, now: datetime) -> bool:
+    """Whether there may soon be more for the rater: their schedule goes on, and all that is left is reserved."""
+    turn = _Turn(rater, study, now)
+    if not study.votes_per_pair or not _goes_on(rater, study, turn.past):
+        return False
+    offer = Offer(rater, study, turn.past, turn.now)
+    return offer.is_full_for_now(Places.of(study, offer.stock, turn.now).awaited)
+
+
+def _goes_on(rater, study, past):
+    """Whether the rater's schedule has a battle after these."""
     ranked = sum(battle.kind == Battle.Kind.RANKED for battle in past)
     if study.battles_per_rater and ranked >= study.battles_per_rater:
         return False
     if study.has_checks or study.blocks:
-        goes_on = schedule.Schedule.of(study).kind_at(len(past), schedule_seed(rater, study))
-    else:
-        goes_on = schedule.RANKED
-    return goes_on is not None and still_being_cut(study)
+        return schedule.Schedule.of(study).kind_at(len(past), schedule_seed(rater, study)) is not None
+    return True
 
 
 @transaction.atomic

@@ -60,6 +60,14 @@ class Offer:
     def is_empty(self) -> bool:
         return self.is_over or self._shut.size == self.stock.low.size
 
+    def is_full_for_now(self, awaited: Any) -> bool:
+        """Whether nothing can be drawn, and only because places are held. awaited: int [pairs], places held."""
+        if self.is_over or not self.is_empty or not self.study.votes_per_pair:
+            return False
+        is_left = np.ones(self.stock.low.size, bool)
+        is_left[self._closed] = False
+        return bool(np.any(is_left & (self.counts - awaited < self.study.votes_per_pair)))
+
     @cached_property
     def counts(self) -> Any:
         """int [pairs]: votes given and votes expected."""
@@ -118,11 +126,17 @@ class Offer:
     @cached_property
     def _shut(self):
         """int: indices of the pairs that cannot be drawn for this rater, ascending."""
+        full = self._full()
+        return np.union1d(self._closed, full) if full.size else self._closed
+
+    @cached_property
+    def _closed(self):
+        """int: those of them that no free place would open: without clips, heard already, retired."""
         shut = self._nothing_left() if self.prompt else self.stock.shut
         more = (
             [] if self.prompt else [pair for pair, n in self._heard(self._met).items() if n >= self.stock.options[pair]]
         )
-        for others in (np.array(more, dtype=np.intp), self._retired, self._full()):
+        for others in (np.array(more, dtype=np.intp), self._retired):
             if others.size:
                 shut = np.union1d(shut, others)
         return shut

@@ -23,7 +23,7 @@ const read = async (response) => {
 };
 
 /** The refusal in a TryLater for which one has to come back later, since a limit is reached; else null. */
-export const overLimit = ({ reply }) => (reply?.body?.code === 'too_many' ? reply : null);
+export const overLimit = ({ reply }) => (['too_many', 'too_many_places'].includes(reply?.body?.code) ? reply : null);
 
 function csrfToken() {
   return document.cookie.match(/(?:^|; )(?:__Host-)?csrftoken=([^;]*)/)?.[1] ?? '';

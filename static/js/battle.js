@@ -56,6 +56,11 @@ export class BattleView {
     this.deck.rest();
   }
 
+  /** What the listener does with it: {playing, events}; null while it cannot be played. */
+  get activity() {
+    return this.listening && { playing: Boolean(this.deck.player?.playing), events: this.listening.events.length };
+  }
+
   #showPrompt() {
     const { text, lyrics } = this.battle.prompt;
     this.prompt.show(text || gettext('these lyrics'));

@@ -49,6 +49,9 @@ function words(outcome, hasMore) {
   if (outcome === 'screened_out') {
     return [gettext('Thank you for trying'), gettext('This study needs headphones, and the check did not find any. It ends here for you.')];
   }
+  if (outcome === 'full') {
+    return [gettext('Full for the moment'), gettext('Every place in this study is taken by somebody who is listening right now. Your answers so far are saved, and you can come back later.')];
+  }
   if (outcome === 'incompatible_device') {
     return [gettext('This study needs another device'), gettext('It cannot be done with what you have here. Nothing has been counted against you.')];
   }

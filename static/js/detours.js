@@ -42,10 +42,16 @@ export async function refusedBattle(reply, { settings, came, next, agreed }) {
   else if (BEFORE.includes(body.code)) await beforehand(body.code, { settings, came, next });
   else if (ENDS.includes(body.code)) await finish(settings, came);
   else if (body.code === 'closed') show('closed');
-  else if (passes(reply)) comeBack(reply, next);
+  else if (passes(reply)) comeBack(reply, next, wayBack(reply, settings, came));
   else if (!refusedEntry(reply)) {
     trouble({ title: gettext('No pair for you right now'), text: whyRefused(reply), action: gettext('Try again'), act: next });
   }
+}
+
+/** For who came from a platform to a study that is full for the moment: an end that the platform is told. */
+function wayBack({ body }, settings, came) {
+  const goesBack = body.code === 'full_for_now' && Object.keys(settings.platform).length > 0;
+  return goesBack ? () => finish(settings, came) : undefined;
 }
 
 function askConsent({ open }, agreed) {

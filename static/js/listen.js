@@ -9,6 +9,7 @@ import { bindHelp, openHelp } from './help.js';
 import { gettext, interpolate } from './i18n.js';
 import { bindKeys } from './keys.js';
 import * as preferences from './preferences.js';
+import { watchPresence } from './presence.js';
 import { Reveal, twoSystems } from './reveal.js';
 import { save, sendRest, settle, watchQueue, whatBecame } from './saving.js';
 import { skip } from './skip.js';
@@ -229,6 +230,7 @@ for (const button of document.querySelectorAll('[data-skip]')) {
 }
 document.addEventListener('visibilitychange', () => view.listening?.note(document.hidden ? 'hidden' : 'visible'));
 addEventListener('online', sendRest);
+watchPresence(() => current && view.activity && { battle: current.id, ...view.activity });
 // A page restored from the back/forward cache would show an outdated battle.
 addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 

@@ -4,7 +4,7 @@ import { owns } from './older.js';
 import { section, trouble } from './states.js';
 
 const SOONEST_S = 5;
-const LONGEST_S = 60; // places become free one by one, so it is worth asking in between
+const LONGEST_S = 60; // places become free one by one, so it is worth asking before
 
 let timer = null;
 
@@ -19,6 +19,14 @@ const REASONS = {
     gettext('A pause, please'),
     gettext('More has come from your internet connection within the hour than this study takes from one place. Your answers are safe.'),
   ],
+  too_many_places: [
+    gettext('A pause, please'),
+    gettext('Others on your internet connection hold as many places of this study as one connection can.'),
+  ],
+  full_for_now: [
+    gettext('Full for the moment'),
+    gettext('Every place in this study is taken by somebody who is listening right now.'),
+  ],
 };
 
 /** Why and for how long, as sentences, for a refusal that passes: {body}. */
@@ -29,15 +37,16 @@ export function whyLater({ body }) {
 /** Whether a refusal, {body}, passes by waiting. */
 export const passes = ({ body }) => owns(REASONS, body.code ?? '');
 
-/** Show that page, and call `next()` after a while, unless the listener has gone on. */
-export function comeBack(reply, next) {
+/** Show that page, and call `next()` after a while, unless the listener has gone on. `end()`, if there is one: what is
+    offered to who does not want to wait. */
+export function comeBack(reply, next, end) {
   const wait = Math.min(LONGEST_S, Math.max(SOONEST_S, reply.body.retry_after_s));
   clearTimeout(timer);
   trouble({
     title: REASONS[reply.body.code][0],
     text: `${whyLater(reply)} ${gettext('This page asks again by itself.')}`,
-    action: gettext('Ask now'),
-    act: next,
+    action: end ? gettext('End here') : gettext('Ask now'),
+    act: end ?? next,
     as: 'calm',
   });
   timer = setTimeout(() => { if (section() === 'trouble') next(); }, wait * 1000);

@@ -56,7 +56,8 @@ const REFUSED = {
   expired: gettext('This comparison is too old to be answered, so your answer was not counted. Here is a new one.'),
   not_found: gettext('This comparison is no longer assigned to you, so your answer was not counted.'),
   too_late_to_undo: gettext('The ten seconds are over: your answer stands.'),
-  too_many: gettext('More has come from your internet connection within the hour than this study takes from one place. Please try again later.'),
+  too_many: gettext('More has come from your internet connection than this study takes from one place. Please try again later.'),
+  too_many_places: gettext('More has come from your internet connection than this study takes from one place. Please try again later.'),
   none_left_like: gettext('You have heard everything there is for this prompt.'),
 };
 const BY_STATUS = {

@@ -342,6 +342,7 @@ def test_every_outcome_has_its_own_words(reader):
     for outcome, words in {
         "failed_checks": "too many of yours were different",
         "screened_out": "Thank you for trying",
+        "full": "Full for the moment",
         "no_consent": "You have not agreed, and that is fine",
         "incompatible_device": "This study needs another device",
     }.items():

@@ -6,6 +6,7 @@ import pytest
 
 from annotations.models import Vote
 from arena.models import Study
+from tests.casts.listener import Listener
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,3 +40,32 @@ def test_a_real_limit_lets_the_answer_through_and_then_is_told(visitor, settings
     visitor.page.set_extra_http_headers({"X-Forwarded-For": "93.184.215.14"})
     visitor.open().agree().hear_both().press("a").sees("A pause, please").sees("Come back in")
     assert Vote.objects.count() == 1
+
+
+def test_who_comes_to_a_full_study_from_a_platform_can_go_back(visitor):
+    Study.objects.update(votes_per_pair=1, platform={"participant": "PID"}, completion={"codes": {"full": "C-FULL"}})
+    others = [Listener().agree(platform={"PID": f"other {number}"}) for number in range(2)]
+    for other in others:
+        first = other.post("/api/battles/").json()
+        other.post("/api/battles/", {"after": first.get("id")})
+    visitor.open("/listen/stage/?PID=me").page.get_by_role("button", name="Agree and start listening").click()
+    visitor.sees("Full for the moment").sees("Come back in 5 minutes.").sees("This page asks again by itself.")
+    visitor.click("End here").sees("you can come back later")
+    assert visitor.page.get_by_label("Your completion code").input_value() == "C-FULL"
+
+
+def test_a_free_place_is_taken_by_itself(visitor):
+    agree = visitor.open().page.get_by_role("button", name="Agree and start listening")
+    agree.wait_for()
+    refuse(visitor.page, "/api/battles/", 409, "full_for_now", 5)
+    agree.click()
+    visitor.sees("Full for the moment").wait_for_battle()
+
+
+def test_a_page_on_which_a_pair_plays_says_so_every_minute(visitor):
+    visitor.page.clock.install()
+    visitor.open().agree()
+    visitor.press("1").heard("A")
+    with visitor.page.expect_request("**/listening/") as told:
+        visitor.page.clock.fast_forward(61_000)
+    assert told.value.response().status == 200

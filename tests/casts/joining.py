@@ -8,7 +8,7 @@ from tests.casts.sitting import Sitting
 PID = "5f3c0ffee5f3c0ffee5f3c0f"
 CODES = {
     "completed": "C-DONE", "no_consent": "C-NO", "failed_checks": "C-FAIL", "incompatible_device": "C-DEVICE",
-    "screened_out": "C-OUT",
+    "screened_out": "C-OUT", "full": "C-FULL",
 }  # fmt: skip
 
 

@@ -194,6 +194,13 @@ def answers_to_battles_skip_create(listener, stranger, time_passes):
 
 
 @pytest.fixture
+def answers_to_battles_listening_create(listener, stranger):
+    path = f"/api/battles/{listener.battle()['id']}/listening/"
+    elsewhere = f"/api/battles/{NOWHERE}/listening/"
+    return [listener.post(path), stranger.post(path), listener.post(path, csrf=False), listener.post(elsewhere)]
+
+
+@pytest.fixture
 def answers_to_battles_vote_create(checked, listener, stranger, time_passes):
     practice = listener.battle()
     refused = [
