@@ -39,6 +39,14 @@ def watch_pass_rates() -> None:
 
 
 @shared_task(time_limit=60)
+def watch_bursts() -> None:
+    """Ask for a proof of work in studies that far more raters join than ever."""
+    from . import bursts
+
+    sweeps.over_studies("bursts", bursts.due_studies, bursts.ask_for_proof, each_s=20)
+
+
+@shared_task(time_limit=60)
 def watch_proxies() -> None:
     """Warn staff where listeners come through a proxy that no setting names."""
     from . import proxies

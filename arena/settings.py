@@ -259,6 +259,7 @@ CELERY_BEAT_SCHEDULE = {
     "identities": sweep("annotations.tasks.screen_identities", 60),
     "raters": sweep("scoring.tasks.screen_raters", 20),
     "groups": sweep("scoring.tasks.screen_groups", 10),
+    "bursts": sweep("annotations.tasks.watch_bursts", 30, "urgent"),
     "proxies": sweep("annotations.tasks.watch_proxies", 600, "slow"),
     "arrivals": sweep("arena.tasks.forget_arrivals", 3600, "slow"),
     "leftovers": sweep("arena.tasks.tidy_files", 3600, "slow"),

@@ -55,9 +55,11 @@ GROUPS = (
         "lecture hall of 150 behind one address; widen them where more people listen together. "
         "places_per_connection: with votes_per_pair, the percentage of the open places that may be held from one "
         "connection at a time; 100 for a class that has the study to itself. Addresses that are not public are not "
-        "limited.",
+        "limited. proof_of_work: on, off, or auto (for an hour when far more listeners join than usual): a new "
+        "listener's browser does a small sum first, of proof_bits, where 15 takes a phone about a second; with "
+        "proof_for_battles also for each battle.",
         ("raters_per_connection", "raters_per_network", "battles_per_connection", "battles_per_network",
-         "places_per_connection"),
+         "places_per_connection", "proof_of_work", "proof_bits", "proof_for_battles"),
     ),
     Group(
         "Before",

@@ -17,6 +17,7 @@ from arena.models import Prompt, Study
 from arena.rater_cookie import RATER_COOKIE, RaterCookieAuthentication, UnreadRaterAuthentication
 
 from .contract import Answer, StrictSerializer, answer, refusals, validated
+from .joining import ProofOfWork, proof_in
 
 
 class BattleRequest(StrictSerializer):
@@ -25,6 +26,7 @@ class BattleRequest(StrictSerializer):
     like = serializers.UUIDField(
         required=False, allow_null=True, help_text="An answered battle, to get another one for its prompt."
     )
+    proof = ProofOfWork(required=False, allow_null=True, help_text="The answer to a challenge of proof_needed.")
 
 
 class SkipRequest(StrictSerializer):
@@ -98,7 +100,9 @@ def battles(request: Any) -> Response:
     asked = validated(BattleRequest, request.data)
     study = services.find_study(asked.get("study"))
     came_by = limits.marks_of(request, timezone.now())
-    served = serving.serve(request.user, study, after=asked.get("after"), like=asked.get("like"), came_by=came_by)
+    served = serving.serve(
+        request.user, study, after=asked.get("after"), like=asked.get("like"), came_by=came_by, proof=proof_in(asked)
+    )
     return answer(BattleResponse, battle_json(served, study), status=201 if served.created else 200)
 
 

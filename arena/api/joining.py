@@ -26,6 +26,17 @@ PLATFORM = serializers.DictField(
 )  # fmt: skip
 
 
+class ProofOfWork(StrictSerializer):
+    challenge = serializers.CharField(max_length=200)
+    numbers = serializers.ListField(child=serializers.IntegerField(min_value=0, max_value=2**32 - 1), max_length=64)
+
+
+def proof_in(asked: dict[str, Any]) -> limits.Proof | None:
+    """The proof of work in a request's fields."""
+    sent = asked.get("proof")
+    return limits.Proof(sent["challenge"], tuple(sent["numbers"])) if sent else None
+
+
 class RaterRequest(StrictSerializer):
     study = serializers.SlugField(required=False, allow_null=True)
     consent_version = serializers.IntegerField(min_value=1)
@@ -34,6 +45,7 @@ class RaterRequest(StrictSerializer):
     group = serializers.CharField(
         required=False, allow_null=True, allow_blank=True, max_length=60, help_text="One of the study's groups."
     )
+    proof = ProofOfWork(required=False, allow_null=True, help_text="The answer to a challenge of proof_needed.")
 
 
 class DeclineRequest(StrictSerializer):
@@ -100,6 +112,7 @@ def raters(request: Any) -> HttpResponse:
         group=asked.get("group") or "",
         participant=participants.participant_of(study, asked.get("platform"), asked.get("invitation")),
         came_by=limits.marks_of(request, timezone.now()),
+        proof=proof_in(asked),
     )
     return set_rater(answer(RaterResponse, {"id": rater.pk, "study": study.slug}, status=201), rater)
 

@@ -11,6 +11,7 @@ from .again import Again
 from .battles import Battle
 from .clips import Clip, Excerpt, Prompt, Status, System
 from .pairing import PairingTable
+from .proofs import SpentProof
 from .raters import Arrival, Consent, Participation, Rater
 from .studies import Study, default_answers, default_questions
 from .sweeps import ExcerptRequest, Sweep, SweepFailure
@@ -33,6 +34,7 @@ __all__ = [
     "Prompt",
     "Rater",
     "Scope",
+    "SpentProof",
     "Status",
     "Study",
     "Sweep",

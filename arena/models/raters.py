@@ -121,6 +121,7 @@ class Participation(models.Model):
             models.UniqueConstraint(fields=["study", "participant"], name="participant_once"),
             models.CheckConstraint(condition=Q(volume__isnull=True) | Q(volume__gte=0, volume__lte=1), name="volume"),
         ]
+        indexes = [models.Index(fields=["started_at"], name="participation_by_time")]
 
     def __str__(self):
         return f"{self.rater} in {self.study}"

@@ -47,6 +47,11 @@ class Study(models.Model):
         UNIFORM = "uniform"
         INFORMATIVE = "informative", "informative: where a vote tells the board most"
 
+    class ProofOfWork(models.TextChoices):
+        AUTO = "auto", "auto: for an hour when many more listeners join than usual"
+        ON = "on"
+        OFF = "off"
+
     class Headphones(models.TextChoices):
         OFF = "off"
         RECOMMENDED = "recommended", "recommended: who fails may go on, and their votes are flagged"
@@ -123,6 +128,19 @@ class Study(models.Model):
         default=33, validators=[MinValueValidator(1), MaxValueValidator(100)],
         help_text="Percent of the places that are open under votes_per_pair which one address may hold at a time.",
     )  # fmt: skip
+
+    proof_of_work = models.CharField(
+        max_length=4, choices=ProofOfWork.choices, default=ProofOfWork.AUTO,
+        help_text="Whether a new listener's browser has to do a small sum first.",
+    )  # fmt: skip
+    proof_bits = models.PositiveSmallIntegerField(
+        default=15, validators=[MinValueValidator(8), MaxValueValidator(22)],
+        help_text="How hard: each more doubles it. 15 is about a second on a phone.",
+    )  # fmt: skip
+    proof_for_battles = models.BooleanField(default=False, help_text="The same sum for each battle.")
+    proof_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Until when `auto` asks for it; written by a sweep."
+    )
 
     practice = models.PositiveSmallIntegerField(
         default=0, validators=[MaxValueValidator(10)], help_text="Battles at the start that count for nothing."

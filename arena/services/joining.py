@@ -7,8 +7,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from arena.limits import Marks, admit_rater
-from arena.models import Arrival, Consent, Participation, Rater, Study, Traffic
+from arena.limits import Marks, Proof, admit_rater, require_proof
+from arena.models import Arrival, Consent, Participation, Rater, SpentProof, Study, Traffic
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, Forbidden, NotFound, Refusal
 
@@ -41,13 +41,15 @@ def give_consent(
     participant: str | None = None,
     came_by: Marks | None = None,
     group: str = "",
+    proof: Proof | None = None,
 ) -> Rater:
     """Record a rater's consent to the study's current text; without a rater, create one. Returns the rater.
 
     participant: from `participants.participant_of`. Each participant has a rater of its own, whatever the browser;
     coming back with it gives the same rater, and access only to what that rater did in this study. came_by: from
-    `limits.marks_of`, stored when a rater is new; TooMany where too many came from there. group: one of the study's, as
-    the rater states; only the first statement counts, because otherwise the boards of groups would move without a vote.
+    `limits.marks_of`, stored when a rater is new; TooMany where too many came from there. proof: what a new rater who
+    comes so may have to bring. group: one of the study's, as the rater states; only the first statement counts, because
+    otherwise the boards of groups would move without a vote.
     """
     now = now or timezone.now()
     if version != study.consent_version:
@@ -65,6 +67,8 @@ def give_consent(
     if rater:  # a rater who has just withdrawn stays withdrawn, and a new one is created
         rater = Rater.objects.select_for_update(no_key=True).filter(pk=rater.pk, withdrawn_at=None).first()
     if not rater:
+        if came_by:
+            require_proof(study, "join", proof, now)
         rater = Rater.objects.create(kind=kind, created_at=now)
         if came_by:
             admit_rater(study, rater, came_by, now)
@@ -78,12 +82,15 @@ def give_consent(
 
 
 def forget_arrivals(now: datetime | None = None) -> int:
-    """Delete the arrivals, and the counts of what came by them, that are older than ARRIVALS_KEPT; returns how many
-    rows."""
+    """Delete the arrivals, the counts of what came by them and the proofs of work, that are older than ARRIVALS_KEPT;
+    returns how many rows."""
     until = (now or timezone.now()) - ARRIVALS_KEPT
-    return sum(
-        old.delete()[0] for old in (Arrival.objects.filter(at__lt=until), Traffic.objects.filter(hour__lt=until))
+    old: tuple[Any, ...] = (
+        Arrival.objects.filter(at__lt=until),
+        Traffic.objects.filter(hour__lt=until),
+        SpentProof.objects.filter(at__lt=until),
     )
+    return sum(rows.delete()[0] for rows in old)
 
 
 # ---- before the first battle --------------------------------------------------------------------------

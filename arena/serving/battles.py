@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from arena.limits import Marks, admit_battle
+from arena.limits import Marks, Proof, admit_battle, require_proof
 from arena.models import Battle, Rater, Study
 from arena.participants import schedule_seed
 from arena.refusals import Conflict, NotFound, Refusal
@@ -64,6 +64,7 @@ def serve(
     after: UUID | None = None,
     like: UUID | None = None,
     came_by: Marks | None = None,
+    proof: Proof | None = None,
     now: datetime | None = None,
     rng: Random | None = None,
 ) -> Served:
@@ -71,8 +72,8 @@ def serve(
 
     With `after` (a battle id of theirs) the battle that follows that one, at most one ahead, so that a page
     can fetch the next while this one is heard. With `like` (an answered battle of theirs) a new one for the same
-    prompt. came_by: from `limits.marks_of`; TooMany where too many battles went there. The rater's row is locked: two
-    tabs get the same battle.
+    prompt. came_by: from `limits.marks_of`; TooMany where too many battles went there; who comes so may have to bring a
+    proof. The rater's row is locked: two tabs get the same battle.
     """
     now = now or timezone.now()
     rater = Rater.objects.locked(rater.pk)
@@ -88,6 +89,8 @@ def serve(
         prompt = _prompt_of(rater, study, like, now)
     if not study.accepts_battles:
         raise Conflict("This study is closed; no new battles are served.", code="closed")
+    if came_by:
+        require_proof(study, "battle", proof, now, str(rater.pk))
     battle = turn.draw(prompt)
     admit_battle(study, rater, came_by, now)
     return Served(battle, True, turn.progress())

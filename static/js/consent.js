@@ -3,6 +3,7 @@ import { call, overLimit, TryLater } from './api.js';
 import { goodbye, refusedEntry } from './detours.js';
 import { gettext } from './i18n.js';
 import { whyLater } from './pause.js';
+import { proven } from './proof.js';
 import { notice, trouble } from './states.js';
 import { whyRefused } from './words.js';
 
@@ -29,7 +30,9 @@ async function withButtonsHeld(act) {
 /** Become a rater of this study, then `next()`. `came`: {platform?, invitation?}. */
 export function agree(settings, came, next) {
   return withButtonsHeld(async () => {
-    const reply = await call('POST', '/api/raters/', { study: settings.slug, consent_version: settings.consent_version, group: $('group')?.value || undefined, ...came });
+    const reply = await proven((more) => call('POST', '/api/raters/', {
+      study: settings.slug, consent_version: settings.consent_version, group: $('group')?.value || undefined, ...came, ...more,
+    }), () => notice(gettext('One moment: this study has many automatic visitors, so your browser does a small sum first…')));
     if (reply.status === 201) {
       notice('');
       await next();

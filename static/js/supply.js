@@ -1,6 +1,7 @@
 /** Where battles come from: requested from the server, clips decoded, the next one fetched while this one is heard. */
 import { call, overLimit, persist, TryLater } from './api.js';
 import { load } from './excerpts.js';
+import { proven } from './proof.js';
 
 const served = ({ status }) => status === 200 || status === 201;
 
@@ -15,7 +16,7 @@ export class Supply {
 
   async #ask(more = {}) {
     try {
-      return await call('POST', '/api/battles/', { study: this.study, ...more });
+      return await proven((proof) => call('POST', '/api/battles/', { study: this.study, ...more, ...proof }));
     } catch (error) {
       const refused = error instanceof TryLater && overLimit(error);
       if (refused) return refused;

@@ -56,6 +56,7 @@ const REFUSED = {
   expired: gettext('This comparison is too old to be answered, so your answer was not counted. Here is a new one.'),
   not_found: gettext('This comparison is no longer assigned to you, so your answer was not counted.'),
   too_late_to_undo: gettext('The ten seconds are over: your answer stands.'),
+  proof_needed: gettext('This study has many automatic visitors, so it asks each browser to do a small sum first. This browser could not do it: please try another one, or come back in an hour.'),
   too_many: gettext('More has come from your internet connection than this study takes from one place. Please try again later.'),
   too_many_places: gettext('More has come from your internet connection than this study takes from one place. Please try again later.'),
   none_left_like: gettext('You have heard everything there is for this prompt.'),

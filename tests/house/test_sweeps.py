@@ -21,6 +21,7 @@ from tests.casts.votes import cast
 STUDIES = {
     "requests": ("arena.serving.excerpts_due", "due_studies", "request"),
     "identities": ("annotations.identity", "due_studies", "screen_identities"),
+    "bursts": ("annotations.bursts", "due_studies", "ask_for_proof"),
     "pass rates": ("annotations.alarms", "studies_with_news", "watch_pass_rates"),
     "boards": ("scoring.boards.refit", "due_studies", "refit_board"),
     "standings": ("scoring.boards.standings", "due_studies", "move_on"),
