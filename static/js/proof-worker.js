@@ -33,7 +33,14 @@ function firstWord() {
     const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
     W[i] = (W[i - 16] + s0 + W[i - 7] + s1) | 0;
   }
-  let [a, b, c, d, e, f, g, h] = START;
+  let a = START[0];
+  let b = START[1];
+  let c = START[2];
+  let d = START[3];
+  let e = START[4];
+  let f = START[5];
+  let g = START[6];
+  let h = START[7];
   for (let i = 0; i < 64; i += 1) {
     const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
     const t1 = (h + s1 + ((e & f) ^ (~e & g)) + K[i] + W[i]) | 0;
@@ -53,13 +60,13 @@ function firstWord() {
 
 /** The number of a part. */
 function solve(seed, part, bits) {
+  W.set(seed);
+  W[8] = part;
+  W[10] = 0x80000000; // the message has 40 bytes, then the padding
+  W.fill(0, 11, 15);
+  W[15] = 320;
   for (let n = 0; n < 4294967296; n += 1) {
-    W.set(seed);
-    W[8] = part;
     W[9] = n;
-    W[10] = 0x80000000; // the message has 40 bytes, then the padding
-    W.fill(0, 11, 15);
-    W[15] = 320;
     if (firstWord() >>> (32 - bits) === 0) return n;
   }
   throw new RangeError('There is no such number.');

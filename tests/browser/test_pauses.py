@@ -5,7 +5,7 @@ import json
 import pytest
 
 from annotations.models import Vote
-from arena.models import Study
+from arena.models import SpentProof, Study
 from tests.casts.listener import Listener
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,3 +69,19 @@ def test_a_page_on_which_a_pair_plays_says_so_every_minute(visitor):
     with visitor.page.expect_request("**/listening/") as told:
         visitor.page.clock.fast_forward(61_000)
     assert told.value.response().status == 200
+
+
+# ---- proof of work ----
+
+
+def test_a_browser_does_the_sum_that_a_study_under_attack_asks_for(visitor):
+    Study.objects.update(proof_of_work="on", proof_for_battles=True)
+    visitor.open().agree()
+    assert SpentProof.objects.count() == 2, "to join, and for the battle"
+
+
+def test_a_browser_without_workers_is_told_so(visitor):
+    Study.objects.update(proof_of_work="on")
+    visitor.page.add_init_script("delete globalThis.Worker")
+    visitor.open().page.get_by_role("button", name="Agree and start listening").click()
+    visitor.sees("This browser could not do it")

@@ -75,6 +75,7 @@ def answers_to_raters_create(study, listener, stranger):
         stranger.post("/api/raters/", {"consent_version": 1, "study": "nowhere"}),
         stranger.post("/api/raters/", {"consent_version": 2}),
         over_the_limit(study, raters_per_connection=0).post("/api/raters/", {"consent_version": 1}),
+        over_the_limit(study, proof_of_work="on").post("/api/raters/", {"consent_version": 1}),
     ]
 
 
