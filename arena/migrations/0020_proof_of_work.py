@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('arena', '0018_places'),
+        ('arena', '0019_places'),
     ]
 
     operations = [

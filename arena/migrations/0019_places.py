@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('arena', '0017_excerpt_pools'),
+        ('arena', '0018_given_password'),
     ]
 
     operations = [
