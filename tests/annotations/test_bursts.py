@@ -62,9 +62,15 @@ def test_few_new_raters_are_no_burst(study):
     assert due_studies() == []
 
 
-@pytest.mark.parametrize("forced", [{"proof_of_work": "off"}, {"is_open": False}, {"is_simulated": True}])
+@pytest.mark.parametrize("forced", [{"proof_of_work": "off"}, {"is_open": False}])
 def test_staff_can_keep_it_off(study, forced):
     Study.objects.update(**forced)
     come(study, 100)
     assert due_studies() == []
     assert status_of_joining() == 201
+
+
+def test_simulated_raters_are_no_burst(db):
+    simulated = Study.objects.create(slug="made-up", name="Made up", is_simulated=True)
+    come(simulated, 100)
+    assert due_studies() == []
