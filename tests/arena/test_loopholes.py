@@ -100,9 +100,9 @@ def test_who_asks_while_clips_are_being_cut_has_not_finished(study, listener, ti
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028", "\x85", "\x0b"])
 def test_the_lines_of_prompt_and_lyrics_stay_lines_whatever_ends_them(study, end):
     prompt = Prompt.objects.create(text=f"A waltz{end}with a break", lyrics=f"One,{end}{end}two")
-    make_clips(study.systems.all(), [prompt])
     one = Study.objects.create(slug="one", name="One", excerpt_s=10)
     one.systems.set(study.systems.all())
     one.prompts.set([prompt])
+    make_clips(study.systems.all(), [prompt])
     battle = Listener().agree(study="one").battle(study="one")
     assert battle["prompt"] == {"text": "A waltz\nwith a break", "lyrics": "One,\n\ntwo"}
