@@ -24,6 +24,7 @@ CONNECTION, NETWORK, DEVICE, ARRIVAL = "connection", "network", "device", "arriv
 SHARES = {CONNECTION: 0.3, NETWORK: 0.3, DEVICE: 0.2, ARRIVAL: 0.2}  # of the rule's alpha
 STRETCHES = (16, 32, 64, 128, 256, 512, 1024)  # raters in a row, in the order of arrival
 CONSPICUOUS = 2.5  # standard deviations from the board; less cannot win the bet, and is not worked out
+MOST_BETS = 3  # that are worked out for a group: the most conspicuous ones
 ROUNDS = 2
 
 Fit = Callable[[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray], ArrayLike]
@@ -148,7 +149,7 @@ def _find(
     if raters.size < MIN_BOARD_RATERS:
         return []
     theta, _ = _board(pairs.n, counts, raters.size, fit, l2)
-    found = []
+    found, judged = [], dict[bytes, tuple[Evidence, np.ndarray]]()  # a connection is often a network and a device, too
     for partition in groups:
         group = partition.group[pairs.rater]
         order = np.argsort(group, kind="stable")
@@ -159,8 +160,10 @@ def _find(
             others = raters.size - np.unique(pairs.rater[trusted_own]).size
             if others < MIN_BOARD_RATERS:
                 continue
-            rest = counts - np.bincount(pairs.cell[trusted_own], minlength=counts.size)
-            evidence, members = _judge(pairs, own, bets, *_board(pairs.n, rest, others, fit, l2))
+            if (key := own.tobytes()) not in judged:
+                rest = counts - np.bincount(pairs.cell[trusted_own], minlength=counts.size)
+                judged[key] = _judge(pairs, own, bets, *_board(pairs.n, rest, others, fit, l2))
+            evidence, members = judged[key]
             if evidence.log_e >= -np.log(alpha * SHARE_COORDINATED * partition.weight[number]) and members.size:
                 found.append(Finding(partition.kind, number, evidence, members))
     return found
@@ -186,8 +189,8 @@ def _board(n: int, counts: np.ndarray, n_raters: int, fit: Fit, l2: float) -> tu
 
 
 def _conspicuous(pairs: _Pairs, partition: Partition, group: np.ndarray, theta: Floats) -> dict[int, list[Any]]:
-    """{group: [(system, direction)]} of the bets that may be won: the group's share for or against the system is
-    CONSPICUOUS standard deviations from that of the board."""
+    """{group: [(system, direction)]} of the bets that may be won, at most MOST_BETS of a group: its share for or
+    against the system is CONSPICUOUS standard deviations from that of the board."""
     used = pairs.is_decisive & np.append(partition.weight > 0, False)[group]  # -1, the last, is unknown
     a, b, of = pairs.a[used], pairs.b[used], group[used] * pairs.n
     chance = expit(theta[a] - theta[b])
@@ -195,10 +198,12 @@ def _conspicuous(pairs: _Pairs, partition: Partition, group: np.ndarray, theta: 
     size = partition.weight.size * pairs.n
     total = np.bincount(of + a, excess, size) - np.bincount(of + b, excess, size)
     spread = np.sqrt(np.bincount(of + a, variance, size) + np.bincount(of + b, variance, size))
+    deviation = np.abs(total) / np.maximum(spread, 1e-9)
     bets: dict[int, list[Any]] = {}
-    for place in np.flatnonzero(np.abs(total) > CONSPICUOUS * np.maximum(spread, 1e-9)).tolist():
+    for place in np.argsort(-deviation, kind="stable")[: int((deviation > CONSPICUOUS).sum())].tolist():
         number, system = divmod(place, pairs.n)
-        bets.setdefault(number, []).append((system, FOR if total[place] > 0 else AGAINST))
+        if len(bets.setdefault(number, [])) < MOST_BETS:
+            bets[number].append((system, FOR if total[place] > 0 else AGAINST))
     return bets
 
 
