@@ -232,7 +232,7 @@ def test_a_battle_that_is_open_elsewhere_counts_as_a_vote_to_come_until_its_rese
     study.save()
     Listener().agree().battle()
     late = Listener().agree()
-    assert late.post("/api/battles/").json()["code"] == "none_left"
+    assert late.post("/api/battles/").json()["code"] == "full_for_now"
     time_passes(31 * 60)
     assert late.battle()["progress"]["total"] == 1
 

@@ -56,8 +56,9 @@ def test_a_database_that_is_away_is_said_in_json_with_when_to_ask_again(study, r
 
 def test_a_listener_is_told_so_too(study, listener, database_away):
     listener.client.raise_request_exception = False
-    for path in ("/api/battles/", f"/api/battles/{uuid4()}/vote/", "/api/raters/"):
-        refused(listener.post(path, {"consent_version": 1}), 503, "unavailable")
+    refused(listener.post("/api/battles/"), 503, "unavailable")
+    refused(listener.vote({"id": uuid4()}), 503, "unavailable")
+    refused(listener.post("/api/raters/", {"consent_version": 1}), 503, "unavailable")
 
 
 def test_a_page_without_a_database_is_a_page_that_says_so(study, browser, database_away):
