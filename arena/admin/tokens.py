@@ -61,12 +61,13 @@ class ApiTokenAdmin(admin.ModelAdmin):
         return super().formfield_for_foreignkey(db_field, request, **options)
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
-        made, request.made_key = ApiToken.issue(**form.cleaned_data)  # type: ignore[attr-defined]
+        made, request.made_key = ApiToken.issue(**form.cleaned_data)  # type: ignore[attr-defined]  # ours
         obj.__dict__.update(made.__dict__)
 
     def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
         """The only page that shows the key; nobody keeps it, no browser either."""
-        shown = {**self.admin_site.each_context(request), "token": obj, "key": request.made_key, "opts": self.opts}  # type: ignore[attr-defined]
+        key = request.made_key  # type: ignore[attr-defined]  # ours
+        shown = {**self.admin_site.each_context(request), "token": obj, "key": key, "opts": self.opts}
         answer = render(request, "admin/arena/apitoken/made.html", {**shown, "title": "The token"})
         answer["Cache-Control"] = "private, no-store"
         return answer

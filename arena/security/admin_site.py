@@ -91,4 +91,4 @@ def _act(request: HttpRequest, has_one: bool) -> tuple[list[str], str]:
         return [], "This is not your password."
     elif not second_factor.confirm(second_factor.pending(user), code):
         return [], "This is not the code of this moment. Is the clock of your phone right?"
-    return second_factor.new_paper_codes(user), ""  # type: ignore[arg-type]
+    return second_factor.new_paper_codes(user), ""  # type: ignore[arg-type]  # who is signed in is no AnonymousUser

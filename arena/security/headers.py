@@ -22,8 +22,8 @@ PERMISSIONS = ", ".join([*(f"{name}=()" for name in UNUSED), "autoplay=(self)"])
 FRAMEABLE = ("/listen/", "/me/")
 
 # Python knows this attribute of a cookie from 3.14 on.
-cookies.Morsel._reserved.setdefault("partitioned", "Partitioned")  # type: ignore[attr-defined]
-cookies.Morsel._flags.add("partitioned")  # type: ignore[attr-defined]
+cookies.Morsel._reserved.setdefault("partitioned", "Partitioned")  # type: ignore[attr-defined]  # not public
+cookies.Morsel._flags.add("partitioned")  # type: ignore[attr-defined]  # not public
 
 
 def policies(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:

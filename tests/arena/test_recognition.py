@@ -109,8 +109,8 @@ def test_one_file_for_all_battles_would_be_recognised(arena, monkeypatch):
 def test_a_picture_of_the_clip_would_be_recognised_in_every_study(arena, monkeypatch):
     described = battles.battle_json
 
-    def with_pictures(battle, *more):
-        content = described(battle, *more)
+    def with_pictures(served, *more):
+        content, battle = described(served, *more), served.battle
         for slot, clip in (("A", battle.clip_a_id), ("B", battle.clip_b_id)):
             content["clips"][slot]["peaks"] = np.random.default_rng(clip).random(8).round(3).tolist()
         return content
