@@ -1,8 +1,8 @@
 """Far more new raters than a study ever has: then a proof of work is asked for, for a while (the study's setting
 `proof_of_work`: auto), and staff are told.
 
-The measure is the study's own busiest ten minutes of the week before, so that a class that came last week does not
-count as an attack today. A class that comes for the first time may: its browsers then do a sum of a second each.
+The measure is the study's own busiest ten minutes of the week before, without what an alarm was raised about: an attack
+must not become what the study is used to. A class may count as one: its browsers then do a sum of a second each.
 """
 
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ SCREEN = "burst of new raters"
 WINDOW, BEFORE = timedelta(minutes=10), timedelta(days=7)
 FEWEST = 60  # in ten minutes
 TIMES_BUSIEST = 4
+ALARMED = timedelta(days=1)  # how long the same alarm is not raised again
 ASKED_FOR = timedelta(hours=1)  # after the last time that there were too many
 
 LATELY = """
@@ -28,8 +29,12 @@ LATELY = """
     GROUP BY participation.study_id HAVING count(*) >= %s"""
 BUSIEST = """
     SELECT coalesce(max(n), 0) FROM (
-        SELECT count(*) AS n FROM arena_participation
-        WHERE study_id = %s AND started_at > %s AND started_at <= %s
+        SELECT count(*) AS n FROM arena_participation AS participation
+        WHERE study_id = %s AND started_at > %s AND started_at <= %s AND NOT EXISTS (
+            SELECT FROM annotations_alarm AS alarm
+            WHERE alarm.study_id = participation.study_id AND screen = %s AND started_at > raised_at - %s
+                AND started_at <= raised_at + %s
+        )
         GROUP BY date_bin(make_interval(secs => %s), started_at, %s)
     ) AS counted"""
 
@@ -47,7 +52,8 @@ def ask_for_proof(study: Study, now: datetime | None = None) -> bool:
     since = now - WINDOW
     n = Participation.objects.filter(study=study, started_at__gt=since).count()
     with connection.cursor() as cursor:
-        cursor.execute(BUSIEST, [study.pk, now - BEFORE, since, WINDOW.total_seconds(), since])
+        alarm = [SCREEN, WINDOW, ALARMED]
+        cursor.execute(BUSIEST, [study.pk, now - BEFORE, since, *alarm, WINDOW.total_seconds(), since])
         (busiest,) = cursor.fetchone()
     if n < max(FEWEST, TIMES_BUSIEST * busiest):
         return False

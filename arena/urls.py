@@ -8,10 +8,12 @@ from drf_spectacular.views import SpectacularAPIView
 from . import language, views
 from .api import battles, joining
 
+UUID = "-".join(f"[0-9a-f]{{{n}}}" for n in (8, 4, 4, 4, 12))  # anything else is no battle
+
 urlpatterns = [
     path("listen/<slug:slug>/", views.listen, name="listen"),
-    re_path(r"^audio/(?P<battle_id>[0-9a-f-]{36})/(?P<slot>[AB])$", views.excerpt, name="excerpt"),
-    re_path(r"^audio/(?P<battle_id>[0-9a-f-]{36})/(?P<slot>[AB])/download$", views.download, name="download"),
+    re_path(rf"^audio/(?P<battle_id>{UUID})/(?P<slot>[AB])$", views.excerpt, name="excerpt"),
+    re_path(rf"^audio/(?P<battle_id>{UUID})/(?P<slot>[AB])/download$", views.download, name="download"),
     path("audio/clips/<int:clip_id>", views.clip_audio, name="clip-audio"),
     path("audio/headphones/<slug:slug>/<int:attempt>/<int:trial>", views.headphone_trial, name="headphone-trial"),
     path("audio/tones.wav", views.tones, name="tones"),

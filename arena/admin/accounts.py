@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
@@ -20,10 +21,10 @@ class AccountAdmin(UserAdmin):
             GivenPassword.objects.create(user=obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        before = User.objects.filter(pk=id).values_list("password", flat=True).first()
+        found = self.get_object(request, unquote(id))
         answer = super().user_change_password(request, id, form_url)
-        user = User.objects.filter(pk=id).first()
-        if user and user.password != before:
+        user = User.objects.filter(pk=found.pk).first() if found else None
+        if found and user and user.password != found.password:
             if user == request.user:
                 GivenPassword.objects.filter(user=user).delete()
             else:

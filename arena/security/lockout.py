@@ -47,6 +47,8 @@ def wait(request: HttpRequest, seconds: int) -> HttpResponse:
 
 def _address(text):
     try:
-        return ip_address(text)
+        ip = ip_address(text)
     except ValueError:
         return None
+    # On a socket of both kinds every IPv4 address begins alike, and all would be one /64.
+    return getattr(ip, "ipv4_mapped", None) or ip

@@ -47,9 +47,9 @@ def give_consent(
 
     participant: from `participants.participant_of`. Each participant has a rater of its own, whatever the browser;
     coming back with it gives the same rater, and access only to what that rater did in this study. came_by: from
-    `limits.marks_of`, stored when a rater is new; TooMany where too many came from there. proof: what a new rater who
-    comes so may have to bring. group: one of the study's, as the rater states; only the first statement counts, because
-    otherwise the boards of groups would move without a vote.
+    `limits.marks_of`, stored when a rater is new in the study; TooMany where too many came from there. proof: what who
+    is new and comes so may have to bring. group: one of the study's, as the rater states; only the first statement
+    counts, because otherwise the boards of groups would move without a vote.
     """
     now = now or timezone.now()
     if version != study.consent_version:
@@ -66,12 +66,13 @@ def give_consent(
         rater = known and known.rater  # a rater of this study only: the browser may be shared
     if rater:  # a rater who has just withdrawn stays withdrawn, and a new one is created
         rater = Rater.objects.select_for_update(no_key=True).filter(pk=rater.pk, withdrawn_at=None).first()
-    if not rater:
-        if came_by:
-            require_proof(study, "join", proof, now)
-        rater = Rater.objects.create(kind=kind, created_at=now)
-        if came_by:
-            admit_rater(study, rater, came_by, now)
+    # Also for who is a rater already: raters made in another study, in any number, are new in this one.
+    is_new_here = not (rater and Participation.objects.filter(rater=rater, study=study).exists())
+    if came_by and is_new_here:
+        require_proof(study, "join", proof, now)
+    rater = rater or Rater.objects.create(kind=kind, created_at=now)
+    if came_by and is_new_here:
+        admit_rater(study, rater, came_by, now)
     Consent.objects.get_or_create(rater=rater, study=study, version=version, defaults={"given_at": now})
     Participation.objects.get_or_create(rater=rater, study=study, defaults={"started_at": now})
     if participant:

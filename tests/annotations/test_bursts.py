@@ -74,3 +74,15 @@ def test_simulated_raters_are_no_burst(db):
     simulated = Study.objects.create(slug="made-up", name="Made up", is_simulated=True)
     come(simulated, 100)
     assert due_studies() == []
+
+
+def test_an_attack_is_not_what_the_study_is_used_to_afterwards(study, time_passes):
+    come(study, 200)
+    watch_bursts()
+    for hours in (2, 30, 30):
+        time_passes(hours * 3600)
+        assert status_of_joining() == 201
+        come(study, 200)
+        watch_bursts()
+        assert status_of_joining() == 403
+    assert Alarm.objects.count() == 3

@@ -167,8 +167,11 @@ def test_a_vote_that_does_not_fit_is_a_400_that_names_the_field(listener, time_p
 
 @pytest.mark.parametrize(
     "events",
-    ['["\\u0000"]', '["\\ud800"]', '[{"\\u0000": 1}]', "[" * 900 + "]" * 900, "[" * 100_000 + "]" * 100_000],
-)
+    [
+        '["\\u0000"]', '["\\ud800"]', '[{"\\u0000": 1}]', '[{"value": 1e999}]', "[" * 900 + "]" * 900,
+        "[" * 100_000 + "]" * 100_000,
+    ],
+)  # fmt: skip
 def test_what_the_database_cannot_store_is_a_400_and_not_an_error_of_the_server(listener, time_passes, events):
     battle = listener.battle()
     time_passes(9)
@@ -189,9 +192,10 @@ def test_optional_fields_may_be_null(listener, time_passes):
     assert listener.vote(battle, **nothing).status_code == 201
 
 
-def test_nan_is_not_json(listener, time_passes):
+@pytest.mark.parametrize("number", ["NaN", "1e999"])
+def test_what_is_no_number_is_not_taken_as_heard(listener, time_passes, number):
     battle = listener.battle()
-    body = json.dumps({"preference": "A", "heard": {"A": [[0, float("nan")]], "B": []}})
+    body = f'{{"preference": "A", "heard": {{"A": [[0, {number}]], "B": []}}, "first_played": "A", "switches": 1}}'
     answer = listener.client.post(
         f"/api/battles/{battle['id']}/vote/",
         body,

@@ -81,6 +81,16 @@ def test_each_study_has_its_own_count(study):
     assert Listener(HERE).post("/api/raters/", {"consent_version": 1, "study": other.slug}).status_code == 201
 
 
+def test_raters_made_in_another_study_are_new_in_this_one(study, at_noon):
+    other = Study.objects.create(slug="other", name="Other")
+    limit(study, raters_per_connection=2)
+    made = [Listener(HERE).agree(study=other.slug) for _ in range(3)]
+    answers = [listener.post("/api/raters/", {"consent_version": 1}) for listener in made]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert_refused(answers[-1], "Many people have joined this study from your connection", 3000)
+    assert made[-1].post("/api/battles/").json()["code"] == "consent_needed"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.9"])
 def test_an_address_that_is_not_public_is_not_limited(study, address):
     limit(study, raters_per_connection=1, raters_per_network=1, battles_per_connection=1, battles_per_network=1)

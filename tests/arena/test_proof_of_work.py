@@ -86,6 +86,15 @@ def test_who_has_joined_already_is_asked_for_nothing(study):
     assert listener.battle()
 
 
+def test_who_is_a_rater_of_another_study_is_asked_all_the_same(guarded):
+    Study.objects.create(slug="other", name="Other")
+    listener = Listener().agree(study="other")
+    asked = join(listener)
+    assert_asked_again(asked, "a small calculation first")
+    assert join(listener, proof=solved(asked.json())).status_code == 201
+    assert Rater.objects.count() == 1
+
+
 def test_a_study_can_ask_for_the_sum_for_each_battle_of_a_rater(guarded):
     Study.objects.update(proof_for_battles=True)
     listener, other = Listener(), Listener()

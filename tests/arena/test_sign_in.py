@@ -100,6 +100,8 @@ def test_trying_on_does_not_lengthen_the_lock(ada):
         (0, {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "unknown"}, "127.0.0.1"),
         (1, {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": f"1.1.1.1, {ELSEWHERE}"}, ELSEWHERE),
         (0, {"REMOTE_ADDR": "2001:db8:1:2:3:4:5:6"}, "2001:db8:1:2::"),
+        (0, {"REMOTE_ADDR": f"::ffff:{HOME}"}, HOME),
+        (0, {"REMOTE_ADDR": "::ffff:127.0.0.1", "HTTP_X_FORWARDED_FOR": ELSEWHERE}, ELSEWHERE),
         (0, {"REMOTE_ADDR": ""}, None),
     ],
 )
