@@ -144,6 +144,8 @@ class _Turn:
             kind = schedule.Schedule.of(self.study).kind_at(len(self.past), schedule_seed(self.rater, self.study))
         if kind is None:
             raise Conflict("That was all. Thank you!", code="none_left")
+        if kind in schedule.CHECKS and self.study.votes_per_pair:
+            self._require_place()
         if kind == schedule.REPEAT:
             drawn = self._repeat()
         elif kind != schedule.RANKED:
@@ -153,6 +155,16 @@ class _Turn:
         if kind == schedule.PRACTICE and not drawn:  # a battle announced as practice must not count
             raise not_ready()
         return drawn or self._ranked(prompt)  # where another check is not available, an ordinary battle takes its place
+
+    def _require_place(self):
+        """Refuse a check where an ordinary battle would find no place: what was served nonetheless would be known to be
+        a check."""
+        offer = Offer(self.rater, self.study, self.past, self.now)
+        places = Places.of(self.study, offer.stock, self.now, self.connection)
+        if offer.is_full_for_now(places.awaited):
+            raise places.full_for_now()
+        if not offer.is_empty:
+            places.require_share(self.study, offer.counts)
 
     def _ranked(self, prompt):
         offer = Offer(self.rater, self.study, self.past, self.now, prompt)

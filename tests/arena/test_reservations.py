@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from annotations.models import Flag
-from arena.models import Battle, Participation, Study
+from arena.models import Battle, Clip, Participation, Study
 from tests.casts.listener import Listener
+from tests.casts.sitting import add_variant
 
 HERE, ELSEWHERE = "93.184.215.14", "151.101.1.140"
 PLACES = 45  # three pairs of systems, 15 votes each
@@ -58,6 +59,19 @@ def test_who_comes_while_cookies_hold_all_places_is_told_when_to_come_back(quota
     battle = honest.battle()
     time_passes(9)
     assert honest.vote(battle).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("address", "refusal"), [("127.0.0.1", (409, "full_for_now")), (HERE, (429, "too_many_places"))]
+)
+def test_a_check_is_not_told_by_being_served_where_ordinary_battles_are_refused(quota, address, refusal):
+    for _ in range(23):
+        take_two(address)
+    Study.objects.update(golds=5, block_length=1)
+    for clip in Clip.objects.all():
+        add_variant(clip, "lowpass")
+    answers = [Listener(address).agree().post("/api/battles/") for _ in range(8)]
+    assert {(answer.status_code, answer.json().get("code")) for answer in answers} == {refusal}
 
 
 def test_cookies_of_one_connection_hold_a_third_of_the_places(quota):
