@@ -52,8 +52,8 @@ def ask_for_proof(study: Study, now: datetime | None = None) -> bool:
     since = now - WINDOW
     n = Participation.objects.filter(study=study, started_at__gt=since).count()
     with connection.cursor() as cursor:
-        alarm = [SCREEN, WINDOW, ALARMED]
-        cursor.execute(BUSIEST, [study.pk, now - BEFORE, since, *alarm, WINDOW.total_seconds(), since])
+        window_s = WINDOW.total_seconds()
+        cursor.execute(BUSIEST, [study.pk, now - BEFORE, since, SCREEN, WINDOW, ALARMED, window_s, since])
         (busiest,) = cursor.fetchone()
     if n < max(FEWEST, TIMES_BUSIEST * busiest):
         return False
