@@ -6,6 +6,7 @@ must not become what the study is used to. A class may count as one: its browser
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q
@@ -52,8 +53,8 @@ def ask_for_proof(study: Study, now: datetime | None = None) -> bool:
     since = now - WINDOW
     n = Participation.objects.filter(study=study, started_at__gt=since).count()
     with connection.cursor() as cursor:
-        window_s = WINDOW.total_seconds()
-        cursor.execute(BUSIEST, [study.pk, now - BEFORE, since, SCREEN, WINDOW, ALARMED, window_s, since])
+        alarm: list[Any] = [SCREEN, WINDOW, ALARMED]
+        cursor.execute(BUSIEST, [study.pk, now - BEFORE, since, *alarm, WINDOW.total_seconds(), since])
         (busiest,) = cursor.fetchone()
     if n < max(FEWEST, TIMES_BUSIEST * busiest):
         return False
