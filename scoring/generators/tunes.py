@@ -59,7 +59,7 @@ def bars_that_fit(seconds: float, bpm: float, style: Style) -> int:
 
 
 def to_score(tune: Tune, tonic: int, seconds: float) -> Score:
-    """The whole piece, on the pitch class `tonic` (0 is C); its last chord rings to the end of `seconds`."""
+    """The whole piece in the key of pitch class `tonic` (0 is C); the last chord is held to the end of `seconds`."""
     style = STYLE_OF[tune.style]
     brief = Brief(tune.bpm, tune.mode, tonic, style, dict(tune.voices), frozenset(tune.voices))
     size, minor = 4 if style.sevenths else 3, tune.mode == "minor"
